@@ -1,0 +1,1 @@
+"""The checks of emw, in folders by what they need."""

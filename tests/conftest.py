@@ -1,0 +1,25 @@
+"""Holds EMW_REQUIRE: a test whose part is required may not skip (see tests/needs.py)."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.needs import required
+
+
+def pytest_configure() -> None:
+    """Say at once when EMW_REQUIRE names something unknown."""
+    required()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where the test's marker is required, however the skip came about."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        missing = sorted(what for what in required() if item.get_closest_marker(what))
+        if missing:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            report.outcome = "failed"
+            report.longrepr = f"EMW_REQUIRE={','.join(missing)} allows no skip of {item.nodeid}: {reason}"
+    return report
