@@ -20,8 +20,8 @@ class Clock(Protocol):
 class VirtualClock:
     """Virtual time that starts at `start` and runs `speed` times as fast as the event loop's monotonic clock.
 
-    The loop's clock, not the wall's: a stepped wall clock must not make a simulated afternoon jump. The start is
-    anchored at the first use, so a clock may be made before its loop runs.
+    The loop's clock, not the wall's: a stepped wall clock must not make a simulated afternoon jump. The start
+    is anchored at the first use, so a clock may be made before its loop runs.
     """
 
     def __init__(self, start: datetime, speed: float = 1.0) -> None:

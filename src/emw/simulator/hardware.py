@@ -3,8 +3,7 @@
 Pure: no I/O, no clock, no dice of its own. Time is an argument, chance comes from an injected `Random`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final, Protocol
@@ -20,7 +19,9 @@ _TRICKLE: Final = 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vehicle:
-    """A vehicle as its station sees it. `since` tells two cars on one cable apart; told values may be wrong."""
+    """A vehicle as its station sees it. `since` tells two cars on one cable apart; told values may be
+    wrong.
+    """
 
     since: datetime
     max_a: float
@@ -33,8 +34,9 @@ class Vehicle:
 class Reading:
     """One look at the hardware.
 
-    `at` is by the station's own clock, right or wrong. `current_a` per phase, as metered. `energy_kwh` is of this
-    session, and stays readable after the car left. `limit_a` is what the hardware says its limit is; None: no limit.
+    `at` is by the station's own clock, right or wrong. `current_a` per phase, as metered. `energy_kwh` is of
+    this session, and stays readable after the car left. `limit_a` is what the hardware says its limit is;
+    None: no limit.
     """
 
     at: datetime
@@ -56,8 +58,8 @@ class Refused:
 class Hardware(Protocol):
     """What a station's agent needs of the hardware; a real station implements these three methods.
 
-    Both setters answer with the amps the hardware says it went to. `until` is by the station's own clock. The agent
-    ends a limit itself; hardware that can should end it too, so that a dead agent frees the car.
+    Both setters answer with the amps the hardware says it went to. `until` is by the station's own clock. The
+    agent ends a limit itself; hardware that can should end it too, so that a dead agent frees the car.
     """
 
     def read(self, now: datetime) -> Reading:
@@ -77,8 +79,8 @@ class Hardware(Protocol):
 class Car:
     """A car to plug in: what it would do, and what its driver says.
 
-    `gap_a`: it takes that much less than offered (0-2 A). `taper_kwh`: over the last so many kWh it takes less and
-    less. `need_kwh`: then it is full and takes nothing.
+    `gap_a`: it takes that much less than offered (0-2 A). `taper_kwh`: over the last so many kWh it takes
+    less and less. `need_kwh`: then it is full and takes nothing.
     """
 
     max_a: float
@@ -94,9 +96,9 @@ class Car:
 class Faults:
     """What is wrong with a station or its car. All off by default.
 
-    slow_s: a limit is confirmed at once and applied that much later. deaf: says yes, does nothing, and its own
-    reading shows no limit. lying: says and reports 6 A, draws 16. rejecting: refuses limits. no_resume: once paused,
-    the car sleeps until it is unplugged. clock_skew: the station's clock is ahead by this.
+    slow_s: a limit is confirmed at once and applied that much later. deaf: says yes, does nothing, and its
+    own reading shows no limit. lying: says and reports 6 A, draws 16. rejecting: refuses limits. no_resume:
+    once paused, the car sleeps until it is unplugged. clock_skew: the station's clock is ahead by this.
     """
 
     slow_s: float = 0.0
@@ -116,8 +118,8 @@ class _Limit:
 class SimulatedHardware:
     """One simulated EVSE. `advance(now)` moves it on; everything else looks at it or touches it at a moment.
 
-    Power drawn is positive. A limit ends at its `until` on this station's own, perhaps skewed, clock: nobody has to
-    be alive for that.
+    Power drawn is positive. A limit ends at its `until` on this station's own, perhaps skewed, clock: nobody
+    has to be alive for that.
     """
 
     def __init__(
@@ -131,7 +133,9 @@ class SimulatedHardware:
         faults: Faults | None = None,
         noise: float = 0.005,
     ) -> None:
-        """`voltage_v` is per the power rule kW = V x A x phases / 1000; `noise` is the meter's relative error."""
+        """`voltage_v` is per the power rule kW = V x A x phases / 1000; `noise` is the meter's relative
+        error.
+        """
         self.knob_a = knob_a
         self.kw_per_a = voltage_v * phases / 1000.0
         self.faults = faults or Faults()
@@ -147,7 +151,7 @@ class SimulatedHardware:
         self._waiting: tuple[datetime, _Limit | None] | None = None
         self._asleep = False
 
-    # --- what happens to it -------------------------------------------------------------------------------------
+    # --- what happens to it ---------------------------------------------------------------------------------
 
     def plug(self, car: Car, now: datetime) -> None:
         """A car is plugged in. Its meter reading starts at 0."""
@@ -163,17 +167,21 @@ class SimulatedHardware:
         )
 
     def unplug(self, now: datetime) -> None:
-        """The car leaves, full or not, whoever is surprised. The limit stays: it is the EVSE's, not the car's."""
+        """The car leaves, full or not, whoever is surprised. The limit stays: it is the EVSE's, not the
+        car's.
+        """
         self.advance(now)
         self.car = self._vehicle = None
         self._asleep = False
 
     def reboot(self, now: datetime, *, meter_restarts: bool = False) -> None:
-        """Power lost and back: the limit is forgotten, the car still plugged; some meters start again at zero."""
+        """Power lost and back: the limit is forgotten, the car still plugged; some meters start again at
+        zero.
+        """
         self.advance(now)
         self._limit = self._said = self._waiting = None
         if meter_restarts and self.car is not None:
-            self.car = _less_needed(self.car, self.energy_kwh)
+            self.car = replace(self.car, need_kwh=self.missing_kwh)
             self.energy_kwh = 0.0
 
     def turn_knob(self, knob_a: float, now: datetime) -> None:
@@ -181,7 +189,7 @@ class SimulatedHardware:
         self.advance(now)
         self.knob_a = knob_a
 
-    # --- the Hardware seam --------------------------------------------------------------------------------------
+    # --- the Hardware seam ----------------------------------------------------------------------------------
 
     def read(self, now: datetime) -> Reading:
         """Meter, knob, limit and vehicle, now; with the meter's noise."""
@@ -215,7 +223,7 @@ class SimulatedHardware:
         self._apply(None)
         return self.knob_a
 
-    # --- the model ----------------------------------------------------------------------------------------------
+    # --- the model ------------------------------------------------------------------------------------------
 
     @property
     def limit_a(self) -> float | None:
@@ -233,7 +241,7 @@ class SimulatedHardware:
         offered_a = self.knob_a if self._limit is None else min(self._limit.amps, self.knob_a)
         if self.car is None or self._asleep or offered_a < FLOOR_A:
             return 0.0
-        return min(max(offered_a - self.car.gap_a, 0.0), self._wanted_a())
+        return min(max(offered_a - self.car.gap_a, 0.0), self._wanted_a(self.car))
 
     @property
     def load_kw(self) -> float:
@@ -245,7 +253,7 @@ class SimulatedHardware:
         """Power the car would draw now without a limit, kW: what limits cost is this minus `load_kw`."""
         if self.car is None or self._asleep:
             return 0.0
-        return min(max(self.knob_a - self.car.gap_a, 0.0), self._wanted_a()) * self.kw_per_a
+        return min(max(self.knob_a - self.car.gap_a, 0.0), self._wanted_a(self.car)) * self.kw_per_a
 
     @property
     def missing_kwh(self) -> float:
@@ -253,10 +261,12 @@ class SimulatedHardware:
         return 0.0 if self.car is None else max(self.car.need_kwh - self.energy_kwh, 0.0)
 
     def advance(self, now: datetime) -> None:
-        """Let time pass up to `now`, in steps no longer than a minute; exact at the ends of limits and charging."""
+        """Let time pass up to `now`, in steps no longer than a minute; exact at the ends of limits and
+        charging.
+        """
         while self._now < now:
             self._settle()
-            end = min(self._boundaries(now))
+            end = self._next_change(now)
             draw_kw = self.load_kw
             if draw_kw > 0.0:
                 hours = (end - self._now).total_seconds() / 3600.0
@@ -264,19 +274,23 @@ class SimulatedHardware:
             self._now = end
         self._settle()
 
-    def _boundaries(self, now: datetime) -> list[datetime]:
-        """The times at which the draw may change before `now`: a step's end, a limit's end, a late limit's start."""
-        ends = [now]
+    def _next_change(self, now: datetime) -> datetime:
+        """The next time, at most `now`, when the draw may change: a step's end, a limit's end, a late one's
+        start.
+        """
+        left = now - self._now
         if self.draw_a > 0.0:
-            ends.append(self._now + _STEP)
+            left = min(left, _STEP)
         if self._limit is not None:
-            ends.append(self._limit.until - self.faults.clock_skew)
+            left = min(left, self._limit.until - self._now - self.faults.clock_skew)
         if self._waiting is not None:
-            ends.append(self._waiting[0])
-        return [end for end in ends if end > self._now]
+            left = min(left, self._waiting[0] - self._now)
+        return self._now + left
 
     def _settle(self) -> None:
-        """Do what is due at the time reached: late limits start, ended limits end, a paused car may fall asleep."""
+        """Do what is due at the time reached: late limits start, ended limits end, a paused car may fall
+        asleep.
+        """
         if self._waiting is not None and self._waiting[0] <= self._now:
             self._limit, self._waiting = self._waiting[1], None
         own = self._now + self.faults.clock_skew
@@ -297,29 +311,11 @@ class SimulatedHardware:
         self._limit = limit
         self._settle()
 
-    def _wanted_a(self) -> float:
+    def _wanted_a(self, car: Car) -> float:
         """What the car would take of any offer: its maximum, less near full, nothing when full."""
-        assert self.car is not None
         missing = self.missing_kwh
         if missing <= _FULL_KWH:
             return 0.0
-        if missing < self.car.taper_kwh:
-            return self.car.max_a * max(missing / self.car.taper_kwh, _TRICKLE)
-        return self.car.max_a
-
-
-def _less_needed(car: Car, had_kwh: float) -> Car:
-    """The same car after a meter that forgot what it gave: it needs only the rest."""
-    return Car(
-        max_a=car.max_a,
-        need_kwh=max(car.need_kwh - had_kwh, 0.0),
-        gap_a=car.gap_a,
-        taper_kwh=car.taper_kwh,
-        model=car.model,
-        requested_kwh=car.requested_kwh,
-        departure=car.departure,
-    )
-
-
-HardwareFactory = Callable[[datetime, Random], Hardware]
-"""How `emw evse --hardware module:Class` makes its hardware."""
+        if missing < car.taper_kwh:
+            return car.max_a * max(missing / car.taper_kwh, _TRICKLE)
+        return car.max_a

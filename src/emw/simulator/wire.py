@@ -31,7 +31,7 @@ class Wire(msgspec.Struct, rename=_NAMES, omit_defaults=True, frozen=True):
     """A message of the station protocol; names with units inside, the protocol's own names outside."""
 
 
-class Location(Wire):
+class Location(Wire, frozen=True):
     """Where a station stands: `territory` names a node of the service tree; degrees are WGS 84."""
 
     territory: str
@@ -40,7 +40,7 @@ class Location(Wire):
     site: str | None = None
 
 
-class PowerOn(Wire):
+class PowerOn(Wire, frozen=True):
     """`POST /evse/powerOn`."""
 
     evse_id: str
@@ -54,14 +54,14 @@ class PowerOn(Wire):
     access_url: str | None = None
 
 
-class PowerOff(Wire):
+class PowerOff(Wire, frozen=True):
     """`POST /evse/powerOff`."""
 
     evse_id: str
     status: str | None = None
 
 
-class PlugIntoVehicle(Wire):
+class PlugIntoVehicle(Wire, frozen=True):
     """`POST /evse/plugIntoVehicle`."""
 
     evse_id: str
@@ -73,7 +73,7 @@ class PlugIntoVehicle(Wire):
     departure_time: datetime | None = None
 
 
-class PlugInHeartBeat(Wire):
+class PlugInHeartBeat(Wire, frozen=True):
     """`POST /evse/plugInHeartBeat`. `limit_a` is always said: null is "not limited", not "not known"."""
 
     evse_id: str
@@ -86,7 +86,7 @@ class PlugInHeartBeat(Wire):
     energy_kwh: float | None = None
 
 
-class AdjustedMaxAmps(Wire):
+class AdjustedMaxAmps(Wire, frozen=True):
     """`POST /evse/adjustedMaxAmps`: what the station went to, and because of which command."""
 
     evse_id: str
@@ -94,17 +94,18 @@ class AdjustedMaxAmps(Wire):
     command_id: str | None = None
 
 
-class Unplugged(Wire):
+class Unplugged(Wire, frozen=True):
     """`POST /evse/unplugged`."""
 
     evse_id: str
     energy_kwh: float | None = None
 
 
-class LimitOrder(Wire):
+class LimitOrder(Wire, frozen=True):
     """A limit: at most `max_a` until `until`.
 
-    `until` is optional only for the decoder: an order without an end must be seen and reported, not lost as noise.
+    `until` is optional only for the decoder: an order without an end must be seen and reported, not lost as
+    noise.
     """
 
     command_id: str
@@ -112,14 +113,14 @@ class LimitOrder(Wire):
     until: datetime | None = None
 
 
-class Answer(Wire):
+class Answer(Wire, frozen=True):
     """What the server says to any message after `powerOn`; every answer may carry a limit."""
 
     limit: LimitOrder | None = None
     session_id: str | None = None
 
 
-class PowerOnAnswer(Wire):
+class PowerOnAnswer(Wire, frozen=True):
     """What the server says to `powerOn`."""
 
     token: str
@@ -128,19 +129,19 @@ class PowerOnAnswer(Wire):
     limit: LimitOrder | None = None
 
 
-class AuthWithControl(Wire):
+class AuthWithControl(Wire, frozen=True):
     """`POST /control/authWithControl`: the token that the server will show this station from now on."""
 
     token: str
 
 
-class ReturnToNormalAmps(Wire):
+class ReturnToNormalAmps(Wire, frozen=True):
     """`POST /control/returnToNormalAmps`."""
 
     command_id: str
 
 
-class WentTo(Wire):
+class WentTo(Wire, frozen=True):
     """The answer to a control call: the amps the station went to."""
 
     max_a: float
