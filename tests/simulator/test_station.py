@@ -22,9 +22,9 @@ def at(seconds: float) -> datetime:
 class Bench:
     """A station on the test bench: the test is its server."""
 
-    def __init__(self, faults: Faults | None = None, access_url: str | None = None, knob_a: float = 32.0) -> None:
+    def __init__(self, faults: Faults | None = None, access_url: str | None = None) -> None:
         self.hardware = SimulatedHardware(
-            knob_a=knob_a, voltage_v=208.0, now=T0, rng=Random(1), faults=faults, noise=0.0
+            knob_a=32.0, voltage_v=208.0, now=T0, rng=Random(1), faults=faults, noise=0.0
         )
         identity = Identity(evse_id="e1", secret=SECRET, territory="East", access_url=access_url)
         self.station = Station(identity, self.hardware, Random(2))
@@ -88,8 +88,8 @@ def test_powers_on_with_its_secret_and_speaks_with_the_token() -> None:
     bench.station.answered(first, 200, b'{"token":"t1","heartbeatSeconds":60}', T0)
     assert bench.station.next_request(T0) is None, "nothing plugged, nothing to say"
     assert bench.station.due(T0) is None
-    departure = at(7200)
-    bench.hardware.plug(Car(max_a=16.0, need_kwh=9.0, requested_kwh=12.0, departure=departure, model="Leaf"), T0)
+    car = Car(max_a=16.0, need_kwh=9.0, requested_kwh=12.0, departure=at(7200), model="Leaf")
+    bench.hardware.plug(car, T0)
     plug = bench.request(T0)
     assert plug.bearer == "t1"
     assert json.loads(plug.body) == {
@@ -349,10 +349,13 @@ def test_the_servers_token_changes_only_by_its_holder_or_after_power_on(reachabl
 def test_P5_the_same_command_twice_changes_nothing(reachable: Bench) -> None:
     assert reachable.control(SET_MAX, limit(10.0), T0) == (200, {"maxAmps": 10.0})
     assert reachable.control(SET_MAX, limit(16.0, command_id="c2"), at(1)) == (200, {"maxAmps": 16.0})
-    assert reachable.control(SET_MAX, limit(10.0), at(2)) == (200, {"maxAmps": 10.0}), "late double of the
-    first" assert reachable.hardware.limit_a == 16.0 assert reachable.control(RETURN_TO_NORMAL, {"commandID":
-    "c3"}, at(3)) == (200, {"maxAmps": 32.0}) assert reachable.control(SET_MAX, limit(16.0, command_id="c2"),
-    at(4))[0] == 200 assert reachable.hardware.limit_a is None assert reachable.station.control.commands == 3
+    late_double = reachable.control(SET_MAX, limit(10.0), at(2))
+    assert late_double == (200, {"maxAmps": 10.0})
+    assert reachable.hardware.limit_a == 16.0
+    assert reachable.control(RETURN_TO_NORMAL, {"commandID": "c3"}, at(3)) == (200, {"maxAmps": 32.0})
+    assert reachable.control(SET_MAX, limit(16.0, command_id="c2"), at(4))[0] == 200
+    assert reachable.hardware.limit_a is None
+    assert reachable.station.control.commands == 3
     assert reachable.rules() == []
 
 
@@ -395,10 +398,12 @@ def test_a_command_made_for_the_old_knob_is_no_broken_promise(reachable: Bench) 
     reachable.hardware.turn_knob(16.0, at(1))
     assert reachable.control(SET_MAX, limit(20.0), at(1)) == (200, {"maxAmps": 16.0})
     assert reachable.rules() == []
-    assert reachable.says(at(2), "/evse/plugInHeartBeat")["evseMaxAmps"] == 16.0, "a turned knob is told at
-    once" assert reachable.control(SET_MAX, limit(20.0, command_id="c2"), at(3))[0] == 200 assert
-    reachable.rules() == [], "it may have been on its way" assert reachable.control(SET_MAX, limit(20.0,
-    command_id="c3"), at(300))[0] == 200 assert reachable.rules() == ["above the knob"]
+    said = reachable.says(at(2), "/evse/plugInHeartBeat")
+    assert said["evseMaxAmps"] == 16.0, "a turned knob is told at once"
+    assert reachable.control(SET_MAX, limit(20.0, command_id="c2"), at(3))[0] == 200
+    assert reachable.rules() == [], "it may have been on its way"
+    assert reachable.control(SET_MAX, limit(20.0, command_id="c3"), at(300))[0] == 200
+    assert reachable.rules() == ["above the knob"]
 
 
 def test_F10_a_station_whose_clock_is_ahead_says_that_the_limit_is_over() -> None:
