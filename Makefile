@@ -1,13 +1,13 @@
 # emw: everything from a bare clone. Needs Python 3.11 or later with pip and venv, and make.
 #
 # What is installed goes to .venv; a stamp file remembers each step, so only the first run takes its time.
-# Set-up speaks on stderr: stdout belongs to the program (`make demo ARGS="--once --json" | jq .`).
+# Set-up speaks on stderr: stdout belongs to the program (`make demo ARGS="--once --json" | jq .`). With `make -C` add
+# `-s`, or make itself names the directory on stdout.
 
 PYTHON ?= python3
 WORKERS ?= 2
 ARGS ?=
 
-MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 BIN := .venv/bin
 STAMPS := .venv/stamps

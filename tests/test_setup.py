@@ -118,8 +118,10 @@ def test_no_required_skip_goes_unseen(
 ) -> None:
     monkeypatch.setenv("EMW_REQUIRE", needed)
     pytester.makeconftest((ROOT / "tests/conftest.py").read_text())
-    pytester.makepyprojecttoml('[tool.pytest.ini_options]\nmarkers = ["browser", "postgres"]\n'
-        'asyncio_default_fixture_loop_scope = "function"')
+    pytester.makepyprojecttoml(
+        '[tool.pytest.ini_options]\nmarkers = ["browser", "postgres"]\n'
+        'asyncio_default_fixture_loop_scope = "function"'
+    )
     pytester.makepyfile(
         """
         import pytest
