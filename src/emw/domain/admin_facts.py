@@ -1,0 +1,126 @@
+"""Facts of the operator's plane: who and what there is, who may do what, and the big red stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from emw.domain.model import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamped:
+    """When it happened (UTC, aware) and who did it."""
+
+    at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerritoryDefined(Stamped):
+    """A node of the tree was added or changed."""
+
+    territory_id: str
+    parent_id: str | None
+    kind: str
+    ceiling_kw: float | None
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationAdded(Stamped):
+    """A station was enrolled, or given a new secret: its session token dies, its id may return."""
+
+    station_id: str
+    secret_hash: str
+    customer_id: str | None = None
+    protocol: str = "rest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationRevoked(Stamped):
+    """A station's secret and token are worth nothing any more."""
+
+    station_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsoAdded(Stamped):
+    """A grid operator was given a token (or a new one) and the territories it may name."""
+
+    iso_id: str
+    token_hash: str
+    territories: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsoRevoked(Stamped):
+    """A grid operator may not ask any more; its running requests go on to their end."""
+
+    iso_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorAdded(Stamped):
+    """A person was given a login, or a new password or role."""
+
+    name: str
+    password_hash: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorDisabled(Stamped):
+    """A person may not log in any more."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn(Stamped):
+    """A person logged in to the console."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRefused(Stamped):
+    """Somebody failed to log in (one row per burst, not per try)."""
+
+    name: str
+    address: str
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyAdded(Stamped):
+    """A machine was given a key."""
+
+    key_id: str
+    name: str
+    key_hash: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyRevoked(Stamped):
+    """A machine's key is worth nothing any more."""
+
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchHalted(Stamped):
+    """All dispatch was stopped; cars are freed along the ramp."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchResumed(Stamped):
+    """Dispatch may go on."""
+
+    reason: str | None = None

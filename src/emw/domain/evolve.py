@@ -1,0 +1,397 @@
+"""How each fact changes the records. Pure: reads the state, changes nothing, knows no clock.
+
+One small function per kind of fact and one table that names them all; a test holds the table against the union.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from emw.domain import facts as f
+from emw.domain.model import (
+    ApiKey,
+    Enrolment,
+    Evse,
+    Halt,
+    Iso,
+    Limit,
+    Operator,
+    Outcome,
+    Record,
+    ReductionRequest,
+    Report,
+    RequestInterval,
+    RequestState,
+    Session,
+    Station,
+    Territory,
+)
+
+if TYPE_CHECKING:
+    from emw.domain.state import State
+
+
+def evolve(state: State, fact: f.Fact) -> tuple[Record, ...]:
+    """The records as `fact` leaves them. Pure: reads `state`, changes nothing, knows no clock."""
+    return _EVOLVE[type(fact)](state, fact)
+
+
+def _territory(_: State, x: f.TerritoryDefined) -> tuple[Record, ...]:
+    return (
+        Territory(
+            territory_id=x.territory_id,
+            parent_id=x.parent_id,
+            kind=x.kind,
+            ceiling_kw=x.ceiling_kw,
+            time_zone=x.time_zone,
+        ),
+    )
+
+
+def _station_added(s: State, x: f.StationAdded) -> tuple[Record, ...]:
+    known = s.stations.get(x.station_id)
+    return (
+        Station(
+            station_id=x.station_id,
+            secret_hash=x.secret_hash,
+            added_at=known.added_at if known else x.at,
+            customer_id=x.customer_id,
+            protocol=x.protocol,
+        ),
+    )
+
+
+def _station_revoked(s: State, x: f.StationRevoked) -> tuple[Record, ...]:
+    station = replace(s.stations[x.station_id], revoked=True, token_hash=None)
+    evse = s.evses.get(x.station_id)
+    if evse is None:
+        return (station,)
+    return (station, replace(evse, powered=False, online=False))
+
+
+def _iso_added(s: State, x: f.IsoAdded) -> tuple[Record, ...]:
+    known = s.isos.get(x.iso_id)
+    return (
+        Iso(
+            iso_id=x.iso_id,
+            token_hash=x.token_hash,
+            territories=x.territories,
+            added_at=known.added_at if known else x.at,
+            access_url=known.access_url if known else None,
+            connected_at=known.connected_at if known else None,
+        ),
+    )
+
+
+def _iso_revoked(s: State, x: f.IsoRevoked) -> tuple[Record, ...]:
+    return (replace(s.isos[x.iso_id], revoked=True),)
+
+
+def _operator_added(s: State, x: f.OperatorAdded) -> tuple[Record, ...]:
+    known = s.operators.get(x.name)
+    added_at = known.added_at if known else x.at
+    return (Operator(name=x.name, password_hash=x.password_hash, role=x.role, added_at=added_at),)
+
+
+def _operator_disabled(s: State, x: f.OperatorDisabled) -> tuple[Record, ...]:
+    return (replace(s.operators[x.name], disabled=True),)
+
+
+def _key_added(_: State, x: f.ApiKeyAdded) -> tuple[Record, ...]:
+    return (
+        ApiKey(
+            key_id=x.key_id, name=x.name, key_hash=x.key_hash, role=x.role, added_at=x.at, added_by=x.actor
+        ),
+    )
+
+
+def _key_revoked(s: State, x: f.ApiKeyRevoked) -> tuple[Record, ...]:
+    return (replace(s.api_keys[x.key_id], revoked=True),)
+
+
+def _halted(_: State, x: f.DispatchHalted) -> tuple[Record, ...]:
+    return (Halt(halted=True, at=x.at, by=x.actor, reason=x.reason),)
+
+
+def _resumed(_: State, x: f.DispatchResumed) -> tuple[Record, ...]:
+    return (Halt(halted=False, at=x.at, by=x.actor, reason=x.reason),)
+
+
+def _powered_on(s: State, x: f.PoweredOn) -> tuple[Record, ...]:
+    known = s.evses.get(x.evse_id)
+    station = replace(
+        s.stations[x.station_id],
+        token_hash=x.token_hash,
+        token_at=x.at,
+        access_url=x.access_url,
+        customer_id=x.customer_id or s.stations[x.station_id].customer_id,
+    )
+    evse = Evse(
+        evse_id=x.evse_id,
+        station_id=x.station_id,
+        territory_id=x.territory_id,
+        model=x.model,
+        line_voltage_v=x.line_voltage_v,
+        phases=x.phases,
+        max_a=x.max_a,
+        status=x.status,
+        powered=True,
+        online=True,
+        powered_at=x.at,
+        site=x.site,
+        latitude=x.latitude,
+        longitude=x.longitude,
+        session_id=known.session_id if known else None,
+        opted_out_until=known.opted_out_until if known else None,
+    )
+    return (station, evse)
+
+
+def _powered_off(s: State, x: f.PoweredOff) -> tuple[Record, ...]:
+    evse = s.evses[x.evse_id]
+    return (
+        replace(s.stations[x.station_id], token_hash=None),
+        replace(evse, powered=False, online=False, status=x.status or evse.status, offline_since=x.at),
+    )
+
+
+def _session_started(s: State, x: f.SessionStarted) -> tuple[Record, ...]:
+    session = Session(
+        session_id=x.session_id,
+        evse_id=x.evse_id,
+        started_at=x.at,
+        evse_max_a=x.evse_max_a,
+        car_max_a=x.car_max_a,
+        vehicle=x.vehicle,
+        energy_requested_kwh=x.energy_requested_kwh,
+        departure_at=x.departure_at,
+    )
+    evse = replace(
+        s.evses[x.evse_id],
+        session_id=x.session_id,
+        line_voltage_v=x.line_voltage_v,
+        max_a=x.evse_max_a,
+        status="occupied",
+    )
+    return (session, evse)
+
+
+def _session_ended(s: State, x: f.SessionEnded) -> tuple[Record, ...]:
+    session = s.sessions[x.session_id]
+    evse = s.evses[x.evse_id]
+    ended = replace(
+        session,
+        ended_at=x.at,
+        end_reason=x.reason,
+        energy_kwh=session.energy_kwh if x.energy_kwh is None else x.energy_kwh,
+    )
+    if evse.session_id != x.session_id:
+        return (ended,)
+    # A driver's refusal is for his stay: the next car has not refused anything.
+    return (ended, replace(evse, session_id=None, status="available", opted_out_until=None))
+
+
+def _knob(s: State, x: f.KnobTurned) -> tuple[Record, ...]:
+    return (replace(s.evses[x.evse_id], max_a=x.max_a),)
+
+
+def _offline(s: State, x: f.WentOffline) -> tuple[Record, ...]:
+    return (replace(s.evses[x.evse_id], online=False, offline_since=x.last_heard_at),)
+
+
+def _back(s: State, x: f.CameBack) -> tuple[Record, ...]:
+    return (replace(s.evses[x.evse_id], online=True, offline_since=None),)
+
+
+def _opted_out(s: State, x: f.OptedOut) -> tuple[Record, ...]:
+    return (replace(s.evses[x.evse_id], opted_out_until=x.until),)
+
+
+def _issued(s: State, x: f.CommandIssued) -> tuple[Record, ...]:
+    limit = Limit(
+        evse_id=x.evse_id,
+        command_id=x.command_id,
+        max_a=x.max_a,
+        until=x.until,
+        cause=x.cause,
+        issued_at=x.at,
+        request_key=x.request_key,
+        node_id=x.node_id,
+        would_draw_a=x.would_draw_a,
+        asked_kw=x.asked_kw,
+        renewal=x.renewal,
+    )
+    request = s.requests.get(x.request_key) if x.request_key else None
+    enrolment = s.enrolments.get((request.request_key, x.evse_id)) if request else None
+    records: list[Record] = [limit]
+    if request and not x.renewal:
+        records.append(replace(request, commands=request.commands + 1))
+    if enrolment and x.max_a is not None and not x.renewal:
+        records.append(replace(enrolment, asked_kw=x.asked_kw, commands=enrolment.commands + 1))
+    return tuple(records)
+
+
+def _answered(s: State, x: f.CommandAnswered) -> tuple[Record, ...]:
+    limit = s.limits.get(x.evse_id)
+    if limit is None or limit.command_id != x.command_id:
+        return ()  # a later command has replaced it; the row in the log is all that is left to say
+    answered = replace(
+        limit, outcome=x.outcome, answered_a=x.answered_a, answered_at=x.at, reason=x.reason
+    )
+    enrolment = s.enrolments.get((limit.request_key, x.evse_id)) if limit.request_key else None
+    if enrolment is None or limit.max_a is None:
+        return (answered,)
+    kw = limit.asked_kw if x.outcome is Outcome.APPLIED else 0.0
+    return (answered, replace(enrolment, confirmed_kw=kw))
+
+
+def _iso_connected(s: State, x: f.IsoConnected) -> tuple[Record, ...]:
+    return (replace(s.isos[x.iso_id], access_url=x.access_url, connected_at=x.at),)
+
+
+def _received(_: State, x: f.RequestReceived) -> tuple[Record, ...]:
+    return (
+        ReductionRequest(
+            request_key=x.request_key,
+            iso_id=x.iso_id,
+            request_id=x.request_id,
+            territory_id=x.territory_id,
+            kw=x.kw,
+            start_at=x.start_at,
+            end_at=x.end_at,
+            open_ended=x.end_at is None,
+            emergency=x.emergency,
+            asked=x.asked,
+            received_at=x.at,
+            short_kw=x.kw,
+            why_short="not started",
+        ),
+    )
+
+
+def _cancelled(s: State, x: f.RequestCancelled) -> tuple[Record, ...]:
+    request = s.requests[x.request_key]
+    if request.state is RequestState.PENDING:
+        return (
+            replace(request, state=RequestState.CANCELLED, cancelled_by=x.actor, ended_at=x.at, closed_at=x.at),
+        )
+    return (replace(request, state=RequestState.RESTORING, cancelled_by=x.actor, ended_at=x.at),)
+
+
+def _moved(s: State, x: f.RequestMoved) -> tuple[Record, ...]:
+    request = s.requests[x.request_key]
+    match x.state:
+        case RequestState.ACTIVE:
+            return (replace(request, state=x.state, started_at=x.at),)
+        case RequestState.RESTORING:
+            return (replace(request, state=x.state, ended_at=x.at),)
+        case _:
+            return (replace(request, state=x.state, closed_at=x.at),)
+
+
+def _tallied(s: State, x: f.RequestTallied) -> tuple[Record, ...]:
+    return (
+        replace(
+            s.requests[x.request_key],
+            available_kw=x.available_kw,
+            confirmed_kw=x.confirmed_kw,
+            pending_kw=x.pending_kw,
+            refused_kw=x.refused_kw,
+            short_kw=x.short_kw,
+            measured_kw=x.measured_kw,
+            why_short=x.why_short,
+        ),
+    )
+
+
+def _enrolled(s: State, x: f.Enrolled) -> tuple[Record, ...]:
+    request = s.requests[x.request_key]
+    enrolment = Enrolment(request_key=x.request_key, evse_id=x.evse_id, joined_at=x.at)
+    return (enrolment, replace(request, affected_evses=request.affected_evses + 1))
+
+
+def _enrolment_ended(s: State, x: f.EnrolmentEnded) -> tuple[Record, ...]:
+    enrolment = s.enrolments[x.request_key, x.evse_id]
+    return (replace(enrolment, left_at=x.at, why_left=x.why, measured_kwh=x.measured_kwh),)
+
+
+def _interval(_: State, x: f.IntervalMeasured) -> tuple[Record, ...]:
+    return (
+        RequestInterval(
+            request_key=x.request_key,
+            start_at=x.start_at,
+            end_at=x.end_at,
+            requested_kw=x.requested_kw,
+            confirmed_kw=x.confirmed_kw,
+            measured_kw=x.measured_kw,
+            baseline_kw=x.baseline_kw,
+            load_kw=x.load_kw,
+            method=x.method,
+        ),
+    )
+
+
+def _queued(_: State, x: f.ReportQueued) -> tuple[Record, ...]:
+    return (
+        Report(
+            report_id=x.report_id,
+            iso_id=x.iso_id,
+            request_key=x.request_key,
+            kind=x.kind,
+            body=x.body,
+            queued_at=x.at,
+        ),
+    )
+
+
+def _delivered(s: State, x: f.ReportDelivered) -> tuple[Record, ...]:
+    return (replace(s.reports[x.report_id], delivered_at=x.at),)
+
+
+def _dropped(s: State, x: f.ReportDropped) -> tuple[Record, ...]:
+    return (replace(s.reports[x.report_id], dropped_at=x.at, reason=x.reason),)
+
+
+def _log_only(_: State, __: object) -> tuple[Record, ...]:
+    return ()
+
+
+_EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] = {
+    f.TerritoryDefined: _territory,
+    f.StationAdded: _station_added,
+    f.StationRevoked: _station_revoked,
+    f.IsoAdded: _iso_added,
+    f.IsoRevoked: _iso_revoked,
+    f.OperatorAdded: _operator_added,
+    f.OperatorDisabled: _operator_disabled,
+    f.LoggedIn: _log_only,
+    f.LoginRefused: _log_only,
+    f.ApiKeyAdded: _key_added,
+    f.ApiKeyRevoked: _key_revoked,
+    f.DispatchHalted: _halted,
+    f.DispatchResumed: _resumed,
+    f.PoweredOn: _powered_on,
+    f.PoweredOff: _powered_off,
+    f.SessionStarted: _session_started,
+    f.SessionEnded: _session_ended,
+    f.KnobTurned: _knob,
+    f.WentOffline: _offline,
+    f.CameBack: _back,
+    f.OptedOut: _opted_out,
+    f.CommandIssued: _issued,
+    f.CommandAnswered: _answered,
+    f.IsoConnected: _iso_connected,
+    f.RequestReceived: _received,
+    f.RequestCancelled: _cancelled,
+    f.RequestMoved: _moved,
+    f.RequestTallied: _tallied,
+    f.Enrolled: _enrolled,
+    f.EnrolmentEnded: _enrolment_ended,
+    f.IntervalMeasured: _interval,
+    f.ReportQueued: _queued,
+    f.ReportDelivered: _delivered,
+    f.ReportDropped: _dropped,
+    f.ServerStarted: _log_only,
+}

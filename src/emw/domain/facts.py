@@ -1,0 +1,318 @@
+"""Everything that may enter the activity log: the closed union of facts, one row each.
+
+A fact is past tense, complete (the tables can be rebuilt from the log alone) and names its `actor`:
+`station:<id>`, `iso:<id>`, `operator:<name>`, `key:<id>` or `emw`. Fields that end in `_hash` never leave the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import get_args
+
+from emw.domain.admin_facts import (
+    ApiKeyAdded,
+    ApiKeyRevoked,
+    DispatchHalted,
+    DispatchResumed,
+    IsoAdded,
+    IsoRevoked,
+    LoggedIn,
+    LoginRefused,
+    OperatorAdded,
+    OperatorDisabled,
+    Stamped,
+    StationAdded,
+    StationRevoked,
+    TerritoryDefined,
+)
+from emw.domain.model import Cause, Outcome, RequestState
+
+
+# --- stations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoweredOn(Stamped):
+    """A station powered on and proved who it is; earlier tokens of it are dead."""
+
+    evse_id: str
+    station_id: str
+    territory_id: str
+    model: str
+    line_voltage_v: float
+    phases: int
+    max_a: float
+    status: str
+    token_hash: str
+    customer_id: str | None = None
+    access_url: str | None = None
+    site: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoweredOff(Stamped):
+    """A station said goodbye; its token is dead."""
+
+    evse_id: str
+    station_id: str
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted(Stamped):
+    """A vehicle was plugged in."""
+
+    session_id: str
+    evse_id: str
+    line_voltage_v: float
+    evse_max_a: float
+    car_max_a: float
+    vehicle: str | None = None
+    energy_requested_kwh: float | None = None
+    departure_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(Stamped):
+    """A vehicle left, or the station lost it."""
+
+    session_id: str
+    evse_id: str
+    reason: str
+    energy_kwh: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnobTurned(Stamped):
+    """The station's own maximum changed."""
+
+    evse_id: str
+    max_a: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WentOffline(Stamped):
+    """Nothing was heard for three heartbeat intervals: its shed counts as nothing."""
+
+    evse_id: str
+    last_heard_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameBack(Stamped):
+    """A silent station was heard again."""
+
+    evse_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptedOut(Stamped):
+    """A driver or station refuses to be limited until a time; None takes the refusal back."""
+
+    evse_id: str
+    until: datetime | None
+    reason: str
+
+
+# --- commands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandIssued(Stamped):
+    """A limit (`max_a`, A per phase, until) or, with None, the return to normal is to be sent."""
+
+    command_id: str
+    evse_id: str
+    max_a: float | None
+    until: datetime
+    cause: Cause
+    request_key: str | None = None
+    node_id: str | None = None
+    would_draw_a: float = 0.0
+    asked_kw: float = 0.0
+    renewal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAnswered(Stamped):
+    """What became of a command. `answered_a` is what the station said it went to."""
+
+    command_id: str
+    evse_id: str
+    outcome: Outcome
+    answered_a: float | None = None
+    reason: str | None = None
+
+
+# --- the grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsoConnected(Stamped):
+    """A grid operator said hello and where its reports go."""
+
+    iso_id: str
+    access_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestReceived(Stamped):
+    """A grid operator (or an operator, as `operator`) asked for a decrease."""
+
+    request_key: str
+    iso_id: str
+    request_id: str
+    territory_id: str
+    kw: float
+    start_at: datetime
+    end_at: datetime | None
+    emergency: bool = True
+    asked: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCancelled(Stamped):
+    """The one who asked said: return to normal."""
+
+    request_key: str
+    iso_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestMoved(Stamped):
+    """A request reached the next state of its life by the clock: started, ended, restored."""
+
+    request_key: str
+    state: RequestState
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTallied(Stamped):
+    """The sums of a request changed: requested = confirmed + pending + refused + short, kW."""
+
+    request_key: str
+    available_kw: float
+    confirmed_kw: float
+    pending_kw: float
+    refused_kw: float
+    short_kw: float
+    measured_kw: float | None
+    why_short: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled(Stamped):
+    """An EVSE takes part in a request from now on."""
+
+    request_key: str
+    evse_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentEnded(Stamped):
+    """An EVSE's part in a request is over; what it gave in all is known."""
+
+    request_key: str
+    evse_id: str
+    why: str
+    measured_kwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalMeasured(Stamped):
+    """A report interval of a request is over."""
+
+    request_key: str
+    start_at: datetime
+    end_at: datetime
+    requested_kw: float
+    confirmed_kw: float
+    measured_kw: float | None
+    baseline_kw: float | None
+    load_kw: float | None
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportQueued(Stamped):
+    """A report is owed to a grid operator."""
+
+    report_id: str
+    iso_id: str
+    request_key: str
+    kind: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportDelivered(Stamped):
+    """A grid operator took a report."""
+
+    report_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportDropped(Stamped):
+    """A report was given up (its receiver is gone, or it was refused for good)."""
+
+    report_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStarted(Stamped):
+    """emw started; what ran before is carried on."""
+
+    version: str
+    resumed_requests: int = 0
+
+
+Fact = (
+    TerritoryDefined
+    | StationAdded
+    | StationRevoked
+    | IsoAdded
+    | IsoRevoked
+    | OperatorAdded
+    | OperatorDisabled
+    | LoggedIn
+    | LoginRefused
+    | ApiKeyAdded
+    | ApiKeyRevoked
+    | DispatchHalted
+    | DispatchResumed
+    | PoweredOn
+    | PoweredOff
+    | SessionStarted
+    | SessionEnded
+    | KnobTurned
+    | WentOffline
+    | CameBack
+    | OptedOut
+    | CommandIssued
+    | CommandAnswered
+    | IsoConnected
+    | RequestReceived
+    | RequestCancelled
+    | RequestMoved
+    | RequestTallied
+    | Enrolled
+    | EnrolmentEnded
+    | IntervalMeasured
+    | ReportQueued
+    | ReportDelivered
+    | ReportDropped
+    | ServerStarted
+)
+FACTS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
+"""Every kind of fact by the name it has in the log."""
+
+SECRET_FIELDS: frozenset[str] = frozenset(
+    field.name for kind in FACTS.values() for field in fields(kind) if field.name.endswith("_hash")
+)
+"""Fields the store keeps and no reader is shown."""

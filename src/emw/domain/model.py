@@ -1,0 +1,345 @@
+"""The records emw keeps: one frozen dataclass per table, one row per key. Names are the glossary's.
+
+A record never changes; `state.evolve` makes the next one from a fact. Times are aware UTC datetimes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from emw.domain.units import FLOOR_A, kw_per_a
+
+
+class Role(StrEnum):
+    """What a person or an API key may do: look, act on load, or also change who may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+
+    def may(self, needed: Role) -> bool:
+        """Whether this role includes `needed`."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+class RequestState(StrEnum):
+    """The life of a reduction request."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    RESTORING = "restoring"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+class Outcome(StrEnum):
+    """What became of a command: three of these count as no shed."""
+
+    PENDING = "pending"
+    APPLIED = "applied"
+    REJECTED = "rejected"
+    TIMED_OUT = "timed_out"
+    OFFLINE = "offline"
+
+
+class Cause(StrEnum):
+    """Why a limit is on an EVSE."""
+
+    SHED = "shed"
+    CEILING = "ceiling"
+    RESTORATION = "restoration"
+    OPERATOR = "operator"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Territory:
+    """A node of the territory tree: ISO zone, utility, feeder, site. A signal may name it; it may carry a ceiling."""
+
+    table: ClassVar = "territories"
+    key_fields: ClassVar = ("territory_id",)
+    territory_id: str
+    parent_id: str | None = None
+    kind: str = "zone"
+    ceiling_kw: float | None = None
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """One network identity: who it is, how it proves it, where it is called."""
+
+    table: ClassVar = "stations"
+    key_fields: ClassVar = ("station_id",)
+    station_id: str
+    secret_hash: str
+    added_at: datetime
+    customer_id: str | None = None
+    protocol: str = "rest"
+    token_hash: str | None = None
+    token_at: datetime | None = None
+    access_url: str | None = None
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evse:
+    """The unit of control: supplies one vehicle at a time. `max_a` is the knob, never exceeded."""
+
+    table: ClassVar = "evses"
+    key_fields: ClassVar = ("evse_id",)
+    evse_id: str
+    station_id: str
+    territory_id: str
+    model: str
+    line_voltage_v: float
+    phases: int
+    max_a: float
+    status: str
+    powered: bool
+    online: bool
+    powered_at: datetime
+    site: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    floor_a: float = FLOOR_A
+    step_a: float = 1.0
+    may_pause: bool = False
+    session_id: str | None = None
+    opted_out_until: datetime | None = None
+    offline_since: datetime | None = None
+
+    @property
+    def kw_per_a(self) -> float:
+        """Power per ampere of limit, kW/A."""
+        return kw_per_a(self.line_voltage_v, self.phases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One vehicle's stay, plug-in to unplug."""
+
+    table: ClassVar = "sessions"
+    key_fields: ClassVar = ("session_id",)
+    session_id: str
+    evse_id: str
+    started_at: datetime
+    evse_max_a: float
+    car_max_a: float
+    vehicle: str | None = None
+    energy_requested_kwh: float | None = None
+    departure_at: datetime | None = None
+    ended_at: datetime | None = None
+    energy_kwh: float | None = None
+    end_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """The last command to an EVSE and what became of it. `max_a` None: back to normal.
+
+    Absolute, and ends by itself at `until`: repeating it is harmless, losing emw frees the car.
+    """
+
+    table: ClassVar = "limits"
+    key_fields: ClassVar = ("evse_id",)
+    evse_id: str
+    command_id: str
+    max_a: float | None
+    until: datetime
+    cause: Cause
+    issued_at: datetime
+    request_key: str | None = None
+    node_id: str | None = None
+    would_draw_a: float = 0.0
+    asked_kw: float = 0.0
+    outcome: Outcome = Outcome.PENDING
+    answered_a: float | None = None
+    answered_at: datetime | None = None
+    reason: str | None = None
+    renewal: bool = False
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether the station may still be holding this limit."""
+        return self.max_a is not None and now < self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iso:
+    """A grid operator and the territories it may name; everything under them is included."""
+
+    table: ClassVar = "isos"
+    key_fields: ClassVar = ("iso_id",)
+    iso_id: str
+    token_hash: str
+    territories: tuple[str, ...]
+    added_at: datetime
+    access_url: str | None = None
+    connected_at: datetime | None = None
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReductionRequest:
+    """What emw owes because of a grid signal: `kw` below baseline in one territory, over [start, end)."""
+
+    table: ClassVar = "requests"
+    key_fields: ClassVar = ("request_key",)
+    request_key: str
+    iso_id: str
+    request_id: str
+    territory_id: str
+    kw: float
+    start_at: datetime
+    end_at: datetime | None
+    received_at: datetime
+    open_ended: bool = False
+    emergency: bool = True
+    asked: str = ""
+    state: RequestState = RequestState.PENDING
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    closed_at: datetime | None = None
+    cancelled_by: str | None = None
+    available_kw: float = 0.0
+    confirmed_kw: float = 0.0
+    pending_kw: float = 0.0
+    refused_kw: float = 0.0
+    short_kw: float = 0.0
+    measured_kw: float | None = None
+    affected_evses: int = 0
+    commands: int = 0
+    why_short: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether dispatch still has something to do for it."""
+        return self.state in {RequestState.PENDING, RequestState.ACTIVE, RequestState.RESTORING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """One EVSE's part in one request: asked, confirmed, measured, joined, left, why."""
+
+    table: ClassVar = "enrolments"
+    key_fields: ClassVar = ("request_key", "evse_id")
+    request_key: str
+    evse_id: str
+    joined_at: datetime
+    asked_kw: float = 0.0
+    confirmed_kw: float = 0.0
+    measured_kwh: float = 0.0
+    commands: int = 0
+    left_at: datetime | None = None
+    why_left: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestInterval:
+    """What was asked and measured in one report interval, kW means over [start, end)."""
+
+    table: ClassVar = "intervals"
+    key_fields: ClassVar = ("request_key", "start_at")
+    request_key: str
+    start_at: datetime
+    end_at: datetime
+    requested_kw: float
+    confirmed_kw: float
+    measured_kw: float | None
+    baseline_kw: float | None
+    load_kw: float | None
+    method: str = "held-before-limit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A report owed to an ISO, kept until delivered. `body` is the JSON text that goes out."""
+
+    table: ClassVar = "reports"
+    key_fields: ClassVar = ("report_id",)
+    report_id: str
+    iso_id: str
+    request_key: str
+    kind: str
+    body: str
+    queued_at: datetime
+    delivered_at: datetime | None = None
+    dropped_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """A person who may log in."""
+
+    table: ClassVar = "operators"
+    key_fields: ClassVar = ("name",)
+    name: str
+    password_hash: str
+    role: Role
+    added_at: datetime
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A machine's key to the operator's API, hashed at rest."""
+
+    table: ClassVar = "api_keys"
+    key_fields: ClassVar = ("key_id",)
+    key_id: str
+    name: str
+    key_hash: str
+    role: Role
+    added_at: datetime
+    added_by: str
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Whether all dispatch is stopped, since when and by whom. One row."""
+
+    table: ClassVar = "halt"
+    key_fields: ClassVar = ("name",)
+    name: str = field(default="all")
+    halted: bool = False
+    at: datetime | None = None
+    by: str | None = None
+    reason: str | None = None
+
+
+Record = (
+    Territory
+    | Station
+    | Evse
+    | Session
+    | Limit
+    | Iso
+    | ReductionRequest
+    | Enrolment
+    | RequestInterval
+    | Report
+    | Operator
+    | ApiKey
+    | Halt
+)
+RECORDS: tuple[type[Record], ...] = (
+    Territory,
+    Station,
+    Evse,
+    Session,
+    Limit,
+    Iso,
+    ReductionRequest,
+    Enrolment,
+    RequestInterval,
+    Report,
+    Operator,
+    ApiKey,
+    Halt,
+)

@@ -1,0 +1,128 @@
+"""The live view: every record dispatch may need. The tables are its rows, the log its history.
+
+The log leads: `fold(evolve, log) == tables == live view`. `State.apply` puts the new records in and returns what
+stood there before, so that a commit that failed can be taken back to the letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from emw.domain.evolve import evolve
+from emw.domain.facts import Fact
+from emw.domain.model import (
+    ApiKey,
+    Enrolment,
+    Evse,
+    Halt,
+    Iso,
+    Limit,
+    Operator,
+    Record,
+    ReductionRequest,
+    Report,
+    RequestInterval,
+    Session,
+    Station,
+    Territory,
+)
+
+Undo = tuple[dict[Any, Any], Any, Record | None]
+
+
+class State:
+    """Records by key. What has ended (sessions, enrolments, delivered reports) stays in the tables only."""
+
+    __slots__ = (
+        "_by_type",
+        "api_keys",
+        "enrolments",
+        "evses",
+        "halt",
+        "intervals",
+        "isos",
+        "limits",
+        "operators",
+        "reports",
+        "requests",
+        "sessions",
+        "stations",
+        "territories",
+    )
+
+    def __init__(self) -> None:
+        self.territories: dict[str, Territory] = {}
+        self.stations: dict[str, Station] = {}
+        self.evses: dict[str, Evse] = {}
+        self.sessions: dict[str, Session] = {}
+        self.limits: dict[str, Limit] = {}
+        self.isos: dict[str, Iso] = {}
+        self.requests: dict[str, ReductionRequest] = {}
+        self.enrolments: dict[tuple[str, str], Enrolment] = {}
+        self.intervals: dict[tuple[str, Any], RequestInterval] = {}
+        self.reports: dict[str, Report] = {}
+        self.operators: dict[str, Operator] = {}
+        self.api_keys: dict[str, ApiKey] = {}
+        self.halt: dict[str, Halt] = {"all": Halt()}
+        self._by_type: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], Any], Callable[[Any], bool]]] = {
+            Territory: (self.territories, lambda r: r.territory_id, _always),
+            Station: (self.stations, lambda r: r.station_id, _always),
+            Evse: (self.evses, lambda r: r.evse_id, _always),
+            Session: (self.sessions, lambda r: r.session_id, lambda r: r.ended_at is None),
+            Limit: (self.limits, lambda r: r.evse_id, _always),
+            Iso: (self.isos, lambda r: r.iso_id, _always),
+            ReductionRequest: (self.requests, lambda r: r.request_key, _always),
+            Enrolment: (self.enrolments, lambda r: (r.request_key, r.evse_id), lambda r: r.left_at is None),
+            RequestInterval: (self.intervals, lambda r: (r.request_key, r.start_at), _never),
+            Report: (self.reports, lambda r: r.report_id, lambda r: not (r.delivered_at or r.dropped_at)),
+            Operator: (self.operators, lambda r: r.name, _always),
+            ApiKey: (self.api_keys, lambda r: r.key_id, _always),
+            Halt: (self.halt, lambda r: r.name, _always),
+        }
+
+    def put(self, record: Record) -> Undo:
+        """Put one record in, or drop it where it has ended; returns what undoes that."""
+        table, key_of, stays = self._by_type[type(record)]
+        key = key_of(record)
+        before = table.get(key)
+        if stays(record):
+            table[key] = record
+        elif before is not None:
+            del table[key]
+        return table, key, before
+
+    def apply(self, fact: Fact) -> tuple[tuple[Record, ...], list[Undo]]:
+        """Evolve by one fact: the records that changed (rows to write) and how to take it back."""
+        records = evolve(self, fact)
+        return records, [self.put(record) for record in records]
+
+    @staticmethod
+    def undo(steps: Iterable[Undo]) -> None:
+        """Take back what `put` did. `steps` in the order they were made."""
+        for table, key, before in reversed(list(steps)):
+            if before is None:
+                table.pop(key, None)
+            else:
+                table[key] = before
+
+    @property
+    def halted(self) -> bool:
+        """Whether all dispatch is stopped."""
+        return self.halt["all"].halted
+
+    def path(self, territory_id: str | None) -> tuple[str, ...]:
+        """The nodes from `territory_id` up to its root, nearest first. Unknown nodes end the path."""
+        nodes: list[str] = []
+        while territory_id is not None and territory_id in self.territories and territory_id not in nodes:
+            nodes.append(territory_id)
+            territory_id = self.territories[territory_id].parent_id
+        return tuple(nodes)
+
+
+def _always(_: object) -> bool:
+    return True
+
+
+def _never(_: object) -> bool:
+    return False

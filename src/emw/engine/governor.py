@@ -1,0 +1,157 @@
+"""The last gate before the wire: ramp, rhythm and minimum gap, whoever asks (promise P7).
+
+Two locks on every node of an EVSE's path. *Ramp*: the load that commands let rise (or fall, unless it is an
+emergency) within a minute stays under a share of the node's controllable load. *Rhythm*: the commanded load of a
+node turns its direction at most `reversals` times in `rhythm_s`. And per EVSE one change per `gap_s`.
+No I/O and no clock: `now` is seconds of any steady clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from emw.engine.view import Rules
+
+MINUTE_S = 60.0
+TURN_SHARE = 0.02
+"""A move against the direction smaller than this share of the controllable load is a correction, not a turn."""
+TINY_KW = 0.05
+
+
+@dataclass(slots=True)
+class _Node:
+    """What one node's commanded load did lately."""
+
+    moves: deque[tuple[float, float]] = field(default_factory=deque)  # (when, signed kW) of the last minute
+    rose_kw: float = 0.0  # sums of `moves`, kept so that a round costs no more than its commands
+    fell_kw: float = 0.0
+    turns: deque[float] = field(default_factory=deque)  # when it turned, within the rhythm window
+    level_kw: float = 0.0
+    extreme_kw: float = 0.0
+    direction: int = 0  # -1 falling, +1 rising, 0 not moved yet
+    controllable_kw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A command that may not go out now, and why."""
+
+    why: str
+
+
+class Governor:
+    """Keeps the books of what was let through, per node and per EVSE."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._nodes: dict[str, _Node] = {}
+        self._last_change: dict[str, float] = {}
+
+    def know(self, controllable_kw: Mapping[str, float]) -> None:
+        """Tell how much load there is to control per node (kW of what would be drawn)."""
+        for node_id, kw in controllable_kw.items():
+            self._node(node_id).controllable_kw = kw
+
+    def may_rise_kw(self, node_id: str, now: float) -> float:
+        """How much the node's load may be let rise now, kW; 0 while the rhythm forbids another turn."""
+        return self._room(self._node(node_id), +1, now, self._rules.restore_share_per_min)
+
+    def may_fall_kw(self, node_id: str, now: float) -> float:
+        """How much the node's load may be brought down now outside an emergency, kW."""
+        return self._room(self._node(node_id), -1, now, self._rules.shed_share_per_min)
+
+    def may_turn_down(self, node_id: str, now: float) -> bool:
+        """Whether the rhythm lets this node's load fall now."""
+        return self._may_turn(self._node(node_id), -1, now)
+
+    def next_change(self, evse_id: str) -> float | None:
+        """When this EVSE's limit may change again, on the caller's clock; None: it never did."""
+        last = self._last_change.get(evse_id)
+        return None if last is None else last + self._rules.gap_s
+
+    def admit(
+        self, evse_id: str, path: Iterable[str], delta_kw: float, now: float, *, emergency: bool, law: bool = False
+    ) -> Held | None:
+        """Let one change of `delta_kw` (positive: load may rise) through and book it, or say why it is held.
+
+        A `law` (ceiling) is never held by ramp or rhythm when it brings load down: equipment comes first.
+        """
+        rules = self._rules
+        gap_over = self.next_change(evse_id)
+        if gap_over is not None and now < gap_over - 1e-6 and not (law and delta_kw < 0):
+            return Held(f"changed less than {rules.gap_s:g} s ago")
+        nodes = [self._node(node_id) for node_id in path]
+        way = 1 if delta_kw > 0 else -1
+        if abs(delta_kw) > TINY_KW and not (law and way < 0):
+            for node in nodes:
+                if not self._may_turn(node, way, now):
+                    return Held(f"load has turned {rules.reversals} times in {rules.rhythm_s / 60:g} min")
+                share = rules.restore_share_per_min if way > 0 else rules.shed_share_per_min
+                bound = way > 0 or not emergency
+                # One EVSE can't be split: an empty minute lets one through whatever its size.
+                if bound and abs(delta_kw) > self._room(node, way, now, share) and self._moved(node, way, now) > 0:
+                    return Held("ramp: enough load has moved this minute")
+        for node in nodes:
+            self._book(node, delta_kw, now)
+        self._last_change[evse_id] = now
+        return None
+
+    def moved_by_itself(self, path: Iterable[str], delta_kw: float, now: float) -> None:
+        """Book a change that no command made (a limit that ended by itself), so that the ramp counts it."""
+        for node_id in path:
+            self._book(self._node(node_id), delta_kw, now)
+
+    def forget(self, evse_id: str) -> None:
+        """The station rebooted and holds no limit: what it is told next is no second change."""
+        self._last_change.pop(evse_id, None)
+
+    def _node(self, node_id: str) -> _Node:
+        node = self._nodes.get(node_id)
+        if node is None:
+            node = self._nodes[node_id] = _Node()
+        return node
+
+    def _moved(self, node: _Node, way: int, now: float) -> float:
+        while node.moves and node.moves[0][0] <= now - MINUTE_S:
+            _, kw = node.moves.popleft()
+            node.rose_kw -= max(kw, 0.0)
+            node.fell_kw -= max(-kw, 0.0)
+        if not node.moves:
+            node.rose_kw = node.fell_kw = 0.0
+        return node.rose_kw if way > 0 else node.fell_kw
+
+    def _room(self, node: _Node, way: int, now: float, share: float) -> float:
+        if not self._may_turn(node, way, now):
+            return 0.0
+        allowed = max(share * node.controllable_kw, self._rules.ramp_floor_kw_per_min)
+        return max(0.0, allowed - self._moved(node, way, now))
+
+    def _threshold(self, node: _Node) -> float:
+        return max(TURN_SHARE * node.controllable_kw, TINY_KW)
+
+    def _may_turn(self, node: _Node, way: int, now: float) -> bool:
+        while node.turns and node.turns[0] <= now - self._rules.rhythm_s:
+            node.turns.popleft()
+        if node.direction in (0, way):
+            return True
+        # Small corrections pass as long as they stay under the threshold that makes a turn.
+        against = (node.level_kw - node.extreme_kw) * way
+        return len(node.turns) < self._rules.reversals or against < self._threshold(node) / 2
+
+    def _book(self, node: _Node, delta_kw: float, now: float) -> None:
+        if abs(delta_kw) <= 0:
+            return
+        node.moves.append((now, delta_kw))
+        node.rose_kw += max(delta_kw, 0.0)
+        node.fell_kw += max(-delta_kw, 0.0)
+        node.level_kw += delta_kw
+        way = 1 if delta_kw > 0 else -1
+        if node.direction == 0:
+            node.direction, node.extreme_kw = way, node.level_kw
+        elif (node.level_kw - node.extreme_kw) * node.direction >= 0:
+            node.extreme_kw = node.level_kw
+        elif abs(node.level_kw - node.extreme_kw) >= self._threshold(node):
+            node.direction, node.extreme_kw = -node.direction, node.level_kw
+            node.turns.append(now)

@@ -1,0 +1,211 @@
+"""From the limits wanted to orders: changes, renewals before a lease runs out, and the staged way back. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from emw.domain.model import Cause, ReductionRequest
+from emw.engine.view import EvseView, Order, Rules, View
+
+SMALL_A = 0.05
+
+
+@dataclass(slots=True)
+class Wanted:
+    """The limit one EVSE should have after this round, and which request or ceiling wants it."""
+
+    limit_a: float
+    cause: Cause
+    request: ReductionRequest | None
+    node_id: str
+
+
+def gives(evse: EvseView, want: Wanted | None) -> float:
+    """The curtailment a limit brings, kW."""
+    if want is None:
+        return 0.0
+    return evse.kw_per_a * max(evse.would_draw_a - want.limit_a, 0.0)
+
+
+def orders_of(
+    view: View, wanted: Mapping[str, Wanted], now: datetime, rules: Rules
+) -> tuple[list[Order], list[datetime]]:
+    """The difference between what is wanted and what is in force, as orders, and when to look again."""
+    orders: list[Order] = []
+    look: list[datetime] = []
+    free: list[EvseView] = []
+    for e in sorted(view.evses, key=lambda x: x.evse_id):
+        want = wanted.get(e.evse_id)
+        if want is None:
+            if e.limit is not None and e.limit.in_force(now) and (e.why_not is None or e.opted_out):
+                free.append(e)
+            continue
+        until = _until(e, want, now, rules)
+        if until <= now:
+            continue
+        same = e.limit is not None and e.limit.in_force(now) and same_limit(e.limit.max_a, want.limit_a)
+        if same and e.limit is not None:
+            if e.limit.until < until and e.limit.until - now < _lease(want.cause, rules) / 2:
+                orders.append(_order(e, want, until, renewal=True))
+            continue
+        if e.next_change_at is not None and now < e.next_change_at and want.cause is not Cause.CEILING:
+            look.append(e.next_change_at)
+            continue
+        orders.append(_order(e, want, until))
+    more, next_release = _releases(view, free, now, rules)
+    orders += more
+    orders += _holds(view, wanted, now, rules)
+    return orders, look + next_release
+
+
+def _order(e: EvseView, want: Wanted, until: datetime, *, renewal: bool = False) -> Order:
+    return Order(
+        evse_id=e.evse_id,
+        limit_a=want.limit_a,
+        until=until,
+        cause=want.cause,
+        request_key=want.request.request_key if want.request else None,
+        node_id=want.node_id,
+        would_draw_a=e.would_draw_a,
+        asked_kw=gives(e, want),
+        renewal=renewal,
+    )
+
+
+def _lease(cause: Cause, rules: Rules) -> timedelta:
+    return timedelta(seconds=rules.ceiling_lease_s) if cause is Cause.CEILING else rules.lease
+
+
+def _until(e: EvseView, want: Wanted, now: datetime, rules: Rules) -> datetime:
+    """When the limit ends by itself: at the event's end or the lease, whichever is first.
+
+    Leases end spread out over their last fifth, so that a silent emw does not free all cars in one second.
+    """
+    lease = _lease(want.cause, rules)
+    spread = 0.8 + 0.2 * lot(e.evse_id, "lease")
+    until = now + lease * spread
+    end = want.request.end_at if want.request and want.cause is Cause.SHED else None
+    return min(until, end) if end is not None else until
+
+
+def _releases(
+    view: View, free: Sequence[EvseView], now: datetime, rules: Rules
+) -> tuple[list[Order], list[datetime]]:
+    """The staged way back: opted-out drivers first, then in an order drawn by seed, along every node's ramp."""
+    room = dict(view.may_rise_kw)
+    moved: set[str] = set()
+    orders: list[Order] = []
+    look: list[datetime] = []
+    for e in sorted(free, key=lambda x: (not x.opted_out, lot(x.evse_id, str(view.seed)), x.evse_id)):
+        limit = e.limit
+        assert limit is not None
+        assert limit.max_a is not None
+        rise_kw = e.kw_per_a * max(e.would_draw_a - limit.max_a, 0.0)
+        fits = all(rise_kw <= room.get(n, rise_kw) or (n not in moved and room[n] > 0) for n in e.path)
+        waits = e.next_change_at is not None and now < e.next_change_at
+        if fits and not waits:
+            for node_id in e.path:
+                if node_id in room:
+                    room[node_id] = max(0.0, room[node_id] - rise_kw)
+                    moved.add(node_id)
+            orders.append(
+                Order(
+                    evse_id=e.evse_id,
+                    limit_a=None,
+                    until=now,
+                    cause=Cause.HALT if view.halted else Cause.RESTORATION,
+                    request_key=limit.request_key,
+                    node_id=limit.node_id,
+                    would_draw_a=e.would_draw_a,
+                    asked_kw=0.0,
+                )
+            )
+            continue
+        look.append(e.next_change_at if waits and e.next_change_at is not None else now + timedelta(seconds=5))
+        if not waits and limit.until - now < timedelta(seconds=rules.hold_before_end_s):
+            orders.append(_hold(e, now + timedelta(seconds=_ramp_left_s(view, free, rules)), renewal=True))
+    return orders, look
+
+
+def _holds(
+    view: View,
+    wanted: Mapping[str, Wanted],
+    now: datetime,
+    rules: Rules,
+) -> list[Order]:
+    """Just before an event ends, lengthen the limits that a staged return still needs; else all rise in one second."""
+    due: list[EvseView] = []
+    rise: defaultdict[str, float] = defaultdict(float)
+    for e in view.evses:
+        want, limit = wanted.get(e.evse_id), e.limit
+        end = want.request.end_at if want and want.request else None
+        if end is None or limit is None or want is None or want.cause is not Cause.SHED:
+            continue
+        if end - now > timedelta(seconds=rules.hold_before_end_s) or not limit.in_force(now) or limit.until > end:
+            continue
+        if e.why_not is None and same_limit(limit.max_a, want.limit_a):
+            due.append(e)
+            for node_id in e.path:
+                rise[node_id] += gives(e, want)
+    tight = {n for n, kw in rise.items() if n in view.may_rise_kw and kw > view.may_rise_kw[n]}
+    staged = [e for e in due if tight.intersection(e.path)]
+    left = timedelta(seconds=_ramp_left_s(view, staged, rules) + rules.hold_before_end_s)
+    return [_hold(e, now + left, renewal=True) for e in sorted(staged, key=lambda x: x.evse_id)]
+
+
+def _hold(e: EvseView, until: datetime, *, renewal: bool) -> Order:
+    assert e.limit is not None
+    assert e.limit.max_a is not None
+    return Order(
+        evse_id=e.evse_id,
+        limit_a=e.limit.max_a,
+        until=until,
+        cause=Cause.RESTORATION,
+        request_key=e.limit.request_key,
+        node_id=e.limit.node_id,
+        would_draw_a=e.would_draw_a,
+        asked_kw=e.limit.asked_kw,
+        renewal=renewal,
+    )
+
+
+def _ramp_left_s(view: View, held: Sequence[EvseView], rules: Rules) -> float:
+    """How long the staged return of these EVSEs takes at most, s, with a minute to spare."""
+    rise: defaultdict[str, float] = defaultdict(float)
+    load: defaultdict[str, float] = defaultdict(float)
+    for e in view.evses:
+        for node_id in e.path:
+            load[node_id] += e.kw_per_a * e.would_draw_a
+    for e in held:
+        assert e.limit is not None
+        for node_id in e.path:
+            rise[node_id] += e.kw_per_a * max(e.would_draw_a - (e.limit.max_a or 0.0), 0.0)
+    minutes = max(
+        (kw / max(load[n] * rules.restore_share_per_min, rules.ramp_floor_kw_per_min) for n, kw in rise.items()),
+        default=0.0,
+    )
+    return 60.0 * (minutes + 1.0)
+
+
+def _next_times(request: ReductionRequest, now: datetime, rules: Rules) -> list[datetime]:
+    """When the clock alone will change something for a request."""
+    times = [request.start_at] if request.state is RequestState.PENDING else []
+    if request.state is RequestState.ACTIVE and request.end_at is not None:
+        times += [request.end_at, request.end_at - timedelta(seconds=rules.hold_before_end_s)]
+    if request.live and request.state is not RequestState.PENDING:
+        times.append(now + timedelta(seconds=rules.round_s))
+    return [t for t in times if t > now]
+
+
+def same_limit(a: float | None, b: float | None) -> bool:
+    return a is not None and b is not None and abs(a - b) < SMALL_A
+
+
+def lot(evse_id: str, salt: str) -> float:
+    """A number in [0, 1) that belongs to this EVSE and salt: chance without dice, the same in every process."""
+    digest = hashlib.blake2b(f"{salt}:{evse_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -1,0 +1,118 @@
+"""What one dispatch round sees: a frozen picture of one territory tree, made by the service, read by `decide`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from emw.domain.model import Limit, ReductionRequest, Territory
+from emw.domain.units import FLOOR_A
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The settings of dispatch. Times in seconds of the clock in force."""
+
+    lease_s: float = 900.0
+    """No limit is issued for longer; longer events are renewed in pieces (promise P3)."""
+    ceiling_lease_s: float = 86_400.0
+    """A ceiling is a law: its limits outlive a silent emw for this long (promise P12)."""
+    gap_s: float = 60.0
+    """At most one change of an EVSE's limit in this time."""
+    restore_share_per_min: float = 0.05
+    """Share of a node's controllable load that may rise per minute (promise P7)."""
+    shed_share_per_min: float = 1.0
+    """The same for falling, for requests that are not marked as an emergency."""
+    ramp_floor_kw_per_min: float = 25.0
+    """A node may always move this much per minute: it is too little for a grid to feel."""
+    reversals: int = 2
+    """A node's load may turn its direction this often in `rhythm_s` (promise P7)."""
+    rhythm_s: float = 600.0
+    hold_before_end_s: float = 15.0
+    """How long before an event's end the limits of a staged return go out."""
+    dead_band: float = 0.006
+    """Share of the target within which nothing is corrected (dispatch, closed loop)."""
+    retry_after_s: float = 120.0
+    """A station that refused or did not answer is asked again after this, doubled each time."""
+    retry_most_s: float = 1_800.0
+    round_s: float = 30.0
+    """The longest time between two rounds while a request is live."""
+
+    @property
+    def lease(self) -> timedelta:
+        """`lease_s` as a timedelta."""
+        return timedelta(seconds=self.lease_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseView:
+    """One EVSE with a vehicle, or one that still holds a limit.
+
+    `would_draw_a`: what it would draw unlimited, A per phase. `potential_a`: the most it could come to draw.
+    `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can.
+    """
+
+    evse_id: str
+    path: tuple[str, ...]
+    kw_per_a: float
+    max_a: float
+    would_draw_a: float
+    potential_a: float
+    floor_a: float = FLOOR_A
+    step_a: float = 1.0
+    may_pause: bool = False
+    why_not: str | None = None
+    opted_out: bool = False
+    limit: Limit | None = None
+    next_change_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One territory tree at one instant."""
+
+    root: str
+    territories: Mapping[str, Territory]
+    evses: Sequence[EvseView]
+    requests: Sequence[ReductionRequest]
+    halted: bool = False
+    may_rise_kw: Mapping[str, float] = field(default_factory=dict)
+    """Per node: how much load may rise now (governor); a node that is not named may rise without bound."""
+    may_fall_kw: Mapping[str, float] = field(default_factory=dict)
+    """The same for falling; emergencies are not bound by it."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One command that `decide` wants sent. `limit_a` None: back to normal."""
+
+    evse_id: str
+    limit_a: float | None
+    until: datetime
+    cause: str
+    request_key: str | None
+    node_id: str | None
+    would_draw_a: float
+    asked_kw: float
+    renewal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortfall:
+    """What nobody is left to give for one request, kW, and why in words a person can act on."""
+
+    request_key: str
+    kw: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What `decide` proposes: moves in requests' lives, orders, shortfalls, and when to look again."""
+
+    moves: tuple[tuple[str, str], ...] = ()
+    orders: tuple[Order, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
+    wake_at: datetime | None = None

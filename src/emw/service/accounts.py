@@ -1,0 +1,283 @@
+"""The books of requests: who takes part, what was asked, confirmed and measured, and the reports owed for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from emw.domain import facts as f
+from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState
+from emw.engine.view import Shortfall
+from emw.service.ledger import Ledger
+from emw.service.ports import Ids
+from emw.service.settings import ServiceSettings
+from emw.service.tally import Tally, tally
+from emw.service.telemetry import Telemetry
+
+METHOD = "held-before-limit"
+"""The live counterfactual of this version: what each EVSE drew before its limit, kept while it is held."""
+
+
+@dataclass(slots=True)
+class _Book:
+    """What has been metered of one request since its last interval ended."""
+
+    start_at: datetime
+    looked_at: datetime
+    seconds: float = 0.0
+    measured_kws: float = 0.0
+    baseline_kws: float = 0.0
+    load_kws: float = 0.0
+    unmeasured: bool = False
+
+
+class Accounts:
+    """Keeps sums while requests run; facts come out of it."""
+
+    def __init__(self, ledger: Ledger, telemetry: Telemetry, ids: Ids, settings: ServiceSettings) -> None:
+        self._ledger = ledger
+        self._state = ledger.state
+        self._telemetry = telemetry
+        self._ids = ids
+        self._interval = timedelta(seconds=settings.report_interval_s)
+        self._books: dict[str, _Book] = {}
+        self._why: dict[str, str] = {}
+        self._taking_part: dict[str, set[str]] = {}
+        self._measured_kwh: dict[tuple[str, str], float] = {}
+        self._reported: set[str] = set()
+        self._settled: dict[str, asyncio.Event] = {}
+        for key, evse_id in self._state.enrolments:
+            self._taking_part.setdefault(key, set()).add(evse_id)
+
+    # --- who takes part
+
+    def live_requests(self) -> list[ReductionRequest]:
+        """Requests with something left to do, oldest first."""
+        return [r for r in self._state.requests.values() if r.live]
+
+    def enrol(self, request_key: str, evse_id: str, now: datetime) -> list[f.Fact]:
+        """An EVSE gets its first limit for a request."""
+        taking_part = self._taking_part.setdefault(request_key, set())
+        if evse_id in taking_part:
+            return []
+        taking_part.add(evse_id)
+        return [f.Enrolled(at=now, actor="emw", request_key=request_key, evse_id=evse_id)]
+
+    def leave(self, evse_id: str, why: str, now: datetime) -> list[f.Fact]:
+        """An EVSE's part in every running request ends."""
+        return [
+            self._end(key, evse_id, why, now)
+            for key, taking_part in sorted(self._taking_part.items())
+            if evse_id in taking_part and (key, evse_id) in self._state.enrolments
+        ]
+
+    def _end(self, key: str, evse_id: str, why: str, now: datetime) -> f.Fact:
+        self._taking_part[key].discard(evse_id)
+        kwh = self._measured_kwh.pop((key, evse_id), 0.0)
+        return f.EnrolmentEnded(
+            at=now, actor="emw", request_key=key, evse_id=evse_id, why=why, measured_kwh=round(kwh, 6)
+        )
+
+    def close(self, key: str, now: datetime) -> list[f.Fact]:
+        """The last EVSE is free: every part ends, and the final report is owed."""
+        facts = [self._end(key, e, "request over", now) for e in sorted(self._taking_part.get(key, ()))]
+        self._taking_part.pop(key, None)
+        self._books.pop(key, None)
+        self._why.pop(key, None)
+        self._release_waiters(key)
+        return facts + self._report(self._state.requests[key], "final", now)
+
+    # --- sums
+
+    def evses_of(self, request: ReductionRequest) -> list[Evse]:
+        """The EVSEs under a request's territory."""
+        node, state = request.territory_id, self._state
+        inside: dict[str, bool] = {}
+        found = []
+        for evse in state.evses.values():
+            where = evse.territory_id
+            if where not in inside:
+                inside[where] = node in state.path(where)
+            if inside[where]:
+                found.append(evse)
+        return found
+
+    def sums(self, request: ReductionRequest, now: datetime) -> Tally:
+        """The request's sums at this instant."""
+        return tally(request, self.evses_of(request), self._state, self._telemetry, now)
+
+    def why_short(self, key: str) -> str | None:
+        """Why the last round left something short, in words."""
+        return self._why.get(key) or self._state.requests[key].why_short
+
+    def note_shortfalls(self, shortfalls: Iterable[Shortfall]) -> None:
+        """Remember what the last round could not place, and why."""
+        for short in shortfalls:
+            self._why[short.request_key] = short.why
+
+    def all_answered(self, key: str | None) -> bool:
+        """Whether no EVSE of a request still owes an answer."""
+        limits = self._state.limits
+        for evse_id in self._taking_part.get(key or "", ()):
+            limit = limits.get(evse_id)
+            if limit is not None and limit.outcome is Outcome.PENDING and limit.max_a is not None:
+                return False
+        return True
+
+    def _tallied(self, request: ReductionRequest, now: datetime) -> f.RequestTallied:
+        t = self.sums(request, now)
+        return f.RequestTallied(
+            at=now,
+            actor="emw",
+            request_key=request.request_key,
+            available_kw=t.available_kw,
+            confirmed_kw=t.confirmed_kw,
+            pending_kw=t.pending_kw,
+            refused_kw=t.refused_kw,
+            short_kw=t.short_kw,
+            measured_kw=t.measured_kw,
+            why_short=(self.why_short(request.request_key) or "") if t.short_kw > 0 else "",
+        )
+
+    def last_sums(self, key: str, now: datetime) -> list[f.Fact]:
+        """The sums as a request leaves its active time, and its last, perhaps short, interval."""
+        request = self._state.requests[key]
+        if request.state is not RequestState.ACTIVE:
+            return []
+        facts: list[f.Fact] = [self._tallied(request, now)]
+        book = self._books.pop(key, None)
+        if book is not None and book.seconds > 0:
+            facts.append(self._interval_fact(request, book, now))
+        self._release_waiters(key)
+        return facts
+
+    async def look(self, requests: Sequence[ReductionRequest], now: datetime) -> None:
+        """Meter the running requests, close intervals that are over, note that all stations have answered."""
+        for seen in requests:
+            request = self._state.requests[seen.request_key]
+            if request.state is not RequestState.ACTIVE:
+                continue
+            facts = self._meter(request, now)
+            if self.all_answered(request.request_key) and request.request_key not in self._reported:
+                tallied = self._tallied(request, now)
+                self._reported.add(request.request_key)
+                facts += [tallied, *self._report(request, "confirmed", now)]
+            await self._ledger.record(*facts)
+            if self.all_answered(request.request_key):
+                self._release_waiters(request.request_key)
+
+    def _meter(self, request: ReductionRequest, now: datetime) -> list[f.Fact]:
+        key = request.request_key
+        book = self._books.get(key)
+        if book is None:
+            self._books[key] = _Book(now, now)
+            return []
+        t = self.sums(request, now)
+        seconds = (now - book.looked_at).total_seconds()
+        book.looked_at = now
+        book.seconds += seconds
+        book.measured_kws += (t.measured_kw or 0.0) * seconds
+        book.baseline_kws += t.baseline_kw * seconds
+        book.load_kws += (t.load_kw or 0.0) * seconds
+        book.unmeasured = book.unmeasured or t.measured_kw is None
+        self._meter_evses(request, seconds, now)
+        if now - book.start_at < self._interval:
+            return []
+        fact = self._interval_fact(request, book, now)
+        self._books[key] = _Book(now, now)
+        return [fact, self._tallied(request, now), *self._report(request, "interval", now)]
+
+    def _meter_evses(self, request: ReductionRequest, seconds: float, now: datetime) -> None:
+        for evse_id in self._taking_part.get(request.request_key, ()):
+            evse = self._state.evses[evse_id]
+            session = self._state.sessions.get(evse.session_id) if evse.session_id else None
+            limit = self._state.limits.get(evse_id)
+            kw = self._telemetry.drawn_kw(evse_id)
+            if session is None or limit is None or kw is None or not limit.in_force(now):
+                continue
+            if limit.outcome is Outcome.APPLIED and evse.online:
+                would_kw = evse.kw_per_a * self._telemetry.would_draw_a(evse, session)
+                name = (request.request_key, evse_id)
+                self._measured_kwh[name] = self._measured_kwh.get(name, 0.0) + (would_kw - kw) * seconds / 3600
+
+    def _interval_fact(self, request: ReductionRequest, book: _Book, now: datetime) -> f.IntervalMeasured:
+        span = book.seconds or 1.0
+        confirmed = self.sums(request, now).confirmed_kw
+        return f.IntervalMeasured(
+            at=now,
+            actor="emw",
+            request_key=request.request_key,
+            start_at=book.start_at,
+            end_at=now,
+            requested_kw=request.kw,
+            confirmed_kw=confirmed,
+            measured_kw=book.measured_kws / span,
+            baseline_kw=book.baseline_kws / span,
+            load_kw=book.load_kws / span,
+            method=METHOD,
+        )
+
+    # --- waiting and reporting
+
+    async def answered(self, key: str) -> None:
+        """Return once every station asked for this request has answered (the caller sets the deadline)."""
+        if key not in self._state.requests or not self._state.requests[key].live:
+            return
+        await self._settled.setdefault(key, asyncio.Event()).wait()
+
+    def _release_waiters(self, key: str) -> None:
+        event = self._settled.pop(key, None)
+        if event is not None:
+            event.set()
+
+    def _report(self, request: ReductionRequest, kind: str, now: datetime) -> list[f.Fact]:
+        iso = self._state.isos.get(request.iso_id)
+        if iso is None or iso.access_url is None:
+            return []
+        body = msgspec.json.encode({"kind": kind, "at": now, **self.as_told(request, now)}).decode()
+        return [
+            f.ReportQueued(
+                at=now,
+                actor="emw",
+                report_id=self._ids.new("re"),
+                iso_id=iso.iso_id,
+                request_key=request.request_key,
+                kind=kind,
+                body=body,
+            )
+        ]
+
+    def as_told(
+        self, request: ReductionRequest, now: datetime, intervals: Sequence[dict[str, Any]] = ()
+    ) -> dict[str, Any]:
+        """A request as the grid sees it (design 3.2): kW to the watt, and the four parts make the whole."""
+        t = self.sums(request, now)
+        requested, confirmed = round(request.kw, 3), round(t.confirmed_kw, 3)
+        pending, refused = round(t.pending_kw, 3), round(t.refused_kw, 3)
+        short = round(requested - confirmed - pending - refused, 3)
+        if short < 0:  # three roundings up: the largest part carries the watt
+            confirmed, short = round(confirmed + short, 3), 0.0
+        return {
+            "requestID": request.request_id,
+            "territory": request.territory_id,
+            "state": str(request.state),
+            "requestedKW": requested,
+            "availableKW": round(t.available_kw, 3),
+            "confirmedKW": confirmed,
+            "pendingKW": pending,
+            "refusedKW": refused,
+            "shortKW": short,
+            "excessKW": round(t.excess_kw, 3),
+            "measuredKW": None if t.measured_kw is None else round(t.measured_kw, 3),
+            "whyShort": (self.why_short(request.request_key) or None) if short > 0 else None,
+            "start": request.start_at,
+            "end": request.end_at,
+            "affectedEVSEs": request.affected_evses,
+            "commands": request.commands,
+            "intervals": list(intervals),
+        }

@@ -1,0 +1,102 @@
+"""The service as a whole: its parts plugged together over the ports, and one task group that runs them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+from emw.domain import facts as f
+from emw.service.accounts import Accounts
+from emw.service.admin import Admin
+from emw.service.dispatch import Dispatch
+from emw.service.gate import Gate
+from emw.service.intake import Intake
+from emw.service.ledger import Ledger
+from emw.service.outbox import Outbox
+from emw.service.ports import Clock, Ids, Loaded, ReportLink, StationLink, Store
+from emw.service.requests import Requests
+from emw.service.settings import ServiceSettings
+from emw.service.telemetry import Telemetry
+from emw.service.watch import Watch
+
+
+class HeadEnd:
+    """Everything between the doors and the store. Doors call `intake`, `requests`, `admin`; `run` does the rest."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        loaded: Loaded,
+        clock: Clock,
+        ids: Ids,
+        chance: Random,
+        stations: StationLink,
+        reports: ReportLink,
+        settings: ServiceSettings,
+        version: str,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.settings = settings
+        self.version = version
+        self.state = loaded.state
+        self.ledger = Ledger(store, loaded.state)
+        self.telemetry = Telemetry(store, settings)
+        self.gate = Gate(loaded.state, clock, settings)
+        self.accounts = Accounts(self.ledger, self.telemetry, ids, settings)
+        self.dispatch = Dispatch(
+            self.ledger, self.telemetry, stations, clock, ids, settings, self.accounts
+        )
+        self.intake = Intake(self.ledger, self.telemetry, self.dispatch, clock, ids, settings)
+        self.requests = Requests(self.ledger, self.accounts, self.dispatch, store, clock, settings)
+        self.admin = Admin(self.ledger, self.dispatch, clock, ids)
+        self.outbox = Outbox(self.ledger, reports, clock, chance, settings)
+        self.watch = Watch(self.ledger, self.telemetry, self.dispatch, store, clock, settings)
+        self.ready = asyncio.Event()
+        self._recall(loaded)
+        self.ledger.listen(self._tree_changed)
+
+    def _recall(self, loaded: Loaded) -> None:
+        """Start from what the meters said last and from what limited EVSEs drew before their limit."""
+        now = self.clock.now()
+        for evse_id, reading in loaded.readings.items():
+            live = self.telemetry.heard(evse_id, now)
+            live.reading = reading
+            limit = self.state.limits.get(evse_id)
+            if limit is not None and limit.in_force(now):
+                live.free_a = limit.would_draw_a
+            else:
+                live.free_a = reading.current_a
+        for evse in self.state.evses.values():
+            if evse.session_id is not None:
+                self.telemetry.heard(evse.evse_id, now)
+            limit = self.state.limits.get(evse.evse_id)
+            live_now = self.telemetry.live.get(evse.evse_id)
+            if limit is not None and limit.in_force(now) and live_now is not None and live_now.free_a is None:
+                live_now.free_a = limit.would_draw_a
+
+    def _tree_changed(self, _: int, facts: Sequence[f.Fact]) -> None:
+        if any(isinstance(fact, f.TerritoryDefined) for fact in facts):
+            self.dispatch.picture.forget_paths()
+
+    async def run(self) -> None:
+        """Run until cancelled. Any part that fails takes the process down: a dead server frees cars, a zombie doesn't."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.ledger.run(), name="ledger")
+            live = len(self.accounts.live_requests())
+            await self.ledger.record(
+                f.ServerStarted(at=self.clock.now(), actor="emw", version=self.version, resumed_requests=live)
+            )
+            tasks.create_task(self.dispatch.run(), name="dispatch")
+            tasks.create_task(self.outbox.run(), name="outbox")
+            tasks.create_task(self.watch.run(), name="watch")
+            tasks.create_task(self.watch.flush(), name="telemetry")
+            self.ready.set()
+
+    async def close(self) -> None:
+        """Write what still waits (a clean stop)."""
+        await self.ledger.drain()
+        await self.telemetry.flush()
+        await self.store.close()

@@ -1,0 +1,307 @@
+"""What stations say, in the service's own words: changes of state become facts, readings become telemetry.
+
+Every protocol adapter calls these methods with values it has decoded and bounded; each returns once what it
+acknowledges is durable. A station speaks for itself only: the gate has bound its credential to the id in the message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from emw.domain import facts as f
+from emw.domain.model import Evse, Limit, Outcome, Session, Station
+from emw.service.dispatch import Dispatch
+from emw.service.errors import BadInput, Conflict, NotFound
+from emw.service.gate import hash_of
+from emw.service.ledger import Ledger
+from emw.service.ports import Clock, Ids
+from emw.service.settings import ServiceSettings
+from emw.service.telemetry import OBEYED_A, Telemetry
+
+LOST_AFTER = timedelta(seconds=15)
+"""A station that reports another limit than it confirmed this long ago has lost it (it rebooted)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerOn:
+    """A station's introduction."""
+
+    evse_id: str
+    model: str
+    customer_id: str | None
+    line_voltage_v: float
+    phases: int
+    status: str
+    territory_id: str
+    site: str | None
+    latitude: float | None
+    longitude: float | None
+    access_url: str | None
+    max_a: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlugIn:
+    """A vehicle's arrival."""
+
+    line_voltage_v: float
+    evse_max_a: float
+    car_max_a: float
+    vehicle: str | None = None
+    energy_requested_kwh: float | None = None
+    departure_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartBeat:
+    """A reading while a vehicle is plugged in."""
+
+    at: datetime
+    voltage_v: float
+    current_a: float
+    evse_max_a: float
+    car_max_a: float
+    limit_a: float | None
+    energy_kwh: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The answer to a power-on."""
+
+    token: str
+    heartbeat_s: int
+    now: datetime
+    limit: Limit | None
+
+
+class Intake:
+    """Turns what stations say into facts and readings."""
+
+    def __init__(
+        self, ledger: Ledger, telemetry: Telemetry, dispatch: Dispatch, clock: Clock, ids: Ids, settings: ServiceSettings
+    ) -> None:
+        self._ledger = ledger
+        self._state = ledger.state
+        self._telemetry = telemetry
+        self._dispatch = dispatch
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings
+
+    async def power_on(self, station: Station, said: PowerOn) -> Welcome:
+        """A proven station powers on: earlier tokens die, a limit it should hold is given back to it."""
+        if said.territory_id not in self._state.territories:
+            raise BadInput("location.territory", f"no territory {said.territory_id!r} is known here; ask the operator")
+        node_id = self._node_of(said)
+        now = self._clock.now()
+        token = self._ids.new("st")
+        fact = f.PoweredOn(
+            at=now,
+            actor=f"station:{station.station_id}",
+            evse_id=said.evse_id,
+            station_id=station.station_id,
+            territory_id=node_id,
+            model=said.model,
+            line_voltage_v=said.line_voltage_v,
+            phases=said.phases,
+            max_a=said.max_a,
+            status=said.status,
+            token_hash=hash_of(token),
+            customer_id=said.customer_id,
+            access_url=said.access_url,
+            site=said.site,
+            latitude=said.latitude,
+            longitude=said.longitude,
+        )
+        self._telemetry.heard(said.evse_id, now)
+        await self._ledger.record(fact)
+        self._dispatch.powered_on(said.evse_id)
+        return Welcome(token, self._settings.heartbeat_s, now, self._dispatch.limit_to_tell(said.evse_id, rebooted=True))
+
+    async def power_off(self, station: Station, evse_id: str, status: str | None) -> None:
+        """A station says goodbye: its token dies, its session is over."""
+        evse = self._evse(evse_id)
+        now = self._clock.now()
+        actor = f"station:{station.station_id}"
+        facts: list[f.Fact] = self._end_session(evse, now, actor, "powered off", None)
+        facts.append(
+            f.PoweredOff(at=now, actor=actor, evse_id=evse_id, station_id=station.station_id, status=status)
+        )
+        await self._ledger.record(*facts)
+        self._dispatch.wake(evse.territory_id)
+
+    async def plugged_in(self, station: Station, evse_id: str, said: PlugIn) -> tuple[str, Limit | None]:
+        """A vehicle came: a session starts, and joins what runs in its territory."""
+        evse = self._evse(evse_id)
+        now = self._clock.now()
+        if said.departure_at is not None and said.departure_at <= now:
+            said = PlugIn(
+                line_voltage_v=said.line_voltage_v,
+                evse_max_a=said.evse_max_a,
+                car_max_a=said.car_max_a,
+                vehicle=said.vehicle,
+                energy_requested_kwh=said.energy_requested_kwh,
+            )
+        open_session = self._session(evse)
+        if open_session is not None and self._same_stay(evse, open_session, said, now):
+            await self._ledger.settled()
+            return open_session.session_id, self._dispatch.limit_to_tell(evse_id)
+        actor = f"station:{station.station_id}"
+        facts = self._end_session(evse, now, actor, "replugged", None)
+        session_id = self._ids.new("se")
+        facts.append(
+            f.SessionStarted(
+                at=now,
+                actor=actor,
+                session_id=session_id,
+                evse_id=evse_id,
+                line_voltage_v=said.line_voltage_v,
+                evse_max_a=said.evse_max_a,
+                car_max_a=said.car_max_a,
+                vehicle=said.vehicle,
+                energy_requested_kwh=said.energy_requested_kwh,
+                departure_at=said.departure_at,
+            )
+        )
+        if not evse.online:
+            facts.append(f.CameBack(at=now, actor=actor, evse_id=evse_id))
+        done = self._ledger.put(*facts)
+        self._telemetry.plugged_in(evse_id, now)
+        await done
+        await self._dispatch.joined(evse_id)
+        return session_id, self._dispatch.limit_to_tell(evse_id)
+
+    async def heartbeat(self, station: Station, evse_id: str, said: HeartBeat) -> Limit | None:
+        """A reading. The hot path: nothing here waits unless something changed."""
+        evse = self._evse(evse_id)
+        now = self._clock.now()
+        limit = self._state.limits.get(evse_id)
+        self._telemetry.take(
+            evse,
+            limit,
+            now,
+            at=said.at,
+            voltage_v=said.voltage_v,
+            current_a=said.current_a,
+            limit_a=said.limit_a,
+            energy_kwh=said.energy_kwh,
+        )
+        if not evse.online or evse.max_a != said.evse_max_a or (limit is not None and limit.max_a is not None):
+            await self._look_closer(station, evse, limit, said, now)
+        if limit is None:
+            return None
+        return self._dispatch.limit_to_tell(evse_id)
+
+    async def _look_closer(
+        self, station: Station, evse: Evse, limit: Limit | None, said: HeartBeat, now: datetime
+    ) -> None:
+        """What a heartbeat can show beside its reading: back again, knob turned, limit lost or not obeyed."""
+        actor = f"station:{station.station_id}"
+        facts: list[f.Fact] = []
+        if not evse.online:
+            facts.append(f.CameBack(at=now, actor=actor, evse_id=evse.evse_id))
+        if evse.max_a != said.evse_max_a:
+            facts.append(f.KnobTurned(at=now, actor=actor, evse_id=evse.evse_id, max_a=said.evse_max_a))
+        if limit is not None and limit.in_force(now) and limit.outcome is Outcome.APPLIED:
+            if self._telemetry.disobeys(evse.evse_id):
+                facts.append(
+                    f.CommandAnswered(
+                        at=now,
+                        actor=actor,
+                        command_id=limit.command_id,
+                        evse_id=evse.evse_id,
+                        outcome=Outcome.REJECTED,
+                        answered_a=limit.answered_a,
+                        reason=f"the meter shows {said.current_a:.1f} A under a limit of {limit.max_a:.1f} A",
+                    )
+                )
+            elif self._lost(limit, said, now):
+                self._dispatch.resend(evse.evse_id)
+        if facts:
+            await self._ledger.record(*facts)
+            self._dispatch.wake(evse.territory_id)
+
+    @staticmethod
+    def _lost(limit: Limit, said: HeartBeat, now: datetime) -> bool:
+        if limit.max_a is None or limit.answered_at is None or now - limit.answered_at < LOST_AFTER:
+            return False
+        return said.limit_a is None or said.limit_a > limit.max_a + OBEYED_A
+
+    async def adjusted(self, station: Station, evse_id: str, new_max_a: float, command_id: str | None) -> None:
+        """A station confirms a command (`command_id`), or its owner turned the knob."""
+        evse = self._evse(evse_id)
+        now = self._clock.now()
+        actor = f"station:{station.station_id}"
+        self._telemetry.heard(evse_id, now)
+        if command_id is None:
+            if new_max_a != evse.max_a:
+                await self._ledger.record(f.KnobTurned(at=now, actor=actor, evse_id=evse_id, max_a=new_max_a))
+                self._dispatch.wake(evse.territory_id)
+            return
+        await self._dispatch.confirmed(evse_id, command_id, new_max_a, actor)
+
+    async def unplugged(self, station: Station, evse_id: str, energy_kwh: float | None) -> None:
+        """The vehicle left: its session and its part in requests end. Said twice, it is true once."""
+        evse = self._evse(evse_id)
+        now = self._clock.now()
+        self._telemetry.heard(evse_id, now)
+        facts = self._end_session(evse, now, f"station:{station.station_id}", "unplugged", energy_kwh)
+        if not facts:
+            await self._ledger.settled()
+            return
+        await self._ledger.record(*facts)
+        self._dispatch.wake(evse.territory_id)
+
+    def _end_session(
+        self, evse: Evse, now: datetime, actor: str, why: str, energy_kwh: float | None
+    ) -> list[f.Fact]:
+        if evse.session_id is None or evse.session_id not in self._state.sessions:
+            return []
+        live = self._telemetry.live.get(evse.evse_id)
+        measured = live.reading.energy_kwh if live and live.reading else None
+        facts: list[f.Fact] = [
+            f.SessionEnded(
+                at=now,
+                actor=actor,
+                session_id=evse.session_id,
+                evse_id=evse.evse_id,
+                reason=why,
+                energy_kwh=energy_kwh if energy_kwh is not None else measured,
+            )
+        ]
+        facts += self._dispatch.leaves(evse.evse_id, why, now)
+        return facts
+
+    def _evse(self, evse_id: str) -> Evse:
+        evse = self._state.evses.get(evse_id)
+        if evse is None:
+            raise NotFound("this station has not powered on yet", field="evseID")
+        return evse
+
+    def _session(self, evse: Evse) -> Session | None:
+        return None if evse.session_id is None else self._state.sessions.get(evse.session_id)
+
+    def _same_stay(self, evse: Evse, session: Session, said: PlugIn, now: datetime) -> bool:
+        """A plug-in said twice within a minute is one: the first answer was lost on the way."""
+        return (
+            now - session.started_at < timedelta(seconds=60)
+            and session.car_max_a == said.car_max_a
+            and session.evse_max_a == said.evse_max_a
+            and session.vehicle == said.vehicle
+            and session.energy_requested_kwh == said.energy_requested_kwh
+            and session.departure_at == said.departure_at
+            and evse.line_voltage_v == said.line_voltage_v
+        )
+
+    def _node_of(self, said: PowerOn) -> str:
+        """The tree node an EVSE hangs on: its site where the operator knows it under that territory."""
+        if said.site is not None and said.territory_id in self._state.path(said.site):
+            return said.site
+        return said.territory_id
+
+
+def unknown_command(command_id: str) -> Conflict:
+    """A station confirmed a command that is not its last one."""
+    return Conflict(f"command {command_id!r} is not the one in force", field="commandID")

@@ -1,0 +1,160 @@
+"""The frozen picture `decide` sees: EVSEs that matter, where they hang, what they would draw, whether they can be asked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from emw.domain.model import Evse, Outcome
+from emw.domain.state import State
+from emw.engine.governor import Governor
+from emw.engine.view import EvseView, View
+from emw.service.ports import Clock
+from emw.service.settings import ServiceSettings
+from emw.service.telemetry import Telemetry
+
+WORDS = {Outcome.REJECTED: "refusing", Outcome.TIMED_OUT: "not answering", Outcome.OFFLINE: "not reachable"}
+
+
+class Picture:
+    """Builds views, and remembers for a while who refused."""
+
+    def __init__(
+        self, state: State, telemetry: Telemetry, governor: Governor, clock: Clock, settings: ServiceSettings
+    ) -> None:
+        self._state = state
+        self._telemetry = telemetry
+        self._governor = governor
+        self._clock = clock
+        self._rules = settings.rules
+        self._paths: dict[str, tuple[str, ...]] = {}
+        self._refusals: dict[str, tuple[int, datetime, Outcome]] = {}
+        self._ended: dict[str, str] = {}
+
+    # --- the tree
+
+    def path(self, territory_id: str) -> tuple[str, ...]:
+        """The nodes above and including `territory_id`, nearest first."""
+        path = self._paths.get(territory_id)
+        if path is None:
+            path = self._paths[territory_id] = self._state.path(territory_id)
+        return path
+
+    def root(self, territory_id: str) -> str:
+        """The root of the tree a node hangs in."""
+        path = self.path(territory_id)
+        return path[-1] if path else territory_id
+
+    def forget_paths(self) -> None:
+        """The tree changed."""
+        self._paths.clear()
+
+    def under(self, territory_id: str) -> list[Evse]:
+        """The EVSEs under a node."""
+        return [e for e in self._state.evses.values() if territory_id in self.path(e.territory_id)]
+
+    @staticmethod
+    def seconds(now: datetime) -> float:
+        """The governor's steady seconds."""
+        return now.timestamp()
+
+    # --- who can be asked
+
+    def note_outcome(self, evse_id: str, outcome: Outcome, now: datetime) -> None:
+        """Who refuses is left alone for a while, longer each time; who obeys is forgiven."""
+        if outcome is Outcome.APPLIED:
+            self._refusals.pop(evse_id, None)
+            return
+        count = self._refusals.get(evse_id, (0, now, outcome))[0] + 1
+        wait_s = min(self._rules.retry_after_s * 2 ** (count - 1), self._rules.retry_most_s)
+        self._refusals[evse_id] = (count, now + timedelta(seconds=wait_s), outcome)
+
+    def forgive(self, evse_id: str) -> None:
+        """A reboot or a new vehicle: a fresh start."""
+        self._refusals.pop(evse_id, None)
+
+    def why_not(self, evse: Evse, now: datetime) -> str | None:
+        """Why an EVSE can't be asked now; None when it can."""
+        if not evse.powered or not evse.online:
+            return "offline"
+        if evse.opted_out_until is not None and evse.opted_out_until > now:
+            return "opted out"
+        refusal = self._refusals.get(evse.evse_id)
+        if refusal is not None and now < refusal[1]:
+            return WORDS.get(refusal[2], "refusing")
+        limit = self._state.limits.get(evse.evse_id)
+        if limit is not None and limit.outcome is Outcome.REJECTED and limit.in_force(now):
+            retry_s = self._rules.retry_after_s
+            if limit.answered_at is None or now - limit.answered_at < timedelta(seconds=retry_s):
+                return "refusing"
+        return None
+
+    # --- the view
+
+    def view(self, root: str, now: datetime, *, halted: bool) -> View:
+        """One tree as it is now. Only EVSEs with a vehicle or with a limit count."""
+        state = self._state
+        nodes = {t: node for t, node in state.territories.items() if self.root(t) == root}
+        requests = [r for r in state.requests.values() if r.live and r.territory_id in nodes]
+        evses: list[EvseView] = []
+        controllable: defaultdict[str, float] = defaultdict(float)
+        limited: set[str] = set()
+        wanted_at_all = bool(requests) or any(n.ceiling_kw is not None for n in nodes.values())
+        for evse in state.evses.values():
+            if evse.territory_id not in nodes:
+                continue
+            limit = state.limits.get(evse.evse_id)
+            held = limit is not None and limit.in_force(now)
+            session = state.sessions.get(evse.session_id) if evse.session_id is not None else None
+            if not held and (session is None or not wanted_at_all):
+                continue
+            would_a = self._telemetry.would_draw_a(evse, session)
+            path = self.path(evse.territory_id)
+            for node_id in path:
+                controllable[node_id] += evse.kw_per_a * would_a
+            if held:
+                limited.update(path)
+            why_not = self.why_not(evse, now)
+            next_change = self._governor.next_change(evse.evse_id)
+            evses.append(
+                EvseView(
+                    evse_id=evse.evse_id,
+                    path=path,
+                    kw_per_a=evse.kw_per_a,
+                    max_a=evse.max_a,
+                    would_draw_a=would_a,
+                    potential_a=0.0 if session is None else min(evse.max_a, session.car_max_a),
+                    floor_a=evse.floor_a,
+                    step_a=evse.step_a,
+                    may_pause=evse.may_pause,
+                    why_not=why_not,
+                    opted_out=why_not == "opted out",
+                    limit=limit,
+                    next_change_at=None
+                    if next_change is None
+                    else now + timedelta(seconds=next_change - self.seconds(now)),
+                )
+            )
+            if limit is not None and limit.max_a is not None and not held:
+                self._note_ended(limit.command_id, evse, path, would_a, limit.max_a, now)
+        self._governor.know(controllable)
+        at = self.seconds(now)
+        return View(
+            root=root,
+            territories=nodes,
+            evses=evses,
+            requests=requests,
+            halted=halted,
+            may_rise_kw={n: self._governor.may_rise_kw(n, at) for n in sorted(limited)},
+            may_fall_kw={n: self._governor.may_fall_kw(n, at) for n in nodes},
+        )
+
+    def _note_ended(
+        self, command_id: str, evse: Evse, path: tuple[str, ...], would_a: float, limit_a: float, now: datetime
+    ) -> None:
+        """A limit that ended by itself moved load without a command: the ramp must know, once."""
+        if self._ended.get(evse.evse_id) == command_id:
+            return
+        self._ended[evse.evse_id] = command_id
+        rise_kw = evse.kw_per_a * max(would_a - limit_a, 0.0)
+        self._governor.moved_by_itself(path, rise_kw, self.seconds(now))

@@ -1,0 +1,120 @@
+"""Every seam of the system on one screen: what the service needs of the world, as protocols.
+
+`app` plugs the real parts in, the simulation its own. No protocol here knows SQL, HTTP or a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from emw.domain.facts import Fact
+from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Station
+from emw.domain.state import State
+
+
+class Clock(Protocol):
+    """The only source of time. `now` is UTC and never runs backwards; seconds are the clock's own."""
+
+    def now(self) -> datetime:
+        """The time, aware, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds` of this clock."""
+        ...
+
+    def loop_seconds(self, seconds: float) -> float:
+        """How long `seconds` of this clock are for the event loop (a compressed clock runs faster)."""
+        ...
+
+
+class Ids(Protocol):
+    """The only source of ids and tokens: at least 128 random bits each."""
+
+    def new(self, prefix: str) -> str:
+        """A fresh id: `<prefix>_<random>`, safe in URLs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One meter reading of an EVSE. `at` is the station's time where believable, else when it came."""
+
+    evse_id: str
+    at: datetime
+    received_at: datetime
+    voltage_v: float
+    current_a: float
+    kw: float
+    limit_a: float | None
+    energy_kwh: float | None
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a store knows at start: the live view and each EVSE's latest reading."""
+
+    state: State
+    readings: Mapping[str, Reading]
+    next_seq: int
+
+
+class Store(Protocol):
+    """What is remembered. One writer; a return means durable (flushed), an `Unavailable` means unchanged."""
+
+    async def load(self) -> Loaded:
+        """Migrate if needed and read the live view."""
+        ...
+
+    async def commit(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
+        """Write log rows and the records they changed in one transaction; returns the first row's number."""
+        ...
+
+    async def add_readings(self, readings: Sequence[Reading]) -> None:
+        """Write telemetry in one group; not a fact, may be lost up to the last flush."""
+        ...
+
+    async def roll_up(self, now: datetime) -> None:
+        """Fold telemetry into interval means and drop what is older than its retention."""
+        ...
+
+    async def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Rows of a named read-only question (`store.queries` lists them), newest first."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and let go."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a station said to a command. PENDING: it will be told in its next answer (no `accessURL`)."""
+
+    outcome: Outcome
+    answered_a: float | None = None
+    reason: str | None = None
+
+
+class StationLink(Protocol):
+    """How a command reaches a station, whatever it speaks. Returns by a deadline and never raises."""
+
+    async def send(self, station: Station, evse: Evse, limit: Limit, now: datetime) -> Answer:
+        """Send an absolute limit, or the return to normal where `limit.max_a` is None."""
+        ...
+
+    async def greet(self, station: Station) -> None:
+        """Give the station the token that our calls will carry (`/control/authWithControl`)."""
+        ...
+
+
+class ReportLink(Protocol):
+    """How a report reaches an ISO. True: taken. False: try again later. Never raises."""
+
+    async def deliver(self, iso: Iso, report: Report) -> bool:
+        """Post one report to the ISO's URL."""
+        ...

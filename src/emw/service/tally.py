@@ -1,0 +1,99 @@
+"""The sums of a request at one instant: requested = confirmed + pending + refused + short, and what meters show.
+
+Three truths, never mixed: issued (we asked), confirmed (the station agreed), measured (the meter shows it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState
+from emw.domain.state import State
+from emw.service.telemetry import SETTLE, Telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """kW, all ≥ 0 but measured (load may rise). `excess_kw` is what whole amps give beyond the request."""
+
+    available_kw: float
+    confirmed_kw: float
+    pending_kw: float
+    refused_kw: float
+    short_kw: float
+    excess_kw: float
+    measured_kw: float | None
+    baseline_kw: float
+    load_kw: float | None
+
+
+def curtailed_kw(evse: Evse, limit: Limit, would_a: float, at_a: float | None) -> float:
+    """What a limit (or what the station said it went to) takes from an EVSE's load, kW."""
+    if at_a is None:
+        return 0.0
+    return evse.kw_per_a * max(max(would_a, limit.would_draw_a if limit.answered_at is None else would_a) - at_a, 0.0)
+
+
+def tally(
+    request: ReductionRequest, evses: Iterable[Evse], state: State, telemetry: Telemetry, now: datetime
+) -> Tally:
+    """Sum up over the EVSEs under the request's territory. Exact: the four parts make the whole to the last bit."""
+    available = baseline = load = shed = 0.0
+    confirmed = pending = refused = 0.0
+    seen = False
+    for evse in evses:
+        session = state.sessions.get(evse.session_id) if evse.session_id else None
+        if session is None:
+            continue
+        would_a = telemetry.would_draw_a(evse, session)
+        limit = state.limits.get(evse.evse_id)
+        held = limit is not None and limit.in_force(now)
+        drawn = telemetry.drawn_kw(evse.evse_id)
+        baseline += evse.kw_per_a * would_a
+        load += evse.kw_per_a * would_a if drawn is None else drawn
+        floor_a = 0.0 if evse.may_pause else evse.floor_a
+        if evse.online and (evse.opted_out_until is None or evse.opted_out_until <= now):
+            available += evse.kw_per_a * max(would_a - floor_a, 0.0)
+        if limit is None or not held:
+            continue
+        if limit.outcome is Outcome.APPLIED and evse.online:
+            confirmed += curtailed_kw(evse, limit, would_a, limit.answered_a)
+            live = telemetry.live.get(evse.evse_id)
+            reading = live.reading if live else None
+            if reading and limit.answered_at and reading.received_at - limit.answered_at >= SETTLE:
+                shed += evse.kw_per_a * would_a - reading.kw
+                seen = True
+        elif limit.outcome is Outcome.PENDING and evse.online:
+            pending += curtailed_kw(evse, limit, would_a, limit.max_a)
+        else:
+            refused += curtailed_kw(evse, limit, would_a, limit.max_a)
+    asked = request.kw
+    if request.state is not RequestState.ACTIVE:
+        # Before it starts nothing is confirmed, after its end nothing is owed: what it reached is in its record.
+        return Tally(
+            available_kw=available,
+            confirmed_kw=request.confirmed_kw,
+            pending_kw=request.pending_kw,
+            refused_kw=request.refused_kw,
+            short_kw=asked - request.confirmed_kw - request.pending_kw - request.refused_kw,
+            excess_kw=0.0,
+            measured_kw=request.measured_kw,
+            baseline_kw=baseline,
+            load_kw=load,
+        )
+    given = min(confirmed, asked)
+    waits = min(pending, asked - given)
+    lost = min(refused, asked - given - waits)
+    return Tally(
+        available_kw=available,
+        confirmed_kw=given,
+        pending_kw=waits,
+        refused_kw=lost,
+        short_kw=max(asked - given - waits - lost, 0.0),
+        excess_kw=max(confirmed + pending - asked, 0.0),
+        measured_kw=shed if seen else None,
+        baseline_kw=baseline,
+        load_kw=load,
+    )

@@ -1,0 +1,152 @@
+"""What the meters say: the latest reading per EVSE in memory, everything else flushed in groups.
+
+Not facts: a reading may be lost up to the last flush, the buffer is bounded and drops the oldest. What is learned
+here (what an EVSE would draw unlimited) is what a shed is counted against.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+
+from emw.domain.model import Evse, Limit, Outcome, Session
+from emw.service.errors import Unavailable
+from emw.service.ports import Reading, Store
+from emw.service.settings import ServiceSettings
+
+SKEW = timedelta(minutes=2)
+"""A station clock further off than this is not believed: its readings are dated by arrival."""
+GAP_A = 2.0
+"""A vehicle takes up to this much less than it is offered; one that takes still less is limited by itself."""
+SETTLE = timedelta(seconds=20)
+"""How long after a change of limit a reading may still show the time before it."""
+OBEYED_A = 1.0
+"""A limited EVSE drawing more than this above its limit does not obey it."""
+STRIKES = 2
+"""So many readings in a row must show it (fault F13)."""
+
+
+class Live:
+    """What is known of one EVSE this minute. Mutable on purpose: it is written once a heartbeat."""
+
+    __slots__ = ("free_a", "heard_at", "reading", "station_at", "strikes")
+
+    def __init__(self, heard_at: datetime) -> None:
+        self.heard_at = heard_at
+        self.reading: Reading | None = None
+        self.station_at: datetime | None = None  # the station's own last timestamp, believed or not
+        self.free_a: float | None = None  # what it drew when nothing held it
+        self.strikes = 0
+
+
+class Telemetry:
+    """Takes readings, remembers the latest, hands the rest to the store in groups."""
+
+    def __init__(self, store: Store, settings: ServiceSettings) -> None:
+        self.live: dict[str, Live] = {}
+        self.taken = 0
+        self.late = 0
+        self.dropped = 0
+        self._store = store
+        self._settings = settings
+        self._buffer: deque[Reading] = deque(maxlen=settings.telemetry_bound)
+
+    def heard(self, evse_id: str, now: datetime) -> Live:
+        """Note that the station spoke."""
+        live = self.live.get(evse_id)
+        if live is None:
+            live = self.live[evse_id] = Live(now)
+        live.heard_at = now
+        return live
+
+    def take(
+        self,
+        evse: Evse,
+        limit: Limit | None,
+        now: datetime,
+        *,
+        at: datetime,
+        voltage_v: float,
+        current_a: float,
+        limit_a: float | None,
+        energy_kwh: float | None,
+    ) -> Live:
+        """Take one reading. Late, doubled and year-old ones are kept as late and change nothing else (fault F15)."""
+        live = self.heard(evse.evse_id, now)
+        late = live.station_at is not None and at <= live.station_at
+        if not late:
+            live.station_at = at
+        seen_at = at if abs(at - now) <= SKEW else now
+        kw = evse.kw_per_a * current_a * (voltage_v / evse.line_voltage_v if evse.line_voltage_v else 1.0)
+        reading = Reading(
+            evse.evse_id, at if late else seen_at, now, voltage_v, current_a, kw, limit_a, energy_kwh, late
+        )
+        if len(self._buffer) == self._buffer.maxlen:
+            self.dropped += 1
+        self._buffer.append(reading)
+        self.taken += 1
+        if late:
+            self.late += 1
+            return live
+        live.reading = reading
+        self._learn(live, limit, now)
+        return live
+
+    def _learn(self, live: Live, limit: Limit | None, now: datetime) -> None:
+        reading = live.reading
+        if reading is None:
+            return
+        held = limit is not None and limit.in_force(now) and limit.outcome is not Outcome.REJECTED
+        if limit is None or (not held and now - limit.issued_at > SETTLE):
+            live.free_a, live.strikes = reading.current_a, 0
+            return
+        if not held or limit.max_a is None or limit.answered_at is None:
+            return
+        if reading.received_at - limit.answered_at < SETTLE:
+            return
+        if reading.current_a < limit.max_a - GAP_A:
+            live.free_a = reading.current_a  # it takes less than it may: this is all it wants
+        over = limit.outcome is Outcome.APPLIED and reading.current_a > limit.max_a + OBEYED_A
+        live.strikes = live.strikes + 1 if over else 0
+
+    def disobeys(self, evse_id: str) -> bool:
+        """Whether the meter has shown often enough that a confirmed limit is not kept."""
+        live = self.live.get(evse_id)
+        return live is not None and live.strikes >= STRIKES
+
+    def plugged_in(self, evse_id: str, now: datetime) -> None:
+        """A new vehicle: nothing of the last one holds for it."""
+        live = self.heard(evse_id, now)
+        live.free_a, live.strikes, live.reading = None, 0, None
+
+    def would_draw_a(self, evse: Evse, session: Session | None) -> float:
+        """What the vehicle would draw unlimited, A per phase: measured when free, else what it may take."""
+        if session is None:
+            return 0.0
+        potential = min(evse.max_a, session.car_max_a)
+        live = self.live.get(evse.evse_id)
+        if live is None or live.free_a is None:
+            return potential
+        return min(live.free_a, potential)
+
+    def drawn_kw(self, evse_id: str) -> float | None:
+        """The load measured last, kW; None when nothing has been measured since the vehicle came."""
+        live = self.live.get(evse_id)
+        return None if live is None or live.reading is None else live.reading.kw
+
+    @property
+    def waiting(self) -> int:
+        """Readings not flushed yet."""
+        return len(self._buffer)
+
+    async def flush(self) -> None:
+        """Hand what waits to the store, in groups. A store that can't write keeps them waiting, oldest lost first."""
+        while self._buffer:
+            group = [self._buffer.popleft() for _ in range(min(self._settings.telemetry_group, len(self._buffer)))]
+            try:
+                await self._store.add_readings(group)
+            except Unavailable:
+                room = (self._buffer.maxlen or 0) - len(self._buffer)
+                self.dropped += max(0, len(group) - room)
+                self._buffer.extendleft(reversed(group[max(0, len(group) - room) :]))
+                return

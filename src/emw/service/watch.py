@@ -1,0 +1,100 @@
+"""What happens because time passes: silent stations go offline, unanswered commands time out, telemetry is flushed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from emw.domain import facts as f
+from emw.domain.model import Outcome
+from emw.service.dispatch import Dispatch
+from emw.service.errors import Unavailable
+from emw.service.ledger import Ledger
+from emw.service.ports import Clock, Store
+from emw.service.settings import ServiceSettings
+from emw.service.telemetry import Telemetry
+
+log = structlog.get_logger()
+UNANSWERED_INTERVALS = 2.5
+"""A station that can't be called hears its command at its next heartbeat, and confirms it at once."""
+
+
+class Watch:
+    """Looks at every EVSE now and then."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        telemetry: Telemetry,
+        dispatch: Dispatch,
+        store: Store,
+        clock: Clock,
+        settings: ServiceSettings,
+    ) -> None:
+        self._ledger = ledger
+        self._state = ledger.state
+        self._telemetry = telemetry
+        self._dispatch = dispatch
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._silent_after = timedelta(seconds=settings.heartbeat_s * settings.offline_after_intervals)
+        self._unanswered_after = timedelta(seconds=settings.heartbeat_s * UNANSWERED_INTERVALS)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        started_at = self._clock.now()
+        while True:
+            await self._clock.sleep(self._settings.heartbeat_s / 6)
+            try:
+                await self.look(self._clock.now(), started_at)
+            except Unavailable as error:
+                log.warning("watch.not_written", why=error.detail)
+
+    async def look(self, now: datetime, started_at: datetime) -> None:
+        """Offline: plugged in (only then there are heartbeats) and nothing heard for three intervals."""
+        facts: list[f.Fact] = []
+        woken: set[str] = set()
+        for evse in self._state.evses.values():
+            if not evse.powered or evse.session_id is None:
+                continue
+            live = self._telemetry.live.get(evse.evse_id)
+            heard_at = live.heard_at if live is not None else started_at
+            if evse.online and now - heard_at > self._silent_after:
+                facts.append(f.WentOffline(at=now, actor="emw", evse_id=evse.evse_id, last_heard_at=heard_at))
+                woken.add(evse.territory_id)
+        for limit in self._state.limits.values():
+            waits = limit.outcome is Outcome.PENDING and (limit.in_force(now) or limit.max_a is None)
+            if waits and now - limit.issued_at > self._unanswered_after:
+                facts.append(
+                    f.CommandAnswered(
+                        at=now,
+                        actor="emw",
+                        command_id=limit.command_id,
+                        evse_id=limit.evse_id,
+                        outcome=Outcome.TIMED_OUT,
+                        reason="no answer",
+                    )
+                )
+                self._dispatch.picture.note_outcome(limit.evse_id, Outcome.TIMED_OUT, now)
+                evse_record = self._state.evses.get(limit.evse_id)
+                if evse_record is not None:
+                    woken.add(evse_record.territory_id)
+        await self._ledger.record(*facts)
+        for territory_id in sorted(woken):
+            self._dispatch.wake(territory_id)
+
+    async def flush(self) -> None:
+        """Flush telemetry each second or group, and roll it up now and then, until cancelled."""
+        rolled_at = self._clock.now()
+        while True:
+            await self._clock.sleep(self._settings.telemetry_flush_s)
+            await self._telemetry.flush()
+            now = self._clock.now()
+            if now - rolled_at >= timedelta(seconds=self._settings.roll_up_s):
+                rolled_at = now
+                try:
+                    await self._store.roll_up(now)
+                except Unavailable as error:
+                    log.warning("telemetry.not_rolled_up", why=error.detail)
