@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -112,13 +113,14 @@ def test_beats_as_often_as_the_server_says_and_says_null_when_free() -> None:
     bench = Bench()
     bench.plugged()
     due = []
+    said: dict[str, Any] = {}
     for _ in range(5):
         when = bench.station.due(T0)
         assert when is not None
         due.append(when)
         said = bench.says(when, "/evse/plugInHeartBeat")
     assert at(0) <= due[0] <= at(60)
-    assert {(later - earlier).total_seconds() for earlier, later in zip(due, due[1:], strict=False)} == {60.0}
+    assert {(later - earlier).total_seconds() for earlier, later in pairwise(due)} == {60.0}
     assert said["limitAmps"] is None
     assert said["currentAmps"] == 32.0
     assert said["timestamp"] == due[-1].isoformat().replace("+00:00", "Z")
