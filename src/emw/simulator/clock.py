@@ -44,3 +44,15 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         """Return when `seconds` of virtual time have passed."""
         await asyncio.sleep(max(seconds, 0.0) / self.speed)
+
+
+class WallClock:
+    """Time as it is: for the agent in a real station."""
+
+    def now(self) -> datetime:
+        """The time, aware, UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when `seconds` have passed."""
+        await asyncio.sleep(seconds)

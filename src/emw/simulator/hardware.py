@@ -6,7 +6,7 @@ Pure: no I/O, no clock, no dice of its own. Time is an argument, chance comes fr
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 FLOOR_A: Final = 6.0
 """IEC 61851-1: a pilot says 6 A or more, or nothing. 1-5 A does not exist."""
@@ -55,6 +55,7 @@ class Refused:
     reason: str
 
 
+@runtime_checkable
 class Hardware(Protocol):
     """What a station's agent needs of the hardware; a real station implements these three methods.
 

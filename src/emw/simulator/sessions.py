@@ -124,7 +124,7 @@ def fill(sessions: Sequence[Session], stations: int, onto: date, seed: int = 0) 
         day = order[number % len(order)]
         laid = [_moved(session, number + 1, onto) for session in _of(sessions, day)]
         if number >= len(order):
-            laid = [_shaken(session, rng) for session in laid]
+            laid = _shaken(laid, rng)
         found += laid
         evses.update(session.evse_id for session in laid)
         number += 1
@@ -200,12 +200,16 @@ def _moved(session: Session, number: int, onto: date) -> Session:
     )
 
 
-def _shaken(session: Session, rng: Random) -> Session:
-    by = timedelta(minutes=rng.uniform(-30.0, 30.0))
-    return replace(
-        session,
-        plug=session.plug + by,
-        unplug=session.unplug + by,
-        departure=None if session.departure is None else session.departure + by,
-        max_a=car_max_a(session, rng),
-    )
+def _shaken(sessions: Sequence[Session], rng: Random) -> list[Session]:
+    """Other times and other cars; one shift for each EVSE, so that its cars still come one after another."""
+    shifts = {session.evse_id: timedelta(minutes=rng.uniform(-30.0, 30.0)) for session in sessions}
+    return [
+        replace(
+            session,
+            plug=session.plug + shifts[session.evse_id],
+            unplug=session.unplug + shifts[session.evse_id],
+            departure=None if session.departure is None else session.departure + shifts[session.evse_id],
+            max_a=car_max_a(session, rng),
+        )
+        for session in sessions
+    ]
