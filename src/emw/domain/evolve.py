@@ -237,9 +237,7 @@ def _answered(s: State, x: f.CommandAnswered) -> tuple[Record, ...]:
     limit = s.limits.get(x.evse_id)
     if limit is None or limit.command_id != x.command_id:
         return ()  # a later command has replaced it; the row in the log is all that is left to say
-    answered = replace(
-        limit, outcome=x.outcome, answered_a=x.answered_a, answered_at=x.at, reason=x.reason
-    )
+    answered = replace(limit, outcome=x.outcome, answered_a=x.answered_a, answered_at=x.at, reason=x.reason)
     enrolment = s.enrolments.get((limit.request_key, x.evse_id)) if limit.request_key else None
     if enrolment is None or limit.max_a is None:
         return (answered,)
@@ -275,7 +273,9 @@ def _cancelled(s: State, x: f.RequestCancelled) -> tuple[Record, ...]:
     request = s.requests[x.request_key]
     if request.state is RequestState.PENDING:
         return (
-            replace(request, state=RequestState.CANCELLED, cancelled_by=x.actor, ended_at=x.at, closed_at=x.at),
+            replace(
+                request, state=RequestState.CANCELLED, cancelled_by=x.actor, ended_at=x.at, closed_at=x.at
+            ),
         )
     return (replace(request, state=RequestState.RESTORING, cancelled_by=x.actor, ended_at=x.at),)
 

@@ -28,7 +28,6 @@ from emw.domain.admin_facts import (
 )
 from emw.domain.model import Cause, Outcome, RequestState
 
-
 # --- stations
 
 

@@ -9,7 +9,7 @@ renewals, releases along the ramp.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -101,7 +101,7 @@ def _under(evses: Sequence[EvseView]) -> dict[str, list[EvseView]]:
     return under
 
 
-def _drawn(evse: EvseView, limit_a: float | None, unlimited_a: float) -> float:
+def _drawn(limit_a: float | None, unlimited_a: float) -> float:
     """Predicted draw under a limit, A."""
     return unlimited_a if limit_a is None else min(unlimited_a, limit_a)
 
@@ -133,7 +133,7 @@ def _shed(
     askable = [e for e in pool if e.why_not is None]
     given = sum(gives(e, wanted.get(e.evse_id)) for e in askable)
     if not _keep(lead, askable, wanted, now, rules):
-        fleet = [_flexible(e, _drawn(e, _limit_of(wanted, e), e.would_draw_a)) for e in askable]
+        fleet = [_flexible(e, _drawn(_limit_of(wanted, e), e.would_draw_a)) for e in askable]
         for share in allocate(fleet, max(lead.kw - given, 0.0)).shares:
             if share.limit_a is not None:
                 wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
@@ -167,7 +167,7 @@ def _keep(
             continue
         if e.limit is not None and e.limit.max_a is not None and e.limit.cause is Cause.SHED:
             held = Wanted(e.limit.max_a, Cause.SHED, lead, lead.territory_id)
-            if e.limit.in_force(now) and e.limit.max_a <= e.max_a:
+            if e.holds(now) and e.limit.max_a <= e.max_a:
                 kept[e.evse_id] = held
                 given += gives(e, held)
                 step_kw = max(step_kw, e.kw_per_a * e.step_a)
@@ -186,7 +186,7 @@ def _hold_under(node_id: str, ceiling_kw: float, pool: Sequence[EvseView], wante
 
     def could(e: EvseView) -> float:
         held = e.limit.max_a if e.why_not is not None and e.limit is not None else _limit_of(wanted, e)
-        return _drawn(e, held, e.potential_a)
+        return _drawn(held, e.potential_a)
 
     over_kw = sum(e.kw_per_a * could(e) for e in pool) - ceiling_kw
     if over_kw <= 0:
@@ -201,7 +201,9 @@ def _hold_under(node_id: str, ceiling_kw: float, pool: Sequence[EvseView], wante
     by_id = {e.evse_id: e for e in bound}
     for share in result.shares:
         if share.limit_a is not None:
-            wanted[share.evse_id] = Wanted(share.limit_a, Cause.CEILING, _request(wanted, share.evse_id), node_id)
+            wanted[share.evse_id] = Wanted(
+                share.limit_a, Cause.CEILING, _request(wanted, share.evse_id), node_id
+            )
     _round_under(ceiling_kw, [by_id[i] for i in sorted(by_id)], pool, wanted, node_id, could)
 
 
@@ -211,10 +213,9 @@ def _round_under(
     pool: Sequence[EvseView],
     wanted: dict[str, Wanted],
     node_id: str,
-    could: object,
+    could: Callable[[EvseView], float],
 ) -> None:
     """Sharing aims at the nearest step; a ceiling needs the one below."""
-    assert callable(could)
     for e in bound:
         over_kw = sum(x.kw_per_a * could(x) for x in pool) - ceiling_kw
         if over_kw <= 1e-9:
@@ -250,3 +251,13 @@ def _why_short(pool: Sequence[EvseView], short_kw: float) -> str:
             kw[e.why_not] += e.kw_per_a * e.would_draw_a
     parts = [f"{value:.1f} kW {why}" for why, value in sorted(kw.items()) if value >= 0.05]
     return f"short {short_kw:.1f} kW: " + (", ".join(parts) if parts else "nothing is being drawn")
+
+
+def _next_times(request: ReductionRequest, now: datetime, rules: Rules) -> list[datetime]:
+    """When the clock alone will change something for a request."""
+    times = [request.start_at] if request.state is RequestState.PENDING else []
+    if request.state is RequestState.ACTIVE and request.end_at is not None:
+        times += [request.end_at, request.end_at - timedelta(seconds=rules.hold_before_end_s)]
+    if request.live and request.state is not RequestState.PENDING:
+        times.append(now + timedelta(seconds=rules.round_s))
+    return [t for t in times if t > now]

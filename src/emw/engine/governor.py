@@ -72,7 +72,14 @@ class Governor:
         return None if last is None else last + self._rules.gap_s
 
     def admit(
-        self, evse_id: str, path: Iterable[str], delta_kw: float, now: float, *, emergency: bool, law: bool = False
+        self,
+        evse_id: str,
+        path: Iterable[str],
+        delta_kw: float,
+        now: float,
+        *,
+        emergency: bool,
+        law: bool = False,
     ) -> Held | None:
         """Let one change of `delta_kw` (positive: load may rise) through and book it, or say why it is held.
 
@@ -91,7 +98,11 @@ class Governor:
                 share = rules.restore_share_per_min if way > 0 else rules.shed_share_per_min
                 bound = way > 0 or not emergency
                 # One EVSE can't be split: an empty minute lets one through whatever its size.
-                if bound and abs(delta_kw) > self._room(node, way, now, share) and self._moved(node, way, now) > 0:
+                if (
+                    bound
+                    and abs(delta_kw) > self._room(node, way, now, share)
+                    and self._moved(node, way, now) > 0
+                ):
                     return Held("ramp: enough load has moved this minute")
         for node in nodes:
             self._book(node, delta_kw, now)

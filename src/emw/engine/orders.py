@@ -8,10 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from emw.domain.model import Cause, ReductionRequest
+from emw.domain.model import Cause, Limit, ReductionRequest
 from emw.engine.view import EvseView, Order, Rules, View
 
 SMALL_A = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An EVSE under a limit in force that nobody wants any more, or that a staged return still needs."""
+
+    evse: EvseView
+    limit: Limit
+    limit_a: float
+
+    @property
+    def rise_kw(self) -> float:
+        """The load that comes back when it is let go."""
+        return self.evse.kw_per_a * max(self.evse.would_draw_a - self.limit_a, 0.0)
 
 
 @dataclass(slots=True)
@@ -37,17 +51,18 @@ def orders_of(
     """The difference between what is wanted and what is in force, as orders, and when to look again."""
     orders: list[Order] = []
     look: list[datetime] = []
-    free: list[EvseView] = []
+    free: list[_Held] = []
     for e in sorted(view.evses, key=lambda x: x.evse_id):
         want = wanted.get(e.evse_id)
         if want is None:
-            if e.limit is not None and e.limit.in_force(now) and (e.why_not is None or e.opted_out):
-                free.append(e)
+            held = _held(e, now)
+            if held is not None and (e.why_not is None or e.opted_out):
+                free.append(held)
             continue
         until = _until(e, want, now, rules)
         if until <= now:
             continue
-        same = e.limit is not None and e.limit.in_force(now) and same_limit(e.limit.max_a, want.limit_a)
+        same = e.limit is not None and e.holds(now) and same_limit(e.limit.max_a, want.limit_a)
         if same and e.limit is not None:
             if e.limit.until < until and e.limit.until - now < _lease(want.cause, rules) / 2:
                 orders.append(_order(e, want, until, renewal=True))
@@ -93,18 +108,16 @@ def _until(e: EvseView, want: Wanted, now: datetime, rules: Rules) -> datetime:
 
 
 def _releases(
-    view: View, free: Sequence[EvseView], now: datetime, rules: Rules
+    view: View, free: Sequence[_Held], now: datetime, rules: Rules
 ) -> tuple[list[Order], list[datetime]]:
     """The staged way back: opted-out drivers first, then in an order drawn by seed, along every node's ramp."""
     room = dict(view.may_rise_kw)
     moved: set[str] = set()
     orders: list[Order] = []
     look: list[datetime] = []
-    for e in sorted(free, key=lambda x: (not x.opted_out, lot(x.evse_id, str(view.seed)), x.evse_id)):
-        limit = e.limit
-        assert limit is not None
-        assert limit.max_a is not None
-        rise_kw = e.kw_per_a * max(e.would_draw_a - limit.max_a, 0.0)
+    lots = {h.evse.evse_id: lot(h.evse.evse_id, str(view.seed)) for h in free}
+    for held in sorted(free, key=lambda h: (not h.evse.opted_out, lots[h.evse.evse_id], h.evse.evse_id)):
+        e, limit, rise_kw = held.evse, held.limit, held.rise_kw
         fits = all(rise_kw <= room.get(n, rise_kw) or (n not in moved and room[n] > 0) for n in e.path)
         waits = e.next_change_at is not None and now < e.next_change_at
         if fits and not waits:
@@ -125,9 +138,11 @@ def _releases(
                 )
             )
             continue
-        look.append(e.next_change_at if waits and e.next_change_at is not None else now + timedelta(seconds=5))
+        look.append(
+            e.next_change_at if waits and e.next_change_at is not None else now + timedelta(seconds=5)
+        )
         if not waits and limit.until - now < timedelta(seconds=rules.hold_before_end_s):
-            orders.append(_hold(e, now + timedelta(seconds=_ramp_left_s(view, free, rules)), renewal=True))
+            orders.append(_lengthen(held, now + timedelta(seconds=_ramp_left_s(view, free, rules))))
     return orders, look
 
 
@@ -138,70 +153,69 @@ def _holds(
     rules: Rules,
 ) -> list[Order]:
     """Just before an event ends, lengthen the limits that a staged return still needs; else all rise in one second."""
-    due: list[EvseView] = []
+    due: list[_Held] = []
     rise: defaultdict[str, float] = defaultdict(float)
+    soon = timedelta(seconds=rules.hold_before_end_s)
     for e in view.evses:
-        want, limit = wanted.get(e.evse_id), e.limit
+        want, held = wanted.get(e.evse_id), _held(e, now)
         end = want.request.end_at if want and want.request else None
-        if end is None or limit is None or want is None or want.cause is not Cause.SHED:
+        if end is None or held is None or want is None or want.cause is not Cause.SHED:
             continue
-        if end - now > timedelta(seconds=rules.hold_before_end_s) or not limit.in_force(now) or limit.until > end:
+        if end - now > soon or held.limit.until > end or e.why_not is not None:
             continue
-        if e.why_not is None and same_limit(limit.max_a, want.limit_a):
-            due.append(e)
+        if same_limit(held.limit_a, want.limit_a):
+            due.append(held)
             for node_id in e.path:
-                rise[node_id] += gives(e, want)
+                rise[node_id] += held.rise_kw
     tight = {n for n, kw in rise.items() if n in view.may_rise_kw and kw > view.may_rise_kw[n]}
-    staged = [e for e in due if tight.intersection(e.path)]
-    left = timedelta(seconds=_ramp_left_s(view, staged, rules) + rules.hold_before_end_s)
-    return [_hold(e, now + left, renewal=True) for e in sorted(staged, key=lambda x: x.evse_id)]
+    staged = [h for h in due if tight.intersection(h.evse.path)]
+    until = now + timedelta(seconds=_ramp_left_s(view, staged, rules)) + soon
+    return [_lengthen(h, until) for h in sorted(staged, key=lambda h: h.evse.evse_id)]
 
 
-def _hold(e: EvseView, until: datetime, *, renewal: bool) -> Order:
-    assert e.limit is not None
-    assert e.limit.max_a is not None
+def _held(e: EvseView, now: datetime) -> _Held | None:
+    if e.limit is None or e.limit.max_a is None or not e.limit.in_force(now):
+        return None
+    return _Held(e, e.limit, e.limit.max_a)
+
+
+def _lengthen(held: _Held, until: datetime) -> Order:
+    """The same amps for longer: no load moves, so it counts as no change."""
     return Order(
-        evse_id=e.evse_id,
-        limit_a=e.limit.max_a,
+        evse_id=held.evse.evse_id,
+        limit_a=held.limit_a,
         until=until,
         cause=Cause.RESTORATION,
-        request_key=e.limit.request_key,
-        node_id=e.limit.node_id,
-        would_draw_a=e.would_draw_a,
-        asked_kw=e.limit.asked_kw,
-        renewal=renewal,
+        request_key=held.limit.request_key,
+        node_id=held.limit.node_id,
+        would_draw_a=held.evse.would_draw_a,
+        asked_kw=held.limit.asked_kw,
+        renewal=True,
     )
 
 
-def _ramp_left_s(view: View, held: Sequence[EvseView], rules: Rules) -> float:
+def _ramp_left_s(view: View, held: Sequence[_Held], rules: Rules) -> float:
     """How long the staged return of these EVSEs takes at most, s, with a minute to spare."""
     rise: defaultdict[str, float] = defaultdict(float)
     load: defaultdict[str, float] = defaultdict(float)
     for e in view.evses:
         for node_id in e.path:
             load[node_id] += e.kw_per_a * e.would_draw_a
-    for e in held:
-        assert e.limit is not None
-        for node_id in e.path:
-            rise[node_id] += e.kw_per_a * max(e.would_draw_a - (e.limit.max_a or 0.0), 0.0)
+    for h in held:
+        for node_id in h.evse.path:
+            rise[node_id] += h.rise_kw
     minutes = max(
-        (kw / max(load[n] * rules.restore_share_per_min, rules.ramp_floor_kw_per_min) for n, kw in rise.items()),
+        (
+            kw / max(load[n] * rules.restore_share_per_min, rules.ramp_floor_kw_per_min)
+            for n, kw in rise.items()
+        ),
         default=0.0,
     )
     return 60.0 * (minutes + 1.0)
 
 
-def _next_times(request: ReductionRequest, now: datetime, rules: Rules) -> list[datetime]:
-    """When the clock alone will change something for a request."""
-    times = [request.start_at] if request.state is RequestState.PENDING else []
-    if request.state is RequestState.ACTIVE and request.end_at is not None:
-        times += [request.end_at, request.end_at - timedelta(seconds=rules.hold_before_end_s)]
-    if request.live and request.state is not RequestState.PENDING:
-        times.append(now + timedelta(seconds=rules.round_s))
-    return [t for t in times if t > now]
-
-
 def same_limit(a: float | None, b: float | None) -> bool:
+    """Whether two limits are the same to a station."""
     return a is not None and b is not None and abs(a - b) < SMALL_A
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from emw.domain.model import Limit, ReductionRequest, Territory
+from emw.domain.model import Limit, Outcome, ReductionRequest, Territory
 from emw.domain.units import FLOOR_A
 
 
@@ -66,6 +66,13 @@ class EvseView:
     opted_out: bool = False
     limit: Limit | None = None
     next_change_at: datetime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether a limit is in force that the station agreed to or has not answered yet."""
+        limit = self.limit
+        return (
+            limit is not None and limit.in_force(now) and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -203,7 +203,9 @@ class Accounts:
             if limit.outcome is Outcome.APPLIED and evse.online:
                 would_kw = evse.kw_per_a * self._telemetry.would_draw_a(evse, session)
                 name = (request.request_key, evse_id)
-                self._measured_kwh[name] = self._measured_kwh.get(name, 0.0) + (would_kw - kw) * seconds / 3600
+                self._measured_kwh[name] = (
+                    self._measured_kwh.get(name, 0.0) + (would_kw - kw) * seconds / 3600
+                )
 
     def _interval_fact(self, request: ReductionRequest, book: _Book, now: datetime) -> f.IntervalMeasured:
         span = book.seconds or 1.0

@@ -26,7 +26,9 @@ MOST_ID = 255
 def plain_name(field: str, value: str) -> str:
     """A name that people and URLs can carry: letters, digits, `_ . @ -`, at most 64."""
     if not NAME.fullmatch(value):
-        raise BadInput(field, "use 1 to 64 letters, digits, '_', '.', '@' or '-', starting with a letter or digit")
+        raise BadInput(
+            field, "use 1 to 64 letters, digits, '_', '.', '@' or '-', starting with a letter or digit"
+        )
     return value
 
 
@@ -81,7 +83,11 @@ class Admin:
             time_zone=time_zone,
         )
         if self._state.territories.get(territory_id) != Territory(
-            territory_id=territory_id, parent_id=parent_id, kind=kind, ceiling_kw=ceiling_kw, time_zone=time_zone
+            territory_id=territory_id,
+            parent_id=parent_id,
+            kind=kind,
+            ceiling_kw=ceiling_kw,
+            time_zone=time_zone,
         ):
             await self._ledger.record(fact)
             self._dispatch.wake_all()
@@ -94,7 +100,9 @@ class Admin:
         any_text("stationID", station_id)
         known = self._state.stations.get(station_id)
         if known is not None and not known.revoked and not renew:
-            raise Conflict(f"station {station_id!r} is enrolled already; ask for a renewal to give it a new secret")
+            raise Conflict(
+                f"station {station_id!r} is enrolled already; ask for a renewal to give it a new secret"
+            )
         secret = self._ids.new("es")
         await self._ledger.record(
             f.StationAdded(
@@ -117,7 +125,11 @@ class Admin:
         if evse is not None and evse.session_id in self._state.sessions and evse.session_id is not None:
             facts.append(
                 f.SessionEnded(
-                    at=now, actor=actor, session_id=evse.session_id, evse_id=evse.evse_id, reason="station revoked"
+                    at=now,
+                    actor=actor,
+                    session_id=evse.session_id,
+                    evse_id=evse.evse_id,
+                    reason="station revoked",
                 )
             )
             facts += self._dispatch.leaves(evse.evse_id, "station revoked", now)
@@ -155,7 +167,9 @@ class Admin:
         """A grid operator may ask no more; what runs goes on to its end."""
         if iso_id not in self._state.isos:
             raise NotFound(f"there is no ISO {iso_id!r}", field="isoID")
-        await self._ledger.record(f.IsoRevoked(at=self._clock.now(), actor=actor, iso_id=iso_id, reason=reason))
+        await self._ledger.record(
+            f.IsoRevoked(at=self._clock.now(), actor=actor, iso_id=iso_id, reason=reason)
+        )
 
     async def add_operator(self, actor: str, name: str, password_hash: str, role: Role) -> None:
         """Give a person a login (the hash is argon2, made at the edge), or a new password or role."""

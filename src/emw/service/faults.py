@@ -13,5 +13,5 @@ hook: Callable[[str], None] = _nothing
 
 
 def fault_point(seam: str) -> None:
-    """Say that execution passes `seam`: `commit.before|after`, `answer.before`, `command.before|sent`, `report.before`."""
+    """Execution passes `seam`: `commit.before|after`, `answer.before`, `command.before|sent`, `report.before`."""
     hook(seam)

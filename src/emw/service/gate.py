@@ -106,4 +106,6 @@ class Gate:
         self._by_address.wrong(address, now)
         if wait_s:
             return TooMany("too many wrong credentials from here; wait and try again", retry_after_s=wait_s)
-        return Unauthorised("the credential is missing, wrong or expired; power on again or ask the operator for one")
+        return Unauthorised(
+            "the credential is missing, wrong or expired; power on again or ask the operator for one"
+        )

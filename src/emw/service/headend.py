@@ -46,9 +46,7 @@ class HeadEnd:
         self.telemetry = Telemetry(store, settings)
         self.gate = Gate(loaded.state, clock, settings)
         self.accounts = Accounts(self.ledger, self.telemetry, ids, settings)
-        self.dispatch = Dispatch(
-            self.ledger, self.telemetry, stations, clock, ids, settings, self.accounts
-        )
+        self.dispatch = Dispatch(self.ledger, self.telemetry, stations, clock, ids, settings, self.accounts)
         self.intake = Intake(self.ledger, self.telemetry, self.dispatch, clock, ids, settings)
         self.requests = Requests(self.ledger, self.accounts, self.dispatch, store, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)
@@ -82,7 +80,7 @@ class HeadEnd:
             self.dispatch.picture.forget_paths()
 
     async def run(self) -> None:
-        """Run until cancelled. Any part that fails takes the process down: a dead server frees cars, a zombie doesn't."""
+        """Run until cancelled. A part that fails takes all down: a dead server frees cars, a zombie doesn't."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.ledger.run(), name="ledger")
             live = len(self.accounts.live_requests())

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from emw.domain import facts as f
 from emw.domain.model import Evse, Limit, Outcome, Session, Station
 from emw.service.dispatch import Dispatch
-from emw.service.errors import BadInput, Conflict, NotFound
+from emw.service.errors import BadInput, NotFound
 from emw.service.gate import hash_of
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Ids
@@ -80,7 +80,13 @@ class Intake:
     """Turns what stations say into facts and readings."""
 
     def __init__(
-        self, ledger: Ledger, telemetry: Telemetry, dispatch: Dispatch, clock: Clock, ids: Ids, settings: ServiceSettings
+        self,
+        ledger: Ledger,
+        telemetry: Telemetry,
+        dispatch: Dispatch,
+        clock: Clock,
+        ids: Ids,
+        settings: ServiceSettings,
     ) -> None:
         self._ledger = ledger
         self._state = ledger.state
@@ -93,7 +99,9 @@ class Intake:
     async def power_on(self, station: Station, said: PowerOn) -> Welcome:
         """A proven station powers on: earlier tokens die, a limit it should hold is given back to it."""
         if said.territory_id not in self._state.territories:
-            raise BadInput("location.territory", f"no territory {said.territory_id!r} is known here; ask the operator")
+            raise BadInput(
+                "location.territory", f"no territory {said.territory_id!r} is known here; ask the operator"
+            )
         node_id = self._node_of(said)
         now = self._clock.now()
         token = self._ids.new("st")
@@ -118,7 +126,12 @@ class Intake:
         self._telemetry.heard(said.evse_id, now)
         await self._ledger.record(fact)
         self._dispatch.powered_on(said.evse_id)
-        return Welcome(token, self._settings.heartbeat_s, now, self._dispatch.limit_to_tell(said.evse_id, rebooted=True))
+        return Welcome(
+            token,
+            self._settings.heartbeat_s,
+            now,
+            self._dispatch.commands.limit_to_tell(said.evse_id, rebooted=True),
+        )
 
     async def power_off(self, station: Station, evse_id: str, status: str | None) -> None:
         """A station says goodbye: its token dies, its session is over."""
@@ -147,7 +160,7 @@ class Intake:
         open_session = self._session(evse)
         if open_session is not None and self._same_stay(evse, open_session, said, now):
             await self._ledger.settled()
-            return open_session.session_id, self._dispatch.limit_to_tell(evse_id)
+            return open_session.session_id, self._dispatch.commands.limit_to_tell(evse_id)
         actor = f"station:{station.station_id}"
         facts = self._end_session(evse, now, actor, "replugged", None)
         session_id = self._ids.new("se")
@@ -171,7 +184,7 @@ class Intake:
         self._telemetry.plugged_in(evse_id, now)
         await done
         await self._dispatch.joined(evse_id)
-        return session_id, self._dispatch.limit_to_tell(evse_id)
+        return session_id, self._dispatch.commands.limit_to_tell(evse_id)
 
     async def heartbeat(self, station: Station, evse_id: str, said: HeartBeat) -> Limit | None:
         """A reading. The hot path: nothing here waits unless something changed."""
@@ -188,11 +201,15 @@ class Intake:
             limit_a=said.limit_a,
             energy_kwh=said.energy_kwh,
         )
-        if not evse.online or evse.max_a != said.evse_max_a or (limit is not None and limit.max_a is not None):
+        if (
+            not evse.online
+            or evse.max_a != said.evse_max_a
+            or (limit is not None and limit.max_a is not None)
+        ):
             await self._look_closer(station, evse, limit, said, now)
         if limit is None:
             return None
-        return self._dispatch.limit_to_tell(evse_id)
+        return self._dispatch.commands.limit_to_tell(evse_id)
 
     async def _look_closer(
         self, station: Station, evse: Evse, limit: Limit | None, said: HeartBeat, now: datetime
@@ -218,7 +235,7 @@ class Intake:
                     )
                 )
             elif self._lost(limit, said, now):
-                self._dispatch.resend(evse.evse_id)
+                self._dispatch.commands.resend(evse.evse_id)
         if facts:
             await self._ledger.record(*facts)
             self._dispatch.wake(evse.territory_id)
@@ -229,7 +246,9 @@ class Intake:
             return False
         return said.limit_a is None or said.limit_a > limit.max_a + OBEYED_A
 
-    async def adjusted(self, station: Station, evse_id: str, new_max_a: float, command_id: str | None) -> None:
+    async def adjusted(
+        self, station: Station, evse_id: str, new_max_a: float, command_id: str | None
+    ) -> None:
         """A station confirms a command (`command_id`), or its owner turned the knob."""
         evse = self._evse(evse_id)
         now = self._clock.now()
@@ -240,7 +259,7 @@ class Intake:
                 await self._ledger.record(f.KnobTurned(at=now, actor=actor, evse_id=evse_id, max_a=new_max_a))
                 self._dispatch.wake(evse.territory_id)
             return
-        await self._dispatch.confirmed(evse_id, command_id, new_max_a, actor)
+        await self._dispatch.commands.confirmed(evse_id, command_id, new_max_a, actor)
 
     async def unplugged(self, station: Station, evse_id: str, energy_kwh: float | None) -> None:
         """The vehicle left: its session and its part in requests end. Said twice, it is true once."""
@@ -300,8 +319,3 @@ class Intake:
         if said.site is not None and said.territory_id in self._state.path(said.site):
             return said.site
         return said.territory_id
-
-
-def unknown_command(command_id: str) -> Conflict:
-    """A station confirmed a command that is not its last one."""
-    return Conflict(f"command {command_id!r} is not the one in force", field="commandID")

@@ -142,7 +142,11 @@ class Ledger:
         self._queued = 0
         for waiting in reversed(refused):
             self.state.undo(waiting.undo)
-        why = error if isinstance(error, Unavailable) else Unavailable(f"the store failed: {error}", retry_after_s=5)
+        why = (
+            error
+            if isinstance(error, Unavailable)
+            else Unavailable(f"the store failed: {error}", retry_after_s=5)
+        )
         for waiting in refused:
             if not waiting.done.done():
                 waiting.done.set_exception(why)

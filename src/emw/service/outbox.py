@@ -81,7 +81,8 @@ class Outbox:
         """Deliver what is owed, oldest first; returns how long to pause, s (0: nothing owed)."""
         settings = self._settings
         owed = sorted(
-            (r for r in self._state.reports.values() if r.iso_id == iso_id), key=lambda r: (r.queued_at, r.report_id)
+            (r for r in self._state.reports.values() if r.iso_id == iso_id),
+            key=lambda r: (r.queued_at, r.report_id),
         )
         for report in owed:
             iso = self._state.isos[iso_id]
@@ -106,9 +107,13 @@ class Outbox:
             return False
         self.delivered += 1
         now = self._clock.now()
-        await self._ledger.record(f.ReportDelivered(at=now, actor=f"iso:{iso.iso_id}", report_id=report.report_id))
+        await self._ledger.record(
+            f.ReportDelivered(at=now, actor=f"iso:{iso.iso_id}", report_id=report.report_id)
+        )
         return True
 
     async def _drop(self, report: Report, why: str) -> None:
         now = self._clock.now()
-        await self._ledger.record(f.ReportDropped(at=now, actor="emw", report_id=report.report_id, reason=why))
+        await self._ledger.record(
+            f.ReportDropped(at=now, actor="emw", report_id=report.report_id, reason=why)
+        )

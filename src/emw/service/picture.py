@@ -1,4 +1,4 @@
-"""The frozen picture `decide` sees: EVSEs that matter, where they hang, what they would draw, whether they can be asked."""
+"""The frozen picture `decide` sees: the EVSEs that matter, what they would draw, whether they can be asked."""
 
 from __future__ import annotations
 
@@ -150,7 +150,13 @@ class Picture:
         )
 
     def _note_ended(
-        self, command_id: str, evse: Evse, path: tuple[str, ...], would_a: float, limit_a: float, now: datetime
+        self,
+        command_id: str,
+        evse: Evse,
+        path: tuple[str, ...],
+        would_a: float,
+        limit_a: float,
+        now: datetime,
     ) -> None:
         """A limit that ended by itself moved load without a command: the ramp must know, once."""
         if self._ended.get(evse.evse_id) == command_id:

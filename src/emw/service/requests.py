@@ -79,7 +79,9 @@ class Requests:
 
     # --- asking
 
-    async def decrease(self, iso_id: str, asked: Decrease, *, actor: str, iso: Iso | None = None) -> ReductionRequest:
+    async def decrease(
+        self, iso_id: str, asked: Decrease, *, actor: str, iso: Iso | None = None
+    ) -> ReductionRequest:
         """Take a request: durable when this returns; the territory is awake. Said twice, it is one."""
         key = f"{iso_id}:{asked.request_id}"
         said = _canonical(asked)
@@ -124,7 +126,9 @@ class Requests:
         end_at = asked.end_at
         if asked.minutes is not None:
             if not 0 < asked.minutes * 60 <= settings.max_request_s:
-                raise BadInput("durationMinutes", f"must be more than 0 and at most {settings.max_request_s / 60:g}")
+                raise BadInput(
+                    "durationMinutes", f"must be more than 0 and at most {settings.max_request_s / 60:g}"
+                )
             end_at = start_at + timedelta(minutes=asked.minutes)
         if end_at is not None:
             if end_at <= start_at:
@@ -140,7 +144,10 @@ class Requests:
     async def wait_answered(self, key: str) -> None:
         """Wait until every station has answered, 5 s at most (design 3.2)."""
         request = self._state.requests[key]
-        if request.state in {RequestState.PENDING, RequestState.ACTIVE} and request.start_at <= self._clock.now():
+        if (
+            request.state in {RequestState.PENDING, RequestState.ACTIVE}
+            and request.start_at <= self._clock.now()
+        ):
             try:
                 async with asyncio.timeout(self._settings.decrease_wait_s):
                     await self._accounts.answered(key)

@@ -33,7 +33,9 @@ def curtailed_kw(evse: Evse, limit: Limit, would_a: float, at_a: float | None) -
     """What a limit (or what the station said it went to) takes from an EVSE's load, kW."""
     if at_a is None:
         return 0.0
-    return evse.kw_per_a * max(max(would_a, limit.would_draw_a if limit.answered_at is None else would_a) - at_a, 0.0)
+    return evse.kw_per_a * max(
+        max(would_a, limit.would_draw_a if limit.answered_at is None else would_a) - at_a, 0.0
+    )
 
 
 def tally(

@@ -142,7 +142,9 @@ class Telemetry:
     async def flush(self) -> None:
         """Hand what waits to the store, in groups. A store that can't write keeps them waiting, oldest lost first."""
         while self._buffer:
-            group = [self._buffer.popleft() for _ in range(min(self._settings.telemetry_group, len(self._buffer)))]
+            group = [
+                self._buffer.popleft() for _ in range(min(self._settings.telemetry_group, len(self._buffer)))
+            ]
             try:
                 await self._store.add_readings(group)
             except Unavailable:

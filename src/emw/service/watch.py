@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from emw.domain import facts as f
-from emw.domain.model import Outcome
+from emw.domain.model import Limit, Outcome
 from emw.service.dispatch import Dispatch
 from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
@@ -56,6 +56,7 @@ class Watch:
         """Offline: plugged in (only then there are heartbeats) and nothing heard for three intervals."""
         facts: list[f.Fact] = []
         woken: set[str] = set()
+        again: list[str] = []
         for evse in self._state.evses.values():
             if not evse.powered or evse.session_id is None:
                 continue
@@ -67,23 +68,33 @@ class Watch:
         for limit in self._state.limits.values():
             waits = limit.outcome is Outcome.PENDING and (limit.in_force(now) or limit.max_a is None)
             if waits and now - limit.issued_at > self._unanswered_after:
-                facts.append(
-                    f.CommandAnswered(
-                        at=now,
-                        actor="emw",
-                        command_id=limit.command_id,
-                        evse_id=limit.evse_id,
-                        outcome=Outcome.TIMED_OUT,
-                        reason="no answer",
-                    )
-                )
-                self._dispatch.picture.note_outcome(limit.evse_id, Outcome.TIMED_OUT, now)
-                evse_record = self._state.evses.get(limit.evse_id)
-                if evse_record is not None:
-                    woken.add(evse_record.territory_id)
+                facts.append(self._timed_out(limit, now))
+                woken.add(self._state.evses[limit.evse_id].territory_id)
+            elif self._release_missed(limit, now):
+                again.append(limit.evse_id)
         await self._ledger.record(*facts)
+        for evse_id in again:
+            self._dispatch.commands.resend(evse_id)
         for territory_id in sorted(woken):
             self._dispatch.wake(territory_id)
+
+    def _timed_out(self, limit: Limit, now: datetime) -> f.Fact:
+        self._dispatch.picture.note_outcome(limit.evse_id, Outcome.TIMED_OUT, now)
+        return f.CommandAnswered(
+            at=now,
+            actor="emw",
+            command_id=limit.command_id,
+            evse_id=limit.evse_id,
+            outcome=Outcome.TIMED_OUT,
+            reason="no answer",
+        )
+
+    def _release_missed(self, limit: Limit, now: datetime) -> bool:
+        """A release that did not arrive is said again until the limit has ended by itself."""
+        missed = limit.max_a is None and limit.outcome in {Outcome.TIMED_OUT, Outcome.OFFLINE}
+        if not missed or limit.answered_at is None or now - limit.issued_at > self._settings.rules.lease:
+            return False
+        return now - limit.answered_at > timedelta(seconds=self._settings.rules.gap_s)
 
     async def flush(self) -> None:
         """Flush telemetry each second or group, and roll it up now and then, until cancelled."""

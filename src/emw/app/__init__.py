@@ -1,0 +1,1 @@
+"""Configuration and wiring: the one place where real parts meet ports, and the only one that reads clocks and dice."""

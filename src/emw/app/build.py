@@ -1,0 +1,199 @@
+"""Real parts plugged into ports: from a configuration to a running head-end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
+from random import SystemRandom
+from typing import Any
+
+import structlog
+
+from emw import __version__
+from emw.app.clock import RandomIds, SystemClock
+from emw.app.config import Config, ConfigError, split_address
+from emw.app.lock import only_one
+from emw.app.secrets_file import server_key
+from emw.app.server import PlaneServer, bind, bind_local, server_for
+from emw.app.watchdog import watch_loop
+from emw.grid.iso import IsoDoors, IsoLink
+from emw.outgoing import Outgoing
+from emw.plane import Plane
+from emw.service.headend import HeadEnd
+from emw.stations.rest import RestLink, RestStations
+from emw.store import SqlStore
+from emw.web.app import WebSettings, operator_app
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A head-end and what hangs on it, not yet serving."""
+
+    headend: HeadEnd
+    outgoing: Outgoing
+    station_plane: Plane
+    clock: SystemClock
+    ids: RandomIds
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a running server can be reached. `setup_url`: the one-time link of a first start."""
+
+    stations_url: str
+    operator_url: str
+    setup_url: str | None
+    parts: Parts
+
+
+def station_plane(headend: HeadEnd, outgoing: Outgoing) -> Plane:
+    """Every door of the station plane."""
+    return Plane({**RestStations(headend, outgoing).doors(), **IsoDoors(headend, outgoing).doors()})
+
+
+@contextlib.asynccontextmanager
+async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
+    """Open the store and wire the service; the caller runs it. Only one at a time per data folder."""
+    settings = config.service_settings()
+    rules = config.outgoing_rules()
+    with only_one(config.data):
+        clock = SystemClock(speed=config.speed, start=datetime.fromisoformat(config.start) if config.start else None)
+        ids = RandomIds()
+        store = SqlStore(
+            config.store.url or f"sqlite:///{config.data / 'emw.db'}",
+            telemetry_days=config.store.telemetry_days,
+            interval_days=config.store.interval_days,
+        )
+        loaded = await store.load()
+        deadline_s = settings.command_deadline_s
+        async with Outgoing(rules, deadline_s=deadline_s, connections=settings.commands_in_flight) as outgoing:
+            headend = HeadEnd(
+                store=store,
+                loaded=loaded,
+                clock=clock,
+                ids=ids,
+                chance=SystemRandom(),
+                stations=RestLink(outgoing, server_key(config.data / "server.key"), deadline_s=deadline_s),
+                reports=IsoLink(outgoing),
+                settings=settings,
+                version=__version__,
+            )
+            try:
+                yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids)
+            finally:
+                await headend.close()
+
+
+async def define_territories(config: Config, headend: HeadEnd) -> None:
+    """The territories of the configuration file are there from the first start; parents first."""
+    left = list(config.territory)
+    while left:
+        ready = [t for t in left if t.parent is None or t.parent not in {x.name for x in left}]
+        if not ready:
+            raise ConfigError(f"territory: {', '.join(t.name for t in left)} lie under each other in a loop")
+        for t in ready:
+            await headend.admin.define_territory(
+                "emw", t.name, parent_id=t.parent, kind=t.kind, ceiling_kw=t.ceiling_kw, time_zone=t.time_zone
+            )
+            left.remove(t)
+
+
+async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = None) -> None:
+    """Serve both planes and the local control socket until SIGTERM, SIGINT or cancellation."""
+    _refuse_plain(config)
+    async with parts_of(config) as parts, asyncio.TaskGroup() as tasks:
+        headend = parts.headend
+        tasks.create_task(headend.run(), name="head-end")
+        await headend.ready.wait()
+        await define_territories(config, headend)
+        servers = _servers(config, parts)
+        for server, sock in servers:
+            tasks.create_task(server.serve(sockets=[sock]), name="server")
+        while not all(server.started for server, _ in servers):
+            await asyncio.sleep(0.01)
+        (stations, stations_sock), (operator, operator_sock), _ = servers
+        background = [
+            tasks.create_task(parts.clock.watch(), name="clock"),
+            tasks.create_task(watch_loop(), name="watchdog"),
+        ]
+        operator_url = config.operator.public_url or _url(operator, operator_sock)
+        setup = setup_url(operator.config.app, operator_url)
+        if on_ready is not None:
+            on_ready(Serving(_url(stations, stations_sock), operator_url, setup, parts))
+        stop = asyncio.Event()
+        _on_signals(stop.set)
+        try:
+            await stop.wait()
+        finally:
+            log.info("server.stopping")
+            for server, _ in servers:
+                server.should_exit = True
+            for task in background:
+                task.cancel()
+        await asyncio.sleep(0.3)  # answers that are on their way
+        for task in asyncio.all_tasks():
+            if task.get_name() == "head-end":
+                task.cancel()
+
+
+def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
+    """Station plane, operator plane, local control, each with its bound socket."""
+    s, o = config.stations, config.operator
+    web = WebSettings(allowed_hosts=tuple(o.allowed_hosts), secure=o.tls_certificate is not None)
+    local = WebSettings(local=True)
+    return [
+        (
+            server_for(parts.station_plane, certificate=s.tls_certificate, key=s.tls_key),
+            bind(*split_address(s.listen, "stations.listen"), "stations.listen"),
+        ),
+        (
+            server_for(
+                operator_app(parts.headend, web, parts.ids), certificate=o.tls_certificate, key=o.tls_key
+            ),
+            bind(*split_address(o.listen, "operator.listen"), "operator.listen"),
+        ),
+        (server_for(operator_app(parts.headend, local, parts.ids)), bind_local(config.data / "control.sock")),
+    ]
+
+
+def setup_url(app: Any, base_url: str) -> str | None:
+    """The one-time link with which the first administrator sets a password; None once there is one."""
+    path = getattr(app, "state", {}).get("setup_path") if hasattr(app, "state") else None
+    return None if path is None else base_url + path
+
+
+def _url(server: PlaneServer, sock: Any) -> str:
+    host, port = sock.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if server.config.is_ssl else 'http'}://{shown}:{port}"
+
+
+def _refuse_plain(config: Config) -> None:
+    """Plain HTTP beyond loopback only behind a flag that everybody complains about (safety A19)."""
+    host, _ = split_address(config.stations.listen, "stations.listen")
+    try:
+        loopback = ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if loopback or config.stations.tls_certificate is not None:
+        return
+    if not config.stations.plain_http_beyond_loopback:
+        raise ConfigError(
+            f"stations.listen: {host} is open to the network without TLS; set stations.tls_certificate and tls_key, "
+            "or put a TLS proxy in front and set stations.plain_http_beyond_loopback = true"
+        )
+    log.warning("server.plain_http", listen=config.stations.listen, risk="tokens can be read on the way")
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, stop)

@@ -1,0 +1,190 @@
+"""The configuration: one TOML file, `EMW_<SECTION>_<KEY>` of the environment over it, every value checked by name."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from emw.engine.view import Rules
+from emw.outgoing import OutgoingRules
+from emw.service.settings import ServiceSettings
+
+Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; the text names the key and says what to do."""
+
+
+class StationPlane(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where stations and grid operators connect."""
+
+    listen: str = "127.0.0.1:8400"
+    heartbeat_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    offline_after_intervals: Annotated[float, Meta(ge=1.5, le=100)] = 3.0
+    command_deadline_seconds: Annotated[float, Meta(gt=0, le=60)] = 3.0
+    token_life_hours: Annotated[float, Meta(gt=0, le=8760)] = 24.0
+    plain_http_beyond_loopback: bool = False
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+
+
+class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where people and their tools connect."""
+
+    listen: str = "127.0.0.1:8401"
+    allowed_hosts: list[str] = []
+    public_url: str | None = None
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+
+
+class OutgoingSection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where emw may call: stations' and ISOs' access URLs. No network: nowhere."""
+
+    networks: list[str] = []
+    ports: list[tuple[int, int]] = [(80, 80), (443, 443), (1024, 65_535)]
+    plain_http: bool = True
+
+
+class Dispatch(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How load is moved. See docs/reference/settings for what each number means."""
+
+    lease_seconds: Annotated[float, Meta(ge=30, le=3600)] = 900.0
+    gap_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    restore_share_per_minute: Share = 0.05
+    shed_share_per_minute: Share = 1.0
+    ramp_floor_kw_per_minute: Annotated[float, Meta(ge=0)] = 25.0
+    reversals: Annotated[int, Meta(ge=1, le=100)] = 2
+    rhythm_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
+    report_interval_seconds: Annotated[float, Meta(ge=5, le=86_400)] = 300.0
+    max_request_kw: Positive = 1_000_000.0
+
+
+class StoreSection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where things are kept. `url` empty: SQLite in the data folder."""
+
+    url: str | None = None
+    telemetry_days: Annotated[float, Meta(ge=0)] = 30.0
+    interval_days: Annotated[float, Meta(ge=0)] = 1_100.0
+
+
+class TerritorySection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A node of the tree that is there from the first start."""
+
+    name: str
+    parent: str | None = None
+    kind: str = "zone"
+    ceiling_kw: Annotated[float, Meta(ge=0)] | None = None
+    time_zone: str = "UTC"
+
+
+class Config(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Everything emw is told before it starts."""
+
+    data_dir: str = "emw-data"
+    log_level: str = "info"
+    speed: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
+    """Seconds of emw's clock per second: for demonstrations and tests, never with real stations."""
+    start: str | None = None
+    """Where a compressed clock starts (ISO-8601); None: now."""
+    stations: StationPlane = StationPlane()
+    operator: OperatorPlane = OperatorPlane()
+    outgoing: OutgoingSection = OutgoingSection()
+    dispatch: Dispatch = Dispatch()
+    store: StoreSection = StoreSection()
+    territory: list[TerritorySection] = []
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return Path(self.data_dir)
+
+    def outgoing_rules(self) -> OutgoingRules:
+        """The guarded client's rules. Raises ConfigError for what is no network."""
+        section = self.outgoing
+        try:
+            return OutgoingRules.of(section.networks, section.ports, plain_http=section.plain_http)
+        except ValueError as error:
+            raise ConfigError(f"outgoing.networks: {error}; write networks like '10.20.0.0/16'") from error
+
+    def service_settings(self) -> ServiceSettings:
+        """The service's settings."""
+        d, s = self.dispatch, self.stations
+        rules = Rules(
+            lease_s=d.lease_seconds,
+            gap_s=d.gap_seconds,
+            restore_share_per_min=d.restore_share_per_minute,
+            shed_share_per_min=d.shed_share_per_minute,
+            ramp_floor_kw_per_min=d.ramp_floor_kw_per_minute,
+            reversals=d.reversals,
+            rhythm_s=d.rhythm_seconds,
+        )
+        return ServiceSettings(
+            heartbeat_s=s.heartbeat_seconds,
+            offline_after_intervals=s.offline_after_intervals,
+            token_life_s=s.token_life_hours * 3600,
+            command_deadline_s=s.command_deadline_seconds,
+            report_interval_s=d.report_interval_seconds,
+            max_request_kw=d.max_request_kw,
+            rules=rules,
+        )
+
+
+def load_config(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """Read `path` (default `emw.toml` where it exists) and lay the environment over it. Raises ConfigError."""
+    environment = os.environ if environment is None else environment
+    raw: dict[str, Any] = {}
+    named = path or (Path(environment["EMW_CONFIG"]) if "EMW_CONFIG" in environment else None)
+    file = named or Path("emw.toml")
+    if named is not None and not file.exists():
+        raise ConfigError(f"{file}: there is no such file")
+    if file.exists():
+        try:
+            raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: {error}") from error
+        except OSError as error:
+            raise ConfigError(f"{file}: {error.strerror}") from error
+    for key, value in sorted(environment.items()):
+        if key.startswith("EMW_") and key not in {"EMW_CONFIG", "EMW_REQUIRE", "EMW_CHROMIUM"}:
+            _lay_over(raw, key, value)
+    try:
+        return msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _lay_over(raw: dict[str, Any], key: str, value: str) -> None:
+    """`EMW_STATIONS_LISTEN` is `stations.listen`; values are TOML, or plain text where they are not."""
+    name = key.removeprefix("EMW_").lower()
+    try:
+        parsed = tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    sections = [f.name for f in msgspec.structs.fields(Config)]
+    section = next((s for s in sections if name.startswith(s + "_") and name not in sections), None)
+    if section is None:
+        if name not in sections:
+            raise ConfigError(f"{key}: there is no such setting")
+        raw[name] = parsed
+        return
+    inner = raw.setdefault(section, {})
+    if not isinstance(inner, dict):
+        raise ConfigError(f"{key}: {section} can't be set from the environment")
+    inner[name.removeprefix(section + "_")] = parsed
+
+
+def split_address(text: str, field: str) -> tuple[str, int]:
+    """`HOST:PORT` to its parts. Raises ConfigError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"{field}: write HOST:PORT, for example 127.0.0.1:8400 (got {text!r})")
+    return host.strip("[]"), int(port)

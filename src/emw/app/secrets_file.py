@@ -1,0 +1,27 @@
+"""The one secret emw keeps in clear: the key from which each station's control token is made. A file of its own, 0600."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from emw.app.config import ConfigError
+
+KEY_BYTES = 32
+
+
+def server_key(path: Path) -> bytes:
+    """Read the key, or make it at the first start."""
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = secrets.token_bytes(KEY_BYTES)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+    if len(key) != KEY_BYTES:
+        raise ConfigError(f"{path}: not a key of {KEY_BYTES} bytes; restore it, or delete it and let stations power on")
+    return key

@@ -1,0 +1,210 @@
+"""The station plane's plumbing: requests in over ASGI, typed by msgspec, problem+json out. Hot, so no framework.
+
+A door is a path, the struct of its body and a coroutine. What is wrong with a message is answered here by name;
+what the service refuses carries its own status. Nothing a caller sends ends in a 5xx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from emw.service.errors import EmwError
+
+log = structlog.get_logger()
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MOST_BODY: Final = 65_536
+BODY_DEADLINE_S: Final = 10.0
+JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
+PROBLEM: Final = b"application/problem+json"
+WHERE: Final = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`")
+MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]*)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who speaks, as far as the wire tells: a bearer token and an address. `prefer` is the Prefer header."""
+
+    token: str | None
+    address: str
+    prefer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer: a struct or dict to encode, and its status."""
+
+    body: Any
+    status: int = 200
+
+
+Handler = Callable[[Caller, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One way in: `POST` with a body of type `takes`, or `GET` with the rest of the path."""
+
+    method: str
+    takes: type[msgspec.Struct] | None
+    handler: Handler
+
+
+class BadBody(Exception):
+    """A body that can't be taken: status, the field at fault, and why."""
+
+    def __init__(self, status: int, why: str, field: str | None = None) -> None:
+        super().__init__(why)
+        self.status = status
+        self.field = field
+
+
+class Plane:
+    """An ASGI app that routes by exact path, or by the longest prefix that ends in '/'."""
+
+    def __init__(self, doors: Mapping[str, Door]) -> None:
+        self._doors = dict(doors)
+        self._prefixes = sorted((p for p in doors if p.endswith("/")), key=len, reverse=True)
+        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
+            path: msgspec.json.Decoder(door.takes) for path, door in doors.items() if door.takes is not None
+        }
+        self._encode = msgspec.json.Encoder(decimal_format="number").encode
+        self.answers: dict[int, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        headers = JSON_HEADERS
+        try:
+            status, body = await self._answer(scope, receive)
+        except EmwError as error:
+            status = error.status
+            headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
+            if status == 401:
+                headers.append((b"www-authenticate", b"Bearer"))
+            if error.retry_after_s is not None:
+                headers.append((b"retry-after", str(error.retry_after_s).encode()))
+            body = self._problem(status, error.title, error.detail, error.field)
+        except BadBody as error:
+            status = error.status
+            headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
+            body = self._problem(status, "Bad input", str(error), error.field)
+        except Exception:  # a bug: the caller hears so, the log gets the trace, the server lives on
+            log.exception("plane.bug", path=scope["path"])
+            status, headers = 500, [(b"content-type", PROBLEM)]
+            body = self._problem(500, "emw failed", "this is a fault of emw; it is in its log", None)
+        self.answers[status] = self.answers.get(status, 0) + 1
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, (b"content-length", str(len(body)).encode())],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        path: str = scope["path"]
+        door = self._doors.get(path)
+        rest = ""
+        if door is None:
+            prefix = next((p for p in self._prefixes if path.startswith(p)), None)
+            if prefix is None:
+                raise BadBody(404, f"there is nothing at {path[:200]}")
+            door, rest, path = self._doors[prefix], path[len(prefix) :], prefix
+        if scope["method"] != door.method:
+            raise BadBody(405, f"use {door.method} here")
+        content_type, caller = _read_headers(scope)
+        said: Any = rest
+        if door.takes is not None:
+            if content_type.split(b";", 1)[0].strip().lower() != b"application/json":
+                raise BadBody(415, "send JSON with Content-Type: application/json")
+            said = self._decode(path, await read_body(receive))
+        told = await door.handler(caller, said)
+        if isinstance(told, Told):
+            return told.status, self._encode(told.body)
+        return 200, self._encode(told)
+
+    def _decode(self, path: str, body: bytes) -> Any:
+        try:
+            return self._decoders[path].decode(body)
+        except msgspec.ValidationError as error:
+            raise named(error) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadBody(400, f"the body is not JSON: {error}") from error
+        except RecursionError as error:
+            raise BadBody(400, "the body is nested too deeply") from error
+
+    def _problem(self, status: int, title: str, detail: str, field: str | None) -> bytes:
+        body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        if field is not None:
+            body["field"] = field
+        return self._encode(body)
+
+
+def named(error: msgspec.ValidationError) -> BadBody:
+    """The validation error with the field it is about, in the words of the wire."""
+    text = str(error)
+    where = WHERE.search(text)
+    path = where["path"] if where else ""
+    missing = MISSING.search(text)
+    if missing:
+        path = f"{path}.{missing['name']}".lstrip(".")
+    why = WHERE.sub("", text)
+    return BadBody(400, f"{path}: {why}" if path else why, path or None)
+
+
+def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
+    content_type, token, prefer = b"", None, ""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            kind, _, rest = value.partition(b" ")
+            if kind.lower() == b"bearer" and len(rest) <= 512:
+                token = rest.strip().decode("latin-1")
+        elif name == b"content-type":
+            content_type = value
+        elif name == b"prefer":
+            prefer = value.decode("latin-1")
+        elif name == b"content-length":
+            if len(value) > 9 or int(value) > MOST_BODY:
+                raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            raise BadBody(415, "send the body uncompressed")
+    client = scope.get("client")
+    return content_type, Caller(token, client[0] if client else "local", prefer)
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body, bounded in size and time."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > MOST_BODY:
+            raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+        return body
+    parts = [body]
+    size = len(body)
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            while message.get("more_body", False):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise BadBody(400, "the connection closed before the body was whole")
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > MOST_BODY:
+                    raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+    except TimeoutError as error:
+        raise BadBody(408, "the body did not arrive in time") from error
+    return b"".join(parts)

@@ -1,0 +1,258 @@
+"""The only way to the wire: what `decide` ordered is checked, let through, made durable, sent, and answered for.
+
+Whoever asks, an order passes the last check (promise P4) and the governor (promise P7) here, then the ledger, then
+goes. A command is absolute and keeps its id, so saying it again is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from emw.domain import facts as f
+from emw.domain.model import Cause, Evse, Limit, Outcome
+from emw.engine.governor import Governor
+from emw.engine.view import Order
+from emw.service.accounts import Accounts
+from emw.service.errors import Unavailable
+from emw.service.faults import fault_point
+from emw.service.ledger import Ledger
+from emw.service.picture import Picture
+from emw.service.ports import Answer, Clock, Ids, StationLink
+from emw.service.settings import ServiceSettings
+from emw.service.telemetry import OBEYED_A
+
+log = structlog.get_logger()
+
+
+class Commands:
+    """Issues orders, sends them, and keeps what stations answer."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        link: StationLink,
+        picture: Picture,
+        governor: Governor,
+        accounts: Accounts,
+        clock: Clock,
+        ids: Ids,
+        settings: ServiceSettings,
+    ) -> None:
+        self._ledger = ledger
+        self._state = ledger.state
+        self._link = link
+        self._picture = picture
+        self._governor = governor
+        self._accounts = accounts
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings
+        self.sent = 0
+        self.held = 0
+        self.wake: Callable[[str], None] = lambda _: None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._room = asyncio.Semaphore(settings.commands_in_flight)
+        self._sending: set[str] = set()
+        self._say_again: set[str] = set()  # stations that can't be called and have lost what they confirmed
+
+    def resume(self, tasks: asyncio.TaskGroup) -> None:
+        """Limits in force are said again with their old ids: stations may have lost them while emw was away."""
+        self._tasks = tasks
+        now = self._clock.now()
+        for limit in sorted(self._state.limits.values(), key=lambda x: x.evse_id):
+            released = limit.max_a is None and limit.outcome is Outcome.PENDING
+            if limit.in_force(now) or (released and now - limit.issued_at < self._settings.rules.lease):
+                self.resend(limit.evse_id)
+
+    async def issue(self, orders: Sequence[Order], now: datetime) -> None:
+        """Check, book, write, send. Raises Unavailable when the ledger can't write: then only releases went out."""
+        facts: list[f.Fact] = []
+        going: list[str] = []
+        releases: list[Limit] = []
+        for order in orders:
+            evse = self._state.evses.get(order.evse_id)
+            if evse is None or not self._legal(order, evse, now) or not self._admitted(order, evse, now):
+                continue
+            if order.request_key is not None and order.limit_a is not None and not order.renewal:
+                facts += self._accounts.enrol(order.request_key, order.evse_id, now)
+            command = f.CommandIssued(
+                at=now,
+                actor="emw",
+                command_id=self._ids.new("co"),
+                evse_id=order.evse_id,
+                max_a=order.limit_a,
+                until=order.until,
+                cause=Cause(order.cause),
+                request_key=order.request_key,
+                node_id=order.node_id,
+                would_draw_a=order.would_draw_a,
+                asked_kw=order.asked_kw,
+                renewal=order.renewal,
+            )
+            facts.append(command)
+            going.append(order.evse_id)
+            if order.limit_a is None:
+                releases.append(_as_limit(command))
+        try:
+            await self._ledger.record(*facts)
+        except Unavailable as error:
+            # Failing is towards the driver: what frees a car goes out even when it can't be written.
+            log.warning("dispatch.release_unwritten", releases=len(releases), why=error.detail)
+            for limit in releases:
+                self._start(limit)
+            raise
+        for evse_id in going:
+            self.resend(evse_id)
+
+    def _legal(self, order: Order, evse: Evse, now: datetime) -> bool:
+        """Promise P4 at the last step: 0 or floor to knob, with an end ahead and no further than the lease."""
+        if order.limit_a is None:
+            return True
+        rules = self._settings.rules
+        lease = rules.ceiling_lease_s if order.cause == Cause.CEILING else max(rules.lease_s, 3_600.0)
+        in_range = order.limit_a == 0.0 or evse.floor_a <= order.limit_a <= evse.max_a + 1e-9
+        in_time = now < order.until <= now + timedelta(seconds=lease)
+        if not (in_range and in_time):
+            log.error(
+                "dispatch.illegal_order", evse_id=order.evse_id, limit_a=order.limit_a, until=str(order.until)
+            )
+        return in_range and in_time
+
+    def _admitted(self, order: Order, evse: Evse, now: datetime) -> bool:
+        """Promise P7 at the last step: ramp, rhythm, gap. A renewal moves nothing and is free."""
+        if order.renewal:
+            return True
+        limit = self._state.limits.get(order.evse_id)
+        before_a = order.would_draw_a
+        if limit is not None and limit.in_force(now) and limit.max_a is not None:
+            before_a = min(before_a, limit.max_a)
+        after_a = order.would_draw_a if order.limit_a is None else min(order.would_draw_a, order.limit_a)
+        request = self._state.requests.get(order.request_key) if order.request_key else None
+        held = self._governor.admit(
+            order.evse_id,
+            self._picture.path(evse.territory_id),
+            evse.kw_per_a * (after_a - before_a),
+            self._picture.seconds(now),
+            emergency=request is not None and request.emergency,
+            law=order.cause == Cause.CEILING,
+        )
+        if held is not None:
+            self.held += 1
+            log.debug("dispatch.held", evse_id=order.evse_id, why=held.why)
+        return held is None
+
+    def resend(self, evse_id: str) -> None:
+        """Say the last command of an EVSE (again): same id, absolute, so harmless."""
+        self._say_again.add(evse_id)
+        limit = self._state.limits.get(evse_id)
+        if limit is not None and limit.command_id not in self._sending:
+            self._start(limit)
+
+    def _start(self, limit: Limit) -> None:
+        if self._tasks is not None:
+            self._sending.add(limit.command_id)
+            self._tasks.create_task(self._send(limit))
+
+    async def _send(self, limit: Limit) -> None:
+        try:
+            evse = self._state.evses.get(limit.evse_id)
+            station = self._state.stations.get(evse.station_id) if evse else None
+            if evse is None or station is None:
+                return
+            if not evse.powered:
+                answer = Answer(Outcome.OFFLINE, reason="powered off")
+            else:
+                async with self._room:
+                    fault_point("command.before")
+                    answer = await self._link.send(station, evse, limit, self._clock.now())
+                    self.sent += 1
+                    fault_point("command.sent")
+            if answer.outcome is not Outcome.PENDING:
+                await self._answered(limit, answer, "emw")
+        except Unavailable as error:
+            log.warning("dispatch.answer_not_written", evse_id=limit.evse_id, why=error.detail)
+        finally:
+            self._sending.discard(limit.command_id)
+
+    async def greet(self, evse_id: str) -> None:
+        """A station (re)booted: give it our token, then what it should hold."""
+        evse = self._state.evses[evse_id]
+        station = self._state.stations.get(evse.station_id)
+        if station is None or station.access_url is None:
+            return
+        async with self._room:
+            await self._link.greet(station)
+        limit = self._state.limits.get(evse.evse_id)
+        if limit is not None and limit.in_force(self._clock.now()):
+            self.resend(evse.evse_id)
+
+    async def confirmed(self, evse_id: str, command_id: str, new_max_a: float, actor: str) -> None:
+        """A station confirms a command by itself (it has no `accessURL`, or answered late)."""
+        limit = self._state.limits.get(evse_id)
+        if limit is None or limit.command_id != command_id:
+            await self._ledger.settled()
+            return  # late: a newer command stands; what it went to shows in its heartbeats
+        if limit.outcome is Outcome.APPLIED and limit.answered_a == new_max_a:
+            await self._ledger.settled()
+            return
+        await self._answered(limit, Answer(Outcome.APPLIED, new_max_a), actor)
+
+    async def _answered(self, limit: Limit, answer: Answer, actor: str) -> None:
+        outcome, reason = answer.outcome, answer.reason
+        went_to = answer.answered_a
+        asked_a = went_to if limit.max_a is None else limit.max_a
+        above_a = (went_to or 0.0) - (asked_a or 0.0)
+        if outcome is Outcome.APPLIED and above_a > OBEYED_A / 10:
+            outcome, reason = Outcome.REJECTED, f"went to {went_to:g} A instead of {asked_a:g} A"
+        now = self._clock.now()
+        self._picture.note_outcome(limit.evse_id, outcome, now)
+        self._say_again.discard(limit.evse_id)
+        stands = self._state.limits.get(limit.evse_id)
+        same = stands is not None and stands.command_id == limit.command_id
+        if not (same and stands and stands.outcome is outcome and stands.answered_a == answer.answered_a):
+            await self._ledger.record(
+                f.CommandAnswered(
+                    at=now,
+                    actor=actor,
+                    command_id=limit.command_id,
+                    evse_id=limit.evse_id,
+                    outcome=outcome,
+                    answered_a=answer.answered_a,
+                    reason=reason,
+                )
+            )
+        evse = self._state.evses.get(limit.evse_id)
+        if evse is not None and (
+            outcome is not Outcome.APPLIED or self._accounts.all_answered(limit.request_key)
+        ):
+            self.wake(evse.territory_id)
+
+    def limit_to_tell(self, evse_id: str, *, rebooted: bool = False) -> Limit | None:
+        """What a station should hear in an answer: a command it has not confirmed, or one a reboot made it forget."""
+        limit = self._state.limits.get(evse_id)
+        if limit is None:
+            return None
+        now = self._clock.now()
+        if rebooted:
+            return limit if limit.in_force(now) else None
+        evse = self._state.evses[evse_id]
+        if self._state.stations[evse.station_id].access_url is not None:
+            return None  # this one is called
+        unconfirmed = limit.outcome is Outcome.PENDING and (limit.in_force(now) or limit.max_a is None)
+        return limit if unconfirmed or (limit.in_force(now) and evse_id in self._say_again) else None
+
+
+def _as_limit(command: f.CommandIssued) -> Limit:
+    return Limit(
+        evse_id=command.evse_id,
+        command_id=command.command_id,
+        max_a=command.max_a,
+        until=command.until,
+        cause=command.cause,
+        issued_at=command.at,
+        request_key=command.request_key,
+    )

@@ -1,0 +1,1 @@
+"""How things are said to stations: one file per protocol, each translating at its border and nowhere else."""
