@@ -135,7 +135,7 @@ def test_one_request_at_a_time() -> None:
     assert bench.station.due(T0) is not None
 
 
-def test_behind_nat_a_limit_in_any_answer_is_applied_and_confirmed_once() -> None:
+def test_behind_nat_a_limit_in_any_answer_is_applied_and_confirmed() -> None:
     bench = Bench()
     bench.plugged()
     beat = bench.station.due(T0)
@@ -147,7 +147,9 @@ def test_behind_nat_a_limit_in_any_answer_is_applied_and_confirmed_once() -> Non
     again = bench.station.due(beat)
     assert again is not None
     bench.says(again, "/evse/plugInHeartBeat", {"limit": limit(10.0)})
-    assert bench.station.next_request(again) is None, "acknowledged once, said once"
+    assert bench.says(again, "/evse/adjustedMaxAmps") == said, "asked again, said again"
+    assert bench.station.next_request(again) is None
+    assert bench.station.control.commands == 1
 
 
 def test_an_unacknowledged_confirmation_is_said_again() -> None:
@@ -166,6 +168,19 @@ def test_a_limit_at_the_knob_is_a_return_to_normal() -> None:
     bench.says(T0, "/evse/adjustedMaxAmps", {"limit": limit(32.0, command_id="c2")})
     assert bench.hardware.limit_a is None
     assert bench.says(T0, "/evse/adjustedMaxAmps")["newMaxAmps"] == 32.0
+
+
+def test_normal_is_what_the_server_last_heard_of_the_knob() -> None:
+    bench = Bench()
+    bench.on()
+    bench.hardware.set_limit(10.0, at(600), T0)
+    bench.hardware.turn_knob(40.0, at(1))
+    said = bench.says(at(1), "/evse/adjustedMaxAmps", {"limit": limit(40.0)})
+    assert said["newMaxAmps"] == 40.0
+    assert bench.hardware.limit_a is None
+    bench.hardware.turn_knob(48.0, at(2))
+    bench.says(at(2), "/evse/adjustedMaxAmps", {"limit": limit(40.0, command_id="c2")})
+    assert bench.hardware.limit_a is None
 
 
 def test_what_a_rejecting_station_behind_nat_did_not_do_is_said_too() -> None:
@@ -191,14 +206,30 @@ def test_401_powers_on_again_and_loses_nothing() -> None:
     assert (request.path, request.bearer) == ("/evse/unplugged", "t2")
 
 
-def test_after_401_a_plugged_vehicle_is_told_again() -> None:
+def test_after_401_a_session_goes_on() -> None:
     bench = Bench()
     bench.plugged()
     beat = bench.station.due(T0)
     assert beat is not None
     bench.says(beat, "/evse/plugInHeartBeat", status=401)
     bench.on(beat)
-    bench.says(beat, "/evse/plugIntoVehicle")
+    bench.says(beat + timedelta(seconds=60), "/evse/plugInHeartBeat")
+
+
+def test_a_limit_that_the_hardware_lost_is_set_by_the_same_command_again() -> None:
+    bench = Bench()
+    bench.on(limit=limit(10.0))
+    bench.hardware.reboot(T0)
+    bench.says(T0, "/evse/adjustedMaxAmps", {"limit": limit(10.0)})
+    assert bench.hardware.limit_a == 10.0
+
+
+def test_a_knob_turned_with_no_vehicle_is_told_at_once() -> None:
+    bench = Bench()
+    bench.on()
+    bench.hardware.turn_knob(16.0, at(1))
+    assert bench.says(at(1), "/evse/adjustedMaxAmps") == {"evseID": "e1", "newMaxAmps": 16.0}
+    assert bench.station.next_request(at(2)) is None
 
 
 def test_a_wrong_secret_is_not_tried_in_a_storm() -> None:
@@ -400,8 +431,8 @@ def test_a_command_made_for_the_old_knob_is_no_broken_promise(reachable: Bench) 
     reachable.hardware.turn_knob(16.0, at(1))
     assert reachable.control(SET_MAX, limit(20.0), at(1)) == (200, {"maxAmps": 16.0})
     assert reachable.rules() == []
-    said = reachable.says(at(2), "/evse/plugInHeartBeat")
-    assert said["evseMaxAmps"] == 16.0, "a turned knob is told at once"
+    said = reachable.says(at(2), "/evse/adjustedMaxAmps")
+    assert said == {"evseID": "e1", "newMaxAmps": 16.0}, "a turned knob is told at once"
     assert reachable.control(SET_MAX, limit(20.0, command_id="c2"), at(3))[0] == 200
     assert reachable.rules() == [], "it may have been on its way"
     assert reachable.control(SET_MAX, limit(20.0, command_id="c3"), at(300))[0] == 200

@@ -78,14 +78,6 @@ class Control:
         """When the limit in force ends, by the station's own clock."""
         return self._ends
 
-    def confirm(self, command_id: str) -> None:
-        """The server acknowledged the outcome of this command."""
-        self._memory.confirm(command_id)
-
-    def is_confirmed(self, command_id: str) -> bool:
-        """Whether the server already acknowledged the outcome of this command."""
-        return self._memory.is_confirmed(command_id)
-
     def call(self, path: str, bearer: str | None, body: bytes, now: datetime) -> Reply:
         """Answer one control call. `bearer` is the token shown, without the word Bearer."""
         try:
@@ -109,11 +101,13 @@ class Control:
 
     def obey(self, order: wire.LimitOrder, now: datetime) -> float | wire.Problem:
         """Carry out one order, at most once. Answers the amps the station went to, never above its knob."""
+        reading = self._hardware.read(now)
         went_to = self._memory.went_to(order.command_id)
         if went_to is not None:
+            if self._was_lost(order, went_to, reading):
+                self._hardware.set_limit(went_to, order.until or reading.at, now)
             return went_to
         self.commands += 1
-        reading = self._hardware.read(now)
         faults = faults_in(order, self._believed_knob_a(reading.knob_a, now), now)
         for fault in faults:
             self._record(order.command_id, fault.rule, f"{fault.field}: {fault.detail}", now)
@@ -123,13 +117,18 @@ class Control:
             return wire.Problem(f"an order that can't be obeyed: {field}", 400, field)
         if order.until <= reading.at:
             return self._went(order.command_id, offer_a(reading))
-        if order.max_a >= reading.knob_a:
+        if order.max_a >= self._normal_a(reading.knob_a):
             return self._return_to_normal(order.command_id, now, counted=True)
         outcome = self._hardware.set_limit(order.max_a, order.until, now)
         if isinstance(outcome, Refused):
             return wire.Problem(outcome.reason, 409)
         self._ends = order.until
         return self._went(order.command_id, outcome)
+
+    def _was_lost(self, order: wire.LimitOrder, went_to: float, reading: Reading) -> bool:
+        """Whether the hardware forgot the limit that this latest command set: hardware restarts on its own, too."""
+        in_time = order.until is not None and reading.at < order.until
+        return in_time and self._memory.is_latest(order.command_id) and offer_a(reading) > went_to
 
     def _return_to_normal(
         self, command_id: str, now: datetime, *, counted: bool = False
@@ -164,6 +163,10 @@ class Control:
         if self._old_knob is not None and now <= self._old_knob[1]:
             believed = max(believed, self._old_knob[0])
         return believed
+
+    def _normal_a(self, knob_a: float) -> float:
+        """From here on an order means "no limit": a knob turned up is not known to the server at once."""
+        return min(knob_a, self._told_knob_a) if self._told_knob_a > 0.0 else knob_a
 
     def _record(self, command_id: str, rule: str, detail: str, now: datetime) -> None:
         self.violations.append(

@@ -72,7 +72,7 @@ class Memory:
     def __init__(self) -> None:
         """Nothing carried out yet."""
         self._went_to: OrderedDict[str, float] = OrderedDict()
-        self._confirmed: OrderedDict[str, None] = OrderedDict()
+        self._latest: str | None = None
 
     def went_to(self, command_id: str) -> float | None:
         """The amps this command led to, if it was carried out."""
@@ -81,15 +81,10 @@ class Memory:
     def remember(self, command_id: str, amps: float) -> None:
         """Keep what this command led to; the oldest of many is forgotten."""
         self._went_to[command_id] = amps
+        self._latest = command_id
         if len(self._went_to) > _REMEMBERED:
             self._went_to.popitem(last=False)
 
-    def confirm(self, command_id: str) -> None:
-        """The server knows the outcome: no need to say it again."""
-        self._confirmed[command_id] = None
-        if len(self._confirmed) > _REMEMBERED:
-            self._confirmed.popitem(last=False)
-
-    def is_confirmed(self, command_id: str) -> bool:
-        """Whether the server has acknowledged the outcome of this command."""
-        return command_id in self._confirmed
+    def is_latest(self, command_id: str) -> bool:
+        """Whether this is the last command carried out: an older one that comes again is only late."""
+        return command_id == self._latest

@@ -26,6 +26,8 @@ _KEPT: Final = 512
 """Plug and unplug messages kept for a server that is away: months of it. Then the oldest go."""
 
 _UNCONFIRMED: Final = 16
+_KNOB: Final = ""
+"""Among the outcomes to tell: the turn of a knob, which no command caused."""
 _MIN_HEARTBEAT_S: Final = 1.0
 _MAX_HEARTBEAT_S: Final = 3600.0
 _RETRY_STATUS: Final = frozenset({408, 425, 429})
@@ -221,8 +223,9 @@ class Station:
             self._energy_kwh = 0.0
         if vehicle is not None:
             self._energy_kwh = reading.energy_kwh
-            if self._heartbeat_at is not None and reading.knob_a != self._told_knob_a:
-                self._heartbeat_at = min(self._heartbeat_at, now)
+        turned = wire.AdjustedMaxAmps(self.identity.evse_id, reading.knob_a)
+        if self.powered and reading.knob_a != self._told_knob_a and self._outcomes.get(_KNOB) != turned:
+            self._outcomes[_KNOB] = turned
         return reading
 
     def _choose(self, reading: Reading, now: datetime) -> Request | None:
@@ -264,7 +267,7 @@ class Station:
             evse_max_a=reading.knob_a,
             car_max_a=vehicle.max_a,
             vehicle=vehicle.model,
-            energy_requested_kwh=vehicle.requested_kwh,
+            energy_requested_kwh=vehicle.requested_kwh or None,  # A placeholder of 0 is no request.
             departure_time=vehicle.departure,
         )
 
@@ -295,8 +298,7 @@ class Station:
         self._in_flight = False
         self._retry_at = None
         if isinstance(said, wire.PowerOn | wire.PlugIntoVehicle | wire.PlugInHeartBeat):
-            self._told_knob_a = said.evse_max_a
-            self.control.told_knob(said.evse_max_a, now)
+            self._knob_told(said.evse_max_a, now)
         if order is not None:
             self._take(order, now)
 
@@ -307,16 +309,13 @@ class Station:
             case wire.PlugIntoVehicle() | wire.Unplugged():
                 self._drop(said)
                 self._heartbeat_at = self._some_time_within_a_beat(now)
-            case wire.AdjustedMaxAmps(command_id=str(command_id)):
-                self._outcomes.pop(command_id, None)
-                self.control.confirm(command_id)
+            case wire.AdjustedMaxAmps():
+                self._say_no_more(said, now)
 
     def _powered_on(self, answer: wire.PowerOnAnswer, now: datetime) -> None:
         self._token = answer.token
         self._heartbeat_s = min(max(answer.heartbeat_s, _MIN_HEARTBEAT_S), _MAX_HEARTBEAT_S)
         self._heartbeat_at = self._some_time_within_a_beat(now)
-        if not any(isinstance(said, wire.PlugIntoVehicle) for said in self._events):
-            self._told = None  # A server that had to be told who we are may not know of our vehicle either.
 
     def _some_time_within_a_beat(self, now: datetime) -> datetime:
         """Spread, so that a fleet that started together does not beat together."""
@@ -327,8 +326,6 @@ class Station:
         at.
         """
         outcome = self.control.obey(order, now)
-        if self.control.is_confirmed(order.command_id):
-            return
         amps = offer_a(self._hardware.read(now)) if isinstance(outcome, wire.Problem) else outcome
         self._outcomes[order.command_id] = wire.AdjustedMaxAmps(self.identity.evse_id, amps, order.command_id)
         while len(self._outcomes) > _UNCONFIRMED:
@@ -357,10 +354,22 @@ class Station:
                 self._off = True
             case wire.PlugIntoVehicle() | wire.Unplugged():
                 self._drop(said)
-            case wire.AdjustedMaxAmps(command_id=str(command_id)):
-                self._outcomes.pop(command_id, None)
+            case wire.AdjustedMaxAmps():
+                self._say_no_more(said, now)
             case wire.PlugInHeartBeat() if status in _UNKNOWN_SESSION:
                 self._told = None
+
+    def _say_no_more(self, said: wire.AdjustedMaxAmps, now: datetime) -> None:
+        """This outcome, or this turn of the knob, was heard; or it will never be taken."""
+        key = said.command_id or _KNOB
+        if self._outcomes.get(key) is said:
+            del self._outcomes[key]
+        if said.command_id is None:
+            self._knob_told(said.new_max_a, now)
+
+    def _knob_told(self, knob_a: float, now: datetime) -> None:
+        self._told_knob_a = knob_a
+        self.control.told_knob(knob_a, now)
 
     def _drop(self, said: wire.PlugIntoVehicle | wire.Unplugged) -> None:
         """Done with this message; it may have been pushed out by newer ones meanwhile."""
