@@ -79,9 +79,7 @@ class OutgoingRules:
         cls, networks: Sequence[str], ports: Sequence[tuple[int, int]], *, plain_http: bool = True
     ) -> OutgoingRules:
         """From the texts of a configuration file. Raises ValueError for what is no network."""
-        return cls(
-            networks=tuple(ip_network(n) for n in networks), ports=tuple(ports), plain_http=plain_http
-        )
+        return cls(networks=tuple(ip_network(n) for n in networks), ports=tuple(ports), plain_http=plain_http)
 
 
 def kind_of(where: Address | Network) -> str | None:

@@ -64,16 +64,20 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
     settings = config.service_settings()
     rules = config.outgoing_rules()
     with only_one(config.data):
-        clock = SystemClock(speed=config.speed, start=datetime.fromisoformat(config.start) if config.start else None)
+        clock = SystemClock(
+            speed=config.speed, start=datetime.fromisoformat(config.start) if config.start else None
+        )
         ids = RandomIds()
         store = SqlStore(
-            config.store.url or f"sqlite:///{config.data / 'emw.db'}",
+            config.store_url(),
             telemetry_days=config.store.telemetry_days,
             interval_days=config.store.interval_days,
         )
         loaded = await store.load()
         deadline_s = settings.command_deadline_s
-        async with Outgoing(rules, deadline_s=deadline_s, connections=settings.commands_in_flight) as outgoing:
+        async with Outgoing(
+            rules, deadline_s=deadline_s, connections=settings.commands_in_flight
+        ) as outgoing:
             headend = HeadEnd(
                 store=store,
                 loaded=loaded,
@@ -89,6 +93,21 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids)
             finally:
                 await headend.close()
+
+
+@contextlib.asynccontextmanager
+async def reader_of(config: Config) -> AsyncGenerator[SqlStore, None]:
+    """The store for reading only, also beside a running server."""
+    store = SqlStore(config.store_url(), read_only=True)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def local_app(parts: Parts) -> Any:
+    """The operator's API for whoever owns this machine's data folder."""
+    return operator_app(parts.headend, WebSettings(local=True), parts.ids)
 
 
 async def define_territories(config: Config, headend: HeadEnd) -> None:
@@ -147,7 +166,6 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
     """Station plane, operator plane, local control, each with its bound socket."""
     s, o = config.stations, config.operator
     web = WebSettings(allowed_hosts=tuple(o.allowed_hosts), secure=o.tls_certificate is not None)
-    local = WebSettings(local=True)
     return [
         (
             server_for(parts.station_plane, certificate=s.tls_certificate, key=s.tls_key),
@@ -159,7 +177,7 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
             ),
             bind(*split_address(o.listen, "operator.listen"), "operator.listen"),
         ),
-        (server_for(operator_app(parts.headend, local, parts.ids)), bind_local(config.data / "control.sock")),
+        (server_for(local_app(parts)), bind_local(config.data / "control.sock")),
     ]
 
 

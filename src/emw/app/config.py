@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from emw.engine.view import Rules
 from emw.outgoing import OutgoingRules
@@ -50,7 +50,7 @@ class OutgoingSection(Struct, forbid_unknown_fields=True, kw_only=True):
     """Where emw may call: stations' and ISOs' access URLs. No network: nowhere."""
 
     networks: list[str] = []
-    ports: list[tuple[int, int]] = [(80, 80), (443, 443), (1024, 65_535)]
+    ports: tuple[tuple[int, int], ...] = ((80, 80), (443, 443), (1024, 65_535))
     plain_http: bool = True
 
 
@@ -95,17 +95,21 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     """Seconds of emw's clock per second: for demonstrations and tests, never with real stations."""
     start: str | None = None
     """Where a compressed clock starts (ISO-8601); None: now."""
-    stations: StationPlane = StationPlane()
-    operator: OperatorPlane = OperatorPlane()
-    outgoing: OutgoingSection = OutgoingSection()
-    dispatch: Dispatch = Dispatch()
-    store: StoreSection = StoreSection()
+    stations: StationPlane = field(default_factory=StationPlane)
+    operator: OperatorPlane = field(default_factory=OperatorPlane)
+    outgoing: OutgoingSection = field(default_factory=OutgoingSection)
+    dispatch: Dispatch = field(default_factory=Dispatch)
+    store: StoreSection = field(default_factory=StoreSection)
     territory: list[TerritorySection] = []
 
     @property
     def data(self) -> Path:
         """The data folder."""
         return Path(self.data_dir)
+
+    def store_url(self) -> str:
+        """Where things are kept, as a database URL."""
+        return self.store.url or f"sqlite:///{self.data / 'emw.db'}"
 
     def outgoing_rules(self) -> OutgoingRules:
         """The guarded client's rules. Raises ConfigError for what is no network."""

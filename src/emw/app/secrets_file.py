@@ -23,5 +23,7 @@ def server_key(path: Path) -> bytes:
             file.flush()
             os.fsync(file.fileno())
     if len(key) != KEY_BYTES:
-        raise ConfigError(f"{path}: not a key of {KEY_BYTES} bytes; restore it, or delete it and let stations power on")
+        raise ConfigError(
+            f"{path}: not a key of {KEY_BYTES} bytes; restore it, or delete it and let stations power on"
+        )
     return key

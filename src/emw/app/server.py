@@ -122,7 +122,9 @@ def bind(host: str, port: int, field: str) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise ConfigError(f"{field}: can't listen on {host}:{port}: {error.strerror}; choose another port") from error
+        raise ConfigError(
+            f"{field}: can't listen on {host}:{port}: {error.strerror}; choose another port"
+        ) from error
     sock.set_inheritable(False)
     return sock
 

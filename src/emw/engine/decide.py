@@ -101,11 +101,6 @@ def _under(evses: Sequence[EvseView]) -> dict[str, list[EvseView]]:
     return under
 
 
-def _drawn(limit_a: float | None, unlimited_a: float) -> float:
-    """Predicted draw under a limit, A."""
-    return unlimited_a if limit_a is None else min(unlimited_a, limit_a)
-
-
 def _flexible(evse: EvseView, draw_a: float) -> Flexible:
     current = evse.limit.max_a if evse.limit is not None else None
     return Flexible(
@@ -116,6 +111,7 @@ def _flexible(evse: EvseView, draw_a: float) -> Flexible:
         floor_a=evse.floor_a,
         step_a=evse.step_a,
         may_pause=evse.may_pause,
+        gap_a=evse.gap_a,
         current_a=current,
     )
 
@@ -133,7 +129,7 @@ def _shed(
     askable = [e for e in pool if e.why_not is None]
     given = sum(gives(e, wanted.get(e.evse_id)) for e in askable)
     if not _keep(lead, askable, wanted, now, rules):
-        fleet = [_flexible(e, _drawn(_limit_of(wanted, e), e.would_draw_a)) for e in askable]
+        fleet = [_flexible(e, e.drawn_a(_limit_of(wanted, e))) for e in askable]
         for share in allocate(fleet, max(lead.kw - given, 0.0)).shares:
             if share.limit_a is not None:
                 wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
@@ -186,7 +182,7 @@ def _hold_under(node_id: str, ceiling_kw: float, pool: Sequence[EvseView], wante
 
     def could(e: EvseView) -> float:
         held = e.limit.max_a if e.why_not is not None and e.limit is not None else _limit_of(wanted, e)
-        return _drawn(held, e.potential_a)
+        return e.drawn_a(held, e.potential_a)
 
     over_kw = sum(e.kw_per_a * could(e) for e in pool) - ceiling_kw
     if over_kw <= 0:

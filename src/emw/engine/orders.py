@@ -25,7 +25,7 @@ class _Held:
     @property
     def rise_kw(self) -> float:
         """The load that comes back when it is let go."""
-        return self.evse.kw_per_a * max(self.evse.would_draw_a - self.limit_a, 0.0)
+        return self.evse.kw_per_a * (self.evse.would_draw_a - self.evse.drawn_a(self.limit_a))
 
 
 @dataclass(slots=True)
@@ -40,9 +40,7 @@ class Wanted:
 
 def gives(evse: EvseView, want: Wanted | None) -> float:
     """The curtailment a limit brings, kW."""
-    if want is None:
-        return 0.0
-    return evse.kw_per_a * max(evse.would_draw_a - want.limit_a, 0.0)
+    return 0.0 if want is None else evse.kw_per_a * (evse.would_draw_a - evse.drawn_a(want.limit_a))
 
 
 def orders_of(

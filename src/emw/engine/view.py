@@ -50,6 +50,7 @@ class EvseView:
     """One EVSE with a vehicle, or one that still holds a limit.
 
     `would_draw_a`: what it would draw unlimited, A per phase. `potential_a`: the most it could come to draw.
+    `gap_a`: how much less than it is offered it takes.
     `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can.
     """
 
@@ -62,10 +63,16 @@ class EvseView:
     floor_a: float = FLOOR_A
     step_a: float = 1.0
     may_pause: bool = False
+    gap_a: float = 0.0
     why_not: str | None = None
     opted_out: bool = False
     limit: Limit | None = None
     next_change_at: datetime | None = None
+
+    def drawn_a(self, limit_a: float | None, unlimited_a: float | None = None) -> float:
+        """Predicted draw under a limit, A: what it is offered less its gap, never more than it would draw."""
+        would_a = self.would_draw_a if unlimited_a is None else unlimited_a
+        return would_a if limit_a is None else min(would_a, max(limit_a - self.gap_a, 0.0))
 
     def holds(self, now: datetime) -> bool:
         """Whether a limit is in force that the station agreed to or has not answered yet."""

@@ -200,7 +200,7 @@ class Accounts:
             kw = self._telemetry.drawn_kw(evse_id)
             if session is None or limit is None or kw is None or not limit.in_force(now):
                 continue
-            if limit.outcome is Outcome.APPLIED and evse.online:
+            if evse.online:
                 would_kw = evse.kw_per_a * self._telemetry.would_draw_a(evse, session)
                 name = (request.request_key, evse_id)
                 self._measured_kwh[name] = (
@@ -261,7 +261,7 @@ class Accounts:
         t = self.sums(request, now)
         requested, confirmed = round(request.kw, 3), round(t.confirmed_kw, 3)
         pending, refused = round(t.pending_kw, 3), round(t.refused_kw, 3)
-        short = round(requested - confirmed - pending - refused, 3)
+        short = round(requested - confirmed - pending - refused, 3) + 0.0  # never -0.0
         if short < 0:  # three roundings up: the largest part carries the watt
             confirmed, short = round(confirmed + short, 3), 0.0
         return {

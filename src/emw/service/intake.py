@@ -190,6 +190,9 @@ class Intake:
         """A reading. The hot path: nothing here waits unless something changed."""
         evse = self._evse(evse_id)
         now = self._clock.now()
+        if evse.session_id is None:
+            await self._found_plugged_in(station, evse, said, now)
+            evse = self._evse(evse_id)
         limit = self._state.limits.get(evse_id)
         self._telemetry.take(
             evse,
@@ -210,6 +213,16 @@ class Intake:
         if limit is None:
             return None
         return self._dispatch.commands.limit_to_tell(evse_id)
+
+    async def _found_plugged_in(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> None:
+        """A heartbeat without a session: its plug-in was lost (a restored backup). The vehicle is there."""
+        if not evse.powered or not self._telemetry.proves_presence(evse.evse_id, said.at, now):
+            return
+        await self.plugged_in(
+            station,
+            evse.evse_id,
+            PlugIn(line_voltage_v=evse.line_voltage_v, evse_max_a=said.evse_max_a, car_max_a=said.car_max_a),
+        )
 
     async def _look_closer(
         self, station: Station, evse: Evse, limit: Limit | None, said: HeartBeat, now: datetime
@@ -291,6 +304,7 @@ class Intake:
             )
         ]
         facts += self._dispatch.leaves(evse.evse_id, why, now)
+        self._telemetry.left(evse.evse_id, now)
         return facts
 
     def _evse(self, evse_id: str) -> Evse:

@@ -127,6 +127,7 @@ class Picture:
                     floor_a=evse.floor_a,
                     step_a=evse.step_a,
                     may_pause=evse.may_pause,
+                    gap_a=self._telemetry.gap_a(evse.evse_id),
                     why_not=why_not,
                     opted_out=why_not == "opted out",
                     limit=limit,

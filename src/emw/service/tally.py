@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState
+from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState
 from emw.domain.state import State
-from emw.service.telemetry import SETTLE, Telemetry
+from emw.service.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,11 @@ class Tally:
     load_kw: float | None
 
 
-def curtailed_kw(evse: Evse, limit: Limit, would_a: float, at_a: float | None) -> float:
-    """What a limit (or what the station said it went to) takes from an EVSE's load, kW."""
-    if at_a is None:
+def curtailed_kw(evse: Evse, would_a: float, limit_a: float | None, gap_a: float) -> float:
+    """What a limit takes from an EVSE's load, kW: what it would draw less what it is predicted to draw."""
+    if limit_a is None:
         return 0.0
-    return evse.kw_per_a * max(
-        max(would_a, limit.would_draw_a if limit.answered_at is None else would_a) - at_a, 0.0
-    )
+    return evse.kw_per_a * (would_a - min(would_a, max(limit_a - gap_a, 0.0)))
 
 
 def tally(
@@ -50,6 +48,7 @@ def tally(
         if session is None:
             continue
         would_a = telemetry.would_draw_a(evse, session)
+        gap_a = telemetry.gap_a(evse.evse_id)
         limit = state.limits.get(evse.evse_id)
         held = limit is not None and limit.in_force(now)
         drawn = telemetry.drawn_kw(evse.evse_id)
@@ -57,20 +56,19 @@ def tally(
         load += evse.kw_per_a * would_a if drawn is None else drawn
         floor_a = 0.0 if evse.may_pause else evse.floor_a
         if evse.online and (evse.opted_out_until is None or evse.opted_out_until <= now):
-            available += evse.kw_per_a * max(would_a - floor_a, 0.0)
+            available += curtailed_kw(evse, would_a, floor_a, gap_a)
         if limit is None or not held:
             continue
+        if drawn is not None and evse.online:
+            # The meter alone counts here: who is deaf gives nothing whatever it said (promise P11).
+            shed += evse.kw_per_a * would_a - drawn
+            seen = True
         if limit.outcome is Outcome.APPLIED and evse.online:
-            confirmed += curtailed_kw(evse, limit, would_a, limit.answered_a)
-            live = telemetry.live.get(evse.evse_id)
-            reading = live.reading if live else None
-            if reading and limit.answered_at and reading.received_at - limit.answered_at >= SETTLE:
-                shed += evse.kw_per_a * would_a - reading.kw
-                seen = True
+            confirmed += curtailed_kw(evse, would_a, limit.answered_a, gap_a)
         elif limit.outcome is Outcome.PENDING and evse.online:
-            pending += curtailed_kw(evse, limit, would_a, limit.max_a)
+            pending += curtailed_kw(evse, would_a, limit.max_a, gap_a)
         else:
-            refused += curtailed_kw(evse, limit, would_a, limit.max_a)
+            refused += curtailed_kw(evse, would_a, limit.max_a, gap_a)
     asked = request.kw
     if request.state is not RequestState.ACTIVE:
         # Before it starts nothing is confirmed, after its end nothing is owed: what it reached is in its record.

@@ -16,8 +16,8 @@ from emw.service.settings import ServiceSettings
 
 SKEW = timedelta(minutes=2)
 """A station clock further off than this is not believed: its readings are dated by arrival."""
-GAP_A = 2.0
-"""A vehicle takes up to this much less than it is offered; one that takes still less is limited by itself."""
+GAP_A = 3.0
+"""A vehicle takes up to 2 A less than it is offered, and meters err; one that takes still less limits itself."""
 SETTLE = timedelta(seconds=20)
 """How long after a change of limit a reading may still show the time before it."""
 OBEYED_A = 1.0
@@ -29,14 +29,16 @@ STRIKES = 2
 class Live:
     """What is known of one EVSE this minute. Mutable on purpose: it is written once a heartbeat."""
 
-    __slots__ = ("free_a", "heard_at", "reading", "station_at", "strikes")
+    __slots__ = ("free_a", "gap_a", "heard_at", "left_at", "reading", "station_at", "strikes")
 
     def __init__(self, heard_at: datetime) -> None:
         self.heard_at = heard_at
         self.reading: Reading | None = None
         self.station_at: datetime | None = None  # the station's own last timestamp, believed or not
         self.free_a: float | None = None  # what it drew when nothing held it
+        self.gap_a = 0.0  # how much less than offered it takes, learned while it is held
         self.strikes = 0
+        self.left_at: datetime | None = None  # when the last vehicle left
 
 
 class Telemetry:
@@ -104,8 +106,11 @@ class Telemetry:
             return
         if reading.received_at - limit.answered_at < SETTLE:
             return
-        if reading.current_a < limit.max_a - GAP_A:
+        below_a = limit.max_a - reading.current_a
+        if below_a > GAP_A:
             live.free_a = reading.current_a  # it takes less than it may: this is all it wants
+        elif limit.max_a > 0:
+            live.gap_a = max(below_a, 0.0)
         over = limit.outcome is Outcome.APPLIED and reading.current_a > limit.max_a + OBEYED_A
         live.strikes = live.strikes + 1 if over else 0
 
@@ -117,7 +122,7 @@ class Telemetry:
     def plugged_in(self, evse_id: str, now: datetime) -> None:
         """A new vehicle: nothing of the last one holds for it."""
         live = self.heard(evse_id, now)
-        live.free_a, live.strikes, live.reading = None, 0, None
+        live.free_a, live.gap_a, live.strikes, live.reading = None, 0.0, 0, None
 
     def would_draw_a(self, evse: Evse, session: Session | None) -> float:
         """What the vehicle would draw unlimited, A per phase: measured when free, else what it may take."""
@@ -129,10 +134,25 @@ class Telemetry:
             return potential
         return min(live.free_a, potential)
 
+    def gap_a(self, evse_id: str) -> float:
+        """How much less than it is offered the vehicle takes, A; 0 until it has been seen."""
+        live = self.live.get(evse_id)
+        return 0.0 if live is None else live.gap_a
+
     def drawn_kw(self, evse_id: str) -> float | None:
         """The load measured last, kW; None when nothing has been measured since the vehicle came."""
         live = self.live.get(evse_id)
         return None if live is None or live.reading is None else live.reading.kw
+
+    def left(self, evse_id: str, now: datetime) -> None:
+        """The vehicle is gone: readings of its time prove no presence any more."""
+        self.heard(evse_id, now).left_at = now
+
+    def proves_presence(self, evse_id: str, at: datetime, now: datetime) -> bool:
+        """Whether a reading of `at` shows a vehicle that nobody announced (its plug-in is lost)."""
+        live = self.live.get(evse_id)
+        fresh = abs(at - now) <= SKEW
+        return fresh and (live is None or live.left_at is None or at > live.left_at + SETTLE)
 
     @property
     def waiting(self) -> int:

@@ -1,0 +1,114 @@
+"""`emw territory | operator | token`: the tree, people and keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emw.cli.control import Control, segment
+from emw.cli.serve import ConfigPath, DataDir, configured
+from emw.cli.show import AsJson, print_json, print_one, print_table, say
+
+territory = typer.Typer(
+    help="The territory tree: zones, feeders, sites, and their ceilings.", no_args_is_help=True
+)
+operator = typer.Typer(help="People who may log in.", no_args_is_help=True)
+token = typer.Typer(help="API keys for machines.", no_args_is_help=True)
+
+
+@territory.command("add")
+def territory_add(
+    name: Annotated[str, typer.Argument(help="Its name, as signals will name it.")],
+    parent: Annotated[str | None, typer.Option(help="The node it lies under.")] = None,
+    kind: Annotated[str, typer.Option(help="zone, utility, feeder, transformer, site …")] = "zone",
+    ceiling_kw: Annotated[
+        float | None, typer.Option("--ceiling-kw", help="A law: load at most this, kW.")
+    ] = None,
+    time_zone: Annotated[str, typer.Option(help="IANA name.")] = "UTC",
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add or change a territory."""
+    body = {
+        "territoryID": name,
+        "parentID": parent,
+        "kind": kind,
+        "ceilingKW": ceiling_kw,
+        "timeZone": time_zone,
+    }
+    told = Control(configured(config_path, data_dir)).post("/territories", body)
+    print_json(told) if as_json else say(f"territory {name} is there")
+
+
+@territory.command("list")
+def territory_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the territories."""
+    rows = Control(configured(config_path, data_dir)).get("/territories")
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows["items"], ["territoryID", "parentID", "kind", "ceilingKW", "timeZone"])
+
+
+@operator.command("add")
+def operator_add(
+    name: str,
+    role: Annotated[str, typer.Option(help="viewer, operator or administrator.")] = "operator",
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="EMW_NEW_PASSWORD")
+    ] = "",
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a person a login. The password is asked for, never an argument."""
+    body = {"name": name, "password": password, "role": role}
+    told = Control(configured(config_path, data_dir)).post("/operators", body)
+    print_json(told) if as_json else say(f"{name} may log in as {role}")
+
+
+@operator.command("list")
+def operator_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List who may log in."""
+    rows = Control(configured(config_path, data_dir)).get("/operators")
+    print_json(rows) if as_json else print_table(rows["items"], ["name", "role", "disabled", "addedAt"])
+
+
+@token.command("add")
+def token_add(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    role: Annotated[str, typer.Option(help="viewer, operator or administrator.")] = "viewer",
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key; it is shown once."""
+    told = Control(configured(config_path, data_dir)).post("/tokens", {"name": name, "role": role})
+    print_json(told) if as_json else print_one(told)
+
+
+@token.command("list")
+def token_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the API keys (not the keys themselves)."""
+    rows = Control(configured(config_path, data_dir)).get("/tokens")
+    print_json(rows) if as_json else print_table(
+        rows["items"], ["keyID", "name", "role", "revoked", "addedAt"]
+    )
+
+
+@token.command("revoke")
+def token_revoke(
+    key_id: str, config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Make an API key worth nothing."""
+    told = Control(configured(config_path, data_dir)).call("DELETE", f"/tokens/{segment(key_id)}")
+    print_json(told) if as_json else say("revoked")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.add_typer(territory, name="territory")
+    app.add_typer(operator, name="operator")
+    app.add_typer(token, name="token")

@@ -1,0 +1,101 @@
+"""`emw doctor`: says what is wrong with a configuration before the server starts."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any
+
+import typer
+
+from emw.app.config import Config, ConfigError, load_config, split_address
+from emw.app.lock import DataDirBusy, only_one
+from emw.cli.serve import ConfigPath, DataDir
+from emw.cli.show import AsJson, print_json, say
+from emw.store import maintenance
+
+
+def doctor(
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    log: bool = typer.Option(False, "--log", help="Also check every row of the activity log and its chain."),
+    as_json: AsJson = False,
+) -> None:
+    """Check configuration, ports, data folder and database; exit 1 if something must be mended."""
+    findings: list[dict[str, Any]] = []
+
+    def found(level: str, what: str) -> None:
+        findings.append({"level": level, "what": what})
+
+    try:
+        config = load_config(config_path)
+        if data_dir is not None:
+            config.data_dir = data_dir
+        _check(config, found, whole_log=log)
+    except ConfigError as error:
+        found("error", str(error))
+    bad = any(f["level"] == "error" for f in findings)
+    if as_json:
+        print_json({"ok": not bad, "findings": findings})
+    else:
+        for f in findings:
+            say(f"{f['level']:<8}{f['what']}")
+        say("emw can start" if not bad else "emw can't start like this")
+    if bad:
+        sys.exit(1)
+
+
+def _check(config: Config, found: Any, *, whole_log: bool) -> None:
+    config.service_settings()
+    rules = config.outgoing_rules()
+    if not rules.networks:
+        found("notice", "outgoing.networks is empty: stations are not called, they hear limits in answers")
+    for network in rules.networks:
+        if network.prefixlen == 0:
+            found("warning", f"outgoing.networks: {network} lets emw call the whole internet")
+    if config.speed != 1.0:
+        found("warning", "speed is not 1: this clock is for demonstrations, never for real stations")
+    if config.stations.plain_http_beyond_loopback:
+        found(
+            "warning",
+            "stations.plain_http_beyond_loopback: tokens can be read on the way unless a proxy does TLS",
+        )
+    running = False
+    try:
+        with only_one(config.data):
+            found("ok", f"the data folder {config.data} is ours alone")
+            for field in ("stations", "operator"):
+                _check_port(getattr(config, field).listen, f"{field}.listen", found)
+    except DataDirBusy:
+        running = True
+        found("notice", f"a server runs on {config.data}; its ports are not tried")
+    told = maintenance.check(config.store_url(), whole_log=whole_log)
+    if told["ok"]:
+        found(
+            "ok",
+            "the database is whole" if told.get("exists", True) else "the database will be made at the start",
+        )
+    for problem in told["problems"]:
+        found("error", f"database: {problem}")
+    if not running and config.operator.listen == config.stations.listen:
+        found(
+            "error",
+            "operator.listen: stations must not reach the operator's plane; give it a port of its own",
+        )
+
+
+def _check_port(listen: str, field: str, found: Any) -> None:
+    host, port = split_address(listen, field)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            found("error", f"{field}: can't listen on {listen}: {error.strerror}; choose another port")
+        else:
+            found("ok", f"{field}: {listen} is free")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(doctor)

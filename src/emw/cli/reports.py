@@ -1,0 +1,183 @@
+"""`emw report`: the log and the books as tables, CSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emw.app.build import reader_of
+from emw.cli.serve import ConfigPath, DataDir, configured
+from emw.cli.show import fail
+from emw.store.reports import COLUMNS, FORMATS, write
+
+report = typer.Typer(help="Tables of what was said, asked, done and measured.", no_args_is_help=True)
+Format = Annotated[str, typer.Option("--format", "-f", help=f"One of: {', '.join(FORMATS)}.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: the terminal.")]
+Since = Annotated[str | None, typer.Option(help="From this time on, ISO-8601 with offset.")]
+Until = Annotated[str | None, typer.Option(help="Up to this time.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000_000, help="At most so many rows, newest first.")]
+
+
+def _time(text: str | None, option: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise fail(f"{option}: write a time like 2026-05-04T07:00:00Z", 2) from error
+    if at.tzinfo is None:
+        raise fail(f"{option}: give the offset too, for example 2026-05-04T07:00:00Z", 2)
+    return at
+
+
+def _report(
+    name: str, config_path: Path | None, data_dir: str | None, form: str, output: Path | None, **asked: Any
+) -> None:
+    """Ask the store (beside a running server, read-only) and write the rows."""
+    if form not in FORMATS:
+        raise fail(f"--format: {form!r} is none of {', '.join(FORMATS)}", 2)
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise fail("--format parquet: name a file with --output", 2)
+    config = configured(config_path, data_dir)
+
+    async def rows() -> list[dict[str, Any]]:
+        async with reader_of(config) as store:
+            return await store.query(name, **{k: v for k, v in asked.items() if v is not None})
+
+    write(asyncio.run(rows()), COLUMNS[name], form, output)
+
+
+def _command(name: str, text: str) -> Callable[..., None]:
+    def command(
+        form: Format = "table",
+        output: Output = None,
+        since: Since = None,
+        until: Until = None,
+        evse: Annotated[str | None, typer.Option(help="Only this EVSE.")] = None,
+        limit: Limit = 1_000,
+        as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+        config_path: ConfigPath = None,
+        data_dir: DataDir = None,
+    ) -> None:
+        _report(
+            name,
+            config_path,
+            data_dir,
+            "json" if as_json else form,
+            output,
+            since=_time(since, "--since"),
+            until=_time(until, "--until"),
+            evse_id=evse,
+            limit=limit,
+        )
+
+    command.__doc__ = text
+    return command
+
+
+def activity(
+    form: Format = "table",
+    output: Output = None,
+    since: Since = None,
+    until: Until = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only this kind of fact, for example SessionStarted.")
+    ] = None,
+    evse: Annotated[str | None, typer.Option(help="Only this EVSE.")] = None,
+    request: Annotated[str | None, typer.Option(help="Only this request (ISO:requestID).")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this one did, for example station:E1.")] = None,
+    text: Annotated[str | None, typer.Option(help="Only rows with this text.")] = None,
+    limit: Limit = 1_000,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+) -> None:
+    """The activity log, newest first."""
+    _report(
+        "activity",
+        config_path,
+        data_dir,
+        "json" if as_json else form,
+        output,
+        since=_time(since, "--since"),
+        until=_time(until, "--until"),
+        kind=kind,
+        evse_id=evse,
+        request_key=request,
+        actor=actor,
+        text=text,
+        limit=limit,
+    )
+
+
+def requests(
+    form: Format = "table",
+    output: Output = None,
+    state: Annotated[
+        str | None, typer.Option(help="pending, active, restoring, closed or cancelled.")
+    ] = None,
+    iso: Annotated[str | None, typer.Option(help="Only this ISO's.")] = None,
+    limit: Limit = 1_000,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+) -> None:
+    """The reduction requests: asked, confirmed, measured, short."""
+    form = "json" if as_json else form
+    _report("requests", config_path, data_dir, form, output, state=state, iso_id=iso, limit=limit)
+
+
+def evses(
+    form: Format = "table",
+    output: Output = None,
+    limit: Limit = 100_000,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+) -> None:
+    """The EVSEs as they are."""
+    _report("evses", config_path, data_dir, "json" if as_json else form, output, limit=limit)
+
+
+def enrolments(
+    request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
+    form: Format = "table",
+    output: Output = None,
+    limit: Limit = 100_000,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Who took part in a request: asked, confirmed, measured, joined, left, why."""
+    form = "json" if as_json else form
+    _report("enrolments", config_path, data_dir, form, output, request_key=request, limit=limit)
+
+
+def intervals(
+    request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
+    form: Format = "table",
+    output: Output = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+) -> None:
+    """A request's intervals: asked, measured, baseline and its method."""
+    form = "json" if as_json else form
+    _report("intervals", config_path, data_dir, form, output, request_key=request)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    report.command()(activity)
+    report.command()(requests)
+    report.command()(evses)
+    report.command("sessions")(_command("sessions", "The sessions: who stayed how long and took how much."))
+    report.command()(enrolments)
+    report.command()(intervals)
+    app.add_typer(report, name="report")

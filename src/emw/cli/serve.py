@@ -1,0 +1,103 @@
+"""`emw serve`: the head-end itself. `emw halt` and `emw resume`: the big red stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from emw.app.build import Serving
+from emw.app.build import serve as serve_planes
+from emw.app.config import Config, load_config
+from emw.app.logs import set_up_logs
+from emw.cli.control import Control
+from emw.cli.show import AsJson, print_json, say
+
+ConfigPath = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The TOML file (default: emw.toml, where there is one).")
+]
+DataDir = Annotated[str | None, typer.Option("--data-dir", help="The data folder (default: emw-data).")]
+
+
+def configured(path: Path | None, data_dir: str | None) -> Config:
+    """The configuration a command works with."""
+    config = load_config(path)
+    if data_dir is not None:
+        config.data_dir = data_dir
+    return config
+
+
+def serve(
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    stations: Annotated[str | None, typer.Option(help="HOST:PORT for stations and grid operators.")] = None,
+    operator: Annotated[str | None, typer.Option(help="HOST:PORT for people: console and API.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the server until SIGTERM or Ctrl-C."""
+    config = configured(config_path, data_dir)
+    if stations is not None:
+        config.stations.listen = stations
+    if operator is not None:
+        config.operator.listen = operator
+    set_up_logs(config.log_level)
+
+    def ready(serving: Serving) -> None:
+        if as_json:
+            told = {
+                "ready": True,
+                "stations": serving.stations_url,
+                "operator": serving.operator_url,
+                "setup": serving.setup_url,
+                "dataDir": str(config.data.resolve()),
+            }
+            sys.stdout.write(_line(told) + "\n")
+            sys.stdout.flush()
+            return
+        say(f"stations and grid operators  {serving.stations_url}")
+        say(f"console and API              {serving.operator_url}")
+        if serving.setup_url is not None:
+            say(f"first administrator          {serving.setup_url}   (works once, for 30 minutes)")
+        if not config.outgoing.networks:
+            say(
+                "calls to stations are off: no outgoing.networks is configured; stations hear limits in answers"
+            )
+
+    asyncio.run(serve_planes(config, on_ready=ready))
+
+
+def _line(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def halt(
+    reason: Annotated[str, typer.Option(help="Why, for the log.")] = "operator's stop",
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop all dispatch and free every car along the ramp. Needs no working database."""
+    told = Control(configured(config_path, data_dir)).post("/halt", {"reason": reason})
+    print_json(told) if as_json else say("dispatch is stopped; cars are freed along the ramp")
+
+
+def resume(
+    reason: Annotated[str, typer.Option(help="Why, for the log.")] = "operator",
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let dispatch go on after a halt."""
+    told = Control(configured(config_path, data_dir)).post("/resume", {"reason": reason})
+    print_json(told) if as_json else say("dispatch goes on")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(serve)
+    app.command()(halt)
+    app.command()(resume)

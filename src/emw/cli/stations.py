@@ -1,0 +1,201 @@
+"""`emw station`: enrol and revoke stations. `emw evse`, `emw fleet`: the other side of the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emw.cli.control import Control, segment
+from emw.cli.serve import ConfigPath, DataDir, configured
+from emw.cli.show import AsJson, fail, print_json, print_one, print_table, say
+from emw.simulator import evse as one_station
+from emw.simulator import records
+from emw.simulator.clock import VirtualClock
+from emw.simulator.fleet import FaultShares, Fleet, specs_for
+from emw.simulator.hardware import Car
+from emw.simulator.sessions import Session, draw, fill
+
+station = typer.Typer(help="Stations: who may connect.", no_args_is_help=True)
+
+
+@station.command("add")
+def station_add(
+    station_id: Annotated[str, typer.Argument(help="Its evseID, exactly as the station will say it.")],
+    customer: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Give a known station a new secret; the old one dies.")
+    ] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enrol a station; its secret is shown once."""
+    body = {"stationID": station_id, "customerID": customer, "renew": renew}
+    told = Control(configured(config_path, data_dir)).post("/stations", body)
+    print_json(told) if as_json else print_one(told)
+
+
+@station.command("list")
+def station_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the stations."""
+    rows = Control(configured(config_path, data_dir)).get("/stations", limit=10_000)
+    print_json(rows) if as_json else print_table(
+        rows["items"], ["stationID", "customerID", "protocol", "revoked"]
+    )
+
+
+@station.command("revoke")
+def station_revoke(
+    station_id: str,
+    reason: Annotated[str | None, typer.Option(help="Why, for the log.")] = None,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """A station's secret and token die at once."""
+    control = Control(configured(config_path, data_dir))
+    told = control.post(f"/stations/{segment(station_id)}/revoke", {"reason": reason})
+    print_json(told) if as_json else say(f"{station_id} is revoked")
+
+
+def evse(
+    server: Annotated[str, typer.Option(help="The station plane, for example http://127.0.0.1:8400.")],
+    evse_id: Annotated[str, typer.Option("--id", help="Its evseID.")],
+    territory: Annotated[str, typer.Option(help="The territory it lies in.")],
+    secret: Annotated[
+        str, typer.Option(envvar="EMW_STATION_SECRET", help="Enrolment secret; better in the environment.")
+    ],
+    hardware: Annotated[str | None, typer.Option(help="module:Class that drives the real hardware.")] = None,
+    listen: Annotated[
+        str, typer.Option(help="HOST:PORT where the server calls this station.")
+    ] = "127.0.0.1:0",
+    access_url: Annotated[str | None, typer.Option(help="The URL under which the server reaches it.")] = None,
+    behind_nat: Annotated[
+        bool, typer.Option("--behind-nat", help="Can't be called: hears limits in answers.")
+    ] = False,
+    knob_a: Annotated[float, typer.Option("--knob-a", help="The station's own maximum, A.")] = 32.0,
+    voltage_v: Annotated[float, typer.Option("--voltage-v")] = 230.0,
+    phases: int = 1,
+    car_kwh: Annotated[
+        float | None, typer.Option("--car-kwh", help="Simulated: plug in a car that needs this.")
+    ] = None,
+    car_a: Annotated[float, typer.Option("--car-a", help="Simulated: the car's own maximum, A.")] = 32.0,
+) -> None:
+    """Run one station: simulated, or as the agent in a real one (`--hardware`)."""
+    host, _, port = listen.rpartition(":")
+    options = one_station.EvseOptions(
+        server_url=server,
+        evse_id=evse_id,
+        secret=secret,
+        territory=territory,
+        host=host or "127.0.0.1",
+        port=int(port or 0),
+        access_url=access_url,
+        behind_nat=behind_nat,
+        hardware=hardware,
+        knob_a=knob_a,
+        voltage_v=voltage_v,
+        phases=phases,
+        car=None if car_kwh is None else Car(max_a=car_a, need_kwh=car_kwh),
+    )
+    try:
+        _until_stopped(lambda stop: one_station.run(options, stop=stop))
+    except one_station.BadOptions as error:
+        raise fail(str(error), 2) from error
+
+
+def fleet(
+    server: Annotated[str, typer.Option(help="The station plane, for example http://127.0.0.1:8400.")],
+    territory: Annotated[str, typer.Option(help="The territory they lie in.")],
+    stations: Annotated[int, typer.Option(min=1, max=100_000, help="How many.")] = 300,
+    sessions: Annotated[
+        Path | None, typer.Option(help="Recorded sessions: CSV, CSV.gz or ACN-Data JSON.")
+    ] = None,
+    drawn: Annotated[
+        bool, typer.Option("--drawn", help="Draw arrivals by seed instead of replaying records.")
+    ] = False,
+    speed: Annotated[float, typer.Option(min=0.1, help="Virtual seconds per second.")] = 1.0,
+    start: Annotated[str | None, typer.Option(help="Virtual start, ISO-8601; default: now.")] = None,
+    seed: int = 0,
+    nat_share: Annotated[float, typer.Option(min=0, max=1, help="Share that can't be called.")] = 0.2,
+    deaf: Annotated[float, typer.Option(min=0, max=1, help="Share that says yes and does nothing.")] = 0.0,
+    slow: Annotated[float, typer.Option(min=0, max=1, help="Share that obeys late.")] = 0.0,
+    lost: Annotated[float, typer.Option(min=0, max=1, help="Share that falls silent.")] = 0.0,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many real minutes.")] = None,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a fleet of simulated stations; they are enrolled through the control socket of this machine's server."""
+    at = datetime.fromisoformat(start) if start else datetime.now(UTC)
+    if at.tzinfo is None:
+        raise fail("--start: give the offset too, for example 2026-05-04T07:00:00-07:00", 2)
+    try:
+        recorded = _planned(sessions, stations, at, seed, drawn=drawn)
+    except (OSError, records.BadRecord) as error:
+        raise fail(f"--sessions: {error}") from error
+    ids = sorted({s.evse_id for s in recorded})
+    secrets = enrol(Control(configured(config_path, data_dir)), ids)
+    faults = FaultShares(deaf=deaf, slow=slow, lost=lost)
+
+    async def run(stop: asyncio.Event) -> None:
+        clock = VirtualClock(at, speed)
+        specs = specs_for(recorded, secrets, territory=territory)
+        async with Fleet(
+            server, specs, recorded, clock=clock, speed=speed, seed=seed, nat_share=nat_share, faults=faults
+        ) as running:
+            ends = None if minutes is None else asyncio.get_running_loop().time() + minutes * 60
+            while not stop.is_set() and (ends is None or asyncio.get_running_loop().time() < ends):
+                s = running.stats()
+                say(
+                    f"{clock.now():%H:%M}  {s.powered}/{s.stations} powered  {s.plugged} plugged  "
+                    f"{s.charging} charging  {s.load_kw:.0f} kW  {s.limited} limited  {s.errors} errors"
+                )
+                try:
+                    async with asyncio.timeout(2.0):
+                        await stop.wait()
+                except TimeoutError:
+                    continue
+            if as_json:
+                print_json({f: getattr(running.stats(), f) for f in running.stats().__slots__})
+
+    _until_stopped(run)
+
+
+def _planned(path: Path | None, stations: int, at: datetime, seed: int, *, drawn: bool) -> list[Session]:
+    """A day of sessions for so many stations: drawn by seed, or from records."""
+    if drawn:
+        return draw([f"drawn-{n:05}" for n in range(stations)], at.date(), seed=seed)
+    return fill(records.read(path, seed) if path else records.sample(seed), stations, at.date(), seed)
+
+
+def enrol(control: Control, ids: list[str]) -> dict[str, str]:
+    """Enrol stations, known ones anew, and return their secrets by id."""
+    return {i: control.post("/stations", {"stationID": i, "renew": True})["secret"] for i in ids}
+
+
+def _until_stopped(work: Any) -> None:
+    """Run a coroutine that takes a stop event, until it ends or Ctrl-C."""
+
+    async def go() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        task: Coroutine[Any, Any, None] = work(stop)
+        await task
+
+    asyncio.run(go())
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.add_typer(station, name="station")
+    app.command()(evse)
+    app.command()(fleet)
