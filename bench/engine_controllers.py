@@ -1,0 +1,67 @@
+"""The controllers that the yardstick compares: the engine's loop, with and without gifts, and simple rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from engine_world import KW_PER_A, Floats, World
+from numpy.typing import NDArray
+
+from emw.engine.columns import Columns, Request
+from emw.engine.loop import Controller, Tuning
+from emw.engine.select import Taste
+
+
+class Equal:
+    """An equal part of the target for every EVSE, in amperes off its limit, once."""
+
+    def __init__(self, *, at_maximum: bool) -> None:
+        self.at_maximum = at_maximum
+        self.phase = "idle"
+
+    def round(self, seen: Columns, request: Request) -> tuple[NDArray[np.int64], Floats]:
+        before, self.phase = self.phase, request.phase
+        if request.phase == before or request.phase == "idle":
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
+        if request.phase == "restore":
+            rows = np.flatnonzero(seen.limit_a < seen.max_a)
+            return rows, seen.max_a[rows]
+        rows = np.flatnonzero(seen.draw_a > seen.max_a - 3 if self.at_maximum else seen.online)
+        off = request.kw / max(len(rows), 1) / seen.kw_per_a[rows]
+        limit = np.maximum(
+            np.floor((seen.max_a[rows] - off) / seen.step_a[rows]) * seen.step_a[rows], seen.floor_a[rows]
+        )
+        return rows, limit
+
+
+class Gifted(Controller):
+    """The loop with the true counterfactual given."""
+
+    def told(self, world: World, here: NDArray[np.int64], before: Floats, after: Floats) -> None:
+        self.est.truth_kw = (after - before)[here] * 60
+
+
+class Knowing(Gifted):
+    """The loop with the true counterfactual, departures and needs given."""
+
+    def __init__(self) -> None:
+        super().__init__(Tuning(taste=Taste(trust=True)))
+
+    def told(self, world: World, here: NDArray[np.int64], before: Floats, after: Floats) -> None:
+        super().told(world, here, before, after)
+        self.truth = (world.s.leave_min[here], world.need_kwh[here])
+
+    def round(self, seen: Columns, request: Request) -> tuple[NDArray[np.int64], Floats]:
+        return super().round(replace(seen, depart_min=self.truth[0], req_kwh=self.truth[1]), request)
+
+
+CONTROLLERS: dict[str, Callable[[World], object]] = {
+    "loop": lambda _: Controller(),
+    "loop+cf": lambda _: Gifted(),
+    "loop+all": lambda _: Knowing(),
+    "equal": lambda _: Equal(at_maximum=False),
+    "equal-at-max": lambda _: Equal(at_maximum=True),
+}
+assert KW_PER_A

@@ -1,0 +1,72 @@
+"""Figures of the engine on recorded sessions with assumed faults, against the truth.
+
+python bench/engine_figures.py --sessions FILE [--years 2019 2020] [--seeds 3] [--events 64] [--controller loop]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from engine_controllers import CONTROLLERS
+from engine_world import Faults, Outcome, World, events, overlay, read_sessions
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """One line of figures."""
+    errors = np.array([e for o in outcomes for e in o.errors])
+    shed = sum(o.shed_mwh for o in outcomes)
+    ms = np.array([m for o in outcomes for m in o.round_ms])
+    touched = sum(o.touched for o in outcomes)
+    return (
+        f"err {100 * np.abs(errors).mean():6.2f}%  p95 {100 * np.percentile(np.abs(errors), 95):6.2f}%  "
+        f"bias {100 * errors.mean():+5.2f}%  harm {sum(o.unserved_kwh for o in outcomes) / shed:5.0f} kWh/MWh  "
+        f"hurt {100 * sum(o.hurt for o in outcomes) / sum(o.sessions for o in outcomes):4.1f}%  "
+        f"rebound {max(o.rebound for o in outcomes):.3f} (>1: {sum(o.rebound > 1 for o in outcomes)})  "
+        f"steep {np.median([o.steepest for o in outcomes]):.2f}/{max(o.steepest for o in outcomes):.2f}  "
+        f"cmds {sum(o.commands for o in outcomes) / max(touched, 1):.2f}/EVSE "
+        f"{sum(o.commands for o in outcomes) / len(outcomes):.0f}/event  "
+        f"ms {ms.mean() if len(ms) else 0:.2f}  infeasible {sum(o.infeasible for o in outcomes)}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=Path, required=True)
+    parser.add_argument("--years", type=int, nargs="+", default=[2019, 2020])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--events", type=int, default=64)
+    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--taper", type=float, default=0.0)
+    parser.add_argument("--controller", nargs="+", default=["loop"], choices=sorted(CONTROLLERS))
+    parser.add_argument("--by", choices=["share", "minutes"], nargs="*", default=[])
+    args = parser.parse_args()
+    sessions = read_sessions(args.sessions)
+    worlds = []
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
+        s = overlay(sessions, seed, days=args.days, years=tuple(args.years))
+        world = World(s, seed, Faults(taper=args.taper))
+        worlds.append((seed, world, world.unmanaged()))
+    for name in args.controller:
+        began = time.perf_counter()
+        outcomes = []
+        for seed, world, truth in worlds:
+            make = CONTROLLERS[name]
+            outcomes += [
+                world.run(make, e, truth, clock=time.perf_counter) for e in events(seed, args.events)
+            ]
+        print(f"{name:14} {table(outcomes)}  [{time.perf_counter() - began:.0f} s]", flush=True)
+        for by in args.by:
+            for value in sorted({getattr(o.event, by) for o in outcomes}):
+                print(f"  {by} {value:<6} {table([o for o in outcomes if getattr(o.event, by) == value])}")
+
+
+if __name__ == "__main__":
+    main()

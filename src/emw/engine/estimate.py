@@ -1,0 +1,250 @@
+"""The counterfactual: what each EVSE would draw now if nobody had asked anything of it.
+
+While a car is free this is what it draws. While it is held, a virtual twin goes on charging at full draw. The twin
+is ahead of the car by a deficit (kWh); the chance that it has finished meanwhile is
+
+    1 - exp(-fade),   fade = hazard summed over the twin's way - hazard summed over the car's own way,
+
+because the car, still charging, proves that its need lies beyond what it has got. A car that finishes while held
+settles the question: its twin had finished before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emw.engine.columns import Bools, Columns, Floats, Ints
+from emw.engine.need import Finish, Leave, Told, told
+
+LIVE_A = 0.5
+"""A car that draws less is not charging."""
+LIES_A = 1.2
+"""A car that draws this much more than its limit does not obey it."""
+GIVEN_UP = 3
+"""Commands without any effect after which a station counts as deaf."""
+AMPLE_A = 2.5
+"""A limit this much above the draw does not bind."""
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """What is remembered of each session; columns in step with the last `Columns`."""
+
+    would_a: Floats
+    """Unlimited draw, last seen while free, A."""
+    deficit_kwh: Floats
+    """How far the twin is ahead."""
+    fade: Floats
+    gap_a: Floats
+    """What the car takes less than its limit, A; NaN: not seen yet."""
+    done: Bools
+    still: Ints
+    """Rounds in a row without drawing though allowed to."""
+    awake: Bools
+    """Has drawn since it was last paused."""
+    stuck: Bools
+    """Paused, freed and not drawing: it does not resume."""
+    lies: Ints
+    """Rounds in a row drawing more than the limit it confirmed."""
+    fails: Ints
+    """Commands in a row that were not confirmed."""
+    deaf: Bools
+    limit_a: Floats
+    """Confirmed a round ago."""
+    asked_a: Floats
+    """Commanded last; NaN: never."""
+    asked_min: Floats
+    plug_min: Floats
+    depart_min: Floats
+    req_kwh: Floats
+    scale: Floats
+    got_kwh: Floats
+
+    @classmethod
+    def empty(cls, n: int) -> State:
+        def zeros() -> Floats:
+            return np.zeros(n)
+
+        def no() -> Bools:
+            return np.zeros(n, dtype=np.bool_)
+
+        def none() -> Ints:
+            return np.zeros(n, dtype=np.int64)
+
+        return cls(
+            would_a=zeros(), deficit_kwh=zeros(), fade=zeros(), gap_a=np.full(n, np.nan), done=no(), still=none(),
+            awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
+            asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
+            req_kwh=zeros(), scale=zeros(), got_kwh=zeros(),
+        )  # fmt: skip
+
+    def aligned(self, was: Ints) -> State:
+        """The same sessions in a new order; rows of sessions not seen before are empty."""
+        n = len(was)
+        if n == len(self.fade) and bool((was == np.arange(n)).all()):
+            return self
+        fresh = State.empty(n)
+        known = was >= 0
+        for name in State.__slots__:
+            getattr(fresh, name)[known] = getattr(self, name)[was[known]]
+        return fresh
+
+    @property
+    def told(self) -> Told:
+        return Told(req_kwh=self.req_kwh, scale=self.scale)
+
+
+class Estimator:
+    """Keeps the twins. `update` once a round, then read `alive`, `would_kw` and `doubt_kw`."""
+
+    def __init__(self) -> None:
+        self.state = State.empty(0)
+        self.finish = Finish()
+        self.leave = Leave()
+        self.last_min: float | None = None
+        self.typical_gap_a = 0.7
+        self.typical_draw_a = 16.0
+        self.truth_kw: Floats | None = None
+        """Given from outside, the true counterfactual: to measure the rest of the engine by itself."""
+
+    def update(self, seen: Columns) -> None:
+        """Take in one round of readings."""
+        hours = 0.0 if self.last_min is None else max(seen.now_min - self.last_min, 0.0) / 60
+        gone = self._goodbye(seen, hours)
+        s = self.state = self.state.aligned(seen.was)
+        fresh = seen.was < 0
+        self._greet(seen, s, fresh)
+        changed = (np.abs(seen.limit_a - s.limit_a) > 0.05) & ~fresh
+        held = seen.limit_a < np.minimum(seen.max_a - 0.05, s.would_a + AMPLE_A)
+        live = seen.draw_a > LIVE_A
+        allowed = seen.limit_a >= seen.floor_a - 0.05
+        self._twins(seen, s, held, hours)
+        self._obedience(seen, s, changed)
+        s.awake = np.where(allowed, s.awake | live, False)
+        s.still = np.where(allowed & ~live & ~changed, s.still + 1, 0)
+        ended = (s.still >= np.where(held, 2, 1)) & ~s.done & s.awake & (s.would_a > 0)
+        s.stuck = np.where(live, False, s.stuck | ((s.still >= 3) & ~s.awake))
+        self._finished(seen, s, ended, fresh)
+        free = ~held & live & ~changed
+        s.done &= ~live
+        jump = np.abs(seen.draw_a - s.would_a) > 0.2 + 0.03 * s.would_a
+        s.would_a = np.where(
+            free, np.where(jump, seen.draw_a, s.would_a + 0.2 * (seen.draw_a - s.would_a)), s.would_a
+        )
+        self._gaps(seen, s, held & live & ~changed & allowed & ~s.deaf)
+        s.limit_a = seen.limit_a.copy()
+        s.got_kwh = seen.got_kwh.copy()
+        self.held, self.free = held, ~held
+        self.last_min = seen.now_min
+        del gone
+        if free.any():
+            self.typical_draw_a = float(np.median(s.would_a[free]))
+
+    def _goodbye(self, seen: Columns, hours: float) -> int:
+        """Learn from who left and who did not."""
+        s = self.state
+        if not len(s.fade) or hours <= 0:
+            return 0
+        now_h = seen.now_min / 60
+        chance = self.leave.plain(
+            np.full(len(s.fade), now_h), now_h - s.plug_min / 60, now_h - s.depart_min / 60
+        )
+        gone = len(s.fade) - int((seen.was >= 0).sum())
+        self.leave.learn(float(chance.sum()) * hours, gone)
+        return gone
+
+    def _greet(self, seen: Columns, s: State, fresh: Bools) -> None:
+        """Sessions not seen before: what they got so far tells of the hazard of finishing."""
+        if not fresh.any():
+            return
+        s.limit_a[fresh] = seen.limit_a[fresh]
+        s.plug_min[fresh] = seen.plug_min[fresh]
+        s.depart_min[fresh] = seen.depart_min[fresh]
+        who = told(seen.req_kwh[fresh])
+        s.req_kwh[fresh], s.scale[fresh] = who.req_kwh, who.scale
+        s.got_kwh[fresh] = seen.got_kwh[fresh]
+        free = seen.limit_a >= seen.max_a - 0.05
+        s.would_a[fresh] = np.where(free, seen.draw_a, np.maximum(seen.draw_a, self.typical_draw_a))[fresh]
+        s.done[fresh] = (free & (seen.draw_a <= LIVE_A) & (seen.got_kwh > 0.1))[fresh]
+        s.would_a[s.done] = 0.0
+        self.finish.learn(who, np.zeros(int(fresh.sum())), seen.got_kwh[fresh], s.done[fresh], weight=RETRO)
+
+    def _twins(self, seen: Columns, s: State, held: Bools, hours: float) -> None:
+        """Move cars and twins on by one round."""
+        rows = np.flatnonzero((held | (s.deficit_kwh > 0)) & ~s.done & ~s.deaf)
+        if hours <= 0 or not len(rows):
+            return
+        who = s.told.pick(rows)
+        k = seen.kw_per_a[rows] * hours
+        own = np.minimum(seen.draw_a, s.would_a)[rows] * k
+        twin = s.would_a[rows] * k
+        at = seen.got_kwh[rows]
+        ahead = s.deficit_kwh[rows]
+        s.fade[rows] += self.finish.hazard(who, at + ahead + twin / 2) * twin
+        s.fade[rows] -= np.where(s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2) * own)
+        s.fade[rows] = np.maximum(s.fade[rows], 0.0)
+        s.deficit_kwh[rows] = np.maximum(ahead + twin - own, 0.0)
+
+    def _obedience(self, seen: Columns, s: State, changed: Bools) -> None:
+        """Who draws more than its limit, and whose confirmations do not come."""
+        over = (seen.draw_a > seen.limit_a + LIES_A) & ~changed & (seen.limit_a < seen.max_a - 0.05)
+        s.lies = np.where(over, s.lies + 1, 0)
+        came = np.abs(seen.limit_a - s.asked_a) < 0.05
+        s.fails = np.where(came, 0, s.fails)
+        caught = ((s.lies >= 2) | (s.fails >= GIVEN_UP)) & ~s.deaf
+        s.deaf |= caught
+        s.would_a = np.where(s.deaf, seen.draw_a, s.would_a)
+        s.deficit_kwh[caught] = 0.0
+        s.fade[caught] = 0.0
+
+    def _finished(self, seen: Columns, s: State, ended: Bools, fresh: Bools) -> None:
+        """Cars that finished by themselves in this round, and what all cars' progress tells."""
+        old = np.flatnonzero(~fresh & ((seen.draw_a > LIVE_A) | ended))
+        if len(old):
+            self.finish.learn(
+                s.told.pick(old), np.minimum(s.got_kwh, seen.got_kwh)[old], seen.got_kwh[old], ended[old]
+            )
+        s.done |= ended
+        s.would_a[ended] = 0.0
+        s.deficit_kwh[ended] = 0.0
+        s.fade[ended] = 0.0
+
+    def _gaps(self, seen: Columns, s: State, rows: Bools) -> None:
+        """What cars take less than they are allowed."""
+        gap = np.maximum(seen.limit_a - seen.draw_a, 0.0)
+        told_by = rows & (seen.draw_a < s.would_a - 0.5) & (gap < 4)
+        s.gap_a = np.where(told_by, np.where(np.isnan(s.gap_a), gap, 0.7 * s.gap_a + 0.3 * gap), s.gap_a)
+        known = s.gap_a[~np.isnan(s.gap_a)]
+        if len(known) >= 10:
+            self.typical_gap_a = float(known.mean())
+
+    @property
+    def alive(self) -> Floats:
+        """The chance that the twin still charges."""
+        return np.where(self.state.done, 0.0, np.exp(-self.state.fade))
+
+    def would_kw(self, seen: Columns) -> Floats:
+        """Expected counterfactual load of each EVSE now, kW."""
+        if self.truth_kw is not None:
+            return self.truth_kw
+        s = self.state
+        plain = (~self.held & (s.deficit_kwh <= 0)) | s.deaf
+        return seen.kw_per_a * np.where(plain, seen.draw_a, s.would_a * self.alive)
+
+    def doubt_kw(self, seen: Columns) -> float:
+        """Standard deviation of the fleet's counterfactual, kW: each twin either charges or does not."""
+        if self.truth_kw is not None:
+            return 0.0
+        alive = self.alive
+        one = (seen.kw_per_a * self.state.would_a) ** 2 * alive * (1 - alive)
+        return float(np.sqrt(one.sum()))
+
+    def gap(self) -> Floats:
+        """Gap between limit and draw, seen or typical, A."""
+        return np.where(np.isnan(self.state.gap_a), self.typical_gap_a, self.state.gap_a)
+
+
+RETRO = 0.3
+"""Weight of what a session did before it was first seen: finished cars that have left are not in that picture."""

@@ -1,0 +1,69 @@
+"""The staged way back: a cap on load that rises along a ramp, needs first, never above the highest load known.
+
+Deferred energy must come back; the ramp decides how steeply, the cap how high. The cap is the highest load seen (or
+safely estimated) without control from an hour before the event on, so that letting go makes no new peak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emw.engine.columns import Floats, Ints, Phase, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """Rules of the return."""
+
+    ramp_min: float = 20.0
+    """The shed comes back over this time."""
+    measured_part: float = 0.99
+    """Of a load that was measured before the event."""
+    estimated_part: float = 0.95
+    """Of a load that was estimated during it."""
+    lookback_min: float = 60.0
+
+
+class Ramp:
+    """Remembers the highest five-minute load, and gives room for releases."""
+
+    def __init__(self, rules: WayBack) -> None:
+        self.rules = rules
+        self._recent: list[tuple[float, float]] = []
+        self._peaks: list[tuple[float, float]] = []
+        self._began: tuple[float, float] | None = None
+
+    def watch(self, now_min: float, phase: Phase, load_kw: float, would_kw: float) -> None:
+        """Every round: the load measured and the load there would have been."""
+        if phase != "restore":
+            self._began = None
+        value = load_kw if phase == "idle" else would_kw
+        part = self.rules.measured_part if phase == "idle" else self.rules.estimated_part
+        self._recent = [*self._recent[-4:], (now_min, value)]
+        if len(self._recent) == 5:
+            mean = sum(v for _, v in self._recent) / 5
+            self._peaks.append((now_min, mean * part))
+        if phase == "idle":
+            self._peaks = [p for p in self._peaks if p[0] >= now_min - self.rules.lookback_min]
+
+    def cap_kw(self, load_kw: float) -> float:
+        """The highest load that makes no new peak; the present load where nothing is known."""
+        return max((kw for _, kw in self._peaks), default=load_kw)
+
+    def room_kw(self, now_min: float, request: Request, load_kw: float) -> float:
+        """How much the load may rise now."""
+        if self._began is None:
+            self._began = (now_min, load_kw)
+        began_min, began_kw = self._began
+        along = began_kw + request.kw * (now_min - began_min + 1) / self.rules.ramp_min
+        return min(along, self.cap_kw(load_kw)) - load_kw
+
+
+def release(rise_kw: Floats, cost: Floats, room_kw: float) -> Ints:
+    """Which held EVSEs to free: those that bring no load at once, then the neediest while there is room."""
+    order = np.lexsort((np.arange(len(cost)), -cost, rise_kw > 1e-3))
+    reached = np.cumsum(rise_kw[order])
+    fits: Ints = order[reached <= max(room_kw, 1e-3)]
+    return fits

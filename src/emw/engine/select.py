@@ -1,0 +1,246 @@
+"""Whom to cut: moves of single EVSEs (free to floor, floor to pause), in order of what they are expected to cost.
+
+The cost of a move is the energy its driver is expected to miss at departure per kWh shed by it, over what is known of
+departure and need, plus a price on cars likely to finish by themselves: their shed does not last, and nobody can see
+when it ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emw.engine.columns import NEAR_A, Bools, Columns, Floats, Ints
+from emw.engine.estimate import Estimator
+from emw.engine.need import QUANTILE_WEIGHTS, QUANTILES, TAU_H, integral_at
+
+STALE_MIN = 5.0
+AT_ONCE = 4000
+"""Outlooks renewed in one round at most (or a tenth of the fleet)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taste:
+    """Prices, in kWh unserved per kWh shed."""
+
+    finish: float = 0.5
+    """Of a car certain to finish before the event ends."""
+    no_resume: float = 0.01
+    """Share of paused cars that do not wake."""
+    wait_h: float = 0.15
+    """Mean wait for the release after the event, h."""
+    trust: bool = False
+    """What drivers tell is the truth (a depot's schedule)."""
+
+
+class Outlook:
+    """For each session: hours to departure (quantiles) and survival over hours of charging; renewed in turns."""
+
+    def __init__(self) -> None:
+        self.leave_h = np.zeros((0, len(QUANTILES)))
+        self.alive = np.zeros((0, len(TAU_H)))
+        self.total = np.zeros((0, len(TAU_H)))
+        self.at_min = np.zeros(0)
+
+    def renew(self, seen: Columns, est: Estimator, taste: Taste) -> None:
+        """Keep in step with the rows, and look again at those whose outlook is old."""
+        n = len(seen.was)
+        if n != len(self.at_min) or not bool((seen.was == np.arange(n)).all()):
+            known = seen.was >= 0
+            rows = np.maximum(seen.was, 0) if len(self.at_min) else np.zeros(n, dtype=np.int64)
+            if len(self.at_min):
+                self.leave_h, self.alive, self.total = self.leave_h[rows], self.alive[rows], self.total[rows]
+                self.at_min = np.where(known, self.at_min[rows], -np.inf)
+            else:
+                self.leave_h = np.zeros((n, len(QUANTILES)))
+                self.alive, self.total = np.zeros((n, len(TAU_H))), np.zeros((n, len(TAU_H)))
+                self.at_min = np.full(n, -np.inf)
+        s = est.state
+        due = np.flatnonzero((seen.now_min - self.at_min >= STALE_MIN) & ~s.done)
+        most = max(AT_ONCE, n // 10)
+        if len(due) > most:
+            due = due[np.argsort(self.at_min[due], kind="stable")[:most]]
+        if not len(due):
+            return
+        self.at_min[due] = seen.now_min
+        full_kw = np.maximum(seen.kw_per_a * s.would_a, 0.1)[due]
+        now_h = seen.now_min / 60
+        if taste.trust:
+            left_h = np.clip(seen.depart_min[due] / 60 - now_h, 0.0, 48.0)
+            self.leave_h[due] = np.where(np.isfinite(left_h), left_h, 4.0)[:, None]
+            need_h = np.maximum(seen.req_kwh[due] - seen.got_kwh[due], 0.0) / full_kw
+            self.total[due] = np.minimum(TAU_H[None, :], np.where(np.isfinite(need_h), need_h, 2.0)[:, None])
+            self.alive[due] = TAU_H[None, :] < need_h[:, None]
+            return
+        self.leave_h[due] = est.leave.ahead(now_h, seen.plug_min[due] / 60, seen.depart_min[due] / 60)
+        self.alive[due], self.total[due] = est.finish.ahead(s.told.pick(due), seen.got_kwh[due], full_kw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """Cost of both moves of each row; `pause` is never cheaper than `floor`."""
+
+    floor: Floats
+    pause: Floats
+
+
+def costs(
+    seen: Columns, est: Estimator, outlook: Outlook, rows: Ints, horizon_h: float, taste: Taste
+) -> Costs:
+    """What it is expected to cost to hold these rows for `horizon_h` from now."""
+    s = est.state
+    would = np.maximum(s.would_a[rows], 0.1)
+    low = np.clip(seen.floor_a[rows] - est.gap()[rows], 0.0, would) / would
+    leave_h, total, alive = outlook.leave_h[rows], outlook.total[rows], outlook.alive[rows]
+    ahead_h = s.deficit_kwh[rows] / (seen.kw_per_a[rows] * would)
+    after_h = np.maximum(leave_h - horizon_h - taste.wait_h, 0.0)
+    during_h = np.minimum(leave_h, horizon_h + taste.wait_h)
+
+    def unserved(served_h: Floats) -> Floats:
+        missed = integral_at(total, leave_h + ahead_h[:, None]) - integral_at(total, served_h)
+        mean: Floats = missed @ QUANTILE_WEIGHTS
+        return mean
+
+    free = unserved(leave_h)
+    floor = unserved(low[:, None] * during_h + after_h)
+    pause = unserved(after_h)
+    lasts = np.maximum(integral_at(total, np.minimum(leave_h, horizon_h)) @ QUANTILE_WEIGHTS, 1e-3)
+    j = int(np.clip(np.searchsorted(TAU_H, horizon_h, side="right") - 1, 0, len(TAU_H) - 2))
+    part = min((horizon_h - TAU_H[j]) / (TAU_H[j + 1] - TAU_H[j]), 1.0)
+    finish = taste.finish * (1 - (alive[:, j] + part * (alive[:, j + 1] - alive[:, j])))
+    cost_floor = (floor - free) / (np.maximum(1 - low, 0.05) * lasts) + finish
+    cost_pause = (pause - floor) / (np.maximum(low, 0.05) * lasts) + finish
+    cost_pause += taste.no_resume * total[:, -1] / lasts
+    return Costs(floor=cost_floor, pause=np.maximum(cost_pause, cost_floor))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """New limits: rows of `Columns` and amperes."""
+
+    rows: Ints
+    limit_a: Floats
+
+
+def ask_more(
+    seen: Columns,
+    now_a: Floats,
+    gap_a: Floats,
+    able: Bools,
+    cost: Costs,
+    rows: Ints,
+    need_kw: float,
+    near_kw: float,
+) -> Moves:
+    """The cheapest moves that bring the load down by `need_kw`, the last one trimmed where its steps allow.
+
+    `now_a`: draw under the limits in force, by row of `Columns`; `cost` belongs to `rows`.
+    """
+    k, draw = seen.kw_per_a[rows], now_a[rows]
+    low = np.minimum(np.maximum(seen.floor_a[rows] - gap_a[rows], 0.0), draw)
+    fit = able[rows] & (draw > 0.25)
+    gain = np.concatenate(
+        (np.where(fit & (draw - low > 0.25), k * (draw - low), 0.0), np.where(fit, k * low, 0.0))
+    )
+    price = np.concatenate((cost.floor, cost.pause))
+    of = np.concatenate((np.arange(len(rows)), np.arange(len(rows))))
+    pause = np.arange(len(of)) >= len(rows)
+    order = np.lexsort((of, pause, price))
+    order = order[gain[order] > 1e-3]
+    reached = np.cumsum(gain[order])
+    last = int(np.searchsorted(reached, need_kw - near_kw))
+    chosen = order[:last]
+    missing = need_kw - (float(reached[last - 1]) if last else 0.0)
+    limit = np.full(len(rows), np.nan)
+    limit[of[chosen]] = np.where(pause[chosen], 0.0, seen.floor_a[rows][of[chosen]])
+    down = np.zeros(len(rows), dtype=np.bool_)
+    down[of[chosen[pause[chosen]]]] = True
+    limit[down] = 0.0
+    if last < len(order) and missing > near_kw:
+        next_ones = order[last : last + 40]
+        miss = np.abs(gain[next_ones] - missing)
+        best = int(np.argmin(miss))
+        row = of[next_ones[best]]
+        if miss[best] <= near_kw:
+            limit[row] = 0.0 if pause[next_ones[best]] else seen.floor_a[rows][row]
+        else:
+            _trim(seen, rows, limit, draw, gap_a, next_ones, of, pause, gain, missing)
+    found = np.flatnonzero(~np.isnan(limit))
+    return Moves(rows=rows[found], limit_a=limit[found])
+
+
+def _trim(
+    seen: Columns,
+    rows: Ints,
+    limit: Floats,
+    draw: Floats,
+    gap_a: Floats,
+    next_ones: Ints,
+    of: Ints,
+    pause: Bools,
+    gain: Floats,
+    missing: float,
+) -> None:
+    """Bring one car part of the way to its floor; the one whose steps come nearest."""
+    best_miss, best = missing, None
+    for move in next_ones:
+        i = int(of[move])
+        r = rows[i]
+        if pause[move] or not np.isnan(limit[i]) or gain[move] < missing:
+            continue
+        aim = draw[i] - missing / seen.kw_per_a[r] + gap_a[r]
+        steps = max(round((aim - seen.floor_a[r]) / seen.step_a[r]), 0)
+        to = seen.floor_a[r] + steps * seen.step_a[r]
+        got = seen.kw_per_a[r] * (draw[i] - min(max(to - gap_a[r], 0.0), draw[i]))
+        if abs(got - missing) < best_miss - 1e-9:
+            best_miss, best = abs(got - missing), (i, to)
+    if best is None:
+        nearest = next_ones[int(np.argmin(np.abs(gain[next_ones] - missing)))]
+        if abs(float(gain[nearest]) - missing) < missing:
+            i = int(of[nearest])
+            limit[i] = 0.0 if pause[nearest] else seen.floor_a[rows[i]]
+        return
+    limit[best[0]] = min(best[1], float(seen.max_a[rows[best[0]]]))
+
+
+def give_back(
+    seen: Columns,
+    now_a: Floats,
+    would_a: Floats,
+    gap_a: Floats,
+    cost: Floats,
+    rows: Ints,
+    over_kw: float,
+    near_kw: float,
+) -> Moves:
+    """Free the dearest cars until the load has risen by `over_kw`; the last one part of the way."""
+    rise = seen.kw_per_a[rows] * np.maximum(would_a[rows] - now_a[rows], 0.0)
+    order = np.lexsort((rows, -cost))
+    order = order[rise[order] > 1e-3]
+    reached = np.cumsum(rise[order])
+    last = int(np.searchsorted(reached, over_kw + near_kw, side="right"))
+    chosen = order[:last]
+    missing = over_kw - (float(reached[last - 1]) if last else 0.0)
+    to_rows, to_a = [rows[chosen]], [seen.max_a[rows[chosen]]]
+    if last < len(order) and missing > near_kw:
+        next_ones = order[last : last + 40]
+        miss = np.abs(rise[next_ones] - missing)
+        best = int(np.argmin(miss))
+        if miss[best] <= near_kw:
+            one = rows[next_ones[best]]
+            to_rows.append(np.array([one]))
+            to_a.append(np.array([seen.max_a[one]]))
+        else:
+            for i in next_ones[:10]:
+                r = rows[i]
+                aim = now_a[r] + missing / seen.kw_per_a[r] + gap_a[r]
+                to = seen.floor_a[r] + round((aim - seen.floor_a[r]) / seen.step_a[r]) * seen.step_a[r]
+                if (
+                    to >= seen.floor_a[r] - NEAR_A
+                    and abs(to - gap_a[r] - now_a[r] - missing / seen.kw_per_a[r]) < 1.0
+                ):
+                    to_rows.append(np.array([r]))
+                    to_a.append(np.array([min(to, seen.max_a[r])]))
+                    break
+    return Moves(rows=np.concatenate(to_rows), limit_a=np.concatenate(to_a))
