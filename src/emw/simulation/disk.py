@@ -1,0 +1,138 @@
+"""A disk that keeps exactly what was committed, and the store that an emw node has over it.
+
+The log is a list of facts, the tables are rows by key. A commit takes a while; the instant at which it becomes
+durable lies somewhere within, so that a kill can fall before it, after it, and between it and the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from operator import attrgetter
+from random import Random
+from typing import Any
+
+from emw.domain.facts import Fact
+from emw.domain.model import RECORDS, Record, RequestInterval
+from emw.domain.state import State
+from emw.service.errors import Unavailable
+from emw.service.ports import Loaded, Reading
+
+Rows = dict[tuple[type[Record], Any], Record]
+OnCommit = Callable[[int, Sequence[Fact], Sequence[Record]], None]
+
+_KEYS = {kind: attrgetter(*kind.key_fields) for kind in RECORDS}
+
+
+def row_key(record: Record) -> tuple[type[Record], Any]:
+    """Table and key of a record."""
+    return type(record), _KEYS[type(record)](record)
+
+
+@dataclass(slots=True)
+class Disk:
+    """What survives a kill, and what is wrong with the disk now."""
+
+    log: list[Fact] = field(default_factory=list)
+    rows: Rows = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
+    commits: int = 0
+    fails: bool = False
+    slow_s: float = 0.0
+    forgets_last: bool = False
+    """Planted: it says yes before it has flushed, and a kill takes the last group with it."""
+    last_group: tuple[int, Rows] | None = None
+
+    def killed(self) -> None:
+        """The machine lost power: only what was flushed is there."""
+        if self.forgets_last and self.last_group is not None:
+            length, before = self.last_group
+            del self.log[length:]
+            self.rows.update({k: r for k, r in before.items() if r is not None})
+            for key in [k for k, r in before.items() if r is None]:
+                self.rows.pop(key, None)
+        self.last_group = None
+
+    def write(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
+        """One transaction, all or nothing."""
+        first = len(self.log)
+        if self.forgets_last:
+            self.last_group = (first, {row_key(r): self.rows.get(row_key(r)) for r in records})  # type: ignore[misc]
+        self.log.extend(facts)
+        for record in records:
+            self.rows[row_key(record)] = record
+        self.commits += 1
+        return first + 1
+
+
+class SimStore:
+    """The port `Store` of one life of a node over the disk it shares with its earlier lives."""
+
+    def __init__(
+        self, disk: Disk, chance: Random, alive: Callable[[], bool], on_commit: OnCommit | None = None
+    ) -> None:
+        self._disk = disk
+        self._chance = chance
+        self._alive = alive
+        self._on_commit = on_commit
+
+    async def load(self) -> Loaded:
+        """The live view out of the tables."""
+        await asyncio.sleep(self._chance.uniform(0.05, 1.0))
+        state = State()
+        for record in self._disk.rows.values():
+            state.put(record)
+        return Loaded(state, dict(self._disk.readings), len(self._disk.log) + 1)
+
+    async def commit(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
+        """Durable when it returns; unchanged when it raises."""
+        took_s = self._chance.uniform(0.0005, 0.02) + self._disk.slow_s * self._chance.random()
+        durable_after = self._chance.random()
+        await asyncio.sleep(took_s * durable_after)
+        if self._disk.fails:
+            raise Unavailable("the disk is full", retry_after_s=5)
+        if not self._alive():
+            raise Unavailable("nothing is written by the dead")
+        facts, records = list(facts), list(records)
+        first = self._disk.write(facts, records)
+        if self._on_commit is not None:
+            self._on_commit(first, facts, records)
+        await asyncio.sleep(took_s * (1 - durable_after))
+        return first
+
+    async def add_readings(self, readings: Sequence[Reading]) -> None:
+        """Keep the latest reading of each EVSE."""
+        if self._disk.fails:
+            raise Unavailable("the disk is full", retry_after_s=5)
+        if self._alive():
+            self._disk.readings.update((r.evse_id, r) for r in readings if not r.late)
+
+    async def roll_up(self, now: datetime) -> None:
+        """Nothing to fold: no history of telemetry is kept here."""
+        if self._disk.fails:
+            raise Unavailable("the disk is full", retry_after_s=5)
+
+    async def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """The one question that the doors of the station plane ask."""
+        if name != "intervals":
+            raise NotImplementedError(name)
+        key = parameters["request_key"]
+        found = [r for r in self._disk.rows.values() if isinstance(r, RequestInterval) and r.request_key == key]
+        return [
+            {
+                "start_at": r.start_at,
+                "end_at": r.end_at,
+                "requested_kw": r.requested_kw,
+                "confirmed_kw": r.confirmed_kw,
+                "measured_kw": r.measured_kw,
+                "baseline_kw": r.baseline_kw,
+                "load_kw": r.load_kw,
+                "method": r.method,
+            }
+            for r in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,158 @@
+"""Promise P7 from outside: how fast, how often and in which direction commands move the load under each node.
+
+Kept apart from the governor on purpose: it reads the log only, and it remembers across kills.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from emw.domain import facts as f
+from emw.domain.model import Cause, Limit
+from emw.domain.state import State
+from emw.engine.view import Rules
+
+TURN_SHARE = 0.04
+"""Less than this share of the controllable load against the direction is a correction (the governor: half of it)."""
+TINY_KW = 0.05
+"""The governor lets pass what nobody can feel."""
+
+
+@dataclass(slots=True)
+class _Node:
+    rises: deque[tuple[float, float, str]] = field(default_factory=deque)
+    turns: deque[float] = field(default_factory=deque)
+    could: deque[tuple[float, float]] = field(default_factory=deque)
+    direction: int = 0
+    level_kw: float = 0.0
+    extreme_kw: float = 0.0
+
+
+class Motion:
+    """Books every command that moves load."""
+
+    def __init__(self, rules: Rules, fail: Callable[[str, str], None]) -> None:
+        self.checked = 0
+        self._rules = rules
+        self._fail = fail
+        self._nodes: defaultdict[str, _Node] = defaultdict(_Node)
+        self._changed: dict[str, tuple[float, float | None]] = {}
+        self._shadow: State | None = None
+        self._ends: list[tuple[datetime, str, str]] = []
+        self.would_draw_a: Callable[[str], float] = lambda _: 0.0
+
+    def shadow_is(self, shadow: State) -> None:
+        """A new shadow after a start."""
+        self._shadow = shadow
+
+    def after(self, fact: f.Fact, shadow: State) -> None:
+        """A reboot or the end of a session: what is said next is no second change."""
+        self._shadow = shadow
+        if isinstance(fact, f.PoweredOn | f.SessionEnded | f.SessionStarted):
+            self._changed.pop(fact.evse_id, None)
+
+    def before(self, c: f.CommandIssued, shadow: State) -> None:
+        """A command is durable; the shadow still has what it replaces."""
+        self.checked += 1
+        evse = shadow.evses[c.evse_id]
+        limit = shadow.limits.get(c.evse_id)
+        at_s = c.at.timestamp()
+        before_a, after_a = _held(c, limit, c.at), _drawn(c, c.max_a)
+        delta_kw = evse.kw_per_a * (after_a - before_a)
+        law = c.cause is Cause.CEILING and delta_kw < 0
+        self._ended(c.at, shadow)
+        if c.max_a is not None:
+            heapq.heappush(self._ends, (c.until, c.evse_id, c.command_id))
+        if c.renewal:
+            if limit is None or limit.max_a != c.max_a:
+                self._fail("P7", f"a renewal that changes the amps of {limit}: {c}")
+            return
+        self._gap(c, at_s, law=law)
+        path = shadow.path(evse.territory_id)
+        could = self._could(shadow, set(path))
+        for node_id in path:
+            node = self._nodes[node_id]
+            node.could.append((at_s, could[node_id]))
+            while node.could[0][0] < at_s - self._rules.rhythm_s:
+                node.could.popleft()
+            if abs(delta_kw) > TINY_KW:
+                self._ramp(node_id, node, c, delta_kw, at_s)
+                self._rhythm(node_id, node, c, delta_kw, at_s, law=law)
+
+    def _ended(self, now: datetime, shadow: State) -> None:
+        """Limits that ended by themselves let load rise: nobody's fault, but a turn for what comes after."""
+        while self._ends and self._ends[0][0] <= now:
+            until, evse_id, command_id = heapq.heappop(self._ends)
+            limit, evse = shadow.limits[evse_id], shadow.evses[evse_id]
+            if limit.command_id != command_id or limit.max_a is None:
+                continue
+            rise_kw = evse.kw_per_a * max(self.would_draw_a(evse_id) - limit.max_a, 0.0)
+            for node_id in shadow.path(evse.territory_id):
+                if rise_kw > TINY_KW and self._nodes[node_id].could:
+                    self._rhythm(node_id, self._nodes[node_id], None, rise_kw, until.timestamp(), law=True)
+
+    def _gap(self, c: f.CommandIssued, at_s: float, *, law: bool) -> None:
+        last = self._changed.get(c.evse_id)
+        if last is not None and last[1] == c.max_a:
+            return
+        if last is not None and at_s - last[0] < self._rules.gap_s - 1e-3 and not law:
+            self._fail("P7", f"changed {at_s - last[0]:.3f} s after its last change (to {last[1]} A): {c}")
+        self._changed[c.evse_id] = (at_s, c.max_a)
+
+    def _ramp(self, node_id: str, node: _Node, c: f.CommandIssued, delta_kw: float, at_s: float) -> None:
+        while node.rises and node.rises[0][0] <= at_s - 60.0:
+            node.rises.popleft()
+        if delta_kw <= 0:
+            return
+        node.rises.append((at_s, delta_kw, c.evse_id))
+        rules = self._rules
+        could_kw = max(kw for at, kw in node.could if at > at_s - 60.0)
+        allowed = max(rules.restore_share_per_min * could_kw, rules.ramp_floor_kw_per_min)
+        rose = sum(kw for _, kw, _ in node.rises)
+        slack = TINY_KW * len(node.rises) + 0.02 * allowed
+        if rose > allowed + slack and len({evse for _, _, evse in node.rises}) > 1:
+            self._fail(
+                "P7", f"{rose:.2f} kW rise within a minute under {node_id}, allowed {allowed:.2f}: {c}"
+            )
+
+    def _rhythm(
+        self, node_id: str, node: _Node, c: f.CommandIssued | None, delta_kw: float, at_s: float, *, law: bool
+    ) -> None:
+        node.level_kw += delta_kw
+        way = 1 if delta_kw > 0 else -1
+        threshold = max(TURN_SHARE * max(kw for _, kw in node.could), 4 * TINY_KW)
+        if node.direction == 0:
+            node.direction, node.extreme_kw = way, node.level_kw
+        elif (node.level_kw - node.extreme_kw) * node.direction >= 0:
+            node.extreme_kw = node.level_kw
+        elif abs(node.level_kw - node.extreme_kw) >= threshold:
+            node.direction, node.extreme_kw = -node.direction, node.level_kw
+            while node.turns and node.turns[0] <= at_s - self._rules.rhythm_s:
+                node.turns.popleft()
+            node.turns.append(at_s)
+            if len(node.turns) > self._rules.reversals and not law:
+                ago = ", ".join(f"{at_s - t:.0f}" for t in node.turns)
+                self._fail("P7", f"the load under {node_id} turned {ago} s ago: {c}")
+
+    def _could(self, shadow: State, nodes: set[str]) -> Mapping[str, float]:
+        """Controllable load per node: what its vehicles would draw."""
+        could: defaultdict[str, float] = defaultdict(float)
+        for evse in shadow.evses.values():
+            if evse.session_id is None:
+                continue
+            for node_id in shadow.path(evse.territory_id):
+                if node_id in nodes:
+                    could[node_id] += evse.kw_per_a * self.would_draw_a(evse.evse_id)
+        return could
+
+
+def _drawn(c: f.CommandIssued, limit_a: float | None) -> float:
+    return c.would_draw_a if limit_a is None else min(c.would_draw_a, limit_a)
+
+
+def _held(c: f.CommandIssued, limit: Limit | None, now: datetime) -> float:
+    return _drawn(c, limit.max_a if limit is not None and limit.in_force(now) else None)

@@ -1,0 +1,419 @@
+"""One world under one seed: a tree of territories, stations, grid operators, and everything that goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from random import Random
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+
+from emw.engine.view import Rules
+from emw.service import faults
+from emw.service.errors import EmwError, Unavailable
+from emw.service.headend import HeadEnd
+from emw.service.settings import ServiceSettings
+from emw.simulation.checks import Checks
+from emw.simulation.disk import Disk
+from emw.simulation.grid import GridOperator, GridWatchers
+from emw.simulation.ledger_checks import LedgerChecks
+from emw.simulation.loop import NothingLeft, SimLoop, run_to_end, simulated
+from emw.simulation.misfortune import Misfortune
+from emw.simulation.motion import Motion
+from emw.simulation.network import Network
+from emw.simulation.node import Killed, Node
+from emw.simulation.sites import Site, Watchers, draw_faults
+from emw.simulation.trace import Broken, Trace
+from emw.simulator.station import Identity
+
+TREE: Final = (
+    ("grid", None, "zone"),
+    ("east", "grid", "utility"),
+    ("west", "grid", "utility"),
+    ("e1", "east", "feeder"),
+    ("e2", "east", "feeder"),
+    ("e1a", "e1", "site"),
+    ("w1", "west", "feeder"),
+    ("island", None, "zone"),
+)
+PLACES: Final = ("east", "e1", "e1a", "e1a", "e2", "e2", "west", "w1", "w1", "island")
+SEAMS: Final = (
+    "commit.before",
+    "commit.after",
+    "answer.before",
+    "command.before",
+    "command.sent",
+    "report.before",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run was, for people and machines."""
+
+    seed: int
+    hours: float
+    seconds: float
+    starts: int
+    kills: int
+    messages: int
+    message_faults: int
+    commits: int
+    facts: int
+    commands: int
+    requests: int
+    checks: int
+    trace_lines: int
+    trace_hash: str
+    broken: str | None
+    last: tuple[str, ...] = ()
+
+
+class World:
+    """Builds it, runs it, and says whether it held."""
+
+    def __init__(self, seed: int, loop: SimLoop, *, hours: float, echo: bool = False) -> None:
+        self.seed = seed
+        self.hours = hours
+        self.trace = Trace(echo=echo)
+        self.broken: Broken | None = None
+        self.loop = loop
+        self.disk = Disk()
+        self.operators: list[GridOperator] = []
+        self.sites: dict[str, Site] = {}
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.faults_on = False
+        self._chance = self.dice("world")
+        self.settings = self._draw_settings()
+        rules = self.settings.rules
+        self.network = Network(loop, self.dice("network"), self.say)
+        self.motion = Motion(rules, self.fail)
+        self.ledger_checks = LedgerChecks(self.disk, rules, self.motion, self.fail)
+        self.node = Node(
+            loop,
+            self.network,
+            self.disk,
+            self.settings,
+            self.dice("node"),
+            say=self.say,
+            on_commit=self._committed,
+            on_loaded=self._loaded,
+            on_up=self._up,
+            on_bug=lambda what: self.fail("no unhandled exception", what),
+        )
+        self.checks = Checks(self.node, self.network, self.disk, self.ledger_checks, rules, self.fail)
+        self.checks.sites = self.sites
+        self.ledger_checks.taken = self._taken
+        self.ledger_checks.plug_ins = lambda evse_id: self.sites[evse_id].plug_ins
+        self.motion.would_draw_a = self._would_draw_a
+        self.seam_odds: dict[str, float] = {}
+        self._seams = self.dice("seams")
+        self.misfortune = Misfortune(self)
+
+    # --- chance, time, words
+
+    def dice(self, name: str) -> Random:
+        """Chance of its own for each part: one part's draws do not shift another's."""
+        return Random(f"{self.seed}:{name}")
+
+    def say(self, what: str) -> None:
+        """Note what happened."""
+        self.trace.say(self.loop.time(), what)
+
+    def fail(self, promise: str, detail: str) -> None:
+        """A promise is broken: the run ends here."""
+        if self.broken is None:
+            self.broken = Broken(promise, self.loop.time(), detail)
+            self.say(f"BROKEN {promise}: {detail}")
+            self.loop.stop()
+
+    def _draw_settings(self) -> ServiceSettings:
+        c = self._chance
+        rules = Rules(
+            lease_s=c.choice([300.0, 900.0]),
+            ramp_floor_kw_per_min=c.choice([2.0, 8.0, 25.0]),
+            ceiling_lease_s=c.choice([3_600.0, 86_400.0]),
+        )
+        return ServiceSettings(rules=rules, telemetry_flush_s=5.0, report_interval_s=c.choice([60.0, 300.0]))
+
+    # --- building
+
+    def build(self) -> None:
+        """Grid operators and stations as the seed wants them; the node does not know them yet."""
+        c = self._chance
+        watch = Watchers(order=self._order, answer=self.checks.answer, say=self.say)
+        for n in range(c.randint(20, 28)):
+            called = c.random() < 0.75
+            place = c.choice(PLACES)
+            faults, silent = draw_faults(c)
+            address = f"10.0.0.{n + 1}"
+            name = f"evse-{n:02d}"
+            identity = Identity(
+                evse_id=name,
+                secret="",
+                territory=place,
+                customer_id=f"customer of {name}",
+                access_url=f"http://{address}:8080" if called else None,
+            )
+            site = Site(
+                identity,
+                self.node.clock,
+                self.network,
+                self.dice(name),
+                watch,
+                silent=silent,
+                faults=faults,
+            )
+            self.sites[name] = site
+            if called:
+                self.network.receivers[address] = site
+        total_kw = sum(s.full_knob_a * s.hardware.kw_per_a for s in self.sites.values())
+        grid_watch = GridWatchers(answer=self.checks.grid_answer, report=self.checks.report, say=self.say)
+        areas = (("grid", "east", "west", "e1", "e2", "w1"), ("east", "e1", "e1a", "island"))
+        for n, names in enumerate(areas[: c.randint(1, 2)]):
+            iso = GridOperator(
+                name=f"iso{n}",
+                token="",
+                territories=names,
+                clock=self.node.clock,
+                network=self.network,
+                chance=self.dice(f"iso{n}"),
+                watch=grid_watch,
+                per_hour=c.choice([8.0, 20.0, 40.0]),
+                most_kw=total_kw / 2,
+                address=f"10.1.0.{n + 1}",
+            )
+            self.operators.append(iso)
+            self.network.receivers[iso.address] = iso
+
+    async def enrol(self) -> None:
+        """The operator sets the node up: territories, ISOs, stations. In fair weather."""
+        self.node.start()
+        while self.node.headend is None:
+            await asyncio.sleep(0.1)
+        await self.node.task(self._enrol(self.node.headend))
+
+    async def _enrol(self, headend: HeadEnd) -> None:
+        admin = headend.admin
+        ceilings = self._draw_ceilings()
+        for territory_id, parent_id, kind in TREE:
+            await admin.define_territory(
+                "emw", territory_id, parent_id=parent_id, kind=kind, ceiling_kw=ceilings.get(territory_id)
+            )
+        for iso in self.operators:
+            iso.token = await admin.add_iso("emw", iso.name, iso.territories)
+        for site in self.sites.values():
+            secret = await admin.add_station("emw", site.name)
+            site.enrolled(secret)
+
+    def _draw_ceilings(self) -> dict[str, float]:
+        c = self._chance
+        ceilings = {}
+        for node in ("east", "e1", "w1", "island"):
+            if c.random() < 0.35:
+                here = [s for s in self.sites.values() if s.identity.territory.startswith(node[0])]
+                full = sum(s.full_knob_a * s.hardware.kw_per_a for s in here)
+                ceilings[node] = round(full * c.uniform(0.2, 0.7), 1)
+        return ceilings
+
+    # --- running
+
+    async def run(self) -> None:
+        """The whole story."""
+        await self.enrol()
+        for site in self.sites.values():
+            self._spawn(self._begin(site))
+        for iso in self.operators:
+            self._spawn(iso.run())
+        self._spawn(self._look())
+        for part in self.misfortune.parts():
+            self._spawn(part)
+        self.faults_on = True
+        end_s = self.hours * 3600.0
+        await asyncio.sleep(max(end_s - 900.0, end_s * 0.5))
+        self.faults_on = False
+        self.misfortune.over()
+        self.say("fair weather from here on")
+        await asyncio.sleep(max(end_s - self.loop.time(), 60.0))
+        self._last_words()
+
+    def _spawn(self, part: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(part)
+        task.add_done_callback(self._ended)
+        self.tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, Exception):
+                raise error  # a fault of the simulation itself: the loop's handler hears of it
+            self.fail("no unhandled exception", repr(error))
+
+    async def _begin(self, site: Site) -> None:
+        await asyncio.sleep(self._chance.uniform(0.0, 60.0))
+        await site.run()
+
+    async def _look(self) -> None:
+        seconds = 0
+        while True:
+            await asyncio.sleep(1.0)
+            seconds += 1
+            self.checks.look(self.loop.time())
+            if seconds % 60 == 0:
+                tasks = self.loop.tasks_of(self.node.life) if self.node.alive else []
+                self.checks.look_closely(self.loop.time(), len(tasks), 40 + 4 * len(self.sites))
+
+    def _last_words(self) -> None:
+        """After a quarter of an hour of fair weather nothing may be left over."""
+        headend = self.node.headend
+        if headend is None:
+            self.fail("P2", "the node did not come back")
+            return
+        self._check_reports()
+        tasks = self.loop.tasks_of(self.node.life)
+        few = 12 + len(TREE) + len(self.operators)
+        if self.hours >= 0.5 and len(tasks) > few + len(self.sites):
+            self.fail("no task leak", f"{len(tasks)} tasks are left: {sorted(t.get_name() for t in tasks)}")
+        self.ledger_checks.reread()
+
+    def _check_reports(self) -> None:
+        now = self.node.clock.now()
+        for queued in self.ledger_checks.undelivered.values():
+            if (now - queued.at).total_seconds() > 880 and self.hours >= 0.5:
+                self.fail("P1 reports", f"still not delivered after a quarter of an hour of fair weather: {queued}")
+
+    # --- what the parts report
+
+    def _committed(self, first: int, changed: Any, records: Any) -> None:
+        self.say(f"commit {first} {' '.join(_short(fact) for fact in changed)}")
+        self.ledger_checks.committed(first, changed, records)
+
+    def _order(self, heard: Any) -> None:
+        self.say(f"{heard.site.name} is told {heard.max_a} A until {heard.until} by {heard.command_id[:9]}")
+        self.checks.order(heard)
+
+    def _loaded(self, headend: HeadEnd) -> None:
+        self.say("node loaded")
+        self.checks.loaded(headend)
+
+    def _up(self, headend: HeadEnd) -> None:
+        self.say(f"node up, {len(headend.accounts.live_requests())} requests live")
+        self.checks.up(headend)
+
+    def _taken(self, iso_id: str, body: str) -> bool:
+        return any(body in iso.taken for iso in self.operators if iso.name == iso_id)
+
+    def _would_draw_a(self, evse_id: str) -> float:
+        headend = self.node.headend
+        if headend is None:
+            return 0.0
+        evse = headend.state.evses[evse_id]
+        session = headend.state.sessions.get(evse.session_id) if evse.session_id else None
+        return headend.telemetry.would_draw_a(evse, session)
+
+    # --- seams
+
+    def passes(self, seam: str) -> None:
+        """The node passes a named seam: perhaps it dies there."""
+        if not self.faults_on or not self.node.alive:
+            return
+        if self._seams.random() < self.seam_odds.get(seam, 0.0):
+            self.node.kill(f"at {seam}", self.misfortune.away_s())
+            raise Killed(seam)
+
+    async def as_operator(self, what: Callable[[HeadEnd], Coroutine[Any, Any, Any]]) -> None:
+        """Somebody at the console does something, if there is a node."""
+        headend = self.node.headend
+        if headend is not None:
+            self.node.task(_politely(what(headend)))
+
+    # --- the end
+
+    def summary(self, seconds: float) -> Summary:
+        """What the run was."""
+        headend = self.node.headend
+        commands = self.node.commands + (headend.dispatch.commands.sent if headend else 0)
+        return Summary(
+            seed=self.seed,
+            hours=round(self.loop.time() / 3600.0, 3),
+            seconds=round(seconds, 3),
+            starts=self.node.starts,
+            kills=self.node.kills,
+            messages=self.network.messages,
+            message_faults=self.network.faults,
+            commits=self.disk.commits,
+            facts=len(self.disk.log),
+            commands=commands,
+            requests=len(self.ledger_checks.shadow.requests),
+            checks=self.checks.checked + self.ledger_checks.checked + self.motion.checked,
+            trace_lines=self.trace.lines,
+            trace_hash=self.trace.hash,
+            broken=None if self.broken is None else str(self.broken),
+            last=tuple(self.trace.last) if self.broken else (),
+        )
+
+
+async def _politely(what: Coroutine[Any, Any, Any]) -> None:
+    """Refusals are answers."""
+    with contextlib.suppress(EmwError):
+        await what
+
+
+def _short(fact: Any) -> str:
+    names = ("evse_id", "request_key", "session_id", "max_a", "state", "outcome", "cause")
+    said = [str(v) for name in names if (v := getattr(fact, name, None)) is not None]
+    return f"{type(fact).__name__}({','.join(said)})"
+
+
+@contextlib.contextmanager
+def _wired(world: World) -> Iterator[None]:
+    """Seams, logs and the loop's complaints lead to this world while it runs."""
+
+    def complain(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, Killed):
+            world.fail("no unhandled exception", f"{context.get('message')}: {error!r}")
+
+    def to_trace(_: Any, __: str, event: Any) -> Any:
+        said = dict(event)
+        name = said.pop("event")
+        said.pop("exc_info", None)
+        world.say(f"log {name} " + " ".join(f"{k}={v}" for k, v in sorted(said.items())))
+        if name == "dispatch.illegal_order":
+            world.fail("P4", f"an illegal order came as far as the last check: {said}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    hook, faults.hook = faults.hook, world.passes
+    structlog.configure(processors=[to_trace], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
+    world.loop.set_exception_handler(complain)
+    try:
+        yield
+    finally:
+        faults.hook = hook
+        structlog.configure(**before)
+
+
+def simulate(seed: int, *, hours: float = 3.0, echo: bool = False, prepare: Callable[[World], None] | None = None) -> Summary:
+    """Run one seed to its end or its first broken promise."""
+    began = perf_counter()
+    with simulated(Random(f"{seed}:loop")) as loop:
+        world = World(seed, loop, hours=hours, echo=echo)
+        world.build()
+        if prepare is not None:
+            prepare(world)
+        with _wired(world):
+            try:
+                main = run_to_end(loop, world.run)
+            except NothingLeft as error:
+                world.fail("no deadlock", str(error))
+            else:
+                if world.broken is None:
+                    main.result()
+        summary = world.summary(perf_counter() - began)
+        loop.ended.add(world.node.life)  # its ports are dead while it is unwound
+        return summary
