@@ -93,7 +93,7 @@ class Governor:
         way = 1 if delta_kw > 0 else -1
         if abs(delta_kw) > TINY_KW and not (law and way < 0):
             for node in nodes:
-                if not self._may_turn(node, way, now):
+                if not self._may_turn(node, way, now, abs(delta_kw)):
                     return Held(f"load has turned {rules.reversals} times in {rules.rhythm_s / 60:g} min")
                 share = rules.restore_share_per_min if way > 0 else rules.shed_share_per_min
                 bound = way > 0 or not emergency
@@ -142,13 +142,13 @@ class Governor:
     def _threshold(self, node: _Node) -> float:
         return max(TURN_SHARE * node.controllable_kw, TINY_KW)
 
-    def _may_turn(self, node: _Node, way: int, now: float) -> bool:
+    def _may_turn(self, node: _Node, way: int, now: float, kw: float = 0.0) -> bool:
         while node.turns and node.turns[0] <= now - self._rules.rhythm_s:
             node.turns.popleft()
         if node.direction in (0, way):
             return True
-        # Small corrections pass as long as they stay under the threshold that makes a turn.
-        against = (node.level_kw - node.extreme_kw) * way
+        # Small corrections pass as long as they stay, this one included, under the threshold that makes a turn.
+        against = (node.level_kw - node.extreme_kw) * way + kw
         return len(node.turns) < self._rules.reversals or against < self._threshold(node) / 2
 
     def _book(self, node: _Node, delta_kw: float, now: float) -> None:
