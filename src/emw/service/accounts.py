@@ -62,10 +62,9 @@ class Accounts:
 
     def enrol(self, request_key: str, evse_id: str, now: datetime) -> list[f.Fact]:
         """An EVSE gets its first limit for a request."""
-        taking_part = self._taking_part.setdefault(request_key, set())
-        if evse_id in taking_part:
+        self._taking_part.setdefault(request_key, set()).add(evse_id)
+        if (request_key, evse_id) in self._state.enrolments:
             return []
-        taking_part.add(evse_id)
         return [f.Enrolled(at=now, actor="emw", request_key=request_key, evse_id=evse_id)]
 
     def leave(self, evse_id: str, why: str, now: datetime) -> list[f.Fact]:
@@ -85,7 +84,9 @@ class Accounts:
 
     def close(self, key: str, now: datetime) -> list[f.Fact]:
         """The last EVSE is free: every part ends, and the final report is owed."""
-        facts = [self._end(key, e, "request over", now) for e in sorted(self._taking_part.get(key, ()))]
+        # Who could not be enrolled (the store failed) has no part to end.
+        taking_part = [e for e in sorted(self._taking_part.get(key, ())) if (key, e) in self._state.enrolments]
+        facts = [self._end(key, e, "request over", now) for e in taking_part]
         self._taking_part.pop(key, None)
         self._books.pop(key, None)
         self._why.pop(key, None)
