@@ -109,6 +109,12 @@ class Governor:
         self._last_change[evse_id] = now
         return None
 
+    def recall(self, evse_id: str, path: Iterable[str], delta_kw: float, now: float) -> None:
+        """Book a change that went out before a restart, oldest first."""
+        for node_id in path:
+            self._book(self._node(node_id), delta_kw, now)
+        self._last_change[evse_id] = now
+
     def moved_by_itself(self, path: Iterable[str], delta_kw: float, now: float) -> None:
         """Book a change that no command made (a limit that ended by itself), so that the ramp counts it."""
         for node_id in path:

@@ -68,6 +68,29 @@ class Commands:
             if limit.in_force(now) or (released and now - limit.issued_at < self._settings.rules.lease):
                 self.resend(limit.evse_id)
 
+    def recall(self, recent: Sequence[f.CommandIssued]) -> None:
+        """What moved load before a crash counts after it: ramp, rhythm and gap are promises to the grid, not to us."""
+        self._picture.weigh()
+        held: dict[str, f.CommandIssued] = {}
+        for command in recent:
+            evse = self._state.evses.get(command.evse_id)
+            before = held.get(command.evse_id)
+            held[command.evse_id] = command
+            if evse is None or command.renewal:
+                continue
+            would_a, floor_a = command.would_draw_a, min(evse.floor_a, command.would_draw_a)
+            before_a = floor_a if command.max_a is None else would_a
+            if before is not None:
+                still = before.max_a is not None and command.at < before.until
+                before_a = min(would_a, before.max_a) if still and before.max_a is not None else would_a
+            after_a = would_a if command.max_a is None else min(would_a, command.max_a)
+            self._governor.recall(
+                command.evse_id,
+                self._picture.path(evse.territory_id),
+                evse.kw_per_a * (after_a - before_a),
+                self._picture.seconds(command.at),
+            )
+
     async def issue(self, orders: Sequence[Order], now: datetime) -> None:
         """Check, book, write, send. Raises Unavailable when the ledger can't write: then only releases went out."""
         facts: list[f.Fact] = []
@@ -213,7 +236,8 @@ class Commands:
         self._say_again.discard(limit.evse_id)
         stands = self._state.limits.get(limit.evse_id)
         same = stands is not None and stands.command_id == limit.command_id
-        if not (same and stands and stands.outcome is outcome and stands.answered_a == answer.answered_a):
+        known = stands if same and stands is not None else limit  # one that was replaced says what it said before
+        if known.outcome is not outcome or known.answered_a != answer.answered_a:
             await self._ledger.record(
                 f.CommandAnswered(
                     at=now,

@@ -74,6 +74,7 @@ class HeadEnd:
             live_now = self.telemetry.live.get(evse.evse_id)
             if limit is not None and limit.in_force(now) and live_now is not None and live_now.free_a is None:
                 live_now.free_a = limit.would_draw_a
+        self.dispatch.commands.recall(loaded.recent)
 
     def _tree_changed(self, _: int, facts: Sequence[f.Fact]) -> None:
         if any(isinstance(fact, f.TerritoryDefined) for fact in facts):

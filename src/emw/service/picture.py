@@ -91,6 +91,15 @@ class Picture:
 
     # --- the view
 
+    def weigh(self) -> None:
+        """Tell the governor how much load there is, before anything is decided."""
+        controllable: defaultdict[str, float] = defaultdict(float)
+        for evse in self._state.evses.values():
+            session = self._state.sessions.get(evse.session_id) if evse.session_id is not None else None
+            for node_id in self.path(evse.territory_id):
+                controllable[node_id] += evse.kw_per_a * self._telemetry.would_draw_a(evse, session)
+        self._governor.know(controllable)
+
     def view(self, root: str, now: datetime, *, halted: bool) -> View:
         """One tree as it is now. Only EVSEs with a vehicle or with a limit count."""
         state = self._state

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from emw.domain.facts import Fact
+from emw.domain.facts import CommandIssued, Fact
 from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Station
 from emw.domain.state import State
 
@@ -61,6 +61,8 @@ class Loaded:
     state: State
     readings: Mapping[str, Reading]
     next_seq: int
+    recent: Sequence[CommandIssued] = ()
+    """Commands of the last ten minutes, oldest first: the governor's books must outlive a crash (promise P7)."""
 
 
 class Store(Protocol):
