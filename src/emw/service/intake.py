@@ -194,6 +194,7 @@ class Intake:
             await self._found_plugged_in(station, evse, said, now)
             evse = self._evse(evse_id)
         limit = self._state.limits.get(evse_id)
+        late = self._telemetry.is_late(evse_id, said.at)
         self._telemetry.take(
             evse,
             limit,
@@ -208,7 +209,7 @@ class Intake:
             not evse.online
             or evse.max_a != said.evse_max_a
             or (limit is not None and limit.max_a is not None)
-        ):
+        ) and not (late and evse.online):  # an old one that comes late or again says nothing of now (promise P5)
             await self._look_closer(station, evse, limit, said, now)
         if limit is None:
             return None
@@ -317,9 +318,11 @@ class Intake:
         return None if evse.session_id is None else self._state.sessions.get(evse.session_id)
 
     def _same_stay(self, evse: Evse, session: Session, said: PlugIn, now: datetime) -> bool:
-        """A plug-in said twice within a minute is one: the first answer was lost on the way."""
+        """A plug-in said again is the same stay: the first answer was lost on the way, perhaps long ago."""
+        live = self._telemetry.live.get(evse.evse_id)
+        unheard = live is None or live.reading is None  # a station that has its answer sends heartbeats
         return (
-            now - session.started_at < timedelta(seconds=60)
+            (unheard or now - session.started_at < timedelta(seconds=60))
             and session.car_max_a == said.car_max_a
             and session.evse_max_a == said.evse_max_a
             and session.vehicle == said.vehicle

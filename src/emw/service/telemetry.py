@@ -61,6 +61,11 @@ class Telemetry:
         live.heard_at = now
         return live
 
+    def is_late(self, evse_id: str, at: datetime) -> bool:
+        """Whether a reading of this (station's own) time is no news: late, doubled or a year old."""
+        live = self.live.get(evse_id)
+        return live is not None and live.station_at is not None and at <= live.station_at
+
     def take(
         self,
         evse: Evse,
@@ -75,7 +80,7 @@ class Telemetry:
     ) -> Live:
         """Take one reading. Late, doubled and year-old ones are kept as late and change nothing else (fault F15)."""
         live = self.heard(evse.evse_id, now)
-        late = live.station_at is not None and at <= live.station_at
+        late = self.is_late(evse.evse_id, at)
         if not late:
             live.station_at = at
         seen_at = at if abs(at - now) <= SKEW else now
