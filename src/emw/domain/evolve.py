@@ -210,6 +210,9 @@ def _opted_out(s: State, x: f.OptedOut) -> tuple[Record, ...]:
 
 
 def _issued(s: State, x: f.CommandIssued) -> tuple[Record, ...]:
+    before = s.limits.get(x.evse_id)
+    # What the station agreed to goes on while it is asked for the same amps a little longer.
+    agreed_a = before.answered_a if x.renewal and before is not None else None
     limit = Limit(
         evse_id=x.evse_id,
         command_id=x.command_id,
@@ -222,6 +225,7 @@ def _issued(s: State, x: f.CommandIssued) -> tuple[Record, ...]:
         would_draw_a=x.would_draw_a,
         asked_kw=x.asked_kw,
         renewal=x.renewal,
+        answered_a=agreed_a,
     )
     request = s.requests.get(x.request_key) if x.request_key else None
     enrolment = s.enrolments.get((request.request_key, x.evse_id)) if request else None

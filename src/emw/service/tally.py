@@ -63,7 +63,10 @@ def tally(
             # The meter alone counts here: who is deaf gives nothing whatever it said (promise P11).
             shed += evse.kw_per_a * would_a - drawn
             seen = True
-        if limit.outcome is Outcome.APPLIED and evse.online:
+        agreed = limit.outcome is Outcome.APPLIED or (
+            limit.outcome is Outcome.PENDING and limit.answered_a is not None
+        )
+        if agreed and evse.online:
             confirmed += curtailed_kw(evse, would_a, limit.answered_a, gap_a)
         elif limit.outcome is Outcome.PENDING and evse.online:
             pending += curtailed_kw(evse, would_a, limit.max_a, gap_a)
