@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from engine_world import KW_PER_A, Floats, World
 from numpy.typing import NDArray
 
+from bench.engine_world import KW_PER_A, Floats, World
 from emw.engine.columns import Columns, Request
 from emw.engine.loop import Controller, Tuning
 from emw.engine.select import Taste

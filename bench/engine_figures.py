@@ -1,21 +1,18 @@
 """Figures of the engine on recorded sessions with assumed faults, against the truth.
 
-python bench/engine_figures.py --sessions FILE [--years 2019 2020] [--seeds 3] [--events 64] [--controller loop]
+python -m bench.engine_figures --sessions FILE [--years 2019 2020] [--seeds 3] [--events 64] [--controller loop]
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from engine_controllers import CONTROLLERS
-from engine_world import Faults, Outcome, World, events, overlay, read_sessions
+from bench.engine_controllers import CONTROLLERS
+from bench.engine_world import Faults, Outcome, World, events, overlay, read_sessions
 
 
 def table(outcomes: list[Outcome]) -> str:

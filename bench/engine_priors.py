@@ -1,6 +1,6 @@
 """Fit the engine's priors: how sessions finish and how drivers leave, as additive log hazards. Writes priors.py.
 
-    python bench/engine_priors.py --sessions FILE [--years 2019] > src/emw/engine/priors.py
+    python -m bench.engine_priors --sessions FILE [--years 2019] > src/emw/engine/priors.py
 
 Hazards are Poisson regressions over person-time: every session is cut into short pieces, each piece falls into one
 bin per feature, the log hazard is the sum of its bins' values, drawn a little towards zero.
@@ -9,15 +9,12 @@ bin per feature, the log hazard is the sum of its bins' values, drawn a little t
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from engine_world import Sessions, read_sessions
+from bench.engine_world import Sessions, read_sessions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

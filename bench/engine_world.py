@@ -210,7 +210,7 @@ class World:
         could: list[float] = []
         amps = self.minute(first - 1, limit, got.copy(), stuck) if first > 0 else np.zeros(self.n)
         last = end + 240
-        idle = np.zeros(0)
+        quiet = 0
         prev_here: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         for now in range(first, last):
             phase = "idle" if now < event.start_min else "shed" if now < end else "restore"
@@ -220,10 +220,17 @@ class World:
             prev_here = here
             if hasattr(controller, "told"):
                 controller.told(self, here, base_got[now - 1], base_got[now])
-            began = clock() if callable(clock) else 0.0
-            rows, wanted = controller.round(seen, request)
-            if callable(clock):
-                out.round_ms.append((clock() - began) * 1000)
+            if quiet >= 15:  # everybody is free again
+                rows, wanted = np.zeros(0, dtype=np.int64), np.zeros(0)
+            else:
+                began = clock() if callable(clock) else 0.0
+                rows, wanted = controller.round(seen, request)
+                if callable(clock):
+                    out.round_ms.append((clock() - began) * 1000)
+            calm = phase == "restore" and not len(rows) and bool((np.minimum(limit, said) >= KNOB_A).all())
+            quiet = quiet + 1 if calm else 0
+            if phase == "shed" and hasattr(controller, "est_kw"):
+                out.est_gap.append(controller.est_kw - (base_kw[now - 1] - float(amps.sum()) * KW_PER_A))
             who = here[rows]
             out.commands += len(who)
             touched[who] = True
@@ -268,7 +275,6 @@ class World:
         out.rebound = _five(after).max() / _five(window).max()
         joined = np.concatenate((load_kw[30 + event.minutes - 1 : 30 + event.minutes], after))
         out.steepest = float(np.diff(joined).max()) / target
-        del idle
         return out
 
     def _seen(

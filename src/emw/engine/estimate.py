@@ -24,6 +24,8 @@ LIES_A = 1.2
 """A car that draws this much more than its limit does not obey it."""
 GIVEN_UP = 3
 """Commands without any effect after which a station counts as deaf."""
+WHOLE_MIN = 2.0
+"""This long after plug-in the last minute's mean is that of a whole minute of charging."""
 AMPLE_A = 2.5
 """A limit this much above the draw does not bind."""
 
@@ -58,6 +60,8 @@ class State:
     asked_min: Floats
     plug_min: Floats
     depart_min: Floats
+    learned: Bools
+    """Its unlimited draw was seen over a whole minute."""
     req_kwh: Floats
     scale: Floats
     got_kwh: Floats
@@ -76,7 +80,7 @@ class State:
         return cls(
             would_a=zeros(), deficit_kwh=zeros(), fade=zeros(), gap_a=np.full(n, np.nan), done=no(), still=none(),
             awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
-            asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
+            asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(), learned=no(),
             req_kwh=zeros(), scale=zeros(), got_kwh=zeros(),
         )  # fmt: skip
 
@@ -106,13 +110,14 @@ class Estimator:
         self.last_min: float | None = None
         self.typical_gap_a = 0.7
         self.typical_draw_a = 16.0
+        self.chance = np.zeros(0)
         self.truth_kw: Floats | None = None
         """Given from outside, the true counterfactual: to measure the rest of the engine by itself."""
 
     def update(self, seen: Columns) -> None:
         """Take in one round of readings."""
         hours = 0.0 if self.last_min is None else max(seen.now_min - self.last_min, 0.0) / 60
-        gone = self._goodbye(seen, hours)
+        self._goodbye(seen, hours)
         s = self.state = self.state.aligned(seen.was)
         fresh = seen.was < 0
         self._greet(seen, s, fresh)
@@ -133,27 +138,32 @@ class Estimator:
         s.would_a = np.where(
             free, np.where(jump, seen.draw_a, s.would_a + 0.2 * (seen.draw_a - s.would_a)), s.would_a
         )
+        s.would_a = np.where(held & live & (seen.draw_a > s.would_a * 1.03), seen.draw_a, s.would_a)
+        s.learned |= free & (seen.now_min - s.plug_min >= WHOLE_MIN)
         self._gaps(seen, s, held & live & ~changed & allowed & ~s.deaf)
         s.limit_a = seen.limit_a.copy()
         s.got_kwh = seen.got_kwh.copy()
         self.held, self.free = held, ~held
         self.last_min = seen.now_min
-        del gone
         if free.any():
             self.typical_draw_a = float(np.median(s.would_a[free]))
 
-    def _goodbye(self, seen: Columns, hours: float) -> int:
+    def _goodbye(self, seen: Columns, hours: float) -> None:
         """Learn from who left and who did not."""
         s = self.state
         if not len(s.fade) or hours <= 0:
-            return 0
+            return
         now_h = seen.now_min / 60
-        chance = self.leave.plain(
+        chance = hours * self.leave.plain(
             np.full(len(s.fade), now_h), now_h - s.plug_min / 60, now_h - s.depart_min / 60
         )
-        gone = len(s.fade) - int((seen.was >= 0).sum())
-        self.leave.learn(float(chance.sum()) * hours, gone)
-        return gone
+        left = np.ones(len(s.fade), dtype=np.bool_)
+        left[seen.was[seen.was >= 0]] = False
+        plain = (s.deficit_kwh <= 0) & (s.done | (s.would_a > 0)) & ~s.stuck
+        self.leave.learn(chance[plain], s.done[plain], left[plain])
+        self.chance = np.zeros(len(seen.was))
+        known = seen.was >= 0
+        self.chance[known] = chance[seen.was[known]]
 
     def _greet(self, seen: Columns, s: State, fresh: Bools) -> None:
         """Sessions not seen before: what they got so far tells of the hazard of finishing."""
@@ -184,6 +194,9 @@ class Estimator:
         ahead = s.deficit_kwh[rows]
         s.fade[rows] += self.finish.hazard(who, at + ahead + twin / 2) * twin
         s.fade[rows] -= np.where(s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2) * own)
+        # Still plugged in: a sign that the twin still charges, for who has finished leaves sooner.
+        stays = self.chance[rows] * (self.leave.finished - self.leave.charging)
+        s.fade[rows] -= (1 - np.exp(-s.fade[rows])) * np.maximum(stays, 0.0)
         s.fade[rows] = np.maximum(s.fade[rows], 0.0)
         s.deficit_kwh[rows] = np.maximum(ahead + twin - own, 0.0)
 
@@ -246,5 +259,5 @@ class Estimator:
         return np.where(np.isnan(self.state.gap_a), self.typical_gap_a, self.state.gap_a)
 
 
-RETRO = 0.3
+RETRO = 0.0
 """Weight of what a session did before it was first seen: finished cars that have left are not in that picture."""

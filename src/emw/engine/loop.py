@@ -49,6 +49,7 @@ class Controller:
     def round(self, seen: Columns, request: Request) -> tuple[Ints, Floats]:
         """One round: rows of `seen` and their new limits in A."""
         self.est.update(seen)
+        self.outlook.align(seen)
         s = self.est.state
         would = self.est.would_kw(seen)
         now_a = self._draws(seen)
@@ -58,10 +59,8 @@ class Controller:
             seen.now_min, request.phase, float((seen.kw_per_a * seen.draw_a).sum()), float(would.sum())
         )
         if request.phase == "shed":
-            self.outlook.renew(seen, self.est, self.tuning.taste)
             moves = self._shed(seen, request, now_a)
         elif request.phase == "restore":
-            self.outlook.renew(seen, self.est, self.tuning.taste)
             moves = self._restore(seen, request, now_a, load_kw)
         else:
             moves = NOBODY
@@ -79,7 +78,7 @@ class Controller:
     def _askable(self, seen: Columns) -> np.ndarray:
         s = self.est.state
         waits = seen.now_min - s.asked_min < self.tuning.gap_min
-        return seen.online & ~seen.opted_out & ~s.deaf & ~s.stuck & ~s.done & ~waits
+        return seen.online & ~seen.opted_out & ~s.deaf & ~s.stuck & ~s.done & ~waits & s.learned
 
     def _shed(self, seen: Columns, request: Request, now_a: Floats) -> Moves:
         able = self._askable(seen)

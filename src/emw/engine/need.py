@@ -16,15 +16,24 @@ from emw.engine.columns import Bools, Floats, Ints
 
 TAU_H: Floats = np.array([0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0])
 """Hours of charging at full draw at which the survival of energy is tabulated."""
-QUANTILES = np.array([0.05, 0.15, 0.3, 0.5, 0.7, 0.9])
-"""At these the departure is tabulated."""
-QUANTILE_WEIGHTS = np.array([0.1, 0.1, 0.2, 0.2, 0.2, 0.2])
+NEED_QUANTILES = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
+NEED_WEIGHTS = np.array([0.1, 0.2, 0.2, 0.2, 0.2, 0.1])
+"""The need of a car is looked at where this much of its distribution lies below."""
+STAY_QUANTILES = np.array([0.1, 0.3, 0.55, 0.85])
+STAY_WEIGHTS = np.array([0.2, 0.2, 0.3, 0.3])
+"""So is the time that it stays after its twin has finished."""
 AHEAD_H = 0.25
 AHEAD_STEPS = 56
 GROUPS = np.array([0.0, 0.3, 0.6, 0.95])
 """Parts of the told energy from which each correction of the finish hazard begins."""
 TRUST = 25.0
 """Finishes after which what the fleet shows weighs as much as what was known before."""
+CHARGING = 0.15
+FINISHED = 1.1
+"""Factors on the hazard of leaving of cars that charge and of cars that have finished."""
+LEAVE_TRUST = 12.0
+"""Expected departures after which what the fleet shows weighs as much."""
+LIFT = 1000.0
 
 
 def _stretch(
@@ -32,12 +41,13 @@ def _stretch(
 ) -> Floats:
     """The binned table on an even grid, so that a look-up is one multiplication."""
     middles = np.arange(low + step / 2, high + step, step)
-    return np.asarray(values)[np.digitize(middles, edges)]
+    table: Floats = np.asarray(values, dtype=np.float64)[np.digitize(middles, edges)]
+    return table
 
 
 def _at(table: Floats, x: Floats, step: float, low: float = 0.0) -> Floats:
-    index = np.clip((x - low) * (1 / step) + 1e-9, 0, len(table) - 1).astype(np.int64)
-    found: Floats = table[index]
+    index = np.minimum(np.maximum((x - low) * (1 / step) + 1e-9, 0.0), len(table) - 1.0)
+    found: Floats = table[index.astype(np.int64)]
     return found
 
 
@@ -129,18 +139,28 @@ class Finish:
 
 
 class Leave:
-    """The chance that a driver leaves, per hour; corrected by what the fleet shows."""
+    """The chance that a driver leaves, per hour; corrected by what the fleet shows.
+
+    Drivers seldom leave a car that still charges: apart from the clock and from what was told, what matters is
+    whether the car has finished.
+    """
 
     def __init__(self) -> None:
-        self.seen = 0.0
-        self.expected = 0.0
+        self.seen = np.zeros(2)
+        self.expected = np.zeros(2)
 
     @property
-    def factor(self) -> float:
-        return (self.seen + TRUST) / (self.expected + TRUST)
+    def charging(self) -> float:
+        """Factor of the hazard for cars that still charge (or would, had nobody asked them)."""
+        return float((self.seen[0] + LEAVE_TRUST * CHARGING) / (self.expected[0] + LEAVE_TRUST))
+
+    @property
+    def finished(self) -> float:
+        """Factor of the hazard for cars that have finished."""
+        return float((self.seen[1] + LEAVE_TRUST * FINISHED) / (self.expected[1] + LEAVE_TRUST))
 
     def plain(self, clock_h: Floats, stay_h: Floats, past_h: Floats) -> Floats:
-        """Chance of leaving per hour at local time, time since plug-in and since the departure told (NaN: not told)."""
+        """Chance of leaving per hour at local time, time since plug-in and since the departure told (NaN: none)."""
         known = np.isfinite(past_h)
         by_told = (
             _at(_CLOCK, clock_h % 24, 0.5)
@@ -150,27 +170,56 @@ class Leave:
         untold = _at(_CLOCK_UNTOLD, clock_h % 24, 0.5) + _at(_STAY_UNTOLD, stay_h, 0.25)
         return np.exp(np.where(known, by_told, untold))
 
-    def learn(self, expected: float, left: int) -> None:
-        self.seen += left
-        self.expected += expected
+    def learn(self, chance: Floats, finished: Bools, left: Bools) -> None:
+        """Cars whose state was plain to see, their chances of leaving by the tables, and who left."""
+        for i, rows in enumerate((~finished, finished)):
+            self.expected[i] += float(chance[rows].sum())
+            self.seen[i] += int(left[rows].sum())
 
-    def ahead(self, now_h: float, plug_h: Floats, depart_h: Floats) -> Floats:
-        """Hours from now to departure at QUANTILES; rows by len(QUANTILES)."""
-        n = len(plug_h)
-        middles = (np.arange(AHEAD_STEPS) + 0.5) * AHEAD_H
-        at_h = now_h + middles
+    def ahead(self, now_h: float, plug_h: Floats, depart_h: Floats, finish_h: Floats) -> Floats:
+        """Hours from now to departure for cars finishing `finish_h` hours from now (rows by m).
+
+        One more axis for STAY_QUANTILES.
+        """
+        n, m = finish_h.shape
+        at_h = now_h + (np.arange(AHEAD_STEPS) + 0.5) * AHEAD_H
         hazard = self.plain(
             np.broadcast_to(at_h, (n, AHEAD_STEPS)), at_h - plug_h[:, None], at_h - depart_h[:, None]
         )
-        gone = np.cumsum(hazard, axis=1) * (AHEAD_H * self.factor)
-        out = np.empty((n, len(QUANTILES)))
-        for j, q in enumerate(QUANTILES):
-            need = -np.log(1 - q)
-            step = np.minimum((gone < need).sum(axis=1), AHEAD_STEPS - 1)
-            before = np.where(step > 0, gone[np.arange(n), np.maximum(step - 1, 0)], 0.0)
-            here = hazard[np.arange(n), step] * (AHEAD_H * self.factor)
-            out[:, j] = (step + np.clip((need - before) / np.maximum(here, 1e-12), 0, 1)) * AHEAD_H
+        gone = np.zeros((n, AHEAD_STEPS + 1))
+        np.cumsum(hazard * (AHEAD_H * self.finished), axis=1, out=gone[:, 1:])
+        start = np.clip(finish_h / AHEAD_H, 0, AHEAD_STEPS - 1e-6)
+        j = start.astype(np.int64)
+        low = np.take_along_axis(gone, j, axis=1)
+        high = np.take_along_axis(gone, j + 1, axis=1)
+        begin = low + (start - j) * (high - low)
+        out = np.empty((n, m, len(STAY_QUANTILES)))
+        # One sorted search for all rows: each row's cumulative hazard is lifted above the row before it.
+        lift = np.arange(n)[:, None] * LIFT
+        flat = (np.minimum(gone, LIFT - 1) + lift).ravel()
+        for q, quantile in enumerate(STAY_QUANTILES):
+            level = np.minimum(begin - np.log(1 - quantile), LIFT - 1.5)
+            place = np.searchsorted(flat, (level + lift).ravel()).reshape(n, m) - np.arange(n)[:, None] * (
+                AHEAD_STEPS + 1
+            )
+            place = np.clip(place, 1, AHEAD_STEPS)
+            low = np.take_along_axis(gone, place - 1, axis=1)
+            high = np.take_along_axis(gone, place, axis=1)
+            part = np.clip((level - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
+            out[:, :, q] = np.maximum((place - 1 + part) * AHEAD_H, finish_h)
         return out
+
+
+def needs_at(alive: Floats) -> Floats:
+    """Hours of charging at NEED_QUANTILES of the survival tabulated at TAU_H; rows by len(NEED_QUANTILES)."""
+    out = np.empty((len(alive), len(NEED_QUANTILES)))
+    every = np.arange(len(alive))
+    for q, quantile in enumerate(NEED_QUANTILES):
+        j = np.clip((alive > 1 - quantile).sum(axis=1), 1, len(TAU_H) - 1)
+        high, low = np.log(alive[every, j - 1]), np.log(np.maximum(alive[every, j], 1e-30))
+        part = np.clip((high - np.log(1 - quantile)) / np.maximum(high - low, 1e-12), 0.0, 1.0)
+        out[:, q] = TAU_H[j - 1] + part * (TAU_H[j] - TAU_H[j - 1])
+    return out
 
 
 def integral_at(total: Floats, hours: Floats) -> Floats:

@@ -13,7 +13,15 @@ import numpy as np
 
 from emw.engine.columns import NEAR_A, Bools, Columns, Floats, Ints
 from emw.engine.estimate import Estimator
-from emw.engine.need import QUANTILE_WEIGHTS, QUANTILES, TAU_H, integral_at
+from emw.engine.need import (
+    NEED_QUANTILES,
+    NEED_WEIGHTS,
+    STAY_QUANTILES,
+    STAY_WEIGHTS,
+    TAU_H,
+    integral_at,
+    needs_at,
+)
 
 STALE_MIN = 5.0
 AT_ONCE = 4000
@@ -35,29 +43,35 @@ class Taste:
 
 
 class Outlook:
-    """For each session: hours to departure (quantiles) and survival over hours of charging; renewed in turns."""
+    """For each session: likely needs (hours of charging), departures for each, and survival; renewed in turns."""
 
     def __init__(self) -> None:
-        self.leave_h = np.zeros((0, len(QUANTILES)))
+        self.need_h = np.zeros((0, len(NEED_QUANTILES)))
+        self.leave_h = np.zeros((0, len(NEED_QUANTILES), len(STAY_QUANTILES)))
         self.alive = np.zeros((0, len(TAU_H)))
         self.total = np.zeros((0, len(TAU_H)))
         self.at_min = np.zeros(0)
 
-    def renew(self, seen: Columns, est: Estimator, taste: Taste) -> None:
-        """Keep in step with the rows, and look again at those whose outlook is old."""
+    def align(self, seen: Columns) -> None:
+        """Keep in step with the rows."""
         n = len(seen.was)
         if n != len(self.at_min) or not bool((seen.was == np.arange(n)).all()):
             known = seen.was >= 0
-            rows = np.maximum(seen.was, 0) if len(self.at_min) else np.zeros(n, dtype=np.int64)
-            if len(self.at_min):
-                self.leave_h, self.alive, self.total = self.leave_h[rows], self.alive[rows], self.total[rows]
-                self.at_min = np.where(known, self.at_min[rows], -np.inf)
-            else:
-                self.leave_h = np.zeros((n, len(QUANTILES)))
-                self.alive, self.total = np.zeros((n, len(TAU_H))), np.zeros((n, len(TAU_H)))
-                self.at_min = np.full(n, -np.inf)
+            rows = seen.was[known]
+            for name in ("need_h", "leave_h", "alive", "total"):
+                old = getattr(self, name)
+                new = np.zeros((n, *old.shape[1:]))
+                new[known] = old[rows]
+                setattr(self, name, new)
+            at_min = np.full(n, -np.inf)
+            at_min[known] = self.at_min[rows]
+            self.at_min = at_min
+
+    def renew(self, seen: Columns, est: Estimator, taste: Taste, rows: Ints) -> None:
+        """Look again at those of `rows` whose outlook is old."""
+        n = len(seen.was)
         s = est.state
-        due = np.flatnonzero((seen.now_min - self.at_min >= STALE_MIN) & ~s.done)
+        due = rows[seen.now_min - self.at_min[rows] >= STALE_MIN]
         most = max(AT_ONCE, n // 10)
         if len(due) > most:
             due = due[np.argsort(self.at_min[due], kind="stable")[:most]]
@@ -66,15 +80,24 @@ class Outlook:
         self.at_min[due] = seen.now_min
         full_kw = np.maximum(seen.kw_per_a * s.would_a, 0.1)[due]
         now_h = seen.now_min / 60
+        ahead_h = s.deficit_kwh[due] / full_kw
         if taste.trust:
             left_h = np.clip(seen.depart_min[due] / 60 - now_h, 0.0, 48.0)
-            self.leave_h[due] = np.where(np.isfinite(left_h), left_h, 4.0)[:, None]
+            self.leave_h[due] = np.where(np.isfinite(left_h), left_h, 4.0)[:, None, None]
             need_h = np.maximum(seen.req_kwh[due] - seen.got_kwh[due], 0.0) / full_kw
-            self.total[due] = np.minimum(TAU_H[None, :], np.where(np.isfinite(need_h), need_h, 2.0)[:, None])
-            self.alive[due] = TAU_H[None, :] < need_h[:, None]
+            need_h = np.where(np.isfinite(need_h), need_h, 2.0)[:, None]
+            self.need_h[due] = need_h
+            self.total[due] = np.minimum(TAU_H[None, :], need_h)
+            self.alive[due] = TAU_H[None, :] < need_h
             return
-        self.leave_h[due] = est.leave.ahead(now_h, seen.plug_min[due] / 60, seen.depart_min[due] / 60)
         self.alive[due], self.total[due] = est.finish.ahead(s.told.pick(due), seen.got_kwh[due], full_kw)
+        self.need_h[due] = needs_at(self.alive[due])
+        self.leave_h[due] = est.leave.ahead(
+            now_h,
+            seen.plug_min[due] / 60,
+            seen.depart_min[due] / 60,
+            np.maximum(self.need_h[due] - ahead_h[:, None], 0.0),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,23 +112,25 @@ def costs(
     seen: Columns, est: Estimator, outlook: Outlook, rows: Ints, horizon_h: float, taste: Taste
 ) -> Costs:
     """What it is expected to cost to hold these rows for `horizon_h` from now."""
+    outlook.renew(seen, est, taste, rows)
     s = est.state
     would = np.maximum(s.would_a[rows], 0.1)
     low = np.clip(seen.floor_a[rows] - est.gap()[rows], 0.0, would) / would
-    leave_h, total, alive = outlook.leave_h[rows], outlook.total[rows], outlook.alive[rows]
-    ahead_h = s.deficit_kwh[rows] / (seen.kw_per_a[rows] * would)
-    after_h = np.maximum(leave_h - horizon_h - taste.wait_h, 0.0)
-    during_h = np.minimum(leave_h, horizon_h + taste.wait_h)
+    need_h, leave_h = outlook.need_h[rows], outlook.leave_h[rows]
+    total, alive = outlook.total[rows], outlook.alive[rows]
+    wait_h = horizon_h + taste.wait_h
+    after_h = np.maximum(leave_h - wait_h, 0.0)
+    during_h = np.minimum(leave_h, wait_h)
 
     def unserved(served_h: Floats) -> Floats:
-        missed = integral_at(total, leave_h + ahead_h[:, None]) - integral_at(total, served_h)
-        mean: Floats = missed @ QUANTILE_WEIGHTS
+        missed = np.maximum(need_h[:, :, None] - served_h, 0.0)
+        mean: Floats = (missed @ STAY_WEIGHTS) @ NEED_WEIGHTS
         return mean
 
     free = unserved(leave_h)
-    floor = unserved(low[:, None] * during_h + after_h)
+    floor = unserved(low[:, None, None] * during_h + after_h)
     pause = unserved(after_h)
-    lasts = np.maximum(integral_at(total, np.minimum(leave_h, horizon_h)) @ QUANTILE_WEIGHTS, 1e-3)
+    lasts = np.maximum(integral_at(total, np.full((len(rows), 1), horizon_h))[:, 0], 1e-3)
     j = int(np.clip(np.searchsorted(TAU_H, horizon_h, side="right") - 1, 0, len(TAU_H) - 2))
     part = min((horizon_h - TAU_H[j]) / (TAU_H[j + 1] - TAU_H[j]), 1.0)
     finish = taste.finish * (1 - (alive[:, j] + part * (alive[:, j + 1] - alive[:, j])))
