@@ -1,0 +1,275 @@
+"""Who and what there is, over the API: territories, stations, grid operators, people, keys, and the big red stop."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from litestar import Controller, delete, get, post
+
+from emw.domain.model import Role
+from emw.service.errors import BadInput, Conflict
+from emw.service.headend import HeadEnd
+from emw.web.api_evses import Limited, Offset, Text, id_of, settled
+from emw.web.auth import Auth, Caller, administrator, operator, viewer
+from emw.web.board import Board
+from emw.web.passwords import check_new_password
+from emw.web.wire import (
+    Done,
+    HaltOut,
+    IsoIn,
+    IsoMade,
+    IsoOut,
+    OperatorIn,
+    OperatorOut,
+    Page,
+    ReasonIn,
+    StationIn,
+    StationMade,
+    StationOut,
+    TerritoryIn,
+    TerritoryOut,
+    TokenIn,
+    TokenMade,
+    TokenOut,
+)
+
+
+class Territories(Controller):
+    """The territory tree."""
+
+    path = "/territories"
+    tags = ("Territories",)
+
+    @get(guards=[viewer], summary="The tree: every node with its parent, ceiling and sums")
+    async def list_territories(self, headend: HeadEnd, board: Board) -> Page[TerritoryOut]:
+        """All nodes, ids in order; `parentID` makes the tree."""
+        await settled(headend)
+        board.look()
+        items = board.territories()
+        return Page(items=items, total=len(items), limit=max(len(items), 1))
+
+    @post(guards=[administrator], status_code=200, summary="Add or change a node, its ceiling included")
+    async def define(self, headend: HeadEnd, board: Board, caller: Caller, data: TerritoryIn) -> TerritoryOut:
+        """The node is as said here: a ceiling that is left out is no ceiling. A loop is refused."""
+        try:
+            ZoneInfo(data.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise BadInput("timeZone", "use an IANA name, for example America/Los_Angeles") from error
+        await headend.admin.define_territory(
+            caller.actor,
+            data.territory_id,
+            parent_id=data.parent_id,
+            kind=data.kind,
+            ceiling_kw=data.ceiling_kw,
+            time_zone=data.time_zone,
+        )
+        board.look()
+        return next(t for t in board.territories() if t.territory_id == data.territory_id)
+
+
+class Stations(Controller):
+    """Stations and their secrets."""
+
+    path = "/stations"
+    tags = ("Stations",)
+
+    @get(guards=[viewer], summary="Stations, without their secrets")
+    async def list_stations(
+        self,
+        headend: HeadEnd,
+        text: Text = None,
+        revoked: bool | None = None,
+        limit: Limited = 100,
+        offset: Offset = 0,
+    ) -> Page[StationOut]:
+        """`text` looks into stationID and customerID."""
+        await settled(headend)
+        words = (text or "").casefold()
+        found = [
+            s
+            for s in headend.state.stations.values()
+            if (revoked is None or s.revoked == revoked)
+            and (words in s.station_id.casefold() or words in (s.customer_id or "").casefold())
+        ]
+        found.sort(key=lambda s: s.station_id)
+        items = [
+            StationOut(
+                station_id=s.station_id,
+                customer_id=s.customer_id,
+                protocol=s.protocol,
+                revoked=s.revoked,
+                access_url=s.access_url,
+                added_at=s.added_at,
+                powered_on_at=s.token_at,
+            )
+            for s in found[offset : offset + limit]
+        ]
+        return Page(items=items, total=len(found), limit=limit, offset=offset)
+
+    @post(guards=[administrator], summary="Enrol a station; its secret is shown once")
+    async def add(self, headend: HeadEnd, caller: Caller, data: StationIn) -> StationMade:
+        """With `renew` a known station gets a new secret, and the old one dies."""
+        secret = await headend.admin.add_station(
+            caller.actor, data.station_id, customer_id=data.customer_id, renew=data.renew
+        )
+        return StationMade(station_id=data.station_id, secret=secret)
+
+    @post("/{station_id:str}/revoke", guards=[administrator], status_code=200, summary="Revoke a station")
+    async def revoke(self, headend: HeadEnd, caller: Caller, station_id: str, data: ReasonIn) -> Done:
+        """Its secret and token die at once; its limits are let go."""
+        await headend.admin.revoke_station(caller.actor, id_of(station_id), data.reason)
+        return Done()
+
+
+class Isos(Controller):
+    """Grid operators and their tokens."""
+
+    path = "/isos"
+    tags = ("Grid operators",)
+
+    @get(guards=[viewer], summary="Grid operators, without their tokens")
+    async def list_isos(self, headend: HeadEnd) -> Page[IsoOut]:
+        """All of them, ids in order."""
+        await settled(headend)
+        items = [
+            IsoOut(
+                iso_id=i.iso_id,
+                territories=list(i.territories),
+                access_url=i.access_url,
+                revoked=i.revoked,
+                added_at=i.added_at,
+                connected_at=i.connected_at,
+            )
+            for i in sorted(headend.state.isos.values(), key=lambda i: i.iso_id)
+        ]
+        return Page(items=items, total=len(items), limit=max(len(items), 1))
+
+    @post(guards=[administrator], summary="Give a grid operator a token; it is shown once")
+    async def add(self, headend: HeadEnd, caller: Caller, data: IsoIn) -> IsoMade:
+        """With `renew` a known one gets a new token, and the old one dies."""
+        token = await headend.admin.add_iso(
+            caller.actor, data.iso_id, tuple(data.territories), renew=data.renew
+        )
+        return IsoMade(iso_id=data.iso_id, token=token)
+
+    @post("/{iso_id:str}/revoke", guards=[administrator], status_code=200, summary="Revoke a grid operator")
+    async def revoke(self, headend: HeadEnd, caller: Caller, iso_id: str, data: ReasonIn) -> Done:
+        """It may ask no more; what runs goes on to its end."""
+        await headend.admin.revoke_iso(caller.actor, id_of(iso_id), data.reason)
+        return Done()
+
+
+class Operators(Controller):
+    """People who may log in."""
+
+    path = "/operators"
+    tags = ("Operators",)
+
+    @get(guards=[administrator], summary="Who may log in")
+    async def list_operators(self, headend: HeadEnd) -> Page[OperatorOut]:
+        """All of them, names in order."""
+        await settled(headend)
+        items = [
+            OperatorOut(name=o.name, role=o.role, disabled=o.disabled, added_at=o.added_at)
+            for o in sorted(headend.state.operators.values(), key=lambda o: o.name)
+        ]
+        return Page(items=items, total=len(items), limit=max(len(items), 1))
+
+    @post(guards=[administrator], summary="Give a person a login, a new password or another role")
+    async def add(self, headend: HeadEnd, auth: Auth, caller: Caller, data: OperatorIn) -> OperatorOut:
+        """All earlier logins of this name end."""
+        _keeps_an_administrator(headend, data.name, data.role)
+        password_hash = await auth.passwords.hash(check_new_password(data.password, data.name))
+        await headend.admin.add_operator(caller.actor, data.name, password_hash, data.role)
+        known = headend.state.operators[data.name]
+        return OperatorOut(name=known.name, role=known.role, disabled=known.disabled, added_at=known.added_at)
+
+    @post("/{name:str}/disable", guards=[administrator], status_code=200, summary="Let a person in no more")
+    async def disable(self, headend: HeadEnd, caller: Caller, name: str, data: ReasonIn) -> Done:
+        """All logins of this name end at once. The last administrator stays."""
+        plain = id_of(name)
+        _keeps_an_administrator(headend, plain, None)
+        await headend.admin.disable_operator(caller.actor, plain)
+        return Done()
+
+
+def _keeps_an_administrator(headend: HeadEnd, name: str, role: Role | None) -> None:
+    """Nobody may lock everybody out."""
+    people = headend.state.operators.values()
+    administrators = {o.name for o in people if o.role is Role.ADMINISTRATOR and not o.disabled}
+    if role is not Role.ADMINISTRATOR and administrators == {name}:
+        raise Conflict(f"{name!r} is the last administrator; make another one first", field="name")
+
+
+class Tokens(Controller):
+    """Keys for machines."""
+
+    path = "/tokens"
+    tags = ("API keys",)
+
+    @get(guards=[administrator], summary="API keys, without the keys themselves")
+    async def list_tokens(self, headend: HeadEnd) -> Page[TokenOut]:
+        """All of them, newest first."""
+        await settled(headend)
+        items = [
+            TokenOut(
+                key_id=k.key_id,
+                name=k.name,
+                role=k.role,
+                revoked=k.revoked,
+                added_at=k.added_at,
+                added_by=k.added_by,
+            )
+            for k in sorted(headend.state.api_keys.values(), key=lambda k: k.added_at, reverse=True)
+        ]
+        return Page(items=items, total=len(items), limit=max(len(items), 1))
+
+    @post(guards=[administrator], summary="Make an API key; it is shown once")
+    async def add(self, headend: HeadEnd, caller: Caller, data: TokenIn) -> TokenMade:
+        """Send it as `Authorization: Bearer <key>`."""
+        key_id, key = await headend.admin.add_key(caller.actor, data.name, data.role)
+        return TokenMade(key_id=key_id, key=key, name=data.name, role=data.role)
+
+    @delete("/{key_id:str}", guards=[administrator], status_code=200, summary="Make a key worth nothing")
+    async def revoke(self, headend: HeadEnd, caller: Caller, key_id: str) -> Done:
+        """At once."""
+        await headend.admin.revoke_key(caller.actor, id_of(key_id))
+        return Done()
+
+
+class BigRedStop(Controller):
+    """Halt and resume."""
+
+    tags = ("Halt",)
+
+    @get("/halt", guards=[viewer], summary="Whether all dispatch is stopped")
+    async def halted(self, headend: HeadEnd) -> HaltOut:
+        """Since when and by whom."""
+        return _halt(headend)
+
+    @post(
+        "/halt",
+        guards=[operator],
+        status_code=200,
+        summary="Stop all dispatch, free every car along the ramp",
+    )
+    async def halt(self, headend: HeadEnd, caller: Caller, data: ReasonIn) -> HaltOut:
+        """Acts before it is written, and also when it can't be."""
+        written = await headend.admin.halt(caller.actor, data.reason)
+        told = _halt(headend)
+        told.written = written
+        return told
+
+    @post("/resume", guards=[operator], status_code=200, summary="Let dispatch go on")
+    async def resume(self, headend: HeadEnd, caller: Caller, data: ReasonIn) -> HaltOut:
+        """After a halt."""
+        await headend.admin.resume(caller.actor, data.reason)
+        return _halt(headend)
+
+
+def _halt(headend: HeadEnd) -> HaltOut:
+    known = headend.state.halt["all"]
+    halted = headend.dispatch.halted
+    if known.halted != halted:  # stopped, but the log could not take it
+        return HaltOut(halted=halted, written=False)
+    return HaltOut(halted=halted, since=known.at, by=known.by, reason=known.reason)

@@ -1,0 +1,254 @@
+"""EVSEs and sessions over the API: lists from memory, one with its limit explained, readings from the store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
+
+from litestar import Controller, get, post
+from litestar.params import Parameter
+
+from emw.domain.model import Evse, Limit, Session
+from emw.service.errors import BadInput, NotFound, Unavailable
+from emw.service.headend import HeadEnd
+from emw.web.auth import Caller, operator, viewer
+from emw.web.board import Board, Row, filtered
+from emw.web.wire import (
+    Done,
+    EvseDetail,
+    EvseOut,
+    LimitOut,
+    OptOutIn,
+    Page,
+    SessionOut,
+    TelemetryOut,
+)
+from emw.web.words import explain
+
+Limited = Annotated[int, Parameter(ge=1, le=10_000, description="At most so many.")]
+Offset = Annotated[int, Parameter(ge=0, le=10_000_000, description="Leave out so many first.")]
+EvseQuery = Annotated[str | None, Parameter(query="evseID", max_length=255)]
+Text = Annotated[str | None, Parameter(max_length=255, description="Rows with this text in them.")]
+StateWord = Literal["off", "offline", "free", "limited", "opted out", "charging", "idle"]
+Sort = Literal[
+    "evseID", "-evseID", "loadKW", "-loadKW", "limitAmps", "-limitAmps", "state", "-state", "territory"
+]
+
+
+def id_of(segment: str) -> str:
+    """Any id, out of a path segment as it was sent."""
+    return unquote(segment, errors="strict")
+
+
+def aware(at: datetime | None, field: str) -> datetime | None:
+    """A time with its offset, or nothing."""
+    if at is not None and at.tzinfo is None:
+        raise BadInput(field, "give the offset too, for example 2026-05-04T07:00:00Z ('+' in a URL is %2B)")
+    return at
+
+
+async def settled(headend: HeadEnd) -> None:
+    """Wait until what can be seen is durable. What could not be written has been taken back: then it can't be seen."""
+    try:
+        await headend.ledger.settled()
+    except Unavailable:
+        return
+
+
+def session_out(session: Session, energy_kwh: float | None = None) -> SessionOut:
+    """A session in the words of the wire."""
+    return SessionOut(
+        session_id=session.session_id,
+        evse_id=session.evse_id,
+        started_at=session.started_at,
+        ended_at=session.ended_at,
+        end_reason=session.end_reason,
+        vehicle=session.vehicle,
+        evse_max_amps=session.evse_max_a,
+        car_max_amps=session.car_max_a,
+        energy_requested_kwh=session.energy_requested_kwh,
+        energy_kwh=session.energy_kwh if energy_kwh is None else energy_kwh,
+        departure_time=session.departure_at,
+    )
+
+
+def limit_out(limit: Limit, now: datetime) -> LimitOut:
+    """A limit in the words of the wire."""
+    return LimitOut(
+        command_id=limit.command_id,
+        limit_amps=limit.max_a,
+        until=limit.until,
+        in_force=limit.in_force(now),
+        cause=str(limit.cause),
+        request_key=limit.request_key,
+        territory=limit.node_id,
+        issued_at=limit.issued_at,
+        outcome=str(limit.outcome),
+        answered_amps=limit.answered_a,
+        answered_at=limit.answered_at,
+        reason=limit.reason,
+    )
+
+
+def _session_row(row: dict[str, Any]) -> SessionOut:
+    """A stored session in the words of the wire."""
+    return SessionOut(
+        session_id=row["session_id"],
+        evse_id=row["evse_id"],
+        started_at=row["started_at"],
+        ended_at=row.get("ended_at"),
+        end_reason=row.get("end_reason"),
+        vehicle=row.get("vehicle"),
+        evse_max_amps=row.get("evse_max_a"),
+        car_max_amps=row.get("car_max_a"),
+        energy_requested_kwh=row.get("energy_requested_kwh"),
+        energy_kwh=row.get("energy_kwh"),
+        departure_time=row.get("departure_at"),
+    )
+
+
+def _key(sort: Sort) -> Any:
+    """What rows are sorted by; ids break ties."""
+
+    def key(row: Row) -> tuple[Any, str]:
+        evse = row.evse
+        assert evse is not None  # noqa: S101 - filtered rows have one
+        match sort.removeprefix("-"):
+            case "loadKW":
+                return row.load_kw, evse.evse_id
+            case "limitAmps":
+                limit = row.limit if row.limited else None
+                return (limit.max_a if limit is not None else None) or float("inf"), evse.evse_id
+            case "state":
+                return row.state, evse.evse_id
+            case "territory":
+                return evse.territory_id, evse.evse_id
+            case _:
+                return evse.evse_id, evse.evse_id
+
+    return key
+
+
+class Evses(Controller):
+    """EVSEs."""
+
+    path = "/evses"
+    tags = ("EVSEs",)
+
+    @get(guards=[viewer], summary="The EVSEs, filtered and paged")
+    async def list_evses(
+        self,
+        headend: HeadEnd,
+        board: Board,
+        territory: Annotated[str | None, Parameter(max_length=255)] = None,
+        only_state: Annotated[StateWord | None, Parameter(query="state")] = None,
+        text: Text = None,
+        evse_id: EvseQuery = None,
+        sort: Sort = "evseID",
+        limit: Limited = 100,
+        offset: Offset = 0,
+    ) -> Page[EvseOut]:
+        """Filters are evaluated in memory over the live view; what lies under `territory` is included."""
+        await settled(headend)
+        board.look()
+        inside = None
+        if territory is not None:
+            path = headend.dispatch.picture.path
+            inside = {t for t in headend.state.territories if territory in path(t)}
+        rows = filtered(board.rows.values(), inside=inside, state=only_state, text=text, evse_id=evse_id)
+        rows.sort(key=_key(sort), reverse=sort.startswith("-"))
+        items = [board.told(row) for row in rows[offset : offset + limit]]
+        return Page(items=items, total=len(rows), limit=limit, offset=offset)
+
+    @get("/{evse_id:str}", guards=[viewer], summary="One EVSE: session, limit, and why in words")
+    async def one(self, headend: HeadEnd, board: Board, evse_id: str) -> EvseDetail:
+        """One EVSE with everything that is known of it now."""
+        await settled(headend)
+        evse = _known(headend, id_of(evse_id))
+        board.look()
+        row = board.rows[evse.evse_id]
+        now = headend.clock.now()
+        state = headend.state
+        station = state.stations.get(evse.station_id)
+        limit = state.limits.get(evse.evse_id)
+        energy_kwh = None if row.reading is None else row.reading.energy_kwh
+        return EvseDetail(
+            evse=board.told(row),
+            station_id=evse.station_id,
+            customer_id=None if station is None else station.customer_id,
+            line_voltage=evse.line_voltage_v,
+            phases=evse.phases,
+            path=list(state.path(evse.territory_id)),
+            latitude=evse.latitude,
+            longitude=evse.longitude,
+            offline_since=evse.offline_since,
+            session=None if row.session is None else session_out(row.session, energy_kwh),
+            limit=None if limit is None else limit_out(limit, now),
+            explanation=explain(state, evse, limit, now),
+        )
+
+    @get("/{evse_id:str}/telemetry", guards=[viewer], summary="Readings of one EVSE, newest first")
+    async def telemetry(
+        self,
+        headend: HeadEnd,
+        evse_id: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: Limited = 500,
+    ) -> Page[TelemetryOut]:
+        """What its meter said. The last second may still be on its way to the store."""
+        evse = _known(headend, id_of(evse_id))
+        asked = {"since": aware(since, "since"), "until": aware(until, "until")}
+        asked = {k: v for k, v in asked.items() if v is not None}
+        rows = await headend.store.query("telemetry", evse_id=evse.evse_id, limit=limit, **asked)
+        items = [
+            TelemetryOut(
+                timestamp=r["at"],
+                received_at=r.get("received_at"),
+                line_voltage=r.get("voltage_v"),
+                current_amps=r.get("current_a"),
+                load_kw=r.get("kw"),
+                limit_amps=r.get("limit_a"),
+                energy_kwh=r.get("energy_kwh"),
+                late=bool(r.get("late", False)),
+            )
+            for r in rows
+        ]
+        return Page(items=items, limit=limit)
+
+    @post("/{evse_id:str}/optOut", guards=[operator], status_code=200, summary="Opt a driver out, or back in")
+    async def opt_out(self, headend: HeadEnd, caller: Caller, evse_id: str, data: OptOutIn) -> Done:
+        """For `minutes` the EVSE is not limited for a shed; without `minutes` the refusal is taken back."""
+        await headend.admin.opt_out(caller.actor, id_of(evse_id), data.minutes, data.reason)
+        return Done()
+
+
+class Sessions(Controller):
+    """Sessions."""
+
+    path = "/sessions"
+    tags = ("EVSEs",)
+
+    @get(guards=[viewer], summary="Sessions, newest first")
+    async def list_sessions(
+        self,
+        headend: HeadEnd,
+        evse_id: EvseQuery = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: Limited = 100,
+    ) -> Page[SessionOut]:
+        """Running ones and those that ended."""
+        await settled(headend)
+        asked = {"evse_id": evse_id, "since": aware(since, "since"), "until": aware(until, "until")}
+        asked = {k: v for k, v in asked.items() if v is not None}
+        rows = await headend.store.query("sessions", limit=limit, **asked)
+        return Page(items=[_session_row(r) for r in rows], limit=limit)
+
+
+def _known(headend: HeadEnd, evse_id: str) -> Evse:
+    evse = headend.state.evses.get(evse_id)
+    if evse is None:
+        raise NotFound(f"there is no EVSE {evse_id!r}", field="evseID")
+    return evse

@@ -1,0 +1,128 @@
+"""Reduction requests over the API: how they stand, who takes part, and an operator's own."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, get, post
+from litestar.params import Dependency, Parameter
+
+from emw.domain.model import ReductionRequest, RequestState
+from emw.service.admin import any_text
+from emw.service.console_view import told_of
+from emw.service.errors import NotFound
+from emw.service.headend import HeadEnd
+from emw.service.ports import Ids
+from emw.service.requests import OPERATOR, Decrease
+from emw.web.api_evses import Limited, Offset, id_of, settled
+from emw.web.auth import Caller, operator, viewer
+from emw.web.wire import EnrolmentOut, Page, ReasonIn, RequestIn, RequestOut
+
+NewIds = Annotated[Ids, Dependency(skip_validation=True)]
+"""A protocol, so nothing to check at run time."""
+
+
+def request_out(request: ReductionRequest, told: dict[str, Any]) -> RequestOut:
+    """What the grid is told, and what an operator wants to know beyond it."""
+    return msgspec.convert(
+        {
+            **told,
+            "requestKey": request.request_key,
+            "isoID": request.iso_id,
+            "receivedAt": request.received_at,
+            "startedAt": request.started_at,
+            "endedAt": request.ended_at,
+            "closedAt": request.closed_at,
+            "cancelledBy": request.cancelled_by,
+        },
+        RequestOut,
+    )
+
+
+def known(headend: HeadEnd, segment: str) -> ReductionRequest:
+    """The request of a key in a path: `<isoID>:<requestID>`."""
+    key = id_of(segment)
+    request = headend.state.requests.get(key)
+    if request is None:
+        raise NotFound(f"there is no request {key!r}", field="requestKey")
+    return request
+
+
+class Requests(Controller):
+    """Reduction requests."""
+
+    path = "/requests"
+    tags = ("Requests",)
+
+    @get(guards=[viewer], summary="Requests, newest first")
+    async def list_requests(
+        self,
+        headend: HeadEnd,
+        only_state: Annotated[RequestState | None, Parameter(query="state")] = None,
+        iso_id: Annotated[str | None, Parameter(query="isoID", max_length=64)] = None,
+        limit: Limited = 100,
+        offset: Offset = 0,
+    ) -> Page[RequestOut]:
+        """Without intervals; `state` and `isoID` filter."""
+        await settled(headend)
+        found = [r for r in headend.requests.of(iso_id) if only_state is None or r.state is only_state]
+        items = [request_out(r, told_of(headend, r)) for r in found[offset : offset + limit]]
+        return Page(items=items, total=len(found), limit=limit, offset=offset)
+
+    @post(guards=[operator], summary="Ask for a decrease, as the operator")
+    async def create(self, headend: HeadEnd, caller: Caller, ids: NewIds, data: RequestIn) -> RequestOut:
+        """Durable when this answers; dispatch is on its way. The same requestID with other contents is 409."""
+        request_id = data.request_id or ids.new("rq")
+        any_text("requestID", request_id, 128)
+        request = await headend.requests.decrease(
+            OPERATOR,
+            Decrease(
+                request_id=request_id,
+                territory_id=data.territory,
+                kw=data.kw,
+                start_at=None if data.start is None else data.start.astimezone(UTC),
+                end_at=None if data.end is None else data.end.astimezone(UTC),
+                minutes=data.duration_minutes,
+            ),
+            actor=caller.actor,
+        )
+        return request_out(request, told_of(headend, request))
+
+    @get("/{request_key:str}", guards=[viewer], summary="One request with its intervals")
+    async def one(self, headend: HeadEnd, request_key: str) -> RequestOut:
+        """How one request stands now, and what was measured in each report interval."""
+        request = known(headend, request_key)
+        told = await headend.requests.told(request)
+        return request_out(headend.state.requests[request.request_key], told)
+
+    @get("/{request_key:str}/enrolments", guards=[viewer], summary="Who takes part in a request")
+    async def enrolments(
+        self, headend: HeadEnd, request_key: str, limit: Limited = 1_000, offset: Offset = 0
+    ) -> Page[EnrolmentOut]:
+        """Every EVSE's part: asked, confirmed, measured, joined, left, why."""
+        request = known(headend, request_key)
+        await settled(headend)
+        rows = await headend.store.query(
+            "enrolments", request_key=request.request_key, limit=limit, offset=offset
+        )
+        names = EnrolmentOut.__struct_fields__
+        items = [EnrolmentOut(**{n: r[n] for n in names if n in r}) for r in rows]
+        return Page(items=items, limit=limit, offset=offset)
+
+    @post(
+        "/{request_key:str}/returnToNormal",
+        guards=[operator],
+        status_code=200,
+        summary="End a request: return to normal",
+    )
+    async def return_to_normal(
+        self, headend: HeadEnd, caller: Caller, request_key: str, data: ReasonIn
+    ) -> RequestOut:
+        """Its cars are freed along the ramp. Said twice, it is true once."""
+        request = known(headend, request_key)
+        ended = await headend.requests.return_to_normal(
+            request.iso_id, request.request_id, actor=caller.actor, reason=data.reason
+        )
+        return request_out(ended, told_of(headend, ended))

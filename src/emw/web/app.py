@@ -1,0 +1,175 @@
+"""The operator's plane put together: one Litestar app over one head-end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from litestar import Controller, Request, Response, Router, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.response import Stream
+
+from emw.domain.model import Role
+from emw.service.headend import HeadEnd
+from emw.service.ports import Ids
+from emw.web.api_admin import BigRedStop, Isos, Operators, Stations, Territories, Tokens
+from emw.web.api_evses import Evses, Sessions
+from emw.web.api_log import Activity, asked_of
+from emw.web.api_login import Login
+from emw.web.api_requests import Requests
+from emw.web.auth import Auth, caller_of, viewer
+from emw.web.board import Board
+from emw.web.live import Feed
+from emw.web.metrics import Metrics
+from emw.web.pages import console, login_page, setup_page, static_file
+from emw.web.problems import HANDLERS
+from emw.web.settings import WebSettings
+from emw.web.shell import MOST_BODY, OperatorApp, host_check
+
+__all__ = ["WebSettings", "operator_app"]
+
+UNWELL_S = 30.0
+"""How long one failed commit makes this server not ready, unless one has succeeded since."""
+
+
+class Watching(Controller):
+    """What machines watch: the live feed, metrics, health."""
+
+    tags = ("Watching",)
+
+    @get("/api/v1/live", guards=[viewer], summary="The live feed (SSE)", media_type="text/event-stream")
+    async def live(self, request: Request[Any, Any, Any], auth: Auth, feed: Feed) -> Stream:
+        """`snapshot` once, then `tick` each second with what changed; `bye` when the login has ended."""
+        stream = await feed.watch(lambda: auth.who(request, touch=False) is not None)
+        return Stream(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    @get("/api/v1/openapi.json", summary="This API, described", include_in_schema=False)
+    async def openapi(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
+        """OpenAPI 3.1. Open to all: it says what could be asked, and nothing else."""
+        return request.app.openapi_schema.to_schema()
+
+    @get("/metrics", summary="Sums for Prometheus", media_type="text/plain")
+    async def metrics(
+        self, request: Request[Any, Any, Any], auth: Auth, settings: WebSettings, metrics: Metrics
+    ) -> Response[bytes]:
+        """In Prometheus' text format; an API key of a viewer is enough."""
+        if not settings.open_metrics:
+            auth.let_in(request, Role.VIEWER)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @get("/healthz", summary="The process lives", opt={"open": True})
+    async def health(self) -> dict[str, bool]:
+        """Answers as long as the loop turns."""
+        return {"alive": True}
+
+    @get("/readyz", summary="The server can do its work", opt={"open": True})
+    async def ready(self, readiness: Readiness) -> Response[dict[str, Any]]:
+        """503 while it starts, and while its store can't be written."""
+        why = readiness.why_not()
+        return Response({"ready": why is None, "why": why}, status_code=200 if why is None else 503)
+
+
+class Readiness:
+    """Whether the ledger could write lately."""
+
+    def __init__(self, headend: HeadEnd) -> None:
+        self._headend = headend
+        self._failures = headend.ledger.failures
+        self._failed_at: float | None = None
+        headend.ledger.listen(lambda _, __: self._written())
+
+    def _written(self) -> None:
+        self._failures, self._failed_at = self._headend.ledger.failures, None
+
+    def why_not(self) -> str | None:
+        """What keeps this server from its work; None: nothing."""
+        if not self._headend.ready.is_set():
+            return "it is starting"
+        now_s = asyncio.get_running_loop().time()
+        if self._headend.ledger.failures != self._failures:
+            self._failures, self._failed_at = self._headend.ledger.failures, now_s
+        if self._failed_at is not None and now_s - self._failed_at < UNWELL_S:
+            return "its store could not be written"
+        return None
+
+
+def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids) -> OperatorApp:
+    """The operator's plane of one head-end. Call it inside the running loop.
+
+    `app.state["setup_path"]` is the path of the one-time link of a first start, or None.
+    """
+    auth = Auth(headend, settings, ids)
+    board = Board(headend)
+    answers: Counter[int] = Counter()
+    feed = Feed(headend, board, tick_s=settings.tick_s, viewers=settings.viewers)
+    parts: dict[str, object] = {
+        "headend": headend,
+        "settings": settings,
+        "ids": ids,
+        "auth": auth,
+        "board": board,
+        "feed": feed,
+        "metrics": Metrics(headend, board, auth, answers),
+        "readiness": Readiness(headend),
+    }
+    api = Router(
+        "/api/v1",
+        route_handlers=[
+            Login,
+            Evses,
+            Sessions,
+            Requests,
+            Territories,
+            Stations,
+            Isos,
+            Operators,
+            Tokens,
+            BigRedStop,
+            Activity,
+        ],
+    )
+    app = OperatorApp(
+        route_handlers=[api, Watching, console, login_page, setup_page, static_file],
+        dependencies={
+            **{name: _given(part) for name, part in parts.items()},
+            "caller": Provide(caller_of, sync_to_thread=False),
+            "asked": Provide(asked_of, sync_to_thread=False),
+        },
+        exception_handlers=HANDLERS,
+        openapi_config=_openapi(headend.version),
+        request_max_body_size=MOST_BODY,
+        state=State({"auth": auth, "feed": feed, "setup_path": auth.offer_setup()}),
+        debug=False,
+    )
+    app.answers = answers
+    app.host_ok = None if settings.local else host_check(settings.allowed_hosts)
+    return app
+
+
+def _given(part: object) -> Provide:
+    """A part that is there already, as a dependency."""
+    return Provide(lambda: part, sync_to_thread=False, use_cache=True)
+
+
+def _openapi(version: str) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="emw operator API",
+        version=version,
+        description="kW are real power drawn from the grid, A are per phase, times carry their offset.",
+        path="/api/v1/openapi",  # what the framework serves there itself; ours is beside it
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        security=[{"key": []}, {"session": []}],
+        components=Components(
+            security_schemes={
+                "key": SecurityScheme(type="http", scheme="bearer", description="An API key (`key_…`)."),
+                "session": SecurityScheme(
+                    type="apiKey", name="emw_session", security_scheme_in="cookie", description="After login."
+                ),
+            }
+        ),
+    )

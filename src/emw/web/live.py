@@ -1,0 +1,320 @@
+"""The live feed: one look per second for all viewers together, only while somebody looks, told as SSE.
+
+There is no task and no queue. Whoever of the viewers wakes first makes the tick; the others find it made. The last
+ticks are kept in a ring; a viewer that has fallen out of it (a slow line, a sleeping laptop) gets everything anew,
+like one who just came. A look that costs much is followed by a longer pause: the feed never takes more than a
+small share of a core, whatever the number of EVSEs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from emw.domain.facts import Fact
+from emw.service.console_view import told_of
+from emw.service.errors import TooMany, Unavailable
+from emw.service.headend import HeadEnd
+from emw.web.api_log import activity_of
+from emw.web.board import Board, Row
+from emw.web.words import fields_of, sentence
+
+log = structlog.get_logger()
+
+SHARE: Final = 0.04
+"""The feed takes at most this share of a core."""
+RING: Final = 30
+"""So many ticks a viewer may be behind."""
+HISTORY_S: Final = 3_600.0
+POINTS: Final = 720
+LOG_LINES: Final = 40
+QUIET_S: Final = 10.0
+BULK: Final = frozenset(
+    {
+        "CommandIssued",
+        "CommandAnswered",
+        "Enrolled",
+        "EnrolmentEnded",
+        "PoweredOn",
+        "PoweredOff",
+        "RequestTallied",
+    }
+)
+"""Kinds that come by the thousand: in a burst they give way to all others."""
+COLUMNS: Final = (
+    "evseID",
+    "territory",
+    "state",
+    "loadKW",
+    "baselineKW",
+    "limitAmps",
+    "limitUntil",
+    "limitCause",
+    "evseMaxAmps",
+    "heardAt",
+)
+NODE_COLUMNS: Final = (
+    "territoryID",
+    "parentID",
+    "kind",
+    "ceilingKW",
+    "evses",
+    "charging",
+    "loadKW",
+    "baselineKW",
+    "targetKW",
+    "shedKW",
+    "availableKW",
+)
+
+_encode: Final = msgspec.json.Encoder().encode
+Point = tuple[datetime, float, float | None, float | None]
+
+
+class Feed:
+    """Makes ticks and hands them out."""
+
+    def __init__(self, headend: HeadEnd, board: Board, *, tick_s: float, viewers: int) -> None:
+        self._headend = headend
+        self._board = board
+        self._tick_s = tick_s
+        self._most = viewers
+        self.viewers = 0
+        self.ticks = 0
+        self.cost_s = 0.0
+        self._next_at = 0.0
+        self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
+        self._points: deque[Point] = deque(maxlen=3_600)
+        self._facts: deque[tuple[int, Fact]] = deque(maxlen=2_000)
+        self._missed = 0
+        self._nodes: dict[str, tuple[Any, ...]] = {}
+        self._last: dict[str, Any] = {}
+        self._full: tuple[int, bytes] = (-1, b"")
+        headend.ledger.listen(self._committed)
+
+    def _committed(self, first_seq: int, facts: Sequence[Fact]) -> None:
+        """New rows of the log, kept for the next tick while somebody looks."""
+        if self.viewers:
+            room = (self._facts.maxlen or 0) - len(self._facts)
+            self._missed += max(len(facts) - room, 0)
+            self._facts.extend((first_seq + n, fact) for n, fact in enumerate(facts))
+
+    # --- one viewer
+
+    async def watch(self, alive: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+        """The stream of one viewer: everything once, then what changes, until `alive` says no."""
+        if self.viewers >= self._most:
+            raise TooMany("too many live pages are open", retry_after_s=30)
+        return self._stream(alive)
+
+    async def _stream(self, alive: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+        self.viewers += 1
+        try:
+            yield b"retry: 2000\n\n"
+            history, lines = await self._history(), await self._log_lines()
+            self._advance()
+            seen = self.ticks
+            yield self._everything(history, lines)
+            while True:
+                if not await self._until_due():
+                    yield b": still here\n\n"
+                    continue
+                if not alive():
+                    yield _event("bye", b"{}")
+                    return
+                self._advance()
+                if self._ring and self._ring[0][0] > seen + 1:
+                    seen = self.ticks
+                    yield self._everything([], [])
+                    continue
+                for number, event in tuple(self._ring):
+                    if number > seen:
+                        seen = number
+                        yield event
+        finally:
+            self.viewers -= 1
+            if not self.viewers:
+                self._facts.clear()
+                self._ring.clear()
+
+    async def _until_due(self) -> bool:
+        """Sleep until the next tick, or until a sign of life is due."""
+        wait_s = self._next_at - asyncio.get_running_loop().time()
+        await asyncio.sleep(min(max(wait_s, 0.01), QUIET_S))
+        return wait_s <= QUIET_S
+
+    # --- one tick for all
+
+    def _advance(self) -> None:
+        """Make the next tick, unless another viewer has made it already."""
+        began = asyncio.get_running_loop().time()
+        if began < self._next_at:
+            return
+        changed = self._board.look()
+        self.ticks += 1
+        body = self._summary()
+        nodes = self._nodes_now()
+        body["territories"] = [n for key, n in nodes.items() if self._nodes.get(key) != n]
+        self._nodes = nodes
+        body["evses"] = [self._line(row) for row in changed]
+        body["log"], body["logOmitted"] = self._new_lines()
+        self._ring.append((self.ticks, _event("tick", _encode(body))))
+        self._note_point()
+        self.cost_s = asyncio.get_running_loop().time() - began
+        self._next_at = began + max(self._tick_s, self.cost_s / SHARE)
+
+    def _summary(self) -> dict[str, Any]:
+        """What is told at every tick."""
+        headend, total = self._headend, self._board.total
+        live = [r for r in headend.state.requests.values() if r.live]
+        live.sort(key=lambda r: (r.received_at, r.request_key))
+        requests = [{**told_of(headend, r), "requestKey": r.request_key, "isoID": r.iso_id} for r in live]
+        halt = headend.state.halt["all"]
+        self._last = {
+            "at": headend.clock.now(),
+            "secondsPerSecond": round(1 / (headend.clock.loop_seconds(1.0) or 1.0), 3),
+            "halted": headend.dispatch.halted,
+            "haltedBy": halt.by if halt.halted else None,
+            "total": {
+                "evses": total.evses,
+                "charging": total.charging,
+                "loadKW": round(total.load_kw, 3),
+                "baselineKW": round(total.baseline_kw, 3),
+                "targetKW": round(max(total.baseline_kw - total.wanted_kw, 0.0), 3),
+                "requestedKW": round(total.wanted_kw, 3),
+                "shedKW": round(total.shed_kw, 3),
+                "availableKW": round(total.available_kw, 3),
+            },
+            "requests": requests,
+        }
+        return dict(self._last)
+
+    def _nodes_now(self) -> dict[str, tuple[Any, ...]]:
+        return {
+            t.territory_id: (
+                t.territory_id,
+                t.parent_id,
+                t.kind,
+                t.ceiling_kw,
+                t.evses,
+                t.charging,
+                t.load_kw,
+                t.baseline_kw,
+                t.target_kw,
+                t.shed_kw,
+                t.available_kw,
+            )
+            for t in self._board.territories()
+        }
+
+    @staticmethod
+    def _line(row: Row) -> tuple[Any, ...]:
+        """An EVSE as the table shows it, in the order of COLUMNS."""
+        evse, limit = row.evse, row.limit if row.limited else None
+        assert evse is not None  # noqa: S101 - only rows that have been filled are handed out
+        return (
+            evse.evse_id,
+            evse.territory_id,
+            row.state,
+            None if row.measured_kw is None else round(row.measured_kw, 3),
+            round(row.baseline_kw, 3),
+            None if limit is None else limit.max_a,
+            None if limit is None else limit.until,
+            None if limit is None else str(limit.cause),
+            evse.max_a,
+            row.heard_at,
+        )
+
+    def _note_point(self) -> None:
+        total = self._board.total
+        target = total.baseline_kw - total.wanted_kw if total.wanted_kw else None
+        self._points.append(
+            (
+                self._last["at"],
+                round(total.load_kw, 2),
+                round(total.baseline_kw, 2),
+                target and round(target, 2),
+            )
+        )
+
+    def _new_lines(self) -> tuple[list[dict[str, Any]], int]:
+        """New rows of the log; in a burst the rare ones first, and how many were left out."""
+        facts, self._facts = self._facts, deque(maxlen=self._facts.maxlen)
+        missed, self._missed = self._missed, 0
+        rare = [x for x in facts if type(x[1]).__name__ not in BULK][-LOG_LINES:]
+        bulk = [x for x in facts if type(x[1]).__name__ in BULK]
+        room = LOG_LINES - len(rare)
+        shown = sorted(rare + (bulk[-room:] if room > 0 else []), key=lambda x: x[0])
+        lines = [
+            {
+                "seq": seq,
+                "at": fact.at,
+                "actor": fact.actor,
+                "kind": type(fact).__name__,
+                "text": sentence(type(fact).__name__, fields_of(fact)),
+            }
+            for seq, fact in shown
+        ]
+        return lines, len(facts) - len(shown) + missed
+
+    # --- everything, for who just came
+
+    def _everything(self, history: Sequence[Point], lines: Sequence[dict[str, Any]]) -> bytes:
+        """A full snapshot. The rows, its large part, are encoded once per tick for all who come."""
+        if self._full[0] != self.ticks:
+            rows = _encode([self._line(row) for row in self._board.rows.values()])
+            self._full = (self.ticks, rows)
+        body = {
+            **self._last,
+            "columns": COLUMNS,
+            "nodeColumns": NODE_COLUMNS,
+            "territories": list(self._nodes.values()),
+            "history": history,
+            "log": lines,
+            "logOmitted": 0,
+            "evses": msgspec.Raw(self._full[1]),
+        }
+        return _event("snapshot", _encode(body))
+
+    async def _history(self) -> list[Point]:
+        """The past hour: what was seen live, and from the store what nobody watched."""
+        now = self._headend.clock.now()
+        since = now - timedelta(seconds=HISTORY_S)
+        seen = [p for p in self._points if p[0] >= since]
+        near = {int(p[0].timestamp()) // 60 for p in seen}
+        try:
+            async with asyncio.timeout(3.0):
+                rows = await self._headend.store.query("load_curve", since=since, until=now)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("web.no_history", why=str(error))
+            rows = []
+        for row in rows:
+            at = row.get("at") or row.get("start_at")
+            load_kw = row.get("load_kw", row.get("kw"))
+            if isinstance(at, datetime) and load_kw is not None and int(at.timestamp()) // 60 not in near:
+                seen.append((at, round(load_kw, 2), row.get("baseline_kw"), None))
+        seen.sort(key=lambda p: p[0])
+        step = len(seen) // POINTS + 1
+        return seen[::step]
+
+    async def _log_lines(self) -> list[dict[str, Any]]:
+        """The last rows of the log, oldest first."""
+        try:
+            async with asyncio.timeout(3.0):
+                rows = await self._headend.store.query("activity", limit=LOG_LINES)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("web.no_log", why=str(error))
+            return []
+        told = sorted((activity_of(row) for row in rows), key=lambda x: x.seq)
+        return [{"seq": x.seq, "at": x.at, "actor": x.actor, "kind": x.kind, "text": x.text} for x in told]
+
+
+def _event(name: str, data: bytes) -> bytes:
+    """One server-sent event. JSON has no line breaks of its own, so one data line is enough."""
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"

@@ -1,0 +1,99 @@
+"""Sums for Prometheus, made when asked. No id of a driver, customer, station or EVSE is ever a label (promise P8)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from emw.domain.model import Outcome
+from emw.service.headend import HeadEnd
+from emw.web.auth import Auth
+from emw.web.board import Board
+
+
+class _Now(Collector):
+    """Reads the head-end at each scrape."""
+
+    def __init__(self, headend: HeadEnd, board: Board, auth: Auth, answers: Counter[int]) -> None:
+        self._headend = headend
+        self._board = board
+        self._auth = auth
+        self._answers = answers
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to say before the first scrape."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Every metric as it is now."""
+        headend, state = self._headend, self._headend.state
+        self._board.look()
+        total = self._board.total
+        yield _gauge("emw_load_kilowatts", "Load of all EVSEs as measured last.", total.load_kw)
+        yield _gauge("emw_baseline_kilowatts", "Load there would be without limits.", total.baseline_kw)
+        yield _gauge("emw_requested_kilowatts", "Shed asked for by running requests.", total.wanted_kw)
+        yield _gauge("emw_shed_kilowatts", "Shed the meters show.", total.shed_kw)
+        yield _gauge("emw_available_kilowatts", "Shed that could be asked for now.", total.available_kw)
+        yield _by(
+            "emw_evses", "EVSEs by state.", "state", Counter(r.state for r in self._board.rows.values())
+        )
+        states = Counter(str(r.state) for r in state.requests.values())
+        yield _by("emw_requests", "Reduction requests by state.", "state", states)
+        now = headend.clock.now()
+        held = (x for x in state.limits.values() if x.in_force(now))
+        outcomes = Counter({str(o): 0 for o in Outcome})
+        outcomes.update(str(x.outcome) for x in held)
+        yield _by("emw_limits", "Limits in force by what became of them.", "outcome", outcomes)
+        yield _gauge("emw_sessions", "Vehicles plugged in.", len(state.sessions))
+        yield _gauge("emw_halted", "1 while all dispatch is stopped.", float(headend.dispatch.halted))
+        yield _gauge("emw_reports_owed", "Reports not delivered yet.", len(state.reports))
+        yield _gauge("emw_telemetry_waiting", "Readings not written yet.", headend.telemetry.waiting)
+        yield _gauge("emw_logins", "People logged in.", len(self._auth.sessions))
+        for name, text, value in (
+            ("emw_facts", "Facts made durable.", headend.ledger.committed),
+            ("emw_commits", "Groups of facts written.", headend.ledger.groups),
+            ("emw_commit_failures", "Groups the store could not write.", headend.ledger.failures),
+            ("emw_readings", "Readings taken.", headend.telemetry.taken),
+            ("emw_readings_late", "Readings that came too late to count.", headend.telemetry.late),
+            (
+                "emw_readings_dropped",
+                "Readings lost because the store could not keep up.",
+                headend.telemetry.dropped,
+            ),
+            ("emw_dispatch_rounds", "Times dispatch decided.", headend.dispatch.rounds),
+            ("emw_commands_sent", "Commands sent to stations.", headend.dispatch.commands.sent),
+            ("emw_credentials_refused", "Wrong credentials of stations and ISOs.", headend.gate.refused),
+            ("emw_logins_refused", "Wrong logins and keys on the operator plane.", self._auth.refused),
+        ):
+            yield CounterMetricFamily(name, text, value=value)
+        answers = CounterMetricFamily("emw_operator_answers", "Answers by status.", labels=["status"])
+        for status, count in sorted(self._answers.items()):
+            answers.add_metric([str(status)], count)
+        yield answers
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _by(name: str, text: str, label: str, counts: Counter[str]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, count in sorted(counts.items()):
+        family.add_metric([key], count)
+    return family
+
+
+class Metrics:
+    """One registry per app: two servers in one process do not mix."""
+
+    def __init__(self, headend: HeadEnd, board: Board, auth: Auth, answers: Counter[int]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Now(headend, board, auth, answers))
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self._registry)

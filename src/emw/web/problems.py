@@ -1,0 +1,126 @@
+"""Every refusal as `application/problem+json`: {type, title, status, detail, field?}. One place translates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from emw.service.errors import EmwError
+from emw.web.wire import wire_name
+
+log = structlog.get_logger()
+MEDIA: Final = "application/problem+json"
+TITLES: Final = {
+    400: "Bad input",
+    401: "Not authorised",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Too slow",
+    413: "Too large",
+    415: "Wrong media type",
+    421: "Wrong host",
+    429: "Too many tries",
+    500: "emw failed",
+    503: "Not available now",
+}
+NAMED: Final = re.compile(r"(?:missing required|contains unknown) field `(?P<name>[^`]*)`")
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """What went wrong, in words a person can act on. `field` names the part of the input at fault."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    field: str | None = None
+
+    def encoded(self) -> bytes:
+        """As JSON; `type` is always said."""
+        told = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail}
+        return msgspec.json.encode(told if self.field is None else {**told, "field": self.field})
+
+
+def problem(status: int, detail: str, field: str | None = None, title: str | None = None) -> Problem:
+    """A problem under the usual title of its status."""
+    return Problem(title or TITLES.get(status, "Refused"), status, detail, field=field)
+
+
+def answer(said: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """A problem as a response."""
+    return Response(said.encoded(), status_code=said.status, media_type=MEDIA, headers=headers or {})
+
+
+def _emw(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What the service refuses carries its own status."""
+    assert isinstance(error, EmwError)  # noqa: S101 - registered for it
+    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return answer(problem(error.status, error.detail, error.field, error.title), headers)
+
+
+def _validation(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What does not fit its type, with the field as the wire names it."""
+    assert isinstance(error, ValidationException)  # noqa: S101 - registered for it
+    first = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
+    why = str(first.get("message", error.detail))
+    key = str(first.get("key", ""))
+    named = NAMED.search(why)
+    if key == "data":
+        field = named["name"] if named else None
+    elif named:
+        field = f"{key}.{named['name']}"
+    else:
+        field = wire_name(key.removeprefix("only_")) if first.get("source") == "query" else key
+    if why == "'data'":
+        why = "send a JSON object"
+    return answer(problem(400, f"{field}: {why}" if field and not named else why, field or None))
+
+
+def _http(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What the framework refuses: no such path, wrong method, not JSON."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    status = error.status_code
+    if status >= 500:
+        return _bug(request, error)
+    detail = {
+        404: "there is nothing here",
+        405: f"{request.method} is not for this path",
+        413: "the body is too large",
+    }.get(status, error.detail)
+    headers = {k: str(v) for k, v in (error.headers or {}).items()}
+    return answer(problem(status, detail), headers)
+
+
+def _bad_text(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Text that is none, and nesting without end."""
+    if isinstance(error, RecursionError):
+        return answer(problem(400, "the body is nested too deeply"))
+    return answer(problem(400, "this is not UTF-8"))
+
+
+def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A fault of ours: the caller hears so, the log gets the trace, the server lives on."""
+    log.error("web.bug", path=request.scope["path"][:200], exc_info=error)
+    return answer(problem(500, "this is a fault of emw; it is in its log"))
+
+
+HANDLERS: Final[
+    dict[int | type[Exception], Callable[[Request[Any, Any, Any], Exception], Response[bytes]]]
+] = {
+    EmwError: _emw,
+    ValidationException: _validation,
+    HTTPException: _http,
+    RecursionError: _bad_text,
+    UnicodeError: _bad_text,
+    Exception: _bug,
+}
+"""For `Litestar(exception_handlers=...)`; the nearest class wins."""

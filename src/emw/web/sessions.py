@@ -1,0 +1,77 @@
+"""Who is logged in: random cookies, kept hashed, in memory only (a restart logs everybody out, and that is fine)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from emw.service.gate import hash_of
+from emw.service.ports import Ids
+
+COOKIE: Final = "emw_session"
+MOST: Final = 10_000
+"""So many sessions are kept; then the one that was idle longest goes."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One login. `password_hash` is what the person's was then: a new password or role ends all older logins."""
+
+    name: str
+    password_hash: str
+    csrf: str
+    began_s: float
+    used_s: float
+
+
+class Sessions:
+    """Opens, finds and ends logins. `elapsed` gives seconds of the running loop."""
+
+    def __init__(self, ids: Ids, elapsed: Callable[[], float], *, life_s: float, idle_s: float) -> None:
+        self._ids = ids
+        self._elapsed = elapsed
+        self._life_s = life_s
+        self._idle_s = idle_s
+        self._kept: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return sum(self._alive(s) for s in self._kept.values())
+
+    def open(self, name: str, password_hash: str) -> tuple[str, Session]:
+        """Begin a login: its cookie (two ids: 256 random bits and more) and its session."""
+        self._sweep()
+        cookie = self._ids.new("os") + self._ids.new("")
+        now_s = self._elapsed()
+        session = Session(name, password_hash, self._ids.new("csrf"), now_s, now_s)
+        self._kept[hash_of(cookie)] = session
+        return cookie, session
+
+    def find(self, cookie: str, *, touch: bool = True) -> Session | None:
+        """The live session of a cookie. `touch`: this call counts as use."""
+        digest = hash_of(cookie)
+        session = self._kept.get(digest)
+        if session is None:
+            return None
+        if not self._alive(session):
+            del self._kept[digest]
+            return None
+        if touch:
+            session.used_s = self._elapsed()
+        return session
+
+    def close(self, cookie: str) -> None:
+        """End a login."""
+        self._kept.pop(hash_of(cookie), None)
+
+    def _alive(self, session: Session) -> bool:
+        now_s = self._elapsed()
+        return now_s - session.began_s <= self._life_s and now_s - session.used_s <= self._idle_s
+
+    def _sweep(self) -> None:
+        """Forget what has ended before something new is kept."""
+        if len(self._kept) < MOST:
+            return
+        self._kept = {k: s for k, s in self._kept.items() if self._alive(s)}
+        while len(self._kept) >= MOST:
+            del self._kept[min(self._kept, key=lambda k: self._kept[k].used_s)]

@@ -1,0 +1,386 @@
+"""The words of the operator's API: what goes in and comes out, camelCase with units in the names (design 3.1)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from msgspec import Meta, Struct
+
+from emw.domain.model import Role
+
+WORDS: Final = {
+    "id": "ID",
+    "ids": "IDs",
+    "kw": "KW",
+    "kwh": "KWh",
+    "url": "URL",
+    "evse": "EVSE",
+    "evses": "EVSEs",
+    "iso": "ISO",
+    "s": "Seconds",
+}
+
+
+def wire_name(name: str) -> str:
+    """A field's name on the wire: `evse_id` is `evseID`, `load_kw` is `loadKW`, `kw` is `kW`."""
+    first, *rest = name.split("_")
+    return {"kw": "kW", "kwh": "kWh"}.get(first, first) + "".join(WORDS.get(w, w.capitalize()) for w in rest)
+
+
+class In(Struct, rename=wire_name, forbid_unknown_fields=True, kw_only=True):
+    """What comes in: nothing unknown, so that a misspelt field is not silently left out."""
+
+
+class Out(Struct, rename=wire_name, kw_only=True):
+    """What goes out."""
+
+
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+AnyId = Annotated[str, Meta(min_length=1, max_length=255)]
+Reason = Annotated[str, Meta(max_length=500)]
+Instant = Annotated[datetime, Meta(tz=True)]
+Minutes = Annotated[float, Meta(gt=0, le=525_600)]
+Item = TypeVar("Item")
+
+
+class Page(Struct, Generic[Item], rename=wire_name, kw_only=True):
+    """One page of a list. `total`: how many there are in all, where that is known."""
+
+    items: list[Item]
+    total: int | None = None
+    limit: int
+    offset: int = 0
+
+
+class Done(Out):
+    """Something was done."""
+
+    done: bool = True
+
+
+# --- who
+
+
+class LoginIn(In):
+    """A person logs in."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    password: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class SetupIn(In):
+    """The first administrator, by the one-time link."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=128)]
+    name: Name
+    password: Annotated[str, Meta(min_length=8, max_length=256)]
+
+
+class MeOut(Out):
+    """Who is speaking. `csrfToken` goes back as X-CSRF-Token on changing calls; None where a key speaks."""
+
+    name: str
+    role: Role
+    csrf_token: str | None = None
+
+
+class OperatorIn(In):
+    """A person who may log in: new, or with a new password or role."""
+
+    name: Name
+    password: Annotated[str, Meta(min_length=8, max_length=256)]
+    role: Role = Role.OPERATOR
+
+
+class OperatorOut(Out):
+    """A person who may log in."""
+
+    name: str
+    role: Role
+    disabled: bool
+    added_at: datetime
+
+
+class TokenIn(In):
+    """A machine's key is asked for."""
+
+    name: Name
+    role: Role = Role.VIEWER
+
+
+class TokenOut(Out):
+    """A machine's key, but not the key itself."""
+
+    key_id: str
+    name: str
+    role: Role
+    revoked: bool
+    added_at: datetime
+    added_by: str
+
+
+class TokenMade(Out):
+    """The key, shown this once: `Authorization: Bearer <key>`."""
+
+    key_id: str
+    key: str
+    name: str
+    role: Role
+
+
+# --- what there is
+
+
+class TerritoryIn(In):
+    """A node of the tree as it shall be: fields left out are empty."""
+
+    territory_id: AnyId
+    parent_id: AnyId | None = None
+    kind: Annotated[str, Meta(min_length=1, max_length=64)] = "zone"
+    ceiling_kw: Annotated[float, Meta(ge=0, le=1e7)] | None = None
+    time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
+
+
+class TerritoryOut(Out):
+    """A node of the tree and the sums over all EVSEs under it. A ceiling is a law, a target is a wish."""
+
+    territory_id: str
+    parent_id: str | None
+    kind: str
+    ceiling_kw: float | None
+    time_zone: str
+    evses: int
+    charging: int
+    load_kw: float
+    baseline_kw: float
+    target_kw: float
+    shed_kw: float
+    available_kw: float
+
+
+class StationIn(In):
+    """A station to enrol. `renew`: a known one gets a new secret, the old one dies."""
+
+    station_id: AnyId
+    customer_id: AnyId | None = None
+    renew: bool = False
+
+
+class StationMade(Out):
+    """The enrolment secret, shown this once."""
+
+    station_id: str
+    secret: str
+
+
+class StationOut(Out):
+    """A station, without its secrets."""
+
+    station_id: str
+    customer_id: str | None
+    protocol: str
+    revoked: bool
+    access_url: str | None
+    added_at: datetime
+    powered_on_at: datetime | None
+
+
+class IsoIn(In):
+    """A grid operator and the territories it may name; what lies under them is included."""
+
+    iso_id: Name
+    territories: Annotated[list[AnyId], Meta(max_length=1_000)]
+    renew: bool = False
+
+
+class IsoMade(Out):
+    """The token, shown this once."""
+
+    iso_id: str
+    token: str
+
+
+class IsoOut(Out):
+    """A grid operator, without its token."""
+
+    iso_id: str
+    territories: list[str]
+    access_url: str | None
+    revoked: bool
+    added_at: datetime
+    connected_at: datetime | None
+
+
+class ReasonIn(In):
+    """Why, for the log."""
+
+    reason: Reason | None = None
+
+
+class OptOutIn(In):
+    """A driver refuses to be limited for so many minutes; None takes the refusal back."""
+
+    minutes: Minutes | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=500)] = "asked the operator"
+
+
+class HaltOut(Out):
+    """Whether all dispatch is stopped. `written` False: it acts, but the log could not take it yet."""
+
+    halted: bool
+    since: datetime | None = None
+    by: str | None = None
+    reason: str | None = None
+    written: bool = True
+
+
+class EvseOut(Out):
+    """One EVSE in a line. kW are real power, drawn from the grid; A are per phase."""
+
+    evse_id: str
+    territory: str
+    state: str
+    load_kw: float | None
+    baseline_kw: float
+    current_amps: float | None
+    limit_amps: float | None
+    limit_until: datetime | None
+    limit_cause: str | None
+    evse_max_amps: float
+    online: bool
+    heard_at: datetime | None
+    evse_model: str
+    site: str | None
+    session_id: str | None
+    opted_out_until: datetime | None
+
+
+class SessionOut(Out):
+    """One vehicle's stay."""
+
+    session_id: str
+    evse_id: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+    vehicle: str | None = None
+    evse_max_amps: float | None = None
+    car_max_amps: float | None = None
+    energy_requested_kwh: float | None = None
+    energy_kwh: float | None = None
+    departure_time: datetime | None = None
+
+
+class LimitOut(Out):
+    """The last command. `limitAmps` None: back to normal. Issued, then confirmed; what is measured stands apart."""
+
+    command_id: str
+    limit_amps: float | None
+    until: datetime
+    in_force: bool
+    cause: str
+    request_key: str | None
+    territory: str | None
+    issued_at: datetime
+    outcome: str
+    answered_amps: float | None
+    answered_at: datetime | None
+    reason: str | None
+
+
+class EvseDetail(Out):
+    """One EVSE, its session, its limit, and why in words."""
+
+    evse: EvseOut
+    station_id: str
+    customer_id: str | None
+    line_voltage: float
+    phases: int
+    path: list[str]
+    latitude: float | None
+    longitude: float | None
+    offline_since: datetime | None
+    session: SessionOut | None
+    limit: LimitOut | None
+    explanation: str
+
+
+class TelemetryOut(Out):
+    """One reading."""
+
+    timestamp: datetime
+    received_at: datetime | None = None
+    line_voltage: float | None = None
+    current_amps: float | None = None
+    load_kw: float | None = None
+    limit_amps: float | None = None
+    energy_kwh: float | None = None
+    late: bool = False
+
+
+# --- what is asked
+
+
+class RequestIn(In):
+    """A decrease, as the operator: `kW` below baseline in a territory, from `start` (now) on."""
+
+    territory: AnyId
+    kw: Annotated[float, Meta(gt=0, le=1e9)]
+    request_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+    duration_minutes: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+
+
+class RequestOut(Out):
+    """A request: requested = confirmed + pending + refused + short, always; measured stands apart."""
+
+    request_key: str
+    iso_id: str
+    request_id: str
+    territory: str
+    state: str
+    requested_kw: float
+    available_kw: float
+    confirmed_kw: float
+    pending_kw: float
+    refused_kw: float
+    short_kw: float
+    excess_kw: float
+    measured_kw: float | None
+    why_short: str | None
+    start: datetime
+    end: datetime | None
+    affected_evses: int
+    commands: int
+    received_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    closed_at: datetime | None
+    cancelled_by: str | None
+    intervals: list[dict[str, Any]] = []
+
+
+class EnrolmentOut(Out):
+    """One EVSE's part in a request."""
+
+    evse_id: str
+    joined_at: datetime
+    asked_kw: float
+    confirmed_kw: float
+    measured_kwh: float
+    commands: int
+    left_at: datetime | None = None
+    why_left: str | None = None
+
+
+class ActivityOut(Out):
+    """One row of the log: when, who, what kind, what it means in words, and its fields."""
+
+    seq: int
+    at: datetime
+    actor: str
+    kind: str
+    text: str
+    details: dict[str, Any]

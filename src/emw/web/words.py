@@ -1,0 +1,200 @@
+"""Why, in words: what holds an EVSE, and what each row of the activity log says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from emw.domain.facts import Fact
+from emw.domain.model import Cause, Evse, Limit, Outcome
+from emw.domain.state import State
+from emw.web.wire import wire_name
+
+Row = Mapping[str, Any]
+
+OUTCOMES: Final = {
+    Outcome.PENDING: "sent, no answer yet",
+    Outcome.APPLIED: "the station agreed",
+    Outcome.REJECTED: "the station refused",
+    Outcome.TIMED_OUT: "the station did not answer",
+    Outcome.OFFLINE: "the station can't be reached",
+}
+AMPS: Final = {
+    "max_a": "maxAmps",
+    "evse_max_a": "evseMaxAmps",
+    "car_max_a": "carMaxAmps",
+    "answered_a": "answeredAmps",
+    "would_draw_a": "wouldDrawAmps",
+    "limit_a": "limitAmps",
+    "current_a": "currentAmps",
+    "line_voltage_v": "lineVoltage",
+    "territory_id": "territory",
+}
+
+
+def number(value: Any) -> str:
+    """A number as people write it: no more digits than they want to read."""
+    if value is None:
+        return "?"
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def zone_of(state: State, territory_id: str) -> tzinfo:
+    """The time zone of a territory; UTC where it is not known."""
+    territory = state.territories.get(territory_id)
+    try:
+        return ZoneInfo(territory.time_zone) if territory is not None else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+def clock_time(at: datetime, now: datetime, zone: tzinfo) -> str:
+    """`19:00 PDT`, with the date where it is not today's."""
+    there, today = at.astimezone(zone), now.astimezone(zone)
+    form = "%H:%M %Z" if there.date() == today.date() else "%Y-%m-%d %H:%M %Z"
+    return there.strftime(form)
+
+
+def explain(state: State, evse: Evse, limit: Limit | None, now: datetime) -> str:
+    """What holds an EVSE and why: "13 A until 19:00: request R7 in East; ceiling of feeder 17 not binding"."""
+    zone = zone_of(state, evse.territory_id)
+    parts: list[str] = []
+    held = limit is not None and limit.in_force(now)
+    if limit is not None and held:
+        parts.append(
+            f"{number(limit.max_a)} A until {clock_time(limit.until, now, zone)}: {_cause(state, limit)}"
+        )
+        parts.append(OUTCOMES[limit.outcome] + (f" ({limit.reason})" if limit.reason else ""))
+    elif (
+        limit is not None
+        and limit.max_a is None
+        and limit.outcome is not Outcome.APPLIED
+        and now < limit.until
+    ):
+        parts.append(f"back to normal; {OUTCOMES[limit.outcome]}")
+    else:
+        parts.append("no limit")
+    binding = limit.node_id if limit is not None and held and limit.cause is Cause.CEILING else None
+    for node_id in state.path(evse.territory_id):
+        ceiling_kw = state.territories[node_id].ceiling_kw
+        if ceiling_kw is not None and node_id != binding:
+            parts.append(f"ceiling of {node_id} ({number(ceiling_kw)} kW) not binding")
+    if evse.opted_out_until is not None and evse.opted_out_until > now:
+        parts.append(f"opted out until {clock_time(evse.opted_out_until, now, zone)}")
+    if not evse.powered:
+        parts.append("the station is off")
+    elif not evse.online:
+        parts.append("the station is silent: its shed counts as nothing")
+    if evse.session_id is None:
+        parts.append("no vehicle")
+    return "; ".join(parts)
+
+
+def _cause(state: State, limit: Limit) -> str:
+    match limit.cause:
+        case Cause.SHED | Cause.RESTORATION:
+            request = state.requests.get(limit.request_key or "")
+            if request is None:
+                return "a request" if limit.cause is Cause.SHED else "the way back to normal"
+            said = f"request {request.request_id} in {request.territory_id}"
+            return said if limit.cause is Cause.SHED else f"the way back after {said}"
+        case Cause.CEILING:
+            node = state.territories.get(limit.node_id or "")
+            if node is None or node.ceiling_kw is None:
+                return f"ceiling of {limit.node_id}"
+            return f"ceiling of {node.territory_id} ({number(node.ceiling_kw)} kW)"
+        case Cause.OPERATOR:
+            return "set by an operator"
+        case Cause.HALT:
+            return "the way back after a halt"
+
+
+# --- the activity log
+
+SAYS: Final[dict[str, Callable[[Row], str]]] = {
+    "PoweredOn": lambda r: f"{r['evse_id']} powered on in {r['territory_id']}, up to {number(r['max_a'])} A",
+    "PoweredOff": lambda r: f"{r['evse_id']} powered off",
+    "SessionStarted": lambda r: (
+        f"a vehicle at {r['evse_id']} that takes up to {number(min(r['evse_max_a'], r['car_max_a']))} A"
+    ),
+    "SessionEnded": lambda r: f"the vehicle at {r['evse_id']} left: {r['reason']}",
+    "KnobTurned": lambda r: f"{r['evse_id']} allows {number(r['max_a'])} A now",
+    "WentOffline": lambda r: f"{r['evse_id']} fell silent",
+    "CameBack": lambda r: f"{r['evse_id']} is heard again",
+    "OptedOut": lambda r: (
+        f"{r['evse_id']} may be limited again"
+        if r["until"] is None
+        else f"{r['evse_id']} opted out: {r['reason']}"
+    ),
+    "CommandIssued": lambda r: (
+        f"{r['evse_id']} back to normal ({r['cause']})"
+        if r["max_a"] is None
+        else f"{r['evse_id']} at most {number(r['max_a'])} A ({r['cause']})"
+    ),
+    "CommandAnswered": lambda r: (
+        f"{r['evse_id']}: {OUTCOMES[Outcome(r['outcome'])]}"
+        + (f", {number(r['answered_a'])} A" if r.get("answered_a") is not None else "")
+        + (f" ({r['reason']})" if r.get("reason") else "")
+    ),
+    "IsoConnected": lambda r: f"grid operator {r['iso_id']} connected",
+    "RequestReceived": lambda r: (
+        f"{r['iso_id']} asks for {number(r['kw'])} kW less in {r['territory_id']} (request {r['request_id']})"
+    ),
+    "RequestCancelled": lambda r: f"request {r['request_key']}: return to normal",
+    "RequestMoved": lambda r: f"request {r['request_key']} is {r['state']}",
+    "RequestTallied": lambda r: (
+        f"request {r['request_key']}: {number(r['confirmed_kw'])} kW confirmed, {number(r['pending_kw'])} pending, "
+        f"{number(r['refused_kw'])} refused, {number(r['short_kw'])} short; measured {number(r['measured_kw'])} kW"
+    ),
+    "Enrolled": lambda r: f"{r['evse_id']} takes part in {r['request_key']}",
+    "EnrolmentEnded": lambda r: f"{r['evse_id']} leaves {r['request_key']}: {r['why']}",
+    "IntervalMeasured": lambda r: (
+        f"request {r['request_key']}: {number(r['measured_kw'])} kW measured of {number(r['requested_kw'])} asked"
+    ),
+    "ReportQueued": lambda r: f"a {r['kind']} report on {r['request_key']} is owed to {r['iso_id']}",
+    "ReportDelivered": lambda _: "a report was delivered",
+    "ReportDropped": lambda r: f"a report was given up: {r['reason']}",
+    "TerritoryDefined": lambda r: (
+        f"territory {r['territory_id']}"
+        + (f" under {r['parent_id']}" if r.get("parent_id") else "")
+        + (f", ceiling {number(r['ceiling_kw'])} kW" if r.get("ceiling_kw") is not None else "")
+    ),
+    "StationAdded": lambda r: f"station {r['station_id']} has a new secret",
+    "StationRevoked": lambda r: f"station {r['station_id']} is revoked",
+    "IsoAdded": lambda r: f"grid operator {r['iso_id']} has a new token for {', '.join(r['territories'])}",
+    "IsoRevoked": lambda r: f"grid operator {r['iso_id']} is revoked",
+    "OperatorAdded": lambda r: f"{r['name']} may log in as {r['role']}",
+    "OperatorDisabled": lambda r: f"{r['name']} may not log in any more",
+    "LoggedIn": lambda r: f"{r['name']} logged in from {r['address']}",
+    "LoginRefused": lambda r: f"wrong login for {r['name']} from {r['address']} (try {r['tries']})",
+    "ApiKeyAdded": lambda r: f"API key {r['name']} for a {r['role']}",
+    "ApiKeyRevoked": lambda r: f"API key {r['key_id']} is revoked",
+    "DispatchHalted": lambda r: "ALL DISPATCH IS STOPPED" + (f": {r['reason']}" if r.get("reason") else ""),
+    "DispatchResumed": lambda r: "dispatch goes on" + (f": {r['reason']}" if r.get("reason") else ""),
+    "ServerStarted": lambda r: f"emw {r['version']} started; {r['resumed_requests']} requests carried on",
+}
+"""One sentence per kind of fact; a test holds it against the union."""
+
+
+def sentence(kind: str, row: Row) -> str:
+    """What a row of the log says. A row of a later version, with other fields, is still shown by its kind."""
+    say = SAYS.get(kind)
+    if say is None:
+        return kind
+    try:
+        return say(row)
+    except (KeyError, TypeError, ValueError):
+        return kind
+
+
+def fields_of(fact: Fact) -> dict[str, Any]:
+    """A fact's fields without its secrets."""
+    return {x.name: getattr(fact, x.name) for x in fields(fact) if not x.name.endswith("_hash")}
+
+
+def wire_fields(row: Row) -> dict[str, Any]:
+    """The fields of a stored row under the names of the wire; secrets, should one slip through, stay here."""
+    return {AMPS.get(k) or wire_name(k): v for k, v in row.items() if not k.endswith("_hash")}
