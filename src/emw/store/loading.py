@@ -1,0 +1,83 @@
+"""The live view out of the tables: what is open, and the latest readings. The log is never scanned."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from emw.domain.model import RequestInterval
+from emw.domain.state import State
+from emw.service.ports import Reading
+from emw.store import schema
+from emw.store.columns import from_driver, kinds_of, to_driver
+from emw.store.rows import codecs
+from emw.store.statements import driver_text
+
+RECENT: Final = timedelta(minutes=15)
+"""Readings older than this before the newest one say nothing about now."""
+
+
+def read_state(connection: Any, dialect: str) -> State:
+    """What is live, through the partial indexes."""
+    state = State()
+    with _no_collection():
+        for kind, codec in codecs(dialect).items():
+            if kind is RequestInterval:
+                continue  # over as soon as it is written
+            query = sa.select(codec.table)
+            if codec.table.name in schema.LIVE:
+                query = query.where(schema.LIVE[codec.table.name])
+            rows = connection.execute(driver_text(query, dialect)).fetchall()
+            put = state.put
+            for record in codec.records(rows):
+                put(record)
+    return state
+
+
+def read_readings(connection: Any, dialect: str) -> dict[str, Reading]:
+    """Each EVSE's latest reading, where it is recent against the newest of all."""
+    t = schema.telemetry
+    newest = connection.execute(driver_text(sa.select(sa.func.max(t.c.at)), dialect)).fetchall()[0][0]
+    if newest is None:
+        return {}
+    kinds = kinds_of(Reading)
+    read, write = from_driver(datetime, dialect), to_driver(datetime, dialect)
+    since: Any = (read(newest) if read else newest) - RECENT
+    evses = schema.metadata.tables["evses"]
+    last = t.alias("last")
+    latest = (
+        sa.select(sa.func.max(last.c.at))
+        .where(last.c.evse_id == evses.c.evse_id, last.c.at >= sa.bindparam("since"))
+        .scalar_subquery()
+    )
+    query = sa.select(*(t.c[name] for name in kinds)).where(
+        t.c.evse_id == evses.c.evse_id, t.c.at == latest, t.c.late.is_(False)
+    )
+    converts = [(name, from_driver(kind, dialect)) for name, (kind, _) in kinds.items()]
+    rows = connection.execute(driver_text(query, dialect), (write(since) if write else since,)).fetchall()
+    readings: dict[str, Reading] = {}
+    with _no_collection():
+        for row in rows:
+            fields = {
+                name: value if convert is None or value is None else convert(value)
+                for (name, convert), value in zip(converts, row, strict=True)
+            }
+            readings[fields["evse_id"]] = Reading(**fields)
+    return readings
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Hundreds of thousands of new objects that all stay: looking through them again and again finds nothing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,0 +1,154 @@
+"""The log read back: is its chain whole, and do the tables say what it says (design, the fold rule)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from emw.domain.facts import Fact
+from emw.domain.model import Record
+from emw.domain.state import State
+from emw.store import schema
+from emw.store.chain import START, genesis, head_of, link
+from emw.store.columns import time_text
+from emw.store.database import Database
+from emw.store.rows import SEARCHED, codecs, fact_columns, fact_of, key_of
+from emw.store.statements import driver_text
+
+PAGE: Final = 5_000
+
+Rows = dict[tuple[type[Any], Any], Record]
+
+
+def log_of(database: Database, since: int = 1) -> Iterator[sa.Row[Any]]:
+    """The rows of the log from number `since` on, in order, a page at a time."""
+    a = schema.activity
+    with database.engine.connect() as connection:
+        while True:
+            page = connection.execute(
+                sa.select(a).where(a.c.seq >= since).order_by(a.c.seq).limit(PAGE)
+            ).fetchall()
+            yield from page
+            if len(page) < PAGE:
+                return
+            since = page[-1].seq + 1
+
+
+def facts_of(database: Database) -> Iterator[Fact]:
+    """Every fact there is, in order."""
+    return (fact_of(row.kind, row.payload) for row in log_of(database))
+
+
+def verify_log(database: Database) -> str | None:
+    """The first thing wrong with the log, in a sentence that names the row; None: it is whole."""
+    with database.engine.connect() as connection:
+        text = connection.execute(
+            sa.select(schema.meta.c.value).where(schema.meta.c.name == "log_head")
+        ).scalar()
+    if text is None:
+        head = (0, START)
+    else:
+        seq, _, digest = head_of(text)
+        head = (seq, digest)
+    return verify_rows(database, since=1, head=head)
+
+
+def verify_rows(database: Database, *, since: int, head: tuple[int, bytes]) -> str | None:
+    """The same from row `since` on; `head` is the newest row as `meta` has it."""
+    expected = since
+    day, digest = "", START
+    trusted = since == 1
+    for row in log_of(database, since):
+        if row.seq != expected:
+            return f"row {expected} is missing"
+        if not trusted:  # a check that begins inside takes the first row's hash for granted
+            trusted, day, digest, expected = True, row.day, row.chain, expected + 1
+            continue
+        if row.day != day:
+            day, digest = row.day, genesis(row.day, digest)
+        digest = link(digest, row.seq, row.kind, row.payload.encode())
+        if digest != row.chain:
+            return f"row {row.seq} was changed, or the row before it is not the one that was there"
+        if why := _copies(row):
+            return f"row {row.seq} was changed: {why}"
+        expected += 1
+    if head[0] >= expected:
+        return f"row {expected} is missing"
+    if head[0] != expected - 1 or (trusted and expected > 1 and head[1] != digest):
+        return f"row {expected - 1} is not the one that was written last"
+    return None
+
+
+def _copies(row: sa.Row[Any]) -> str | None:
+    """Whether the columns beside the payload still say what it says."""
+    try:
+        fact = fact_of(row.kind, row.payload)
+    except ValueError as error:
+        return str(error)
+    _, _, searched = fact_columns(fact)
+    if row.at != fact.at or row.day != time_text(fact.at)[:10]:
+        return "its time is not that of its fact"
+    if row.actor != fact.actor:
+        return "its actor is not that of its fact"
+    for name, value in zip(SEARCHED, searched, strict=True):
+        if getattr(row, name) != value:
+            return f"its {name} is not that of its fact"
+    return None
+
+
+class Rebuilt:
+    """The tables as the log says they must be."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.rows: Rows = {}
+
+    def apply(self, fact: Fact) -> None:
+        """The next fact."""
+        records, _ = self.state.apply(fact)
+        for record in records:
+            self.rows[type(record), key_of(record)] = record
+
+
+def rebuild(database: Database) -> Rebuilt:
+    """Fold the whole log."""
+    rebuilt = Rebuilt()
+    for fact in facts_of(database):
+        rebuilt.apply(fact)
+    return rebuilt
+
+
+def tables_of(database: Database) -> Rows:
+    """Every record in the tables."""
+    found: Rows = {}
+    with database.engine.connect() as connection:
+        for kind, codec in codecs(database.dialect).items():
+            rows = connection.exec_driver_sql(driver_text(sa.select(codec.table), database.dialect))
+            for record in codec.records(rows):
+                found[kind, key_of(record)] = record
+    return found
+
+
+def differences(database: Database, at_most: int = 20) -> list[str]:
+    """Where the tables are not what the log says, in sentences."""
+    try:
+        said = rebuild(database).rows
+    except (KeyError, ValueError) as error:
+        return [f"the log can't be folded: {error!r}"]
+    there = tables_of(database)
+    problems = []
+    for key in [*said, *(k for k in there if k not in said)]:
+        kind, name = key
+        if key not in there:
+            problems.append(f"{kind.table}: row {name} is missing")
+        elif key not in said:
+            problems.append(f"{kind.table}: row {name} is in no fact")
+        elif said[key] != there[key]:
+            fields = [f for f in kind.__slots__ if getattr(said[key], f) != getattr(there[key], f)]
+            problems.append(f"{kind.table}: row {name} differs from the log in {', '.join(fields)}")
+        if len(problems) >= at_most:
+            problems.append("…")
+            break
+    return problems

@@ -1,0 +1,135 @@
+"""Records and facts as rows, and back.
+
+A row of the log carries the whole fact as JSON; the columns beside it are copies to search by. Each type's way is
+worked out once; per row there is one `attrgetter` and a conversion for the few columns that need one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+
+from emw.domain.facts import FACTS, SECRET_FIELDS, Fact
+from emw.domain.model import RECORDS, Record
+from emw.store.columns import Convert, from_driver, kinds_of, to_driver
+from emw.store.schema import TABLES
+
+Row = tuple[Any, ...]
+
+SEARCHED: Final = ("evse_id", "station_id", "request_key", "iso_id", "territory_id")
+"""Fields of a fact that the log keeps in a column of their own."""
+
+_encode: Final = msgspec.json.Encoder().encode
+_decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    name: msgspec.json.Decoder(kind) for name, kind in FACTS.items()
+}
+
+
+class Codec:
+    """One record type's way to a row and back, for one database."""
+
+    def __init__(self, record: type[Any], dialect: str) -> None:
+        kinds = kinds_of(record)
+        self.names = tuple(kinds)
+        self.table = TABLES[record]
+        self._record = record
+        self._get: Callable[[Any], Row] = attrgetter(*self.names)
+        self._out = _conversions(kinds, dialect, to_driver)
+        self._in = _conversions(kinds, dialect, from_driver)
+
+    def rows(self, records: Iterable[Any]) -> list[Sequence[Any]]:
+        """Records as rows, in the order of the table's columns."""
+        get, out = self._get, self._out
+        rows: list[Sequence[Any]] = []
+        for record in records:
+            row = list(get(record))
+            for i, convert in out:
+                value = row[i]
+                if value is not None:
+                    row[i] = convert(value)
+            rows.append(row)
+        return rows
+
+    def records(self, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+        """Rows as records."""
+        names, into, record = self.names, self._in, self._record
+        for raw in rows:
+            row = list(raw)
+            for i, convert in into:
+                value = row[i]
+                if value is not None:
+                    row[i] = convert(value)
+            yield record(**dict(zip(names, row, strict=True)))
+
+
+def _conversions(
+    kinds: dict[str, tuple[Any, bool]], dialect: str, of: Callable[[Any, str], Convert | None]
+) -> tuple[tuple[int, Convert], ...]:
+    found = ((i, of(kind, dialect)) for i, (kind, _) in enumerate(kinds.values()))
+    return tuple((i, convert) for i, convert in found if convert is not None)
+
+
+def codecs(dialect: str) -> dict[type[Any], Codec]:
+    """Every record type's codec, in the order of `RECORDS`."""
+    return {record: Codec(record, dialect) for record in RECORDS}
+
+
+def key_of(record: Record) -> Any:
+    """A record's key: the value, or a tuple of them where there are several."""
+    values = tuple(getattr(record, name) for name in record.key_fields)
+    return values[0] if len(values) == 1 else values
+
+
+def _searched(kind: type[Any]) -> Callable[[Any], Row]:
+    """The searched fields of one kind of fact, None where it has none of that name."""
+    there = [name for name in SEARCHED if name in kinds_of(kind)]
+    if not there:
+        nothing = (None,) * len(SEARCHED)
+        return lambda _: nothing
+    if len(there) == 1:
+        at = SEARCHED.index(there[0])
+        before, after = (None,) * at, (None,) * (len(SEARCHED) - at - 1)
+        one = attrgetter(there[0])
+        return lambda fact: (*before, one(fact), *after)
+    get = attrgetter(*there)
+    places = [there.index(name) if name in there else None for name in SEARCHED]
+
+    def several(fact: Any) -> Row:
+        values = get(fact)
+        return tuple(None if place is None else values[place] for place in places)
+
+    return several
+
+
+_SEARCHED: Final = {kind: (name, _searched(kind)) for name, kind in FACTS.items()}
+
+
+def fact_columns(fact: Fact) -> tuple[str, bytes, Row]:
+    """A fact's kind, its JSON, and the fields to search by."""
+    name, searched = _SEARCHED[type(fact)]
+    return name, _encode(fact), searched(fact)
+
+
+def fact_of(kind: str, payload: str) -> Fact:
+    """The fact that a row of the log holds. Raises ValueError for what is none."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        raise ValueError(f"there is no fact named {kind!r}")
+    try:
+        fact: Fact = decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ValueError(str(error)) from error
+    return fact
+
+
+def shown(payload: str) -> dict[str, Any]:
+    """A fact's JSON as a reader may see it: no secret, hashed or not."""
+    told: dict[str, Any] = msgspec.json.decode(payload)
+    return {
+        name: value
+        for name, value in told.items()
+        if name not in SECRET_FIELDS and not name.endswith("_hash")
+    }
