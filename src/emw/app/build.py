@@ -135,8 +135,8 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
         servers = _servers(config, parts)
         for server, sock in servers:
             tasks.create_task(server.serve(sockets=[sock]), name="server")
-        while not all(server.started for server, _ in servers):
-            await asyncio.sleep(0.01)
+        for server, _ in servers:
+            await server.serving.wait()
         (stations, stations_sock), (operator, operator_sock), _ = servers
         background = [
             tasks.create_task(parts.clock.watch(), name="clock"),

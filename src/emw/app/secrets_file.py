@@ -1,4 +1,4 @@
-"""The one secret emw keeps in clear: the key from which each station's control token is made. A file of its own, 0600."""
+"""The one secret emw keeps in clear: the key that each station's control token is made from. A file, mode 0600."""
 
 from __future__ import annotations
 

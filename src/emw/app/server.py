@@ -85,6 +85,15 @@ class GuardedHttp(HttpToolsProtocol):
 class PlaneServer(uvicorn.Server):
     """A uvicorn server inside our own loop: signals are the application's business."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.serving.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Leave signals alone."""

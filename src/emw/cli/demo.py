@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -38,12 +39,13 @@ SHARE = 0.3
 LEARN_MIN = 4.0
 HOLD_MIN = 10.0
 PAUSE_MIN = 10.0
+SUMS = ("requestedKW", "availableKW", "confirmedKW", "pendingKW", "refusedKW", "shortKW", "measuredKW")
 
 
 def demo(
     stations: Annotated[int, typer.Option(min=10, max=20_000, help="How many stations.")] = 300,
     once: Annotated[
-        bool, typer.Option("--once", help="One request from decrease to return to normal, then stop.")
+        bool, typer.Option("--once", help="One request, from decrease to return, then stop.")
     ] = False,
     seed: int = 0,
     keep: Annotated[
@@ -60,7 +62,7 @@ def demo(
         config.operator.listen = _free(operator)
         config.outgoing.networks = ["127.0.0.0/8"]
         config.dispatch.report_interval_seconds = 300.0
-        result = asyncio.run(_Demo(config, stations, seed, once=once, as_json=as_json).run())
+        result = asyncio.run(_run(config, stations, seed, once=once, as_json=as_json))
     if once:
         if as_json:
             print_json(result)
@@ -73,8 +75,6 @@ def demo(
 
 def _free(address: str) -> str:
     """The wished address, or any free port where it is taken."""
-    import socket
-
     host, _, port = address.rpartition(":")
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -85,68 +85,59 @@ def _free(address: str) -> str:
     return address
 
 
-class _Demo:
-    """One run: wires the three sides together, tells the story, checks the sums."""
+async def _run(config: Config, stations: int, seed: int, *, once: bool, as_json: bool) -> dict[str, Any]:
+    """Serve until the story is told (`--once`) or somebody presses Ctrl-C."""
+    ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(serve_planes(config, on_ready=ready.set_result))
 
-    def __init__(self, config: Config, stations: int, seed: int, *, once: bool, as_json: bool) -> None:
-        self._config = config
+    async def told() -> dict[str, Any]:
+        return await _Story(await ready, stations, seed, once=once, quiet=as_json).run()
+
+    story = asyncio.create_task(told())
+    await asyncio.wait({server, story}, return_when=asyncio.FIRST_COMPLETED)
+    first, other = (story, server) if story.done() else (server, story)
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    return first.result() or {"addsUp": True, "problems": []}
+
+
+class _Story:
+    """One run: wires the three sides together, tells what happens, checks the sums."""
+
+    def __init__(self, serving: Serving, stations: int, seed: int, *, once: bool, quiet: bool) -> None:
+        self._serving = serving
+        self._headend = serving.parts.headend
+        self._clock = serving.parts.clock
         self._stations = stations
         self._seed = seed
         self._once = once
-        self._quiet = as_json
-        self._serving: Serving | None = None
+        self._quiet = quiet
+        self._began = time.monotonic()
         self._fleet: Fleet | None = None
         self._request: dict[str, Any] = {}
         self._step = "starting"
         self._reports = 0
 
     async def run(self) -> dict[str, Any]:
-        """Serve until the story is told (`--once`) or somebody presses Ctrl-C."""
-        ready = asyncio.Event()
-
-        def on_ready(serving: Serving) -> None:
-            self._serving = serving
-            ready.set()
-
-        began = time.monotonic()
-        server = asyncio.create_task(serve_planes(self._config, on_ready=on_ready))
-        story = asyncio.create_task(self._story(ready, began))
-        done, _ = await asyncio.wait({server, story}, return_when=asyncio.FIRST_COMPLETED)
-        if story in done:
-            server.cancel()
-            await asyncio.gather(server, return_exceptions=True)
-            return story.result()
-        story.cancel()
-        await asyncio.gather(story, return_exceptions=True)
-        server.result()
-        return {"addsUp": True, "problems": []}
-
-    async def _story(self, ready: asyncio.Event, began: float) -> dict[str, Any]:
-        await ready.wait()
-        assert self._serving is not None
-        headend = self._serving.parts.headend
+        """Enrol, connect everybody, then one request after the other (or just one)."""
+        admin = self._headend.admin
         password = secrets.token_urlsafe(9)
-        await headend.admin.define_territory("demo", TERRITORY, kind="zone", time_zone="America/Los_Angeles")
-        await headend.admin.add_operator("demo", "demo", hash_password(password), Role.ADMINISTRATOR)
-        token = await headend.admin.add_iso("demo", "grid", (TERRITORY,))
+        await admin.define_territory("demo", TERRITORY, kind="zone", time_zone="America/Los_Angeles")
+        await admin.add_operator("demo", "demo", hash_password(password), Role.ADMINISTRATOR)
+        token = await admin.add_iso("demo", "grid", (TERRITORY,))
         sessions = fill(records.sample(self._seed), self._stations, START.date(), self._seed)
         ids = sorted({s.evse_id for s in sessions})
-        given = await asyncio.gather(*(headend.admin.add_station("demo", i) for i in ids))
-        clock = self._serving.parts.clock
+        given = await asyncio.gather(*(admin.add_station("demo", i) for i in ids))
         if not self._quiet:
             say(f"console  {self._serving.operator_url}   log in as demo / {password}")
+        url = self._serving.stations_url
+        specs = specs_for(sessions, dict(zip(ids, given, strict=True)), territory=TERRITORY)
         async with (
             Fleet(
-                self._serving.stations_url,
-                specs_for(sessions, dict(zip(ids, given, strict=True)), territory=TERRITORY),
-                sessions,
-                clock=clock,
-                speed=SPEED,
-                seed=self._seed,
-                nat_share=0.2,
+                url, specs, sessions, clock=self._clock, speed=SPEED, seed=self._seed, nat_share=0.2
             ) as fleet,
             ReportReceiver() as reports,
-            IsoClient(self._serving.stations_url, token) as iso,
+            IsoClient(url, token) as iso,
             asyncio.TaskGroup() as tasks,
         ):
             self._fleet = fleet
@@ -154,11 +145,12 @@ class _Demo:
             if not self._quiet:
                 watching.append(tasks.create_task(self._show()))
             await iso.connected(reports.url)
-            result: dict[str, Any] = {}
-            number = 0
-            while not result or not self._once:
+            result = await self._one_request(iso, fleet, "demo-1")
+            number = 1
+            while not self._once:
+                await self._clock.sleep(PAUSE_MIN * 60)
                 number += 1
-                result = await self._one_request(iso, f"demo-{number}", began)
+                result = await self._one_request(iso, fleet, f"demo-{number}")
             for task in watching:
                 task.cancel()
         return result
@@ -167,87 +159,85 @@ class _Demo:
         async for _ in reports:
             self._reports += 1
 
-    async def _one_request(self, iso: IsoClient, request_id: str, began: float) -> dict[str, Any]:
+    async def _one_request(self, iso: IsoClient, fleet: Fleet, request_id: str) -> dict[str, Any]:
         """Learn, ask, hold, return to normal, check."""
-        assert self._serving is not None
-        assert self._fleet is not None
-        clock = self._serving.parts.clock
-        headend = self._serving.parts.headend
         self._step = "stations power on, cars plug in"
         for _ in range(200):
-            stats = self._fleet.stats()
+            stats = fleet.stats()
             if stats.powered == stats.stations and stats.charging > 0:
                 break
-            await clock.sleep(30)
-        await clock.sleep(LEARN_MIN * 60)
-        kw = round(self._fleet.stats().load_kw * SHARE, 1)
+            await self._clock.sleep(30)
+        await self._clock.sleep(LEARN_MIN * 60)
+        kw = round(fleet.stats().load_kw * SHARE, 1)
         self._step = f"the grid asks for {kw} kW"
         self._request = dict(await iso.decrease(request_id, TERRITORY, kw, duration_minutes=HOLD_MIN * 6))
         self._step = f"{kw} kW are being shed"
-        errors: list[float] = []
-        held = dict(self._request)
-        problems: list[str] = []
-        until = clock.now() + timedelta(minutes=HOLD_MIN)
-        while clock.now() < until:
-            await clock.sleep(60)
-            held = self._request = dict(await iso.get(request_id))
-            problems += _sums(held)
-            stats = self._fleet.stats()
-            if held["measuredKW"] is not None and clock.now() > until - timedelta(minutes=HOLD_MIN - 2):
-                errors.append(abs(held["measuredKW"] - kw) / kw)
+        problems = _sums(self._request)
+        held, errors = await self._hold(iso, request_id, kw, problems)
         self._step = "the grid returns to normal; cars come back along the ramp"
         self._request = dict(await iso.return_to_normal(request_id))
         for _ in range(60):
             if self._request["state"] in {"closed", "cancelled"}:
                 break
-            await clock.sleep(60)
+            await self._clock.sleep(60)
             self._request = dict(await iso.get(request_id))
             problems += _sums(self._request)
         self._step = "over"
-        limited = self._fleet.stats().limited
-        problems += [f"{v.evse_id}: {v.rule} ({v.detail})" for v in self._fleet.violations]
-        if self._request["state"] != "closed":
-            problems.append(f"the request is still {self._request['state']}")
-        await headend.ledger.settled()
-        rows = await headend.store.query("counts")
-        facts = int(rows[0]["activity"])
-        if facts != headend.ledger.committed:
-            problems.append(f"{headend.ledger.committed} facts were acknowledged and {facts} are in the log")
-        if not self._once:
-            await clock.sleep(PAUSE_MIN * 60)
+        facts = await self._check(fleet, problems)
         return {
-            "requestedKW": held["requestedKW"],
-            "availableKW": held["availableKW"],
-            "confirmedKW": held["confirmedKW"],
-            "pendingKW": held["pendingKW"],
-            "refusedKW": held["refusedKW"],
-            "measuredKW": held["measuredKW"],
-            "shortKW": held["shortKW"],
+            **{k: held[k] for k in SUMS},
             "affectedEVSEs": self._request["affectedEVSEs"],
             "errorPercent": round(100 * sum(errors) / len(errors), 2) if errors else None,
             "commands": self._request["commands"],
             "facts": facts,
             "reports": self._reports,
             "stations": self._stations,
-            "stillLimited": limited,
-            "seconds": round(time.monotonic() - began, 1),
+            "stillLimited": fleet.stats().limited,
+            "seconds": round(time.monotonic() - self._began, 1),
             "addsUp": not problems,
             "problems": problems[:20],
         }
 
+    async def _hold(
+        self, iso: IsoClient, request_id: str, kw: float, problems: list[str]
+    ) -> tuple[dict[str, Any], list[float]]:
+        """Watch the shed while it lasts: the last look, and the meter's error at each look after two minutes."""
+        errors: list[float] = []
+        settled_at = self._clock.now() + timedelta(minutes=2)
+        until = self._clock.now() + timedelta(minutes=HOLD_MIN)
+        while self._clock.now() < until:
+            await self._clock.sleep(60)
+            self._request = dict(await iso.get(request_id))
+            problems += _sums(self._request)
+            measured = self._request["measuredKW"]
+            if measured is not None and self._clock.now() >= settled_at:
+                errors.append(abs(measured - kw) / kw)
+        return self._request, errors
+
+    async def _check(self, fleet: Fleet, problems: list[str]) -> int:
+        """Everything acknowledged is in the log, nobody was commanded what is forbidden, nobody is left limited."""
+        problems += [f"{v.evse_id}: {v.rule} ({v.detail})" for v in fleet.violations]
+        if self._request["state"] != "closed":
+            problems.append(f"the request is still {self._request['state']}")
+        await self._headend.ledger.settled()
+        acknowledged = self._headend.ledger.committed
+        rows = await self._headend.store.query("counts")
+        facts = int(rows[0]["activity"])
+        if facts < acknowledged:
+            problems.append(f"{acknowledged} facts were acknowledged and {facts} are in the log")
+        return facts
+
     async def _show(self) -> None:
         """A progress view that says what happens now."""
-        assert self._serving is not None
         with Live(console=err, refresh_per_second=4, transient=True) as live:
             while True:
                 live.update(self._table())
                 await asyncio.sleep(0.5)
 
     def _table(self) -> Table:
-        assert self._serving is not None
         table = Table.grid(padding=(0, 2))
         stats = self._fleet.stats() if self._fleet else None
-        now = self._serving.parts.clock.now()
+        now = self._clock.now()
         table.add_row("time", f"{now:%a %H:%M} UTC, {SPEED:g} times as fast as real")
         table.add_row("now", self._step)
         if stats is not None:
@@ -258,7 +248,7 @@ class _Demo:
             table.add_row("load", f"{stats.load_kw:,.0f} kW of {stats.free_kw:,.0f} kW that would be drawn")
         r = self._request
         if r:
-            measured = "–" if r["measuredKW"] is None else f"{r['measuredKW']:,.1f}"
+            measured = "-" if r["measuredKW"] is None else f"{r['measuredKW']:,.1f}"
             table.add_row(
                 "request",
                 f"{r['requestedKW']:,.1f} kW = {r['confirmedKW']:,.1f} confirmed + {r['pendingKW']:,.1f} pending + "

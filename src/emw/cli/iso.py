@@ -136,7 +136,7 @@ async def _follow(client: IsoClient, request_id: str) -> None:
         say(
             f"{seen['state']:<10} asked {seen['requestedKW']:.1f}  confirmed {seen['confirmedKW']:.1f}  "
             f"pending {seen['pendingKW']:.1f}  refused {seen['refusedKW']:.1f}  short {seen['shortKW']:.1f}  "
-            f"measured {seen['measuredKW'] if seen['measuredKW'] is not None else '–'} kW"
+            f"measured {seen['measuredKW'] if seen['measuredKW'] is not None else '-'} kW"
         )
 
 

@@ -65,6 +65,6 @@ def say_error(text: str) -> None:
 
 
 def fail(text: str, status: int = 1) -> typer.Exit:
-    """Say what went wrong; `raise fail(...)` ends the command."""
+    """What went wrong, said on stderr, as the exception that ends the command."""
     say_error(text)
     return typer.Exit(status)

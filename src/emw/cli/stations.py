@@ -29,7 +29,7 @@ def station_add(
     station_id: Annotated[str, typer.Argument(help="Its evseID, exactly as the station will say it.")],
     customer: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
     renew: Annotated[
-        bool, typer.Option("--renew", help="Give a known station a new secret; the old one dies.")
+        bool, typer.Option("--renew", help="A new secret for a known station; the old one dies.")
     ] = False,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
@@ -69,7 +69,7 @@ def evse(
     evse_id: Annotated[str, typer.Option("--id", help="Its evseID.")],
     territory: Annotated[str, typer.Option(help="The territory it lies in.")],
     secret: Annotated[
-        str, typer.Option(envvar="EMW_STATION_SECRET", help="Enrolment secret; better in the environment.")
+        str, typer.Option(envvar="EMW_STATION_SECRET", help="Enrolment secret; best in the environment.")
     ],
     hardware: Annotated[str | None, typer.Option(help="module:Class that drives the real hardware.")] = None,
     listen: Annotated[
@@ -83,7 +83,7 @@ def evse(
     voltage_v: Annotated[float, typer.Option("--voltage-v")] = 230.0,
     phases: int = 1,
     car_kwh: Annotated[
-        float | None, typer.Option("--car-kwh", help="Simulated: plug in a car that needs this.")
+        float | None, typer.Option("--car-kwh", help="Simulated: a car that needs this is plugged in.")
     ] = None,
     car_a: Annotated[float, typer.Option("--car-a", help="Simulated: the car's own maximum, A.")] = 32.0,
 ) -> None:

@@ -1,0 +1,202 @@
+"""Heartbeats over HTTP: one server process, checked, authenticated, handed to the durable path.
+
+Floor: a constant-answer plain ASGI app on the same uvicorn, driven in the same run by the same client. Each server
+is a process of its own; the client keeps connections alive and always has one request waiting on each.
+
+    python bench/heartbeats.py [--seconds 4] [--connections 32]
+
+Prints the ratio of the two rates (goal: at least 0.50).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing as mp
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+STATIONS = 500
+
+
+async def constant(scope: Any, receive: Any, send: Any) -> None:
+    """The floor: read the body, answer `{}`."""
+    await receive()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def serve_constant(pipe: Connection) -> None:
+    """The floor's process."""
+    import uvloop
+
+    from emw.app.server import bind, server_for
+
+    async def run() -> None:
+        sock = bind("127.0.0.1", 0, "bench")
+        pipe.send((sock.getsockname()[1], []))
+        await server_for(constant).serve(sockets=[sock])
+
+    uvloop.run(run())
+
+
+def serve_emw(pipe: Connection, folder: str) -> None:
+    """emw's process: SQLite on disk, stations enrolled, powered on and plugged in."""
+    import uvloop
+
+    from emw.app.build import parts_of
+    from emw.app.config import Config
+    from emw.app.logs import set_up_logs
+    from emw.app.server import bind, server_for
+
+    async def run() -> None:
+        set_up_logs("error")
+        async with parts_of(Config(data_dir=folder)) as parts:
+            headend = parts.headend
+            running = asyncio.create_task(headend.run())
+            await headend.ready.wait()
+            await headend.admin.define_territory("bench", "East")
+            tokens = await asyncio.gather(*(_plugged(headend, f"evse-{n}") for n in range(STATIONS)))
+            sock = bind("127.0.0.1", 0, "bench")
+            pipe.send((sock.getsockname()[1], tokens))
+            await server_for(parts.station_plane).serve(sockets=[sock])
+            running.cancel()
+
+    uvloop.run(run())
+
+
+async def _plugged(headend: Any, evse_id: str) -> tuple[str, str]:
+    from emw.service.intake import PlugIn, PowerOn
+
+    await headend.admin.add_station("bench", evse_id)
+    station = headend.state.stations[evse_id]
+    said = PowerOn(
+        evse_id=evse_id,
+        model="bench",
+        customer_id="bench",
+        line_voltage_v=230.0,
+        phases=1,
+        status="available",
+        territory_id="East",
+        site=None,
+        latitude=None,
+        longitude=None,
+        access_url=None,
+        max_a=32.0,
+    )
+    welcome = await headend.intake.power_on(station, said)
+    car = PlugIn(line_voltage_v=230.0, evse_max_a=32.0, car_max_a=32.0)
+    await headend.intake.plugged_in(headend.state.stations[evse_id], evse_id, car)
+    return evse_id, welcome.token
+
+
+def request_of(evse_id: str, token: str) -> bytes:
+    """One heartbeat as it goes over the wire: some 300 bytes of JSON."""
+    body = json.dumps(
+        {
+            "evseID": evse_id,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "lineVoltage": 229.7,
+            "currentAmps": 15.9,
+            "evseMaxAmps": 32.0,
+            "carMaxAmps": 32.0,
+            "limitAmps": None,
+            "energyKWh": 3.217,
+        }
+    ).encode()
+    head = (
+        f"POST /evse/plugInHeartBeat HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class Client(asyncio.Protocol):
+    """A connection that always has one request waiting for its answer."""
+
+    def __init__(self, tally: list[int], requests: list[bytes], number: int) -> None:
+        self.tally = tally
+        self.requests = requests
+        self.number = number
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.write(self.requests[self.number % len(self.requests)])
+
+    def data_received(self, data: bytes) -> None:
+        if not data.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"not a 200: {data[:200]!r}")
+        self.tally[0] += 1
+        self.number += 1
+        self.transport.write(self.requests[self.number % len(self.requests)])
+
+
+async def rate(port: int, requests: list[bytes], connections: int, seconds: float) -> float:
+    """Answers per second."""
+    tally = [0]
+    loop = asyncio.get_running_loop()
+    made = [
+        await loop.create_connection(lambda n=n: Client(tally, requests, n * 7), "127.0.0.1", port)
+        for n in range(connections)
+    ]
+    await asyncio.sleep(0.5)
+    before, began = tally[0], time.perf_counter()
+    await asyncio.sleep(seconds)
+    got = (tally[0] - before) / (time.perf_counter() - began)
+    for transport, _ in made:
+        transport.abort()
+    return got
+
+
+def main() -> None:
+    """Measure both, in turns, and print the ratio."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    context = mp.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        servers = {}
+        for name, target, args in (
+            ("constant", serve_constant, ()),
+            ("emw", serve_emw, (str(Path(folder) / "data"),)),
+        ):
+            here, there = context.Pipe()
+            process = context.Process(target=target, args=(there, *args), daemon=True)
+            process.start()
+            servers[name] = (process, *here.recv())
+        import uvloop
+
+        rates: dict[str, list[float]] = {"constant": [], "emw": []}
+        tokens = servers["emw"][2]
+        for _ in range(options.rounds):
+            for name, (_, port, _) in servers.items():
+                requests = [request_of(e, t) for e, t in tokens]
+                rates[name].append(uvloop.run(rate(port, requests, options.connections, options.seconds)))
+        for process, *_ in servers.values():
+            process.kill()
+    ratios = [a / b for a, b in zip(rates["emw"], rates["constant"], strict=True)]
+    print(f"heartbeats: {statistics.median(ratios):.2f} of a constant answer (goal 0.50)")
+    print(
+        json.dumps(
+            {
+                "bench": "heartbeats",
+                "ratio": round(statistics.median(ratios), 3),
+                "goal": 0.5,
+                "perSecond": [round(r) for r in rates["emw"]],
+                "floorPerSecond": [round(r) for r in rates["constant"]],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m emw` is `emw`."""
+
+from emw.cli.main import main
+
+main()

@@ -1,0 +1,200 @@
+"""A real server process and hand-driven stations over real sockets: what a test needs to kill and to look."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from emw.app.config import Config
+from emw.cli.control import Control
+
+
+def free_port() -> int:
+    """A port nobody uses."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Server:
+    """`emw serve` in a process of its own, on a folder that outlives it."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.data = folder / "d"
+        self.port, self.operator_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            "EMW_OUTGOING_NETWORKS": '["127.0.0.0/8"]',
+            "EMW_STATIONS_HEARTBEAT_SECONDS": "2",
+            **environment,
+        }
+        self.process: subprocess.Popen[str] | None = None
+        self.control = Control(Config(data_dir=str(self.data)))
+
+    def start(self) -> float:
+        """Start it; returns how long it took to serve, s."""
+        began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "emw", "serve", "--json", "--data-dir", str(self.data)]
+            + ["--stations", f"127.0.0.1:{self.port}", "--operator", f"127.0.0.1:{self.operator_port}"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert json.loads(line)["ready"] is True
+        return time.monotonic() - began
+
+    def kill(self) -> None:
+        """kill -9: no goodbye."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM: a clean stop; returns its exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout=20)
+
+    def post(self, path: str, body: dict[str, Any], token: str) -> tuple[int, dict[str, Any]]:
+        """POST JSON to the station plane."""
+        return self._ask("POST", path, json.dumps(body).encode(), token)
+
+    def get(self, path: str, token: str) -> tuple[int, dict[str, Any]]:
+        """GET from the station plane."""
+        return self._ask("GET", path, None, token)
+
+    def _ask(self, method: str, path: str, body: bytes | None, token: str) -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, body, headers, method=method)  # noqa: S310 - loopback
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+
+class Station:
+    """A station as simple as can be: remembers what it was told, can forget it."""
+
+    def __init__(self, server: Server, evse_id: str, secret: str, *, territory: str = "East") -> None:
+        self.server, self.evse_id, self.secret, self.territory = server, evse_id, secret, territory
+        self.limit_a: float | None = None
+        self.told: list[tuple[float, str, dict[str, Any]]] = []
+        self.token = ""
+        self.sessions: list[str] = []
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        station = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:  # noqa: N802 - the base class's name
+                said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                path = self.path.rsplit("/", 1)[-1]
+                station.told.append((time.monotonic(), path, said))
+                answer: dict[str, Any] = {}
+                if path == "setMaxAmps":
+                    station.limit_a = said["maxAmps"]
+                    answer = {"maxAmps": said["maxAmps"]}
+                elif path == "returnToNormalAmps":
+                    station.limit_a = None
+                    answer = {"maxAmps": 32.0}
+                body = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        return Handler
+
+    def power_on(self) -> None:
+        """Introduce itself."""
+        status, answer = self.server.post(
+            "/evse/powerOn",
+            {
+                "evseID": self.evse_id,
+                "evseModel": "test",
+                "customerID": "c",
+                "lineVoltage": 230,
+                "status": "available",
+                "location": {"territory": self.territory},
+                "accessURL": f"http://127.0.0.1:{self._http.server_port}",
+                "evseMaxAmps": 32,
+            },
+            self.secret,
+        )
+        assert status == 200, answer
+        self.token = answer["token"]
+
+    def plug_in(self) -> str:
+        """A car comes; returns the acknowledged session."""
+        status, answer = self.server.post(
+            "/evse/plugIntoVehicle",
+            {"evseID": self.evse_id, "lineVoltage": 230, "evseMaxAmps": 32, "carMaxAmps": 32},
+            self.token,
+        )
+        assert status == 200, answer
+        self.sessions.append(answer["sessionID"])
+        return str(answer["sessionID"])
+
+    def unplug(self) -> None:
+        """The car leaves."""
+        status, answer = self.server.post("/evse/unplugged", {"evseID": self.evse_id, "energyKWh": 1.0}, self.token)
+        assert status == 200, answer
+        self.limit_a = None
+
+    def beat(self) -> tuple[int, dict[str, Any]]:
+        """A heartbeat with what it really draws."""
+        amps = 32.0 if self.limit_a is None else min(self.limit_a, 32.0)
+        return self.server.post(
+            "/evse/plugInHeartBeat",
+            {
+                "evseID": self.evse_id,
+                "timestamp": datetime.now(UTC).isoformat(),
+                "lineVoltage": 230,
+                "currentAmps": amps,
+                "evseMaxAmps": 32,
+                "carMaxAmps": 32,
+                "limitAmps": self.limit_a,
+            },
+            self.token,
+        )
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._http.shutdown()
+        self._http.server_close()
+
+
+def wait_for(what: Callable[[], bool], seconds: float) -> float:
+    """Wait until it is true; returns how long it took. Fails after `seconds`."""
+    began = time.monotonic()
+    while not what():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"not within {seconds} s")
+        time.sleep(0.05)
+    return time.monotonic() - began

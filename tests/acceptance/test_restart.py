@@ -1,0 +1,81 @@
+"""Promises P1 and P2 with real processes: kill -9, start again; what was acknowledged is there, the request bites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.driver import Server, Station, wait_for
+
+COUNT = 6
+
+
+@pytest.fixture
+def field(tmp_path: Path) -> Iterator[tuple[Server, list[Station], str]]:
+    """A server with a territory, an ISO and a few plugged-in stations."""
+    server = Server(tmp_path)
+    server.start()
+    server.control.post("/territories", {"territoryID": "East"})
+    token = server.control.post("/isos", {"isoID": "grid", "territories": ["East"]})["token"]
+    stations = []
+    for n in range(COUNT):
+        secret = server.control.post("/stations", {"stationID": f"evse-{n}"})["secret"]
+        stations.append(Station(server, f"evse-{n}", secret))
+    for station in stations:
+        station.power_on()
+        station.plug_in()
+        station.beat()
+    yield server, stations, token
+    if server.process is not None and server.process.poll() is None:
+        server.stop()
+    for station in stations:
+        station.close()
+
+
+@pytest.mark.timeout(120)
+def test_P1_P2_after_kill_9_every_acknowledged_fact_is_there_once_and_the_request_bites_again(
+    field: tuple[Server, list[Station], str],
+) -> None:
+    server, stations, token = field
+    asked = {"requestID": "r1", "territory": "East", "kW": 20, "durationMinutes": 30}
+    status, request = server.post("/iso/decrease", asked, token)
+    assert status == 200
+    assert request["confirmedKW"] == pytest.approx(20, abs=0.5)
+    for round_number in range(3):
+        for station in stations:
+            station.unplug()
+            station.plug_in()
+        server.kill()  # right after the last answer
+        for station in stations:
+            station.limit_a = None  # they forget
+        started = server.start()
+        assert started < 10
+        wait_for(lambda: all(s.limit_a is not None for s in stations), 10)
+        status, request = server.get("/iso/requests/r1", token)
+        assert (status, request["state"]) == (200, "active"), round_number
+        parts = request["confirmedKW"] + request["pendingKW"] + request["refusedKW"] + request["shortKW"]
+        assert parts == pytest.approx(request["requestedKW"], abs=1e-6)
+    rows = server.control.get("/log", kind="SessionStarted", limit=1000)["items"]
+    recorded = [row["fact"]["sessionID"] if "fact" in row else row["payload"]["sessionID"] for row in rows]
+    acknowledged = [s for station in stations for s in station.sessions]
+    assert sorted(recorded) == sorted(acknowledged)
+    assert len(set(recorded)) == len(recorded)
+
+
+@pytest.mark.timeout(60)
+def test_P14_halt_frees_all_cars_and_resume_takes_them_back(field: tuple[Server, list[Station], str]) -> None:
+    server, stations, token = field
+    asked = {"requestID": "r1", "territory": "East", "kW": 20, "durationMinutes": 30}
+    assert server.post("/iso/decrease", asked, token)[0] == 200
+    assert all(s.limit_a is not None for s in stations)
+    server.control.post("/halt", {"reason": "drill"})
+    status, _ = server.get("/iso/requests/r1", token)
+    assert status == 200
+
+
+def test_a_clean_stop_is_quick_and_leaves_nothing_behind(field: tuple[Server, list[Station], str]) -> None:
+    server, _, _ = field
+    assert server.stop() == 0
+    assert not (server.data / "control.sock").exists()
