@@ -10,12 +10,13 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 import structlog
 
-from emw.service.errors import EmwError
+from emw.service.errors import BadInput, EmwError
 
 log = structlog.get_logger()
 
@@ -29,6 +30,9 @@ JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type
 PROBLEM: Final = b"application/problem+json"
 WHERE: Final = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`")
 MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]*)`")
+AT_BYTE: Final = re.compile(r"\(byte (\d+)\)")
+LAST_NAME: Final = re.compile(rb'"([^"\\\x00-\x1f]{1,64})"\s*:\s*(?:"[^"]*|[^",{}\[\]]*)\Z')
+"""The name of the value that a text breaks off in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Plane:
         if door is None:
             prefix = next((p for p in self._prefixes if path.startswith(p)), None)
             if prefix is None:
-                raise BadBody(404, f"there is nothing at {path[:200]}")
+                raise BadBody(404, f"there is nothing at {path[:200]!r}")
             door, rest, path = self._doors[prefix], path[len(prefix) :], prefix
         if scope["method"] != door.method:
             raise BadBody(405, f"use {door.method} here")
@@ -141,7 +145,11 @@ class Plane:
             return self._decoders[path].decode(body)
         except msgspec.ValidationError as error:
             raise named(error) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
+            field = _field_at(body, error)
+            why = f"{field}: this is not JSON: {error}" if field else f"the body is not JSON: {error}"
+            raise BadBody(400, why, field) from error
+        except UnicodeDecodeError as error:
             raise BadBody(400, f"the body is not JSON: {error}") from error
         except RecursionError as error:
             raise BadBody(400, "the body is nested too deeply") from error
@@ -165,6 +173,24 @@ def named(error: msgspec.ValidationError) -> BadBody:
     return BadBody(400, f"{path}: {why}" if path else why, path or None)
 
 
+def _field_at(body: bytes, error: msgspec.DecodeError) -> str | None:
+    """The field whose value is no JSON: `NaN` and its like end the reading, so nobody else can name it."""
+    at = AT_BYTE.search(str(error))
+    if at is None:
+        return None
+    end = int(at[1])
+    name = LAST_NAME.search(body[max(0, end - 512) : end])
+    return None if name is None else name[1].decode("utf-8", "replace")
+
+
+def utc(field: str, when: datetime) -> datetime:
+    """A time of the wire as UTC. Raises BadInput where the calendar ends before it is there (0001, 9999)."""
+    try:
+        return when.astimezone(UTC)
+    except OverflowError as error:
+        raise BadInput(field, "is no time that there is in UTC") from error
+
+
 def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
     content_type, token, prefer = b"", None, ""
     for name, value in scope["headers"]:
@@ -177,6 +203,8 @@ def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
         elif name == b"prefer":
             prefer = value.decode("latin-1")
         elif name == b"content-length":
+            if not value.isdigit():
+                raise BadBody(400, "Content-Length must be a number")
             if len(value) > 9 or int(value) > MOST_BODY:
                 raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
         elif name == b"content-encoding" and value.lower() != b"identity":

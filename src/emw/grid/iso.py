@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from emw.domain.model import Iso, Report
 from emw.outgoing import CallFailed, Outgoing, UrlRefused
-from emw.plane import Caller, Door, Told
+from emw.plane import Caller, Door, Told, utc
 from emw.service.admin import any_text
 from emw.service.errors import BadInput
 from emw.service.headend import HeadEnd
@@ -83,8 +83,8 @@ class IsoDoors:
                 request_id=said.requestID,
                 territory_id=said.territory,
                 kw=said.kW,
-                start_at=None if said.start is None else said.start.astimezone(UTC),
-                end_at=None if said.end is None else said.end.astimezone(UTC),
+                start_at=None if said.start is None else utc("start", said.start),
+                end_at=None if said.end is None else utc("end", said.end),
                 minutes=said.durationMinutes,
             ),
             actor=f"iso:{iso.iso_id}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from emw.domain.model import Evse, Limit, Outcome, Station
 from emw.outgoing import CallFailed, CallTimedOut, Outgoing, UrlRefused
-from emw.plane import Caller, Door
+from emw.plane import Caller, Door, utc
 from emw.service.admin import any_text
 from emw.service.errors import BadInput
 from emw.service.headend import HeadEnd
@@ -233,7 +233,7 @@ class RestStations:
                 car_max_a=said.carMaxAmps,
                 vehicle=said.vehicle,
                 energy_requested_kwh=said.energyRequestedKWh,
-                departure_at=None if said.departureTime is None else said.departureTime.astimezone(UTC),
+                departure_at=None if said.departureTime is None else utc("departureTime", said.departureTime),
             ),
         )
         return SessionOut(session_id, self._limit(limit))
@@ -247,7 +247,7 @@ class RestStations:
             station,
             said.evseID,
             HeartBeat(
-                at=said.timestamp.astimezone(UTC),
+                at=utc("timestamp", said.timestamp),
                 voltage_v=said.lineVoltage,
                 current_a=said.currentAmps,
                 evse_max_a=said.evseMaxAmps,
