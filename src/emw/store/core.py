@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,14 +15,11 @@ from emw.service.ports import Loaded, Reading
 from emw.store import loading
 from emw.store.database import RESTORE, Database
 from emw.store.errors import StoreUnusable
-from emw.store.log import verify_rows
+from emw.store.log import TAIL, verify_log
 from emw.store.migrate import migrate
 from emw.store.queries import ask
 from emw.store.telemetry import TelemetryTables
 from emw.store.writer import Writer
-
-TAIL: Final = 10_000
-"""Rows at the log's end whose chain is checked at every start."""
 
 
 class StoreCore:
@@ -44,8 +41,9 @@ class StoreCore:
         """Check, migrate if needed, and read the live view. Raises StoreUnusable."""
         connection = self._opened()
         try:
-            seq, _, digest = self.writer.head
-            problem = verify_rows(self.database, since=max(1, seq - TAIL + 1), head=(seq, digest))
+            seq, _, _ = self.writer.head
+            with self.database.snapshot() as reader:
+                problem = verify_log(reader, since=max(1, seq - TAIL + 1))
             if problem:
                 raise StoreUnusable(f"the activity log is damaged ({problem}): {RESTORE}")
             state = loading.read_state(connection, self.database.dialect)

@@ -79,6 +79,10 @@ class Database(Protocol):
         """A connection inside a transaction that may change tables."""
         ...
 
+    def snapshot(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A reader for whom the database stands still."""
+        ...
+
     def trouble(self, error: BaseException) -> Trouble | None:
         """What an error of the driver means to a caller; None: it is not the driver's."""
         ...
@@ -143,6 +147,14 @@ class SqliteDatabase:
             connection.exec_driver_sql(self.begin)
             yield connection
             connection.commit()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A reader for whom the database stands still; writers go on."""
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+            connection.rollback()
 
     def trouble(self, error: BaseException) -> Trouble | None:
         """What an error of sqlite3 means."""

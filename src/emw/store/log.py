@@ -13,57 +13,51 @@ from emw.domain.state import State
 from emw.store import schema
 from emw.store.chain import START, genesis, head_of, link
 from emw.store.columns import time_text
-from emw.store.database import Database
 from emw.store.rows import SEARCHED, codecs, fact_columns, fact_of, key_of
 from emw.store.statements import driver_text
 
 PAGE: Final = 5_000
+TAIL: Final = 10_000
+"""Rows at the log's end whose chain is checked at every start."""
 
 Rows = dict[tuple[type[Any], Any], Record]
 
 
-def log_of(database: Database, since: int = 1) -> Iterator[sa.Row[Any]]:
+def log_of(connection: sa.Connection, since: int = 1) -> Iterator[sa.Row[Any]]:
     """The rows of the log from number `since` on, in order, a page at a time."""
     a = schema.activity
-    with database.engine.connect() as connection:
-        while True:
-            page = connection.execute(
-                sa.select(a).where(a.c.seq >= since).order_by(a.c.seq).limit(PAGE)
-            ).fetchall()
-            yield from page
-            if len(page) < PAGE:
-                return
-            since = page[-1].seq + 1
+    while True:
+        query = sa.select(a).where(a.c.seq >= since).order_by(a.c.seq).limit(PAGE)
+        page = connection.execute(query).fetchall()
+        yield from page
+        if len(page) < PAGE:
+            return
+        since = page[-1].seq + 1
 
 
-def facts_of(database: Database) -> Iterator[Fact]:
+def facts_of(connection: sa.Connection) -> Iterator[Fact]:
     """Every fact there is, in order."""
-    return (fact_of(row.kind, row.payload) for row in log_of(database))
+    return (fact_of(row.kind, row.payload) for row in log_of(connection))
 
 
-def verify_log(database: Database) -> str | None:
-    """The first thing wrong with the log, in a sentence that names the row; None: it is whole."""
-    with database.engine.connect() as connection:
-        text = connection.execute(
-            sa.select(schema.meta.c.value).where(schema.meta.c.name == "log_head")
-        ).scalar()
-    if text is None:
-        head = (0, START)
-    else:
+def verify_log(connection: sa.Connection, since: int = 1) -> str | None:
+    """The first thing wrong with the log from row `since` on, in a sentence that names the row; None: it is whole.
+
+    A check that begins inside takes the hash of its first row for granted.
+    """
+    head_is = sa.select(schema.meta.c.value).where(schema.meta.c.name == "log_head")
+    text = connection.execute(head_is).scalar()
+    head = (0, START)
+    if text is not None:
         seq, _, digest = head_of(text)
         head = (seq, digest)
-    return verify_rows(database, since=1, head=head)
-
-
-def verify_rows(database: Database, *, since: int, head: tuple[int, bytes]) -> str | None:
-    """The same from row `since` on; `head` is the newest row as `meta` has it."""
     expected = since
     day, digest = "", START
     trusted = since == 1
-    for row in log_of(database, since):
+    for row in log_of(connection, since):
         if row.seq != expected:
             return f"row {expected} is missing"
-        if not trusted:  # a check that begins inside takes the first row's hash for granted
+        if not trusted:
             trusted, day, digest, expected = True, row.day, row.chain, expected + 1
             continue
         if row.day != day:
@@ -112,32 +106,32 @@ class Rebuilt:
             self.rows[type(record), key_of(record)] = record
 
 
-def rebuild(database: Database) -> Rebuilt:
+def rebuild(connection: sa.Connection) -> Rebuilt:
     """Fold the whole log."""
     rebuilt = Rebuilt()
-    for fact in facts_of(database):
+    for fact in facts_of(connection):
         rebuilt.apply(fact)
     return rebuilt
 
 
-def tables_of(database: Database) -> Rows:
+def tables_of(connection: sa.Connection) -> Rows:
     """Every record in the tables."""
     found: Rows = {}
-    with database.engine.connect() as connection:
-        for kind, codec in codecs(database.dialect).items():
-            rows = connection.exec_driver_sql(driver_text(sa.select(codec.table), database.dialect))
-            for record in codec.records(rows):
-                found[kind, key_of(record)] = record
+    dialect = connection.dialect.name
+    for kind, codec in codecs(dialect).items():
+        rows = connection.exec_driver_sql(driver_text(sa.select(codec.table), dialect))
+        for record in codec.records(rows):
+            found[kind, key_of(record)] = record
     return found
 
 
-def differences(database: Database, at_most: int = 20) -> list[str]:
+def differences(connection: sa.Connection, at_most: int = 20) -> list[str]:
     """Where the tables are not what the log says, in sentences."""
     try:
-        said = rebuild(database).rows
+        said = rebuild(connection).rows
     except (KeyError, ValueError) as error:
         return [f"the log can't be folded: {error!r}"]
-    there = tables_of(database)
+    there = tables_of(connection)
     problems = []
     for key in [*said, *(k for k in there if k not in said)]:
         kind, name = key

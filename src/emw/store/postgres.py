@@ -66,6 +66,13 @@ class PostgresDatabase:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(8420518)")
             yield connection
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """A reader for whom the database stands still; writers go on."""
+        with self.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            yield connection
+            connection.rollback()
+
     def trouble(self, error: BaseException) -> Trouble | None:
         """What an error of psycopg means."""
         if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
