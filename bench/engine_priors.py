@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.engine_world import Sessions, read_sessions
+from bench.engine_world import KW_PER_A, Faults, Sessions, World, read_sessions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,6 +25,8 @@ TOLD_EDGES = (4, 6, 8.5, 10.5, 12.5, 16.5, 20.5, 25, 32, 42, 60)
 CLOCK_EDGES = tuple(np.arange(5.0, 24.0, 0.5))
 PAST_EDGES = (-8, -6, -4, -3, -2, -1.5, -1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8)
 STAY_EDGES = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15)
+DUE_EDGES = (-8.0, -6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 1.0, 2.0, 4.0)
+SINCE_EDGES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 FULL_POWER_KW = 5.6
 """A mean power above this says that the session was still charging when it ended: departure, not finish."""
 
@@ -104,6 +106,37 @@ def tables(s: Sessions) -> dict[str, object]:
     return out
 
 
+def by_time(s: Sessions, found: dict[str, object]) -> dict[str, object]:
+    """What the time adds to the hazard of finishing: cars are played as they would charge if nobody asked."""
+    world = World(s, 1, Faults())
+    _, got = world.unmanaged()
+    part, of_got, of_told, untold = (
+        np.asarray(found[f"FINISH_{name}"]) for name in ("BY_PART", "BY_GOT", "BY_TOLD", "UNTOLD_BY_GOT")
+    )
+    rows: list[Floats] = []
+    for now in range(5 * 60, 23 * 60, 5):
+        r = np.flatnonzero((s.plug_min <= now) & (s.leave_min > now) & (world.need_kwh - got[now] > 1e-6))
+        kwh = (got[now + 5] - got[now])[r]
+        middle = got[now][r] + world.draw_a[r] * KW_PER_A * 2.5 / 60
+        by_got = np.digitize(middle, GOT_EDGES)
+        told = s.told_kwh[r]
+        logs = (
+            part[np.digitize(middle / told, PART_EDGES)]
+            + of_got[by_got]
+            + of_told[np.digitize(told, TOLD_EDGES)]
+        )
+        hazard = np.where(s.told[r], np.exp(logs) / told, np.exp(untold[by_got]))
+        past = np.where(s.told[r], now - s.told_leave_min[r], -1e6) / 60
+        finished = world.need_kwh[r] - got[now + 5][r] <= 1e-6
+        rows.append(np.stack((hazard * kwh, finished, past, (now - s.plug_min[r]) / 60), axis=1))
+    expected, finished, past, stay = np.concatenate(rows).T
+    told = past > -1e3
+    out: dict[str, object] = {"DUE_EDGES": DUE_EDGES, "SINCE_EDGES": SINCE_EDGES}
+    features = [(past[told], DUE_EDGES), (stay[told], SINCE_EDGES)]
+    fitted = fit(features, expected[told], finished[told])
+    return out | dict(zip(("FINISH_BY_DUE", "FINISH_BY_SINCE"), fitted, strict=True))
+
+
 WHY = {
     "PART_EDGES": "Edges of energy delivered over energy told.",
     "GOT_EDGES": "Edges of energy delivered, kWh.",
@@ -114,6 +147,10 @@ WHY = {
     "FINISH_BY_PART": "Log hazard of finishing per unit of delivered over told, by the same.",
     "FINISH_BY_GOT": "Added to it, by energy delivered.",
     "FINISH_BY_TOLD": "Added to it, by energy told.",
+    "DUE_EDGES": "Edges of the time since the departure told, h, for finishing.",
+    "SINCE_EDGES": "Edges of the time since plug-in, h, for finishing.",
+    "FINISH_BY_DUE": "Added to it, by the time since the departure told; the sessions played as free charging.",
+    "FINISH_BY_SINCE": "Added to it, by the time since plug-in.",
     "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of drivers who told nothing, by energy delivered.",
     "LEAVE_BY_CLOCK": "Log hazard of leaving per hour, by local time.",
     "LEAVE_BY_PAST": "Added to it, by the time since the departure told.",
@@ -129,7 +166,9 @@ def main() -> None:
     parser.add_argument("--years", type=int, nargs="+", default=[2019])
     args = parser.parse_args()
     sessions = read_sessions(args.sessions)
-    found = tables(sessions.pick(np.flatnonzero(np.isin(sessions.year, args.years))))
+    mine = sessions.pick(np.flatnonzero(np.isin(sessions.year, args.years)))
+    found = tables(mine)
+    found |= by_time(mine, found)
     years = ", ".join(str(y) for y in args.years)
     print(f'''"""What is known of drivers before they are seen: hazards of finishing and leaving. Made by bench/engine_priors.py.
 

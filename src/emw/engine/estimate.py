@@ -97,7 +97,9 @@ class State:
 
     @property
     def told(self) -> Told:
-        return Told(req_kwh=self.req_kwh, scale=self.scale)
+        return Told(
+            req_kwh=self.req_kwh, scale=self.scale, plug_h=self.plug_min / 60, depart_h=self.depart_min / 60
+        )
 
 
 class Estimator:
@@ -172,14 +174,13 @@ class Estimator:
         s.limit_a[fresh] = seen.limit_a[fresh]
         s.plug_min[fresh] = seen.plug_min[fresh]
         s.depart_min[fresh] = seen.depart_min[fresh]
-        who = told(seen.req_kwh[fresh])
+        who = told(seen.req_kwh[fresh], seen.plug_min[fresh] / 60, seen.depart_min[fresh] / 60)
         s.req_kwh[fresh], s.scale[fresh] = who.req_kwh, who.scale
         s.got_kwh[fresh] = seen.got_kwh[fresh]
         free = seen.limit_a >= seen.max_a - 0.05
         s.would_a[fresh] = np.where(free, seen.draw_a, np.maximum(seen.draw_a, self.typical_draw_a))[fresh]
         s.done[fresh] = (free & (seen.draw_a <= LIVE_A) & (seen.got_kwh > 0.1))[fresh]
         s.would_a[s.done] = 0.0
-        self.finish.learn(who, np.zeros(int(fresh.sum())), seen.got_kwh[fresh], s.done[fresh], weight=RETRO)
 
     def _twins(self, seen: Columns, s: State, held: Bools, hours: float) -> None:
         """Move cars and twins on by one round."""
@@ -192,8 +193,12 @@ class Estimator:
         twin = s.would_a[rows] * k
         at = seen.got_kwh[rows]
         ahead = s.deficit_kwh[rows]
-        s.fade[rows] += self.finish.hazard(who, at + ahead + twin / 2) * twin
-        s.fade[rows] -= np.where(s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2) * own)
+        now_h = seen.now_min / 60
+        behind_h = ahead / np.maximum(seen.kw_per_a[rows] * s.would_a[rows], 0.1)
+        s.fade[rows] += self.finish.hazard(who, at + ahead + twin / 2, now_h) * twin
+        s.fade[rows] -= np.where(
+            s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2, now_h - behind_h) * own
+        )
         # Still plugged in: a sign that the twin still charges, for who has finished leaves sooner.
         stays = self.chance[rows] * (self.leave.finished - self.leave.charging)
         s.fade[rows] -= (1 - np.exp(-s.fade[rows])) * np.maximum(stays, 0.0)
@@ -214,11 +219,11 @@ class Estimator:
 
     def _finished(self, seen: Columns, s: State, ended: Bools, fresh: Bools) -> None:
         """Cars that finished by themselves in this round, and what all cars' progress tells."""
-        old = np.flatnonzero(~fresh & ((seen.draw_a > LIVE_A) | ended))
+        # Only who was free all along: the others are behind their twins, and their time is not their own.
+        old = np.flatnonzero(~fresh & ((seen.draw_a > LIVE_A) | ended) & (s.deficit_kwh <= 0))
         if len(old):
-            self.finish.learn(
-                s.told.pick(old), np.minimum(s.got_kwh, seen.got_kwh)[old], seen.got_kwh[old], ended[old]
-            )
+            took = np.maximum(seen.got_kwh - s.got_kwh, 0.0)[old]
+            self.finish.learn(s.told.pick(old), took, seen.got_kwh[old], seen.now_min / 60, ended[old])
         s.done |= ended
         s.would_a[ended] = 0.0
         s.deficit_kwh[ended] = 0.0
@@ -257,7 +262,3 @@ class Estimator:
     def gap(self) -> Floats:
         """Gap between limit and draw, seen or typical, A."""
         return np.where(np.isnan(self.state.gap_a), self.typical_gap_a, self.state.gap_a)
-
-
-RETRO = 0.0
-"""Weight of what a session did before it was first seen: finished cars that have left are not in that picture."""

@@ -54,6 +54,8 @@ def _at(table: Floats, x: Floats, step: float, low: float = 0.0) -> Floats:
 _PART = _stretch(priors.PART_EDGES, priors.FINISH_BY_PART, 0.01, 0.0, 1.5)
 _GOT = _stretch(priors.GOT_EDGES, priors.FINISH_BY_GOT, 0.5, 0.0, 45.0)
 _GOT_UNTOLD = _stretch(priors.GOT_EDGES, priors.FINISH_UNTOLD_BY_GOT, 0.5, 0.0, 45.0)
+_DUE = _stretch(priors.DUE_EDGES, priors.FINISH_BY_DUE, 0.5, -8.5, 4.5)
+_SINCE = _stretch(priors.SINCE_EDGES, priors.FINISH_BY_SINCE, 0.25, 0.0, 8.25)
 _CLOCK = _stretch(priors.CLOCK_EDGES, priors.LEAVE_BY_CLOCK, 0.5, 0.0, 24.0)
 _PAST = _stretch(priors.PAST_EDGES, priors.LEAVE_BY_PAST, 0.25, -8.25, 8.25)
 _STAY = _stretch(priors.STAY_EDGES, priors.LEAVE_BY_STAY, 0.25, 0.0, 15.25)
@@ -69,18 +71,27 @@ class Told:
     """NaN where nothing was told."""
     scale: Floats
     """Log factor of the finish hazard that does not change during a session."""
+    plug_h: Floats
+    depart_h: Floats
+    """Departure told, h; NaN where nothing was told."""
 
     def pick(self, rows: Ints) -> Told:
-        return Told(req_kwh=self.req_kwh[rows], scale=self.scale[rows])
+        """The same for some rows."""
+        return Told(
+            req_kwh=self.req_kwh[rows],
+            scale=self.scale[rows],
+            plug_h=self.plug_h[rows],
+            depart_h=self.depart_h[rows],
+        )
 
 
-def told(req_kwh: Floats) -> Told:
-    """Prepare the energies told (kWh, NaN or ≤ 0: nothing told)."""
+def told(req_kwh: Floats, plug_h: Floats, depart_h: Floats) -> Told:
+    """Prepare the energies told (kWh, NaN or ≤ 0: nothing told), plug-in and departure (h)."""
     known = np.isfinite(req_kwh) & (req_kwh > 0)
     kwh = np.where(known, req_kwh, np.nan)
     by_told = np.asarray(priors.FINISH_BY_TOLD)[np.digitize(np.where(known, kwh, 0.0), priors.TOLD_EDGES)]
     scale = np.where(known, by_told - np.log(np.where(known, kwh, 1.0)), 0.0)
-    return Told(req_kwh=kwh, scale=scale)
+    return Told(req_kwh=kwh, scale=scale, plug_h=plug_h, depart_h=depart_h)
 
 
 class Finish:
@@ -91,38 +102,39 @@ class Finish:
         self.expected = np.zeros(len(GROUPS))
         self.factor = np.ones(len(GROUPS))
 
-    def hazard(self, who: Told, got_kwh: Floats) -> Floats:
-        """Chance of finishing per kWh for cars that have taken `got_kwh` and still draw."""
-        return self.plain(who, got_kwh) * self.factor[self.group(who, got_kwh)]
+    def hazard(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:
+        """Chance of finishing per kWh for cars that have taken `got_kwh` and still draw at `at_h` (local, h)."""
+        return self.plain(who, got_kwh, at_h) * self.factor[self.group(who, got_kwh)]
 
-    def plain(self, who: Told, got_kwh: Floats) -> Floats:
+    def plain(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:
         """The same before correction."""
+        due = _at(_DUE, np.where(np.isfinite(who.depart_h), at_h - who.depart_h, -3.0), 0.5, -8.5)
+        time = due + _at(_SINCE, at_h - who.plug_h, 0.25)
         known = np.isfinite(who.req_kwh)
         part = _at(_PART, got_kwh / np.where(known, who.req_kwh, 1.0), 0.01)
         logs = np.where(known, part + _at(_GOT, got_kwh, 0.5), _at(_GOT_UNTOLD, got_kwh, 0.5))
-        return np.exp(logs + who.scale)
+        return np.exp(logs + who.scale + time)
 
     def group(self, who: Told, got_kwh: Floats) -> Ints:
         """Which correction holds: by part of the told energy; cars that told nothing share the middle one."""
         part = np.where(np.isfinite(who.req_kwh), got_kwh / who.req_kwh, 0.45)
         return np.searchsorted(GROUPS, part, side="right") - 1
 
-    def learn(
-        self, who: Told, from_kwh: Floats, to_kwh: Floats, finished: Bools, weight: float = 1.0
-    ) -> None:
-        """Cars that went from `from_kwh` to `to_kwh`, and whether they finished there."""
-        pieces = 1 if len(from_kwh) == 0 else int(min(max(np.ceil((to_kwh - from_kwh).max() / 0.5), 1), 60))
-        size = (to_kwh - from_kwh) / pieces
-        for i in range(pieces):
-            middle = from_kwh + (i + 0.5) * size
-            chance = self.plain(who, middle) * size
-            self.expected += weight * np.bincount(self.group(who, middle), chance, len(GROUPS))
-        self.seen += weight * np.bincount(self.group(who, to_kwh)[finished], minlength=len(GROUPS))
+    def learn(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float, finished: Bools) -> None:
+        """Cars that took `kwh` in the last round up to `got_kwh`, and whether they finished there."""
+        group = self.group(who, got_kwh)
+        self.expected += np.bincount(group, self.plain(who, got_kwh - kwh / 2, at_h) * kwh, len(GROUPS))
+        self.seen += np.bincount(group[finished], minlength=len(GROUPS))
         whole = (self.seen.sum() + TRUST) / (self.expected.sum() + TRUST)
         self.factor = (self.seen + TRUST * whole) / (self.expected + TRUST)
 
-    def ahead(self, who: Told, got_kwh: Floats, full_kw: Floats) -> tuple[Floats, Floats]:
-        """Survival after TAU_H hours of charging at `full_kw`, and its integral from 0 (h); rows by len(TAU_H)."""
+    def ahead(
+        self, who: Told, got_kwh: Floats, full_kw: Floats, at_h: Floats | float
+    ) -> tuple[Floats, Floats]:
+        """Survival after TAU_H hours of charging at `full_kw`, and its integral from 0 (h); rows by len(TAU_H).
+
+        `at_h`: when the car was (or its twin, that is the same) at `got_kwh`.
+        """
         n = len(got_kwh)
         steps = np.diff(TAU_H)
         alive = np.ones((n, len(TAU_H)))
@@ -132,7 +144,7 @@ class Finish:
             # Two looks per step: the hazard jumps where the told energy is reached.
             for part in (0.25, 0.75):
                 middle = got_kwh + full_kw * (TAU_H[j] + part * step)
-                passed = passed + self.hazard(who, middle) * full_kw * step / 2
+                passed = passed + self.hazard(who, middle, at_h + TAU_H[j] + part * step) * full_kw * step / 2
             alive[:, j + 1] = np.exp(-passed)
             total[:, j + 1] = total[:, j] + (alive[:, j] + alive[:, j + 1]) / 2 * step
         return alive, total

@@ -153,6 +153,14 @@ FINISH_BY_GOT: Final = (
 """Added to it, by energy delivered."""
 FINISH_BY_TOLD: Final = (1.00, 0.34, 0.29, 0.43, 0.50, -0.05, -0.18, -0.16, -0.45, -0.55, -0.90, -0.28)
 """Added to it, by energy told."""
+DUE_EDGES: Final = (-8, -6, -4, -3, -2, -1, -0.5, 0, 1, 2, 4)
+"""Edges of the time since the departure told, h, for finishing."""
+SINCE_EDGES: Final = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8)
+"""Edges of the time since plug-in, h, for finishing."""
+FINISH_BY_DUE: Final = (-0.17, 0.03, 0.06, 0.06, 0.12, 0.25, 0.33, 0.46, 0.40, 0.34, 0.10, 0.34)
+"""Added to it, by the time since the departure told; the sessions played as free charging."""
+FINISH_BY_SINCE: Final = (-0.26, -0.06, -0.13, -0.10, -0.13, -0.10, -0.07, 0.06, 0.10, 0.10, 0.57)
+"""Added to it, by the time since plug-in."""
 FINISH_UNTOLD_BY_GOT: Final = (
     -4.01,
     0.82,

@@ -24,6 +24,8 @@ from emw.engine.need import (
 )
 
 STALE_MIN = 5.0
+OBEYED = 0.97
+"""Share of commands that come true at once: some are lost, some stations are deaf."""
 AT_ONCE = 4000
 """Outlooks renewed in one round at most (or a tenth of the fleet)."""
 
@@ -90,7 +92,9 @@ class Outlook:
             self.total[due] = np.minimum(TAU_H[None, :], need_h)
             self.alive[due] = TAU_H[None, :] < need_h
             return
-        self.alive[due], self.total[due] = est.finish.ahead(s.told.pick(due), seen.got_kwh[due], full_kw)
+        self.alive[due], self.total[due] = est.finish.ahead(
+            s.told.pick(due), seen.got_kwh[due], full_kw, now_h - ahead_h
+        )
         self.need_h[due] = needs_at(self.alive[due])
         self.leave_h[due] = est.leave.ahead(
             now_h,
@@ -174,6 +178,7 @@ def ask_more(
     order = np.lexsort((of, pause, price))
     order = order[gain[order] > 1e-3]
     reached = np.cumsum(gain[order])
+    need_kw /= OBEYED
     last = int(np.searchsorted(reached, need_kw - near_kw))
     chosen = order[:last]
     missing = need_kw - (float(reached[last - 1]) if last else 0.0)
