@@ -69,8 +69,11 @@ class Checks:
         """P3, P4 and the order of things: an order reached a station."""
         self.checked += 1
         site = heard.site
-        if site.station.control.violations:
-            self._fail("P4", f"{site.name} complains: {site.station.control.violations[-1]}")
+        for complaint in site.station.control.violations:
+            told_an_old_knob = heard.max_a is not None and heard.max_a <= site.saying_knob_a
+            if complaint.rule != "above the knob" or not told_an_old_knob:
+                self._fail("P4", f"{site.name} complains: {complaint}")
+        site.station.control.violations.clear()
         issued = self._ledger.commands.get(heard.command_id)
         release = heard.max_a is None or (heard.told and heard.max_a >= site.hardware.knob_a)
         if issued is None:
@@ -214,7 +217,8 @@ class Checks:
             own = now + site.faults.clock_skew
             if shown.ends is not None and shown.ends <= own:
                 continue
-            if limit.max_a is not None and limit.until > own and (held is None or held > limit.max_a):
+            offered_a = min(held if held is not None else site.hardware.knob_a, site.hardware.knob_a)
+            if limit.max_a is not None and limit.until > own and offered_a > limit.max_a:
                 self._fail("P2", f"{site.name} holds {held} A, {RESUMED_S:g} s after the start: {limit}")
 
     def _disk_trouble(self) -> float:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from random import Random
 from typing import Any
 
-from emw.domain.facts import Fact
+from emw.domain.facts import CommandIssued, Fact
 from emw.domain.model import RECORDS, Record, RequestInterval
 from emw.domain.state import State
 from emw.service.errors import Unavailable
@@ -22,6 +22,8 @@ from emw.service.ports import Loaded, Reading
 
 Rows = dict[tuple[type[Record], Any], Record]
 OnCommit = Callable[[int, Sequence[Fact], Sequence[Record]], None]
+
+RECENT = timedelta(minutes=30)
 
 _KEYS = {kind: attrgetter(*kind.key_fields) for kind in RECORDS}
 
@@ -71,10 +73,16 @@ class SimStore:
     """The port `Store` of one life of a node over the disk it shares with its earlier lives."""
 
     def __init__(
-        self, disk: Disk, chance: Random, alive: Callable[[], bool], on_commit: OnCommit | None = None
+        self,
+        disk: Disk,
+        chance: Random,
+        now: Callable[[], datetime],
+        alive: Callable[[], bool],
+        on_commit: OnCommit | None = None,
     ) -> None:
         self._disk = disk
         self._chance = chance
+        self._now = now
         self._alive = alive
         self._on_commit = on_commit
 
@@ -84,7 +92,16 @@ class SimStore:
         state = State()
         for record in self._disk.rows.values():
             state.put(record)
-        return Loaded(state, dict(self._disk.readings), len(self._disk.log) + 1)
+        return Loaded(state, dict(self._disk.readings), len(self._disk.log) + 1, self._recent())
+
+    def _recent(self) -> list[CommandIssued]:
+        recent: list[CommandIssued] = []
+        for fact in reversed(self._disk.log):
+            if fact.at < self._now() - RECENT:
+                break
+            if isinstance(fact, CommandIssued):
+                recent.append(fact)
+        return recent[::-1]
 
     async def commit(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
         """Durable when it returns; unchanged when it raises."""

@@ -16,20 +16,51 @@ from emw.domain.model import Cause, Limit
 from emw.domain.state import State
 from emw.engine.view import Rules
 
-TURN_SHARE = 0.04
-"""Less than this share of the controllable load against the direction is a correction (the governor: half of it)."""
+TURN_SHARES = (0.02, 0.04)
+"""Less than such a share of the controllable load against the direction is a correction. What is a turn by one
+measure alone may be a turn at another time by the other; what breaks the promise breaks it by both."""
 TINY_KW = 0.05
 """The governor lets pass what nobody can feel."""
 
 
 @dataclass(slots=True)
-class _Node:
-    rises: deque[tuple[float, float, str]] = field(default_factory=deque)
+class _Zigzag:
+    """Where a load went, as far as moves count that are larger than a share of what can be moved."""
+
+    share: float
     turns: deque[float] = field(default_factory=deque)
-    could: deque[tuple[float, float]] = field(default_factory=deque)
     direction: int = 0
     level_kw: float = 0.0
     extreme_kw: float = 0.0
+    too_often_at_s: float = -1e9
+    """When a command, and no law and no limit that ended by itself, last made one turn too many."""
+
+    def moved(self, delta_kw: float, could_kw: float, at_s: float) -> bool:
+        """Book a move; whether it was a turn."""
+        self.level_kw += delta_kw
+        way = 1 if delta_kw > 0 else -1
+        if self.direction == 0:
+            self.direction, self.extreme_kw = way, self.level_kw
+        elif (self.level_kw - self.extreme_kw) * self.direction >= 0:
+            self.extreme_kw = self.level_kw
+        elif abs(self.level_kw - self.extreme_kw) >= max(self.share * could_kw, TINY_KW):
+            self.direction, self.extreme_kw = -self.direction, self.level_kw
+            self.turns.append(at_s)
+            return True
+        return False
+
+    def lately(self, since_s: float) -> int:
+        """How many turns there were since then."""
+        while self.turns and self.turns[0] <= since_s:
+            self.turns.popleft()
+        return len(self.turns)
+
+
+@dataclass(slots=True)
+class _Node:
+    rises: deque[tuple[float, float, str]] = field(default_factory=deque)
+    could: deque[tuple[float, float]] = field(default_factory=deque)
+    ways: tuple[_Zigzag, ...] = field(default_factory=lambda: tuple(_Zigzag(share) for share in TURN_SHARES))
 
 
 class Motion:
@@ -122,21 +153,13 @@ class Motion:
     def _rhythm(
         self, node_id: str, node: _Node, c: f.CommandIssued | None, delta_kw: float, at_s: float, *, law: bool
     ) -> None:
-        node.level_kw += delta_kw
-        way = 1 if delta_kw > 0 else -1
-        threshold = max(TURN_SHARE * max(kw for _, kw in node.could), 4 * TINY_KW)
-        if node.direction == 0:
-            node.direction, node.extreme_kw = way, node.level_kw
-        elif (node.level_kw - node.extreme_kw) * node.direction >= 0:
-            node.extreme_kw = node.level_kw
-        elif abs(node.level_kw - node.extreme_kw) >= threshold:
-            node.direction, node.extreme_kw = -node.direction, node.level_kw
-            while node.turns and node.turns[0] <= at_s - self._rules.rhythm_s:
-                node.turns.popleft()
-            node.turns.append(at_s)
-            if len(node.turns) > self._rules.reversals and not law:
-                ago = ", ".join(f"{at_s - t:.0f}" for t in node.turns)
-                self._fail("P7", f"the load under {node_id} turned {ago} s ago: {c}")
+        for way in node.ways:
+            turned = way.moved(delta_kw, node.could[-1][1], at_s)
+            if turned and way.lately(at_s - self._rules.rhythm_s) > self._rules.reversals and not law:
+                way.too_often_at_s = at_s
+        if all(way.too_often_at_s > at_s - 60.0 for way in node.ways):
+            ago = "; ".join(", ".join(f"{at_s - t:.0f}" for t in way.turns) for way in node.ways)
+            self._fail("P7", f"the load under {node_id} turned {ago} s ago: {c}")
 
     def _could(self, shadow: State, nodes: set[str]) -> Mapping[str, float]:
         """Controllable load per node: what its vehicles would draw."""

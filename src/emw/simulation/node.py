@@ -127,7 +127,7 @@ class Node:
 
     async def _live(self, lives: Callable[[], bool]) -> None:
         settings = self._settings
-        store = SimStore(self.disk, self._chance, lives, self._on_commit)
+        store = SimStore(self.disk, self._chance, self.clock.now, lives, self._on_commit)
         loaded = await store.load()
         outgoing = SimOutgoing(self.network, lives, deadline_s=settings.command_deadline_s)
         headend = HeadEnd(

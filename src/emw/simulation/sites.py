@@ -75,6 +75,8 @@ class Site:
         self.plug_ins = 0
         self.changed_at_s = 0.0
         """When something last happened here (car, knob, reboot, cut), s."""
+        self.saying_knob_a = 0.0
+        """The knob in the message that is on its way: one kept for a server that was away may be an old one."""
         self.last_order: Heard | None = None
         self.cars = 0
         self._network = network
@@ -148,6 +150,7 @@ class Site:
 
     async def _exchange(self, request: Request) -> None:
         epoch = self._epoch
+        self.saying_knob_a = getattr(request.said, "evse_max_a", 0.0)
         if isinstance(request.said, wire.PlugIntoVehicle) and request.said is not self._last_plug:
             self._last_plug = request.said
             self.plug_ins += 1
@@ -235,7 +238,8 @@ class Site:
         self.happened("switched off")
 
     def switch_on(self) -> None:
-        """A fresh start after a goodbye."""
+        """A fresh start after a goodbye; without power it held no limit."""
+        self.hardware.reboot(self.clock.now())
         self._epoch += 1
         self.station = self._boot()
         self.last_order = None

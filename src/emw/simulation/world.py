@@ -290,7 +290,10 @@ class World:
 
     def _committed(self, first: int, changed: Any, records: Any) -> None:
         self.say(f"commit {first} {' '.join(_short(fact) for fact in changed)}")
-        self.ledger_checks.committed(first, changed, records)
+        try:
+            self.ledger_checks.committed(first, changed, records)
+        except Exception as error:  # noqa: BLE001 - the node would take it for a failure of its disk
+            self.fail("the simulation itself", repr(error))
 
     def _order(self, heard: Any) -> None:
         self.say(f"{heard.site.name} is told {heard.max_a} A until {heard.until} by {heard.command_id[:9]}")
