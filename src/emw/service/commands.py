@@ -7,6 +7,7 @@ goes. A command is absolute and keeps its id, so saying it again is harmless.
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -56,7 +57,9 @@ class Commands:
         self.wake: Callable[[str], None] = lambda _: None
         self._tasks: asyncio.TaskGroup | None = None
         self._room = asyncio.Semaphore(settings.commands_in_flight)
-        self._sending: set[str] = set()
+        self._sending: dict[str, str] = {}  # EVSE to the command that is on its way: one at a time
+        self._next: dict[str, Limit] = {}  # ... and the latest one that waits behind it
+        self._said: dict[str, tuple[str, Outcome, float | None]] = {}  # the last answer recorded per EVSE
         self._say_again: set[str] = set()  # stations that can't be called and have lost what they confirmed
 
     def resume(self, tasks: asyncio.TaskGroup) -> None:
@@ -72,14 +75,21 @@ class Commands:
         """What moved load before a crash counts after it: ramp, rhythm and gap are promises to the grid, not to us."""
         self._picture.weigh()
         held: dict[str, f.CommandIssued] = {}
+        ends: list[tuple[datetime, str]] = []
         for command in recent:
             evse = self._state.evses.get(command.evse_id)
+            if evse is None:
+                continue
+            while ends and ends[0][0] <= command.at:
+                self._recall_end(held, *heapq.heappop(ends))
             before = held.get(command.evse_id)
             held[command.evse_id] = command
-            if evse is None or command.renewal:
+            if command.max_a is not None:
+                heapq.heappush(ends, (command.until, command.evse_id))
+            if command.renewal:
                 continue
-            would_a, floor_a = command.would_draw_a, min(evse.floor_a, command.would_draw_a)
-            before_a = floor_a if command.max_a is None else would_a
+            would_a = command.would_draw_a
+            before_a = min(evse.floor_a, would_a) if command.max_a is None else would_a
             if before is not None:
                 still = before.max_a is not None and command.at < before.until
                 before_a = min(would_a, before.max_a) if still and before.max_a is not None else would_a
@@ -90,6 +100,13 @@ class Commands:
                 evse.kw_per_a * (after_a - before_a),
                 self._picture.seconds(command.at),
             )
+
+    def _recall_end(self, held: dict[str, f.CommandIssued], at: datetime, evse_id: str) -> None:
+        """A limit ended by itself before the crash: its load was back, without a command."""
+        command, evse = held[evse_id], self._state.evses[evse_id]
+        if command.until != at or command.max_a is None:
+            return
+        self._picture.ended(command.command_id, evse, command.would_draw_a, command.max_a, at)
 
     async def issue(self, orders: Sequence[Order], now: datetime) -> None:
         """Check, book, write, send. Raises Unavailable when the ledger can't write: then only releases went out."""
@@ -172,13 +189,30 @@ class Commands:
         """Say the last command of an EVSE (again): same id, absolute, so harmless."""
         self._say_again.add(evse_id)
         limit = self._state.limits.get(evse_id)
-        if limit is not None and limit.command_id not in self._sending:
+        if limit is not None and self._sending.get(evse_id) != limit.command_id:
             self._start(limit)
 
     def _start(self, limit: Limit) -> None:
-        if self._tasks is not None:
-            self._sending.add(limit.command_id)
-            self._tasks.create_task(self._send(limit))
+        """Two commands on their way to one EVSE could arrive in the wrong order: the later one waits."""
+        if self._tasks is None:
+            return
+        if limit.evse_id in self._sending:
+            self._next[limit.evse_id] = limit
+            return
+        self._sending[limit.evse_id] = limit.command_id
+        self._tasks.create_task(self._send_in_turn(limit))
+
+    async def _send_in_turn(self, first: Limit) -> None:
+        evse_id, limit = first.evse_id, first
+        try:
+            while True:
+                await self._send(limit)
+                if evse_id not in self._next:
+                    return
+                limit = self._next.pop(evse_id)
+                self._sending[evse_id] = limit.command_id
+        finally:
+            self._sending.pop(evse_id, None)
 
     async def _send(self, limit: Limit) -> None:
         try:
@@ -198,8 +232,6 @@ class Commands:
                 await self._answered(limit, answer, "emw")
         except Unavailable as error:
             log.warning("dispatch.answer_not_written", evse_id=limit.evse_id, why=error.detail)
-        finally:
-            self._sending.discard(limit.command_id)
 
     async def greet(self, evse_id: str) -> None:
         """A station (re)booted: give it our token, then what it should hold."""
@@ -236,8 +268,11 @@ class Commands:
         self._say_again.discard(limit.evse_id)
         stands = self._state.limits.get(limit.evse_id)
         same = stands is not None and stands.command_id == limit.command_id
-        known = stands if same and stands is not None else limit  # one that was replaced says what it said before
-        if known.outcome is not outcome or known.answered_a != answer.answered_a:
+        # One that has been replaced meanwhile may be answered again: its row in the log is there already.
+        known = stands if same and stands is not None else limit
+        news = (limit.command_id, outcome, answer.answered_a)
+        again = not same and self._said.get(limit.evse_id) == news
+        if not again and (known.outcome, known.answered_a) != (outcome, answer.answered_a):
             await self._ledger.record(
                 f.CommandAnswered(
                     at=now,
@@ -249,6 +284,7 @@ class Commands:
                     reason=reason,
                 )
             )
+            self._said[limit.evse_id] = news
         evse = self._state.evses.get(limit.evse_id)
         if evse is not None and (
             outcome is not Outcome.APPLIED or self._accounts.all_answered(limit.request_key)

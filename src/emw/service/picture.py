@@ -146,7 +146,7 @@ class Picture:
                 )
             )
             if limit is not None and limit.max_a is not None and not held:
-                self._note_ended(limit.command_id, evse, path, would_a, limit.max_a, now)
+                self.ended(limit.command_id, evse, would_a, limit.max_a, now)
         self._governor.know(controllable)
         at = self.seconds(now)
         return View(
@@ -159,18 +159,10 @@ class Picture:
             may_fall_kw={n: self._governor.may_fall_kw(n, at) for n in nodes},
         )
 
-    def _note_ended(
-        self,
-        command_id: str,
-        evse: Evse,
-        path: tuple[str, ...],
-        would_a: float,
-        limit_a: float,
-        now: datetime,
-    ) -> None:
+    def ended(self, command_id: str, evse: Evse, would_a: float, limit_a: float, at: datetime) -> None:
         """A limit that ended by itself moved load without a command: the ramp must know, once."""
         if self._ended.get(evse.evse_id) == command_id:
             return
         self._ended[evse.evse_id] = command_id
         rise_kw = evse.kw_per_a * max(would_a - limit_a, 0.0)
-        self._governor.moved_by_itself(path, rise_kw, self.seconds(now))
+        self._governor.moved_by_itself(self.path(evse.territory_id), rise_kw, self.seconds(at))

@@ -62,7 +62,7 @@ class Loaded:
     readings: Mapping[str, Reading]
     next_seq: int
     recent: Sequence[CommandIssued] = ()
-    """Commands of the last ten minutes, oldest first: the governor's books must outlive a crash (promise P7)."""
+    """Commands of the last half hour, oldest first: the governor's books must outlive a crash (promise P7)."""
 
 
 class Store(Protocol):
