@@ -25,7 +25,6 @@ from emw.web.words import sentence, wire_fields
 PAGE: Final = 1_000
 COLUMNS: Final = ("seq", "at", "actor", "kind", "text", "details")
 STAMPS: Final = frozenset({"seq", "at", "actor", "kind", "evse_id", "request_key", "iso_id", "territory_id"})
-BODIES: Final = ("body", "data", "fact", "fields")
 Short = Annotated[str | None, Parameter(max_length=255)]
 
 
@@ -85,8 +84,8 @@ def asked_of(
 
 def activity_of(row: dict[str, Any]) -> ActivityOut:
     """A stored row in the words of the wire."""
-    nested: dict[str, Any] = next((row[name] for name in BODIES if isinstance(row.get(name), dict)), {})
-    plain = {k: v for k, v in row.items() if k not in BODIES and not (k in STAMPS and v is None)}
+    nested: dict[str, Any] = row.get("payload") or {}
+    plain = {k: v for k, v in row.items() if k != "payload" and not (k in STAMPS and v is None)}
     everything = {**plain, **nested}
     details = {k: v for k, v in everything.items() if k not in {"seq", "at", "actor", "kind", "day", "hash"}}
     return ActivityOut(

@@ -24,6 +24,11 @@ NewIds = Annotated[Ids, Dependency(skip_validation=True)]
 """A protocol, so nothing to check at run time."""
 
 
+def _name(headend: HeadEnd, ids: Ids) -> str:
+    """An id for who gives none: the time, because people will say it to each other, and enough to be the only one."""
+    return f"{headend.clock.now():%Y%m%d-%H%M%S}-{ids.new('')[-6:]}"
+
+
 def request_out(request: ReductionRequest, told: dict[str, Any]) -> RequestOut:
     """What the grid is told, and what an operator wants to know beyond it."""
     return msgspec.convert(
@@ -74,7 +79,7 @@ class Requests(Controller):
     @post(guards=[operator], summary="Ask for a decrease, as the operator")
     async def create(self, headend: HeadEnd, caller: Caller, ids: NewIds, data: RequestIn) -> RequestOut:
         """Durable when this answers; dispatch is on its way. The same requestID with other contents is 409."""
-        request_id = data.request_id or ids.new("rq")
+        request_id = data.request_id or _name(headend, ids)
         any_text("requestID", request_id, 128)
         request = await headend.requests.decrease(
             OPERATOR,

@@ -33,7 +33,9 @@ RING: Final = 30
 """So many ticks a viewer may be behind."""
 HISTORY_S: Final = 3_600.0
 POINTS: Final = 720
+HALF_INTERVAL: Final = timedelta(minutes=2.5)
 LOG_LINES: Final = 40
+RARE: Final = 100
 QUIET_S: Final = 10.0
 BULK: Final = frozenset(
     {
@@ -93,13 +95,17 @@ class Feed:
         self._points: deque[Point] = deque(maxlen=3_600)
         self._facts: deque[tuple[int, Fact]] = deque(maxlen=2_000)
         self._missed = 0
+        self._rare: deque[tuple[int, Fact]] = deque(maxlen=RARE)
         self._nodes: dict[str, tuple[Any, ...]] = {}
         self._last: dict[str, Any] = {}
         self._full: tuple[int, bytes] = (-1, b"")
         headend.ledger.listen(self._committed)
 
     def _committed(self, first_seq: int, facts: Sequence[Fact]) -> None:
-        """New rows of the log, kept for the next tick while somebody looks."""
+        """New rows of the log: the rare kinds are kept for who comes, all of them for the next tick."""
+        for n, fact in enumerate(facts):
+            if type(fact).__name__ not in BULK:
+                self._rare.append((first_seq + n, fact))
         if self.viewers:
             room = (self._facts.maxlen or 0) - len(self._facts)
             self._missed += max(len(facts) - room, 0)
@@ -251,17 +257,7 @@ class Feed:
         bulk = [x for x in facts if type(x[1]).__name__ in BULK]
         room = LOG_LINES - len(rare)
         shown = sorted(rare + (bulk[-room:] if room > 0 else []), key=lambda x: x[0])
-        lines = [
-            {
-                "seq": seq,
-                "at": fact.at,
-                "actor": fact.actor,
-                "kind": type(fact).__name__,
-                "text": sentence(type(fact).__name__, fields_of(fact)),
-            }
-            for seq, fact in shown
-        ]
-        return lines, len(facts) - len(shown) + missed
+        return [_log_line(seq, fact) for seq, fact in shown], len(facts) - len(shown) + missed
 
     # --- everything, for who just came
 
@@ -295,24 +291,34 @@ class Feed:
             log.warning("web.no_history", why=str(error))
             rows = []
         for row in rows:
-            at = row.get("at") or row.get("start_at")
-            load_kw = row.get("load_kw", row.get("kw"))
-            if isinstance(at, datetime) and load_kw is not None and int(at.timestamp()) // 60 not in near:
-                seen.append((at, round(load_kw, 2), row.get("baseline_kw"), None))
+            at = row["interval_start"] + HALF_INTERVAL  # a mean stands in the middle of its interval
+            if int(at.timestamp()) // 60 not in near:
+                seen.append((at, round(row["kw"], 2), None, None))
         seen.sort(key=lambda p: p[0])
         step = len(seen) // POINTS + 1
         return seen[::step]
 
     async def _log_lines(self) -> list[dict[str, Any]]:
-        """The last rows of the log, oldest first."""
+        """The last rows of the log, and further back the last of the rare kinds; oldest first."""
         try:
             async with asyncio.timeout(3.0):
                 rows = await self._headend.store.query("activity", limit=LOG_LINES)
         except (Unavailable, TimeoutError) as error:
             log.warning("web.no_log", why=str(error))
             return []
-        told = sorted((activity_of(row) for row in rows), key=lambda x: x.seq)
-        return [{"seq": x.seq, "at": x.at, "actor": x.actor, "kind": x.kind, "text": x.text} for x in told]
+        stored = {
+            x.seq: {"seq": x.seq, "at": x.at, "actor": x.actor, "kind": x.kind, "text": x.text}
+            for x in (activity_of(row) for row in rows)
+        }
+        rare = {seq: _log_line(seq, fact) for seq, fact in self._rare}
+        return [line for _, line in sorted({**stored, **rare}.items())]
+
+
+def _log_line(seq: int, fact: Fact) -> dict[str, Any]:
+    """A fact as a line of the log."""
+    kind = type(fact).__name__
+    text = sentence(kind, fields_of(fact))
+    return {"seq": seq, "at": fact.at, "actor": fact.actor, "kind": kind, "text": text}
 
 
 def _event(name: str, data: bytes) -> bytes:

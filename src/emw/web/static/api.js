@@ -1,0 +1,27 @@
+// Calls to the operator's API. Every answer that is no success becomes an Error with the server's own reason.
+
+const csrf = document.querySelector('meta[name="emw-csrf"]')?.content ?? "";
+
+/** One call; returns the decoded answer. */
+export async function call(method, path, body) {
+  const headers = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (csrf) headers["X-CSRF-Token"] = csrf;
+  const answer = await fetch(`/api/v1${path}`, {
+    method,
+    headers,
+    body: body === undefined ? undefined : JSON.stringify(body),
+    credentials: "same-origin",
+    cache: "no-store",
+  });
+  const told = await answer.json().catch(() => ({}));
+  if (answer.status === 401 && !document.body.classList.contains("way-in")) location.assign("/login");
+  if (!answer.ok) {
+    const wait = answer.headers.get("Retry-After");
+    throw new Error((told.detail ?? `the server answered ${answer.status}`) + (wait ? ` (in ${wait} s)` : ""));
+  }
+  return told;
+}
+
+/** Any id as one segment of a path. */
+export const segment = (id) => encodeURIComponent(id);

@@ -1,0 +1,39 @@
+// Log in, or set up the first administrator. The one-time token is in the address's fragment: it is never sent but here.
+
+import { call } from "./api.js";
+
+const login = document.getElementById("login");
+const setup = document.getElementById("setup");
+const token = location.hash.slice(1);
+
+if (setup && token) history.replaceState(null, "", location.pathname);
+if (setup && !token) {
+  document.getElementById("no-token").hidden = false;
+  setup.hidden = true;
+}
+
+function handle(form, send) {
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const error = form.querySelector(".error");
+    const button = form.querySelector("button");
+    error.hidden = true;
+    button.disabled = true;
+    try {
+      await send(new FormData(form));
+      location.assign("/");
+    } catch (problem) {
+      error.textContent = problem.message;
+      error.hidden = false;
+      form.querySelector("input[type=password]").value = "";
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+handle(login, (data) => call("POST", "/login", { name: data.get("name"), password: data.get("password") }));
+handle(setup, (data) => {
+  if (data.get("password") !== data.get("again")) throw new Error("the two passwords differ");
+  return call("POST", "/setup", { token, name: data.get("name"), password: data.get("password") });
+});

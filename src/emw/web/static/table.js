@@ -1,0 +1,172 @@
+// The EVSE table: thousands of rows in memory, only the visible ones in the page.
+
+import { amps, el, minuteOf, num, say, span } from "./format.js";
+import { model, now } from "./feed.js";
+
+const ROW = 30; // px
+const SPARE = 6; // rows drawn beyond the edges
+const RESORT_MS = 2000; // an order that jumps each second can't be read
+
+const COLUMNS = [
+  { key: "id", title: "EVSE", type: "text", wide: true },
+  { key: "territory", title: "Territory", type: "text", wide: true, narrow: "hide" },
+  { key: "state", title: "State", type: "text" },
+  { key: "load", title: "Load kW", type: "number" },
+  { key: "baseline", title: "Unlimited kW", type: "number", narrow: "hide" },
+  { key: "limit", title: "Limit A", type: "number" },
+  { key: "until", title: "Until", type: "number", narrow: "hide" },
+  { key: "heard", title: "Heard", type: "number", narrow: "hide" },
+];
+
+function cellText(row, key, clock) {
+  switch (key) {
+    case "load": case "baseline": return num(row[key]);
+    case "limit": return row.limit === null ? `– of ${amps(row.most)}` : `${amps(row.limit)} of ${amps(row.most)}`;
+    case "until": return row.until === null ? "" : minuteOf(row.until);
+    case "heard": return row.heard === null ? "never" : `${span((clock - row.heard) / 1000)} ago`;
+    default: return row[key];
+  }
+}
+
+export class Table {
+  /** `onPick(id)` is called when somebody opens a row. */
+  constructor(host, onPick, onCount) {
+    this.onCount = onCount;
+    this.onPick = onPick;
+    this.sort = { key: "id", down: false };
+    this.words = "";
+    this.node = null;
+    this.shown = [];
+    this.sortedAt = 0;
+    this.cursor = 0;
+    this.lines = [];
+    this.head = el("div", { class: "tr th", role: "row" });
+    this.body = el("div", { class: "rows", role: "rowgroup" });
+    this.view = el("div", { class: "view", tabindex: "0", role: "table", "aria-label": "EVSEs" });
+    this.view.append(el("div", { role: "rowgroup", class: "top" }, this.head), this.body);
+    host.append(this.view);
+    for (const column of COLUMNS) this.head.append(this.heading(column));
+    this.view.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.view.addEventListener("keydown", (event) => this.keys(event));
+    this.body.addEventListener("click", (event) => {
+      const line = event.target.closest(".tr");
+      if (line) this.pick(Number(line.dataset.index));
+    });
+    new ResizeObserver(() => this.draw()).observe(this.view);
+  }
+
+  heading(column) {
+    const button = el("button", { type: "button" }, column.title);
+    const cell = el("div", { role: "columnheader", class: `td ${column.type} ${column.key} ${column.narrow ?? ""}`, "aria-sort": "none" }, button);
+    button.addEventListener("click", () => {
+      const same = this.sort.key === column.key;
+      this.sort = { key: column.key, down: same ? !this.sort.down : column.type === "number" };
+      this.arrange();
+    });
+    column.cell = cell;
+    return cell;
+  }
+
+  /** Show rows with these words in them, and only those under `inside` (a set of territories, or null). */
+  filter(words, inside) {
+    this.words = words.trim().toLowerCase();
+    this.inside = inside;
+    this.view.scrollTop = 0;
+    this.cursor = 0;
+    this.arrange();
+  }
+
+  /** The model changed. */
+  update(what) {
+    if (what.full || performance.now() - this.sortedAt > RESORT_MS) this.arrange();
+    else {
+      this.shown = this.shown.map((row) => model.evses.get(row.id) ?? row);
+      this.draw();
+    }
+  }
+
+  arrange() {
+    this.sortedAt = performance.now();
+    const { key, down } = this.sort;
+    const words = this.words.split(/\s+/).filter(Boolean);
+    const rows = [];
+    for (const row of model.evses.values()) {
+      if (this.inside && !this.inside.has(row.territory)) continue;
+      if (words.every((word) => row.words.includes(word))) rows.push(row);
+    }
+    const sign = down ? -1 : 1;
+    const byId = (a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+    rows.sort((a, b) => {
+      const [x, y] = [a[key], b[key]];
+      if (x === y) return byId(a, b);
+      if (x === null) return 1; // what is not known comes last, whichever way
+      if (y === null) return -1;
+      return x < y ? -sign : sign;
+    });
+    this.shown = rows;
+    for (const column of COLUMNS) {
+      const sorted = column.key === key ? (down ? "descending" : "ascending") : "none";
+      column.cell.setAttribute("aria-sort", sorted);
+    }
+    this.view.setAttribute("aria-rowcount", String(rows.length + 1));
+    this.body.style.height = `${rows.length * ROW}px`;
+    this.onCount(rows.length, model.evses.size);
+    this.draw();
+  }
+
+  draw() {
+    const first = Math.max(0, Math.floor(this.view.scrollTop / ROW) - SPARE);
+    const room = Math.ceil(this.view.clientHeight / ROW) + 2 * SPARE;
+    const count = Math.max(0, Math.min(room, this.shown.length - first));
+    while (this.lines.length < count) this.lines.push(this.line());
+    while (this.lines.length > count) this.lines.pop().node.remove();
+    const clock = now();
+    for (let n = 0; n < count; n += 1) this.fill(this.lines[n], first + n, clock);
+  }
+
+  line() {
+    const node = el("div", { class: "tr", role: "row" });
+    const cells = COLUMNS.map((column) => {
+      const text = el("bdi");
+      node.append(el("div", { class: `td ${column.type} ${column.key} ${column.narrow ?? ""}`, role: "cell" }, text));
+      return text;
+    });
+    this.body.append(node);
+    return { node, cells };
+  }
+
+  fill(line, index, clock) {
+    const row = this.shown[index];
+    line.node.style.transform = `translateY(${index * ROW}px)`;
+    line.node.dataset.index = String(index);
+    line.node.setAttribute("aria-rowindex", String(index + 2));
+    line.node.classList.toggle("at", index === this.cursor);
+    COLUMNS.forEach((column, n) => say(line.cells[n], cellText(row, column.key, clock)));
+    line.cells[0].title = row.id;
+    line.node.dataset.state = row.state;
+  }
+
+  keys(event) {
+    if (event.target !== this.view) return;
+    const page = Math.max(1, Math.floor(this.view.clientHeight / ROW) - 2);
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    if (event.key === "Enter") this.pick(this.cursor);
+    else if (event.key in steps) {
+      this.cursor = Math.min(Math.max(this.cursor + steps[event.key], 0), this.shown.length - 1);
+      const top = this.cursor * ROW;
+      const under = this.view.clientHeight - 2 * ROW;
+      if (top < this.view.scrollTop) this.view.scrollTop = top;
+      else if (top > this.view.scrollTop + under) this.view.scrollTop = top - under;
+      this.draw();
+    } else return;
+    event.preventDefault();
+  }
+
+  pick(index) {
+    const row = this.shown[index];
+    if (!row) return;
+    this.cursor = index;
+    this.draw();
+    this.onPick(row.id);
+  }
+}
