@@ -13,12 +13,15 @@ import msgspec
 from emw.domain import facts as f
 from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState
 from emw.engine.view import Shortfall
+from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
 from emw.service.ports import Ids
 from emw.service.settings import ServiceSettings
 from emw.service.tally import Tally, tally
 from emw.service.telemetry import Telemetry
 
+NOT_STARTED = "not started"
+"""Why a request is short that no round has looked at yet (`evolve` says so)."""
 METHOD = "held-before-limit"
 """The live counterfactual of this version: what each EVSE drew before its limit, kept while it is held."""
 
@@ -49,7 +52,8 @@ class Accounts:
         self._why: dict[str, str] = {}
         self._taking_part: dict[str, set[str]] = {}
         self._measured_kwh: dict[tuple[str, str], float] = {}
-        self._reported: set[str] = set()
+        # What has been tallied once has been reported as confirmed: before a crash, too.
+        self._reported = {r.request_key for r in self._state.requests.values() if r.why_short != NOT_STARTED}
         self._settled: dict[str, asyncio.Event] = {}
         for key, evse_id in self._state.enrolments:
             self._taking_part.setdefault(key, set()).add(evse_id)
@@ -151,7 +155,7 @@ class Accounts:
         if request.state is not RequestState.ACTIVE:
             return []
         facts: list[f.Fact] = [self._tallied(request, now)]
-        book = self._books.pop(key, None)
+        book = self._books.get(key)
         if book is not None and book.seconds > 0:
             facts.append(self._interval_fact(request, book, now))
         self._release_waiters(key)
@@ -163,12 +167,20 @@ class Accounts:
             request = self._state.requests[seen.request_key]
             if request.state is not RequestState.ACTIVE:
                 continue
+            key = request.request_key
+            book = self._books.get(key)
             facts = self._meter(request, now)
-            if self.all_answered(request.request_key) and request.request_key not in self._reported:
-                tallied = self._tallied(request, now)
-                self._reported.add(request.request_key)
-                facts += [tallied, *self._report(request, "confirmed", now)]
-            await self._ledger.record(*facts)
+            first = self.all_answered(key) and key not in self._reported
+            if first:
+                facts += [self._tallied(request, now), *self._report(request, "confirmed", now)]
+            try:
+                await self._ledger.record(*facts)
+            except Unavailable:
+                if book is not None:
+                    self._books[key] = book  # the interval is not over before it is written
+                raise
+            if first:
+                self._reported.add(key)
             if self.all_answered(request.request_key):
                 self._release_waiters(request.request_key)
 

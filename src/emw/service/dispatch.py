@@ -144,11 +144,11 @@ class Dispatch:
         try:
             await self._live_on(plan, now)
             await self.commands.issue(plan.orders, now)
+            self._accounts.note_shortfalls(plan.shortfalls)
+            await self._accounts.look(view.requests, self._clock.now())
         except Unavailable as error:
             log.warning("dispatch.not_written", root=root, why=error.detail)
             return 1.0
-        self._accounts.note_shortfalls(plan.shortfalls)
-        await self._accounts.look(view.requests, self._clock.now())
         wake_at = plan.wake_at
         if wake_at is None:
             return self._settings.rules.round_s
