@@ -95,6 +95,7 @@ class Intake:
         self._clock = clock
         self._ids = ids
         self._settings = settings
+        self._repeated_at: dict[str, datetime] = {}  # when a plug-in was last said again
 
     async def power_on(self, station: Station, said: PowerOn) -> Welcome:
         """A proven station powers on: earlier tokens die, a limit it should hold is given back to it."""
@@ -159,6 +160,7 @@ class Intake:
             )
         open_session = self._session(evse)
         if open_session is not None and self._same_stay(evse, open_session, said, now):
+            self._repeated_at[evse_id] = now
             await self._ledger.settled()
             return open_session.session_id, self._dispatch.commands.limit_to_tell(evse_id)
         actor = f"station:{station.station_id}"
@@ -320,9 +322,10 @@ class Intake:
     def _same_stay(self, evse: Evse, session: Session, said: PlugIn, now: datetime) -> bool:
         """A plug-in said again is the same stay: the first answer was lost on the way, perhaps long ago."""
         live = self._telemetry.live.get(evse.evse_id)
+        last_said = max(session.started_at, self._repeated_at.get(evse.evse_id, session.started_at))
         unheard = live is None or live.reading is None  # a station that has its answer sends heartbeats
         return (
-            (unheard or now - session.started_at < timedelta(seconds=60))
+            (unheard or now - last_said < timedelta(seconds=60))
             and session.car_max_a == said.car_max_a
             and session.evse_max_a == said.evse_max_a
             and session.vehicle == said.vehicle
