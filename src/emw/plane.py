@@ -103,6 +103,8 @@ class Plane:
         except BadBody as error:
             status = error.status
             headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
+            if status == 408:  # what comes after a body that was given up can't be told from it
+                headers.append((b"connection", b"close"))
             body = self._problem(status, "Bad input", str(error), error.field)
         except Exception:  # a bug: the caller hears so, the log gets the trace, the server lives on
             log.exception("plane.bug", path=scope["path"])
@@ -214,18 +216,13 @@ def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body, bounded in size and time."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > MOST_BODY:
-            raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
-        return body
-    parts = [body]
-    size = len(body)
+    """The whole body, bounded in size and time: also one of which nothing ever comes."""
+    parts: list[bytes] = []
+    size = 0
+    more = True
     try:
         async with asyncio.timeout(BODY_DEADLINE_S):
-            while message.get("more_body", False):
+            while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise BadBody(400, "the connection closed before the body was whole")
@@ -233,6 +230,7 @@ async def read_body(receive: Receive) -> bytes:
                 size += len(parts[-1])
                 if size > MOST_BODY:
                     raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+                more = message.get("more_body", False)
     except TimeoutError as error:
         raise BadBody(408, "the body did not arrive in time") from error
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
