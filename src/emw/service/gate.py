@@ -1,7 +1,8 @@
 """Who is speaking: credentials compared in constant time, bound to the id they were issued for, guesses counted.
 
 Unknown and wrong look alike. A right credential of 128 random bits always passes, so that nobody is locked out by
-another's guesses; wrong ones are refused more and more slowly, per id and per address.
+another's guesses; wrong ones are refused more and more slowly, per id and per address. Behind one address there may
+be a whole fleet: a token that has aged is no guess, and a right secret wipes the slate of its address.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from emw.service.errors import TooMany, Unauthorised
 from emw.service.ports import Clock
 from emw.service.settings import ServiceSettings
 
-NOBODY = hashlib.sha256(b"nobody").hexdigest()
+NOBODY = "0" * 64
+"""What is compared where there is nothing to compare with. No known text has this hash."""
+WRONG = "the credential is missing, wrong or expired; power on again or ask the operator for one"
 WINDOW = timedelta(minutes=5)
 FREE_TRIES = 10
 MOST_KEPT = 10_000
@@ -74,17 +77,19 @@ class Gate:
         station = self._state.stations.get(station_id)
         expected = NOBODY if station is None or station.revoked else station.secret_hash
         if secret is not None and compare_digest(hash_of(secret), expected) and station is not None:
+            self._by_id.right(f"{station_id}@{address}")
+            self._by_address.right(address)
             return station
         raise self._wrong(station_id, address)
 
     def station(self, station_id: str, token: str | None, address: str) -> Station:
         """The station whose session token this is (everything after `powerOn`)."""
         station = self._state.stations.get(station_id)
-        expected = NOBODY
-        if station is not None and station.token_hash is not None and station.token_at is not None:
-            expected = station.token_hash if self._clock.now() - station.token_at <= self._life else NOBODY
+        expected = NOBODY if station is None or station.token_hash is None else station.token_hash
         if token is not None and compare_digest(hash_of(token), expected) and station is not None:
-            return station
+            if station.token_at is not None and self._clock.now() - station.token_at <= self._life:
+                return station
+            raise Unauthorised(WRONG)  # its own token, only too old
         raise self._wrong(station_id, address)
 
     def iso(self, token: str | None, address: str) -> Iso:
@@ -101,11 +106,11 @@ class Gate:
     def _wrong(self, name: str, address: str) -> Unauthorised | TooMany:
         now = self._clock.now()
         self.refused += 1
-        wait_s = max(self._by_id.wait_s(f"{name}@{address}", now), self._by_address.wait_s(address, now))
-        self._by_id.wrong(f"{name}@{address}", now)
+        pair = f"{name}@{address}"
+        too_many = self._by_id.wait_s(pair, now) or self._by_address.wait_s(address, now)
+        self._by_id.wrong(pair, now)
         self._by_address.wrong(address, now)
-        if wait_s:
+        if too_many:  # this one counts, too: the wait told is the one that begins now
+            wait_s = max(self._by_id.wait_s(pair, now), self._by_address.wait_s(address, now))
             return TooMany("too many wrong credentials from here; wait and try again", retry_after_s=wait_s)
-        return Unauthorised(
-            "the credential is missing, wrong or expired; power on again or ask the operator for one"
-        )
+        return Unauthorised(WRONG)
