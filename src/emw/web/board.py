@@ -8,17 +8,20 @@ live feed all read this one board.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Final
 
-from emw.domain.model import Evse, Limit, RequestState
+from emw.domain.model import Evse, Limit, RequestState, Session
 from emw.service.headend import HeadEnd
 from emw.service.ports import Reading
 from emw.service.tally import curtailed_kw
+from emw.service.telemetry import Live
 from emw.web.wire import EvseOut, TerritoryOut
 
-DRAWS_KW = 0.05
+DRAWS_KW: Final = 0.05
 """Less than this is standby, not charging."""
+NOTHING: Final = Live(datetime.min.replace(tzinfo=UTC))
+"""What is known of an EVSE that was never heard."""
 
 
 class Row:
@@ -31,6 +34,7 @@ class Row:
         "heard_at",
         "limit",
         "limited",
+        "live",
         "load_kw",
         "measured_kw",
         "out",
@@ -46,7 +50,8 @@ class Row:
         self.evse: Evse | None = None
         self.limit: Limit | None = None
         self.reading: Reading | None = None
-        self.session: Any = None
+        self.session: Session | None = None
+        self.live: Live | None = None
         self.heard_at: datetime | None = None
         self.state = ""
         self.limited = False
@@ -120,16 +125,13 @@ class Board:
                 row.evse = None
         for evse_id, evse in state.evses.items():
             known = rows.get(evse_id)
-            seen = live.get(evse_id)
-            reading = None if seen is None else seen.reading
             limit = limits.get(evse_id)
-            session = None if evse.session_id is None else sessions.get(evse.session_id)
             if (
                 known is not None
-                and known.evse is evse
-                and known.reading is reading
+                and known.evse is evse  # a session that comes or goes makes a new record of its EVSE
                 and known.limit is limit
-                and known.session is session
+                and (known.live or NOTHING).reading is known.reading
+                and (known.live is not None or evse_id not in live)
                 and (known.turns_at is None or now < known.turns_at)
             ):
                 continue
@@ -137,8 +139,10 @@ class Board:
             rows[evse_id] = row
             if row.evse is not None and row.evse.territory_id != evse.territory_id:
                 self._leaves.pop(row.evse.territory_id, None)
-            row.evse, row.limit, row.reading, row.session = evse, limit, reading, session
-            row.heard_at = None if seen is None else seen.heard_at
+            row.evse, row.limit, row.live = evse, limit, live.get(evse_id)
+            row.session = None if evse.session_id is None else sessions.get(evse.session_id)
+            row.reading = None if row.live is None else row.live.reading
+            row.heard_at = None if row.live is None else row.live.heard_at
             self._fill(row, evse, now)
             row.version = self.version
             row.out = None

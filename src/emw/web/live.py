@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from emw.domain.facts import Fact
+from emw.domain.model import RequestState
 from emw.service.console_view import told_of
 from emw.service.errors import TooMany, Unavailable
 from emw.service.headend import HeadEnd
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 
 SHARE: Final = 0.04
 """The feed takes at most this share of a core."""
+SUM_SHARE: Final = 0.02
+"""And summing up the running requests at most this."""
 RING: Final = 30
 """So many ticks a viewer may be behind."""
 HISTORY_S: Final = 3_600.0
@@ -93,23 +96,27 @@ class Feed:
         self._next_at = 0.0
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
         self._points: deque[Point] = deque(maxlen=3_600)
-        self._facts: deque[tuple[int, Fact]] = deque(maxlen=2_000)
-        self._missed = 0
+        self._bulk: deque[tuple[int, Fact]] = deque(maxlen=LOG_LINES)
+        self._bulk_count = 0
+        self._told_seq = 0
         self._rare: deque[tuple[int, Fact]] = deque(maxlen=RARE)
+        self._requests: list[dict[str, Any]] = []
+        self._summed: list[tuple[str, RequestState]] = []
+        self._sum_at = 0.0
+        self._sum_cost_s = 0.0
         self._nodes: dict[str, tuple[Any, ...]] = {}
         self._last: dict[str, Any] = {}
         self._full: tuple[int, bytes] = (-1, b"")
         headend.ledger.listen(self._committed)
 
     def _committed(self, first_seq: int, facts: Sequence[Fact]) -> None:
-        """New rows of the log: the rare kinds are kept for who comes, all of them for the next tick."""
+        """New rows of the log. The rare kinds are kept apart: a burst of commands must not push them out."""
         for n, fact in enumerate(facts):
             if type(fact).__name__ not in BULK:
                 self._rare.append((first_seq + n, fact))
-        if self.viewers:
-            room = (self._facts.maxlen or 0) - len(self._facts)
-            self._missed += max(len(facts) - room, 0)
-            self._facts.extend((first_seq + n, fact) for n, fact in enumerate(facts))
+            elif self.viewers:
+                self._bulk.append((first_seq + n, fact))
+                self._bulk_count += 1
 
     # --- one viewer
 
@@ -146,7 +153,8 @@ class Feed:
         finally:
             self.viewers -= 1
             if not self.viewers:
-                self._facts.clear()
+                self._bulk.clear()
+                self._bulk_count = 0
                 self._ring.clear()
 
     async def _until_due(self) -> bool:
@@ -172,15 +180,13 @@ class Feed:
         body["log"], body["logOmitted"] = self._new_lines()
         self._ring.append((self.ticks, _event("tick", _encode(body))))
         self._note_point()
-        self.cost_s = asyncio.get_running_loop().time() - began
+        self.cost_s = asyncio.get_running_loop().time() - began - self._sum_cost_s
+        self._sum_cost_s = 0.0
         self._next_at = began + max(self._tick_s, self.cost_s / SHARE)
 
     def _summary(self) -> dict[str, Any]:
         """What is told at every tick."""
         headend, total = self._headend, self._board.total
-        live = [r for r in headend.state.requests.values() if r.live]
-        live.sort(key=lambda r: (r.received_at, r.request_key))
-        requests = [{**told_of(headend, r), "requestKey": r.request_key, "isoID": r.iso_id} for r in live]
         halt = headend.state.halt["all"]
         self._last = {
             "at": headend.clock.now(),
@@ -197,9 +203,27 @@ class Feed:
                 "shedKW": round(total.shed_kw, 3),
                 "availableKW": round(total.available_kw, 3),
             },
-            "requests": requests,
+            "requests": self._requests_now(),
         }
         return dict(self._last)
+
+    def _requests_now(self) -> list[dict[str, Any]]:
+        """The running requests. Summing one up means asking every EVSE, so that has a share and an age of its own."""
+        headend = self._headend
+        live = [r for r in headend.state.requests.values() if r.live]
+        live.sort(key=lambda r: (r.received_at, r.request_key))
+        began = asyncio.get_running_loop().time()
+        states = [(r.request_key, r.state) for r in live]
+        if began < self._sum_at and states == self._summed:
+            return self._requests
+        now = headend.clock.now()
+        self._requests = [
+            {**told_of(headend, r), "requestKey": r.request_key, "isoID": r.iso_id, "at": now} for r in live
+        ]
+        self._summed = states
+        self._sum_cost_s = asyncio.get_running_loop().time() - began
+        self._sum_at = began + self._sum_cost_s / SUM_SHARE
+        return self._requests
 
     def _nodes_now(self) -> dict[str, tuple[Any, ...]]:
         return {
@@ -251,13 +275,16 @@ class Feed:
 
     def _new_lines(self) -> tuple[list[dict[str, Any]], int]:
         """New rows of the log; in a burst the rare ones first, and how many were left out."""
-        facts, self._facts = self._facts, deque(maxlen=self._facts.maxlen)
-        missed, self._missed = self._missed, 0
-        rare = [x for x in facts if type(x[1]).__name__ not in BULK][-LOG_LINES:]
-        bulk = [x for x in facts if type(x[1]).__name__ in BULK]
-        room = LOG_LINES - len(rare)
-        shown = sorted(rare + (bulk[-room:] if room > 0 else []), key=lambda x: x[0])
-        return [_log_line(seq, fact) for seq, fact in shown], len(facts) - len(shown) + missed
+        rare = [x for x in self._rare if x[0] > self._told_seq]
+        if rare:
+            self._told_seq = rare[-1][0]
+        room = max(LOG_LINES - len(rare), 0)
+        bulk = list(self._bulk)[-room:] if room else []
+        omitted = self._bulk_count - len(bulk) + max(len(rare) - LOG_LINES, 0)
+        self._bulk.clear()
+        self._bulk_count = 0
+        shown = sorted(rare[-LOG_LINES:] + bulk, key=lambda x: x[0])
+        return [_log_line(seq, fact) for seq, fact in shown], omitted
 
     # --- everything, for who just came
 

@@ -61,18 +61,20 @@ export class Requests {
     made.meter = el("div", { class: "meter", "aria-hidden": "true" });
     made.meter.append(made.measured, made.mark);
     made.told = el("p", { class: "numbers" });
+    made.age = el("span", { class: "age" });
     made.why = el("p", { class: "why-short" });
     made.node = el("article", { class: "request" },
       el("div", { class: "head" },
         el("h3", {}, name(request.requestID), el("span", { class: "quiet" }, " in "), name(request.territory),
           el("span", { class: "quiet" }, " by "), name(request.isoID)),
-        made.state, made.end),
+        made.state, made.age, made.end),
       made.bar, made.sum, made.meter, made.told, made.why, el("p", {}, made.when));
     return made;
   }
 
   fill(made, request) {
     made.request = request;
+    const clock = now();
     const total = request.requestedKW || 1;
     const words = [];
     for (const [word, field] of PARTS) {
@@ -93,6 +95,8 @@ export class Requests {
       ? `nothing measured yet · ${num(request.availableKW)} kW could be shed at most`
       : `${num(measured)} kW measured (${Math.round((100 * measured) / total)} %) · ${request.affectedEVSEs} EVSEs · ` +
         `${num(request.availableKW)} kW could be shed at most`);
+    const age = (clock - Date.parse(request.at)) / 1000 / model.speed;
+    say(made.age, age < 3 ? "now" : `${span(age)} old`);
     say(made.why, request.shortKW > 0.05 && request.whyShort ? `short: ${request.whyShort}` : "");
     say(made.when, when(request));
     made.end.hidden = request.state === "restoring";

@@ -1,6 +1,6 @@
 // The EVSE table: thousands of rows in memory, only the visible ones in the page.
 
-import { amps, el, minuteOf, num, say, span } from "./format.js";
+import { amps, el, minuteOf, num, span } from "./format.js";
 import { model, now } from "./feed.js";
 
 const ROW = 30; // px
@@ -12,10 +12,10 @@ const COLUMNS = [
   { key: "territory", title: "Territory", type: "text", wide: true, narrow: "hide" },
   { key: "state", title: "State", type: "text" },
   { key: "load", title: "Load kW", type: "number" },
-  { key: "baseline", title: "Unlimited kW", type: "number", narrow: "hide" },
+  { key: "baseline", title: "Free kW", type: "number", narrow: "hide" },
   { key: "limit", title: "Limit A", type: "number" },
   { key: "until", title: "Until", type: "number", narrow: "hide" },
-  { key: "heard", title: "Heard", type: "number", narrow: "hide" },
+  { key: "heard", title: "Age", type: "number", narrow: "hide" },
 ];
 
 function cellText(row, key, clock) {
@@ -23,7 +23,7 @@ function cellText(row, key, clock) {
     case "load": case "baseline": return num(row[key]);
     case "limit": return row.limit === null ? `– of ${amps(row.most)}` : `${amps(row.limit)} of ${amps(row.most)}`;
     case "until": return row.until === null ? "" : minuteOf(row.until);
-    case "heard": return row.heard === null ? "never" : `${span((clock - row.heard) / 1000)} ago`;
+    case "heard": return row.heard === null ? "never" : span((clock - row.heard) / 1000);
     default: return row[key];
   }
 }
@@ -114,36 +114,50 @@ export class Table {
     this.draw();
   }
 
+  /** Row `i` always lives in line `i % room`: scrolling by three rows touches three lines. */
   draw() {
     const first = Math.max(0, Math.floor(this.view.scrollTop / ROW) - SPARE);
     const room = Math.ceil(this.view.clientHeight / ROW) + 2 * SPARE;
-    const count = Math.max(0, Math.min(room, this.shown.length - first));
-    while (this.lines.length < count) this.lines.push(this.line());
-    while (this.lines.length > count) this.lines.pop().node.remove();
+    while (this.lines.length < room) this.lines.push(this.line());
+    while (this.lines.length > room) this.lines.pop().node.remove();
     const clock = now();
-    for (let n = 0; n < count; n += 1) this.fill(this.lines[n], first + n, clock);
+    for (let index = first; index < first + room; index += 1) {
+      const line = this.lines[index % room];
+      const row = this.shown[index];
+      line.node.hidden = row === undefined;
+      if (row) this.fill(line, row, index, clock);
+    }
   }
 
   line() {
     const node = el("div", { class: "tr", role: "row" });
     const cells = COLUMNS.map((column) => {
-      const text = el("bdi");
-      node.append(el("div", { class: `td ${column.type} ${column.key} ${column.narrow ?? ""}`, role: "cell" }, text));
-      return text;
+      const text = document.createTextNode("");
+      const cell = el("bdi", {}, text);
+      node.append(el("div", { class: `td ${column.type} ${column.key} ${column.narrow ?? ""}`, role: "cell" }, cell));
+      return { cell, text };
     });
     this.body.append(node);
-    return { node, cells };
+    return { node, cells, index: -1, state: null, at: null };
   }
 
-  fill(line, index, clock) {
-    const row = this.shown[index];
-    line.node.style.transform = `translateY(${index * ROW}px)`;
-    line.node.dataset.index = String(index);
-    line.node.setAttribute("aria-rowindex", String(index + 2));
-    line.node.classList.toggle("at", index === this.cursor);
-    COLUMNS.forEach((column, n) => say(line.cells[n], cellText(row, column.key, clock)));
-    line.cells[0].title = row.id;
-    line.node.dataset.state = row.state;
+  fill(line, row, index, clock) {
+    const { node, cells } = line;
+    if (line.index !== index) {
+      line.index = index;
+      node.style.transform = `translateY(${index * ROW}px)`;
+      node.dataset.index = String(index);
+      node.setAttribute("aria-rowindex", String(index + 2));
+    }
+    if (line.state !== row.state) node.dataset.state = line.state = row.state;
+    const at = index === this.cursor;
+    if (line.at !== at) node.classList.toggle("at", (line.at = at));
+    for (let n = 0; n < COLUMNS.length; n += 1) {
+      const text = cellText(row, COLUMNS[n].key, clock);
+      if (cells[n].text.data === text) continue;
+      cells[n].text.data = text;
+      if (n === 0) cells[n].cell.title = text;
+    }
   }
 
   keys(event) {
