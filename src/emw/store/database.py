@@ -250,7 +250,7 @@ def start_errors(path: Path) -> Iterator[None]:
     except (sqlite3.Error, sa.exc.DBAPIError) as error:
         cause = getattr(error, "orig", None) or error
         name = error_name(cause)
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name == "SQLITE_ERROR":
             raise StoreUnusable(f"{path} is damaged ({cause}): {RESTORE}") from error
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise StoreUnusable(f"{path} is locked by another process: stop that one first") from error
