@@ -30,6 +30,8 @@ NAME: Final = re.compile(
 )
 """A host name whose last label starts with a letter: numbers in disguise (0x7f.1, 2130706433, 127.1) are no names."""
 PLAIN: Final = re.compile(r"[!-~]+\Z")
+AUTHORITY: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+)(?::[0-9]{1,5})?")
+"""Host and port and nothing else: a parser that takes more (`:+80`) might read it another way than the next one."""
 EMBEDDED: Final = tuple(ip_network(n) for n in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 """IPv6 ranges that carry an IPv4 address inside: never needed here, always a disguise."""
 SPECIAL: Final[dict[str, tuple[Network, ...]]] = {
@@ -152,9 +154,11 @@ class Guard:
         authority = text.split("//", 1)[-1].split("/", 1)[0].split("?", 1)[0]
         if "@" in authority or url.user is not None or url.password is not None or "%" in authority:
             raise UrlRefused("it must not carry a user, a password or '%' in its host")
+        if not AUTHORITY.fullmatch(authority):
+            raise UrlRefused("it must name a plain host and, where needed, a port")
         if url.host is None or port is None or not any(a <= port <= b for a, b in self._rules.ports):
             raise UrlRefused("its port is not allowed here")
-        if url.query_string:
+        if "?" in text:
             raise UrlRefused("it must not carry a query")
         return url
 

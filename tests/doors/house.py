@@ -11,7 +11,7 @@ import contextlib
 import copy
 import json
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -266,6 +266,12 @@ class House:
                 self.headend.dispatch.commands.sent,
             ):
                 return
+
+    async def until(self, holds: Callable[[], object], seconds: float = 3.0) -> None:
+        """Wait until something holds."""
+        async with asyncio.timeout(seconds):
+            while not holds():  # noqa: ASYNC110 - anything may hold, not only what has an event
+                await asyncio.sleep(0.01)
 
     def snapshot(self) -> dict[str, Any]:
         """The live state, the log's length and the readings taken: what a refused message may not touch."""
