@@ -62,6 +62,7 @@ class Checks:
         self._rules = rules
         self._fail = fail
         self._start: _Start | None = None
+        self._commits_seen = 0
 
     # --- at stations
 
@@ -138,7 +139,8 @@ class Checks:
             conflict = answer.status == 409 and known
             # The node was away until the request was over: a refusal that names the field.
             too_late = answer.status == 400 and said.get("field") in {"start", "end"} and not known
-            if not (conflict or too_late):
+            not_taken = answer.status == 404 and not iso.took(path, body)
+            if not (conflict or too_late or not_taken):
                 self._fail("P9", f"{iso.name} {path} {body} was refused {answer.status}: {said}")
         for request in said.get("requests", [said]):
             self._sums(iso, request)
@@ -239,7 +241,8 @@ class Checks:
             self.trouble_s, self._start = at_s, None
             return
         self._resumed(at_s)
-        if _quiet(headend):
+        if self._disk.commits != self._commits_seen and _quiet(headend):
+            self._commits_seen = self._disk.commits
             self._live_view(headend)
         if self._disk.fails or self._disk.slow_s:
             self.trouble_s = at_s

@@ -148,6 +148,11 @@ class GridOperator:
         """How does it stand?"""
         await self.say("GET", f"/iso/requests/{key}", patient=False)
 
+    def took(self, path: str, body: Json) -> bool:
+        """Whether the request that a message is about has been acknowledged."""
+        asked = self.asked.get(str(body.get("requestID", path.rsplit("/", 1)[-1])))
+        return asked is not None and asked.acknowledged
+
     # --- reports
 
     def called(self, path: str, token: str | None, body: bytes) -> tuple[int, bytes]:

@@ -40,6 +40,7 @@ class LedgerChecks:
         self._motion = motion
         self._fail = fail
         self._answers: dict[str, f.CommandAnswered] = {}
+        self._reported: set[tuple[str, str]] = set()
         self._started: defaultdict[str, int] = defaultdict(int)
 
     # --- at each commit
@@ -92,6 +93,9 @@ class LedgerChecks:
             case f.RequestTallied():
                 self._sums(fact)
             case f.ReportQueued():
+                if fact.kind != "interval" and (fact.request_key, fact.kind) in self._reported:
+                    self._fail("P5", f"the same report was made twice: {fact.kind} {fact.request_key}")
+                self._reported.add((fact.request_key, fact.kind))
                 self.undelivered[fact.report_id] = fact
             case f.ReportDelivered():
                 queued = self.undelivered.pop(fact.report_id, None)
@@ -146,7 +150,7 @@ class LedgerChecks:
         lost = {}
         now: Counter[tuple[str, str]] = Counter(_name_of(fact) for fact in self._disk.log)
         for name, times in before.items():
-            if now[name] != times and name[1]:
+            if now[name] != times:
                 lost[name] = (times, now[name])
         if lost:
             first = min(lost)

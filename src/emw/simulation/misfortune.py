@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from emw.service.headend import HeadEnd
-from emw.simulation.network import Fate
+from emw.simulation.network import Fate, Message
 from emw.simulation.sites import Site, draw_car
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Misfortune:
         if self.console_per_hour:
             yield self._console()
         yield self._grumpy()
+        yield self._intruder()
         for site in world.sites.values():
             yield self._site(site)
 
@@ -162,6 +165,29 @@ class Misfortune:
                 await asyncio.sleep(c.uniform(10.0, 600.0))
                 world.say("resume")
                 await world.as_operator(lambda h: h.admin.resume("operator:sim", "drill over"))
+
+    async def _intruder(self) -> None:
+        """Somebody with one station's token speaks for another; one ISO asks for another's requests."""
+        world, c = self._world, self._chance
+        while True:
+            await asyncio.sleep(c.expovariate(3.0 / 3600.0))
+            if not world.faults_on:
+                return
+            thief, victim = c.sample(list(world.sites.values()), 2)
+            body = msgspec.json.encode({"evseID": victim.name})
+            path = c.choice(["/evse/unplugged", "/evse/powerOff"])
+            await self._intrude(Message("intruder", "POST", path, thief.token, body))
+            if len(world.operators) > 1:
+                one, other = c.sample(world.operators, 2)
+                theirs = sorted(other.asked.keys() - one.asked.keys())
+                if theirs:
+                    path = f"/iso/requests/{c.choice(theirs)}"
+                    await self._intrude(Message("intruder", "GET", path, one.token))
+
+    async def _intrude(self, message: Message) -> None:
+        answer = await self._world.network.say(message, cut=False)
+        if answer is not None and answer.status not in {401, 404, 429, 503}:
+            self._world.fail("P6", f"{message.path} with another's token was answered {answer.status}")
 
     async def _site(self, site: Site) -> None:
         """Cars come and go; now and then something worse."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from emw.grid.iso import IsoDoors, IsoLink
 from emw.plane import Plane
+from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
 from emw.service.settings import ServiceSettings
 from emw.simulation.disk import Disk, OnCommit, SimStore
@@ -79,6 +80,8 @@ class Node:
     ) -> None:
         self.disk = disk
         self.network = network
+        self.closed = False
+        """The run is over; what happens now is no part of it."""
         self.kills = 0
         self.starts = 0
         self.life = 0
@@ -156,18 +159,15 @@ class Node:
 
     def _over(self, main: asyncio.Task[None]) -> None:
         """The head-end ended by itself: nobody told it to."""
-        if main.cancelled():
+        if main.cancelled() or self.closed:
             return
         error = main.exception()
-        if self._unwritten_start(error):
+        if self.up_at_s is None and isinstance(_root(error), Unavailable):
             self._say("node could not write its start; its supervisor tries again")
             self._end()
             self._loop.call_later(1.0, self.start, context=contextvars.Context())
             return
         self._on_bug(f"the head-end ended by itself: {_root(error)!r}")
-
-    def _unwritten_start(self, error: BaseException | None) -> bool:
-        return self.disk.fails and self.up_at_s is None and error is not None
 
     def kill(self, why: str, away_s: float) -> None:
         """Kill -9 now; a supervisor starts it again after `away_s`."""

@@ -75,6 +75,8 @@ class Site:
         self.plug_ins = 0
         self.changed_at_s = 0.0
         """When something last happened here (car, knob, reboot, cut), s."""
+        self.token: str | None = None
+        """The session token it was given last."""
         self.saying_knob_a = 0.0
         """The knob in the message that is on its way: one kept for a server that was away may be an old one."""
         self.last_order: Heard | None = None
@@ -163,6 +165,8 @@ class Site:
             self.station.failed(request, now)
             return
         if answer.status == 200:
+            if isinstance(request.said, wire.PowerOn):
+                self.token = wire.read_power_on_answer(answer.body).token
             self._overhear(answer.body)
         self.station.answered(request, answer.status, answer.body, now, answer.retry_after_s)
         self._watch.answer(self, request, answer)

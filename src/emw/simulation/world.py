@@ -184,7 +184,7 @@ class World:
                 network=self.network,
                 chance=self.dice(f"iso{n}"),
                 watch=grid_watch,
-                per_hour=c.choice([8.0, 20.0, 40.0]),
+                per_hour=c.choice([4.0, 10.0, 20.0]),
                 most_kw=total_kw / 2,
                 address=f"10.1.0.{n + 1}",
             )
@@ -418,5 +418,6 @@ def simulate(seed: int, *, hours: float = 3.0, echo: bool = False, prepare: Call
                 if world.broken is None:
                     main.result()
         summary = world.summary(perf_counter() - began)
+        world.node.closed = True
         loop.ended.add(world.node.life)  # its ports are dead while it is unwound
         return summary
