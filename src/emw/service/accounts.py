@@ -118,7 +118,7 @@ class Accounts:
 
     def why_short(self, key: str) -> str | None:
         """Why the last round left something short, in words."""
-        return self._why.get(key) or self._state.requests[key].why_short
+        return self._why[key] if key in self._why else self._state.requests[key].why_short
 
     def note_shortfalls(self, shortfalls: Iterable[Shortfall]) -> None:
         """Remember what the last round could not place, and why."""
