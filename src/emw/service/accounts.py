@@ -55,8 +55,10 @@ class Accounts:
         # What has been tallied once has been reported as confirmed: before a crash, too.
         self._reported = {r.request_key for r in self._state.requests.values() if r.why_short != NOT_STARTED}
         self._settled: dict[str, asyncio.Event] = {}
+        self._asked: dict[str, list[str]] = {}  # EVSEs that may still owe an answer, per request
         for key, evse_id in self._state.enrolments:
             self._taking_part.setdefault(key, set()).add(evse_id)
+            self._asked.setdefault(key, []).append(evse_id)
 
     # --- who takes part
 
@@ -65,7 +67,8 @@ class Accounts:
         return [r for r in self._state.requests.values() if r.live]
 
     def enrol(self, request_key: str, evse_id: str, now: datetime) -> list[f.Fact]:
-        """An EVSE gets its first limit for a request."""
+        """An EVSE gets a limit for a request; its first one makes it take part."""
+        self._asked.setdefault(request_key, []).append(evse_id)
         self._taking_part.setdefault(request_key, set()).add(evse_id)
         if (request_key, evse_id) in self._state.enrolments:
             return []
@@ -93,6 +96,7 @@ class Accounts:
         facts = [self._end(key, e, "request over", now) for e in taking_part]
         self._taking_part.pop(key, None)
         self._books.pop(key, None)
+        self._asked.pop(key, None)
         self._why.pop(key, None)
         self._release_waiters(key)
         return facts + self._report(self._state.requests[key], "final", now)
@@ -127,11 +131,12 @@ class Accounts:
 
     def all_answered(self, key: str | None) -> bool:
         """Whether no EVSE of a request still owes an answer."""
-        limits = self._state.limits
-        for evse_id in self._taking_part.get(key or "", ()):
-            limit = limits.get(evse_id)
+        asked = self._asked.get(key or "", [])
+        while asked:  # who has answered is dropped for good, so that each answer costs one look and not one a station
+            limit = self._state.limits.get(asked[-1])
             if limit is not None and limit.outcome is Outcome.PENDING and limit.max_a is not None:
                 return False
+            asked.pop()
         return True
 
     def _tallied(self, request: ReductionRequest, now: datetime) -> f.RequestTallied:
