@@ -41,6 +41,8 @@ TREE: Final = (
     ("w1", "west", "feeder"),
     ("island", None, "zone"),
 )
+FAIR_S: Final = 840.0
+"""The last quarter of an hour is fair weather: longer than any retry's pause."""
 PLACES: Final = ("east", "e1", "e1a", "e1a", "e2", "e2", "west", "w1", "w1", "island")
 SEAMS: Final = (
     "commit.before",
@@ -114,6 +116,7 @@ class World:
         self.seam_odds: dict[str, float] = {}
         self._seams = self.dice("seams")
         self.misfortune = Misfortune(self)
+        self._fair_since_s = 0.0
 
     # --- chance, time, words
 
@@ -235,10 +238,13 @@ class World:
             self._spawn(part)
         self.faults_on = True
         end_s = self.hours * 3600.0
-        await asyncio.sleep(max(end_s - 900.0, end_s * 0.5))
+        await asyncio.sleep(max(end_s - FAIR_S - 60.0, end_s * 0.5))
         self.faults_on = False
         self.misfortune.over()
         self.say("fair weather from here on")
+        self._fair_since_s = self.loop.time()
+        while self.node.headend is None:
+            await asyncio.sleep(1.0)
         await asyncio.sleep(max(end_s - self.loop.time(), 60.0))
         self._last_words()
 
@@ -283,7 +289,7 @@ class World:
     def _check_reports(self) -> None:
         now = self.node.clock.now()
         for queued in self.ledger_checks.undelivered.values():
-            if (now - queued.at).total_seconds() > 880 and self.hours >= 0.5:
+            if (now - queued.at).total_seconds() > FAIR_S and self.loop.time() - self._fair_since_s > FAIR_S:
                 self.fail("P1 reports", f"still not delivered after a quarter of an hour of fair weather: {queued}")
 
     # --- what the parts report
