@@ -6,7 +6,6 @@ One small function per kind of fact and one table that names them all; a test ho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import facts as f
@@ -30,7 +29,11 @@ from emw.domain.model import (
 )
 
 if TYPE_CHECKING:
+    from dataclasses import replace  # the same, and mypy knows each record's fields by it
+
     from emw.domain.state import State
+else:
+    from emw.domain.changed import replace
 
 
 def evolve(state: State, fact: f.Fact) -> tuple[Record, ...]:

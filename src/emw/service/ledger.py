@@ -51,7 +51,6 @@ class Ledger:
         self._in_flight: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._listeners: list[Listener] = []
-        self._last: asyncio.Future[int] | None = None
 
     def listen(self, listener: Listener) -> None:
         """Call `listener(first_seq, facts)` after each commit. It must not block."""
@@ -77,20 +76,22 @@ class Ledger:
             raise
         self._queue.append(waiting)
         self._queued += len(facts)
-        self._last = waiting.done
         self._wake.set()
         return waiting.done
 
     async def record(self, *facts: Fact) -> None:
         """Apply facts and return once they are durable. A caller who gives up does not take them back."""
         if facts:
-            await asyncio.shield(self.put(*facts))
+            await self.put(*facts)  # cancelling the caller cancels its future only: the group has the facts
             fault_point("answer.before")
 
     async def settled(self) -> None:
         """Return once everything applied so far is durable: what was read may then be told."""
-        if self._last is not None and not self._last.done():
-            await asyncio.shield(self._last)
+        if self._queue or self._in_flight:
+            waiting = _Waiting((), asyncio.get_running_loop().create_future())
+            self._queue.append(waiting)
+            self._wake.set()
+            await waiting.done
 
     async def run(self) -> None:
         """Commit groups until cancelled."""
@@ -115,6 +116,9 @@ class Ledger:
             facts.extend(waiting.facts)
             for (_, key, _), record in zip(waiting.undo, waiting.records, strict=True):
                 rows[type(record), key] = record  # the last version of a row is the one that counts
+        if not facts:
+            self._answer(group, 0)  # somebody waited for what came before
+            return
         self._in_flight = group
         try:
             fault_point("commit.before")
@@ -128,11 +132,15 @@ class Ledger:
         self._queued -= len(facts)
         self.committed += len(facts)
         self.groups += 1
+        self._answer(group, first)
+        for listener in self._listeners:
+            listener(first, facts)
+
+    @staticmethod
+    def _answer(group: Sequence[_Waiting], first: int) -> None:
         for waiting in group:
             if not waiting.done.done():
                 waiting.done.set_result(first)
-        for listener in self._listeners:
-            listener(first, facts)
 
     def _take_back(self, group: Sequence[_Waiting], error: Exception) -> None:
         """Undo the failed group and all that was applied on top of it, latest first."""
