@@ -114,7 +114,7 @@ class FakeStore:
             rows = [r for r in self.readings if r.evse_id == p["evse_id"]]
             return [{x.name: getattr(r, x.name) for x in fields(r)} for r in reversed(rows)][:limit]
         if name == "load_curve":
-            return [{"at": START - timedelta(minutes=m), "load_kw": 40.0 + m} for m in range(30)]
+            return [{"interval_start": START - timedelta(minutes=5 * m), "kw": 40.0 + m} for m in range(1, 9)]
         table = {"sessions": "sessions", "enrolments": "enrolments", "intervals": "intervals"}[name]
         rows_ = [row for (t, _), row in self.tables.items() if t == table]
         wanted = {k: v for k, v in p.items() if k in {"evse_id", "request_key"}}
@@ -127,7 +127,9 @@ class FakeStore:
                 continue
             if any(row.get(k) != p[k] for k in ("kind", "evse_id", "request_key", "actor") if k in p):
                 continue
-            rows.append(dict(row))
+            stamps = ("seq", "at", "kind", "actor")
+            about = {"payload": {k: v for k, v in row.items() if k not in stamps}}
+            rows.append({k: row[k] for k in stamps} | about)
         return rows[:limit]
 
     async def close(self) -> None:

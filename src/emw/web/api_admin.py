@@ -5,13 +5,14 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from litestar import Controller, delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from emw.domain.model import Role
 from emw.service.errors import BadInput, Conflict
 from emw.service.headend import HeadEnd
 from emw.web.api_evses import Limited, Offset, Text, id_of, settled
-from emw.web.auth import Auth, Caller, administrator, operator, viewer
-from emw.web.board import Board
+from emw.web.auth import administrator, operator, viewer
+from emw.web.given import TheAuth, TheBoard, TheCaller, TheHeadEnd
 from emw.web.passwords import check_new_password
 from emw.web.wire import (
     Done,
@@ -41,7 +42,7 @@ class Territories(Controller):
     tags = ("Territories",)
 
     @get(guards=[viewer], summary="The tree: every node with its parent, ceiling and sums")
-    async def list_territories(self, headend: HeadEnd, board: Board) -> Page[TerritoryOut]:
+    async def list_territories(self, headend: TheHeadEnd, board: TheBoard) -> Page[TerritoryOut]:
         """All nodes, ids in order; `parentID` makes the tree."""
         await settled(headend)
         board.look()
@@ -49,7 +50,9 @@ class Territories(Controller):
         return Page(items=items, total=len(items), limit=max(len(items), 1))
 
     @post(guards=[administrator], status_code=200, summary="Add or change a node, its ceiling included")
-    async def define(self, headend: HeadEnd, board: Board, caller: Caller, data: TerritoryIn) -> TerritoryOut:
+    async def define(
+        self, headend: TheHeadEnd, board: TheBoard, caller: TheCaller, data: JSONBody[TerritoryIn]
+    ) -> TerritoryOut:
         """The node is as said here: a ceiling that is left out is no ceiling. A loop is refused."""
         try:
             ZoneInfo(data.time_zone)
@@ -76,9 +79,9 @@ class Stations(Controller):
     @get(guards=[viewer], summary="Stations, without their secrets")
     async def list_stations(
         self,
-        headend: HeadEnd,
+        headend: TheHeadEnd,
         text: Text = None,
-        revoked: bool | None = None,
+        revoked: FromQuery[bool | None] = None,
         limit: Limited = 100,
         offset: Offset = 0,
     ) -> Page[StationOut]:
@@ -107,7 +110,7 @@ class Stations(Controller):
         return Page(items=items, total=len(found), limit=limit, offset=offset)
 
     @post(guards=[administrator], summary="Enrol a station; its secret is shown once")
-    async def add(self, headend: HeadEnd, caller: Caller, data: StationIn) -> StationMade:
+    async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[StationIn]) -> StationMade:
         """With `renew` a known station gets a new secret, and the old one dies."""
         secret = await headend.admin.add_station(
             caller.actor, data.station_id, customer_id=data.customer_id, renew=data.renew
@@ -115,7 +118,9 @@ class Stations(Controller):
         return StationMade(station_id=data.station_id, secret=secret)
 
     @post("/{station_id:str}/revoke", guards=[administrator], status_code=200, summary="Revoke a station")
-    async def revoke(self, headend: HeadEnd, caller: Caller, station_id: str, data: ReasonIn) -> Done:
+    async def revoke(
+        self, headend: TheHeadEnd, caller: TheCaller, station_id: FromPath[str], data: JSONBody[ReasonIn]
+    ) -> Done:
         """Its secret and token die at once; its limits are let go."""
         await headend.admin.revoke_station(caller.actor, id_of(station_id), data.reason)
         return Done()
@@ -128,7 +133,7 @@ class Isos(Controller):
     tags = ("Grid operators",)
 
     @get(guards=[viewer], summary="Grid operators, without their tokens")
-    async def list_isos(self, headend: HeadEnd) -> Page[IsoOut]:
+    async def list_isos(self, headend: TheHeadEnd) -> Page[IsoOut]:
         """All of them, ids in order."""
         await settled(headend)
         items = [
@@ -145,7 +150,7 @@ class Isos(Controller):
         return Page(items=items, total=len(items), limit=max(len(items), 1))
 
     @post(guards=[administrator], summary="Give a grid operator a token; it is shown once")
-    async def add(self, headend: HeadEnd, caller: Caller, data: IsoIn) -> IsoMade:
+    async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[IsoIn]) -> IsoMade:
         """With `renew` a known one gets a new token, and the old one dies."""
         token = await headend.admin.add_iso(
             caller.actor, data.iso_id, tuple(data.territories), renew=data.renew
@@ -153,7 +158,9 @@ class Isos(Controller):
         return IsoMade(iso_id=data.iso_id, token=token)
 
     @post("/{iso_id:str}/revoke", guards=[administrator], status_code=200, summary="Revoke a grid operator")
-    async def revoke(self, headend: HeadEnd, caller: Caller, iso_id: str, data: ReasonIn) -> Done:
+    async def revoke(
+        self, headend: TheHeadEnd, caller: TheCaller, iso_id: FromPath[str], data: JSONBody[ReasonIn]
+    ) -> Done:
         """It may ask no more; what runs goes on to its end."""
         await headend.admin.revoke_iso(caller.actor, id_of(iso_id), data.reason)
         return Done()
@@ -166,7 +173,7 @@ class Operators(Controller):
     tags = ("Operators",)
 
     @get(guards=[administrator], summary="Who may log in")
-    async def list_operators(self, headend: HeadEnd) -> Page[OperatorOut]:
+    async def list_operators(self, headend: TheHeadEnd) -> Page[OperatorOut]:
         """All of them, names in order."""
         await settled(headend)
         items = [
@@ -176,7 +183,9 @@ class Operators(Controller):
         return Page(items=items, total=len(items), limit=max(len(items), 1))
 
     @post(guards=[administrator], summary="Give a person a login, a new password or another role")
-    async def add(self, headend: HeadEnd, auth: Auth, caller: Caller, data: OperatorIn) -> OperatorOut:
+    async def add(
+        self, headend: TheHeadEnd, auth: TheAuth, caller: TheCaller, data: JSONBody[OperatorIn]
+    ) -> OperatorOut:
         """All earlier logins of this name end."""
         _keeps_an_administrator(headend, data.name, data.role)
         password_hash = await auth.passwords.hash(check_new_password(data.password, data.name))
@@ -185,7 +194,9 @@ class Operators(Controller):
         return OperatorOut(name=known.name, role=known.role, disabled=known.disabled, added_at=known.added_at)
 
     @post("/{name:str}/disable", guards=[administrator], status_code=200, summary="Let a person in no more")
-    async def disable(self, headend: HeadEnd, caller: Caller, name: str, data: ReasonIn) -> Done:
+    async def disable(
+        self, headend: TheHeadEnd, caller: TheCaller, name: FromPath[str], data: JSONBody[ReasonIn]
+    ) -> Done:
         """All logins of this name end at once. The last administrator stays."""
         plain = id_of(name)
         _keeps_an_administrator(headend, plain, None)
@@ -208,7 +219,7 @@ class Tokens(Controller):
     tags = ("API keys",)
 
     @get(guards=[administrator], summary="API keys, without the keys themselves")
-    async def list_tokens(self, headend: HeadEnd) -> Page[TokenOut]:
+    async def list_tokens(self, headend: TheHeadEnd) -> Page[TokenOut]:
         """All of them, newest first."""
         await settled(headend)
         items = [
@@ -225,13 +236,13 @@ class Tokens(Controller):
         return Page(items=items, total=len(items), limit=max(len(items), 1))
 
     @post(guards=[administrator], summary="Make an API key; it is shown once")
-    async def add(self, headend: HeadEnd, caller: Caller, data: TokenIn) -> TokenMade:
+    async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[TokenIn]) -> TokenMade:
         """Send it as `Authorization: Bearer <key>`."""
         key_id, key = await headend.admin.add_key(caller.actor, data.name, data.role)
         return TokenMade(key_id=key_id, key=key, name=data.name, role=data.role)
 
     @delete("/{key_id:str}", guards=[administrator], status_code=200, summary="Make a key worth nothing")
-    async def revoke(self, headend: HeadEnd, caller: Caller, key_id: str) -> Done:
+    async def revoke(self, headend: TheHeadEnd, caller: TheCaller, key_id: FromPath[str]) -> Done:
         """At once."""
         await headend.admin.revoke_key(caller.actor, id_of(key_id))
         return Done()
@@ -243,7 +254,7 @@ class BigRedStop(Controller):
     tags = ("Halt",)
 
     @get("/halt", guards=[viewer], summary="Whether all dispatch is stopped")
-    async def halted(self, headend: HeadEnd) -> HaltOut:
+    async def halted(self, headend: TheHeadEnd) -> HaltOut:
         """Since when and by whom."""
         return _halt(headend)
 
@@ -253,7 +264,7 @@ class BigRedStop(Controller):
         status_code=200,
         summary="Stop all dispatch, free every car along the ramp",
     )
-    async def halt(self, headend: HeadEnd, caller: Caller, data: ReasonIn) -> HaltOut:
+    async def halt(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[ReasonIn]) -> HaltOut:
         """Acts before it is written, and also when it can't be."""
         written = await headend.admin.halt(caller.actor, data.reason)
         told = _halt(headend)
@@ -261,7 +272,7 @@ class BigRedStop(Controller):
         return told
 
     @post("/resume", guards=[operator], status_code=200, summary="Let dispatch go on")
-    async def resume(self, headend: HeadEnd, caller: Caller, data: ReasonIn) -> HaltOut:
+    async def resume(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[ReasonIn]) -> HaltOut:
         """After a halt."""
         await headend.admin.resume(caller.actor, data.reason)
         return _halt(headend)

@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from litestar import Controller, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from emw.domain.model import Evse, Limit, Session
+from emw.plane import utc
 from emw.service.errors import BadInput, NotFound, Unavailable
 from emw.service.headend import HeadEnd
-from emw.web.auth import Caller, operator, viewer
-from emw.web.board import Board, Row, filtered
+from emw.web.auth import operator, viewer
+from emw.web.board import Row, filtered
+from emw.web.given import TheBoard, TheCaller, TheHeadEnd
 from emw.web.wire import (
     Done,
     EvseDetail,
@@ -26,10 +28,14 @@ from emw.web.wire import (
 )
 from emw.web.words import explain
 
-Limited = Annotated[int, Parameter(ge=1, le=10_000, description="At most so many.")]
-Offset = Annotated[int, Parameter(ge=0, le=10_000_000, description="Leave out so many first.")]
-EvseQuery = Annotated[str | None, Parameter(query="evseID", max_length=255)]
-Text = Annotated[str | None, Parameter(max_length=255, description="Rows with this text in them.")]
+Limited = Annotated[int, QueryParameter(ge=1, le=10_000, description="At most so many.")]
+Offset = Annotated[int, QueryParameter(ge=0, le=10_000_000, description="Leave out so many first.")]
+EvseQuery = Annotated[str | None, QueryParameter(name="evseID", max_length=255)]
+Text = Annotated[str | None, QueryParameter(max_length=255, description="Rows with this text in them.")]
+Since = FromQuery[datetime | None]
+"""From this time on, with its offset."""
+Until = FromQuery[datetime | None]
+"""Up to this time, with its offset."""
 StateWord = Literal["off", "offline", "free", "limited", "opted out", "charging", "idle"]
 Sort = Literal[
     "evseID", "-evseID", "loadKW", "-loadKW", "limitAmps", "-limitAmps", "state", "-state", "territory"
@@ -45,7 +51,7 @@ def aware(at: datetime | None, field: str) -> datetime | None:
     """A time with its offset, or nothing."""
     if at is not None and at.tzinfo is None:
         raise BadInput(field, "give the offset too, for example 2026-05-04T07:00:00Z ('+' in a URL is %2B)")
-    return at
+    return None if at is None else utc(field, at)
 
 
 async def settled(headend: HeadEnd) -> None:
@@ -139,13 +145,13 @@ class Evses(Controller):
     @get(guards=[viewer], summary="The EVSEs, filtered and paged")
     async def list_evses(
         self,
-        headend: HeadEnd,
-        board: Board,
-        territory: Annotated[str | None, Parameter(max_length=255)] = None,
-        only_state: Annotated[StateWord | None, Parameter(query="state")] = None,
+        headend: TheHeadEnd,
+        board: TheBoard,
+        territory: Annotated[str | None, QueryParameter(max_length=255)] = None,
+        only_state: Annotated[StateWord | None, QueryParameter(name="state")] = None,
         text: Text = None,
         evse_id: EvseQuery = None,
-        sort: Sort = "evseID",
+        sort: FromQuery[Sort] = "evseID",
         limit: Limited = 100,
         offset: Offset = 0,
     ) -> Page[EvseOut]:
@@ -162,7 +168,7 @@ class Evses(Controller):
         return Page(items=items, total=len(rows), limit=limit, offset=offset)
 
     @get("/{evse_id:str}", guards=[viewer], summary="One EVSE: session, limit, and why in words")
-    async def one(self, headend: HeadEnd, board: Board, evse_id: str) -> EvseDetail:
+    async def one(self, headend: TheHeadEnd, board: TheBoard, evse_id: FromPath[str]) -> EvseDetail:
         """One EVSE with everything that is known of it now."""
         await settled(headend)
         evse = _known(headend, id_of(evse_id))
@@ -191,10 +197,10 @@ class Evses(Controller):
     @get("/{evse_id:str}/telemetry", guards=[viewer], summary="Readings of one EVSE, newest first")
     async def telemetry(
         self,
-        headend: HeadEnd,
-        evse_id: str,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        headend: TheHeadEnd,
+        evse_id: FromPath[str],
+        since: Since = None,
+        until: Until = None,
         limit: Limited = 500,
     ) -> Page[TelemetryOut]:
         """What its meter said. The last second may still be on its way to the store."""
@@ -218,7 +224,9 @@ class Evses(Controller):
         return Page(items=items, limit=limit)
 
     @post("/{evse_id:str}/optOut", guards=[operator], status_code=200, summary="Opt a driver out, or back in")
-    async def opt_out(self, headend: HeadEnd, caller: Caller, evse_id: str, data: OptOutIn) -> Done:
+    async def opt_out(
+        self, headend: TheHeadEnd, caller: TheCaller, evse_id: FromPath[str], data: JSONBody[OptOutIn]
+    ) -> Done:
         """For `minutes` the EVSE is not limited for a shed; without `minutes` the refusal is taken back."""
         await headend.admin.opt_out(caller.actor, id_of(evse_id), data.minutes, data.reason)
         return Done()
@@ -233,10 +241,10 @@ class Sessions(Controller):
     @get(guards=[viewer], summary="Sessions, newest first")
     async def list_sessions(
         self,
-        headend: HeadEnd,
+        headend: TheHeadEnd,
         evse_id: EvseQuery = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: Since = None,
+        until: Until = None,
         limit: Limited = 100,
     ) -> Page[SessionOut]:
         """Running ones and those that ended."""

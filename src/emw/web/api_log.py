@@ -11,21 +11,22 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Controller, get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from emw.domain.facts import FACTS
 from emw.service.errors import BadInput
 from emw.service.headend import HeadEnd
-from emw.web.api_evses import EvseQuery, Limited, Text, aware, settled
+from emw.web.api_evses import EvseQuery, Limited, Since, Text, Until, aware, settled
 from emw.web.auth import viewer
+from emw.web.given import TheHeadEnd
 from emw.web.wire import ActivityOut, Out
-from emw.web.words import sentence, wire_fields
+from emw.web.words import activity_of
 
 PAGE: Final = 1_000
 COLUMNS: Final = ("seq", "at", "actor", "kind", "text", "details")
-STAMPS: Final = frozenset({"seq", "at", "actor", "kind", "evse_id", "request_key", "iso_id", "territory_id"})
-Short = Annotated[str | None, Parameter(max_length=255)]
+Short = Annotated[str | None, QueryParameter(max_length=255)]
 
 
 class ActivityPage(Out):
@@ -58,12 +59,12 @@ class Asked:
 def asked_of(
     kind: Short = None,
     evse_id: EvseQuery = None,
-    request_key: Annotated[str | None, Parameter(query="requestKey", max_length=255)] = None,
-    iso_id: Annotated[str | None, Parameter(query="isoID", max_length=64)] = None,
+    request_key: Annotated[str | None, QueryParameter(name="requestKey", max_length=255)] = None,
+    iso_id: Annotated[str | None, QueryParameter(name="isoID", max_length=64)] = None,
     territory: Short = None,
     actor: Short = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Since = None,
+    until: Until = None,
     text: Text = None,
 ) -> Asked:
     """The filters of a call, checked."""
@@ -82,20 +83,7 @@ def asked_of(
     )
 
 
-def activity_of(row: dict[str, Any]) -> ActivityOut:
-    """A stored row in the words of the wire."""
-    nested: dict[str, Any] = row.get("payload") or {}
-    plain = {k: v for k, v in row.items() if k != "payload" and not (k in STAMPS and v is None)}
-    everything = {**plain, **nested}
-    details = {k: v for k, v in everything.items() if k not in {"seq", "at", "actor", "kind", "day", "hash"}}
-    return ActivityOut(
-        seq=row["seq"],
-        at=row["at"],
-        actor=row["actor"],
-        kind=row["kind"],
-        text=sentence(row["kind"], everything),
-        details=wire_fields(details),
-    )
+TheAsked = NamedDependency[Asked]
 
 
 class Activity(Controller):
@@ -106,9 +94,9 @@ class Activity(Controller):
     @get("/activity", guards=[viewer], summary="The activity log, newest first")
     async def page(
         self,
-        headend: HeadEnd,
-        asked: Asked,
-        before_seq: Annotated[int | None, Parameter(query="beforeSeq", ge=0, le=2**62)] = None,
+        headend: TheHeadEnd,
+        asked: TheAsked,
+        before_seq: Annotated[int | None, QueryParameter(name="beforeSeq", ge=0, le=2**62)] = None,
         limit: Limited = 100,
     ) -> ActivityPage:
         """Every fact with when, who, what kind, what it means in words, and its fields."""
@@ -120,9 +108,9 @@ class Activity(Controller):
     @get("/activity.csv", guards=[viewer], summary="The log as CSV", media_type="text/csv")
     async def as_csv(
         self,
-        headend: HeadEnd,
-        asked: Asked,
-        limit: Annotated[int, Parameter(ge=1, le=10_000_000)] = 100_000,
+        headend: TheHeadEnd,
+        asked: TheAsked,
+        limit: Annotated[int, QueryParameter(ge=1, le=10_000_000)] = 100_000,
     ) -> Stream:
         """Newest first. Cells that a spreadsheet would take for a formula are quoted."""
         await settled(headend)
@@ -131,9 +119,9 @@ class Activity(Controller):
     @get("/activity.jsonl", guards=[viewer], summary="The log as JSON lines", media_type="application/jsonl")
     async def as_lines(
         self,
-        headend: HeadEnd,
-        asked: Asked,
-        limit: Annotated[int, Parameter(ge=1, le=10_000_000)] = 100_000,
+        headend: TheHeadEnd,
+        asked: TheAsked,
+        limit: Annotated[int, QueryParameter(ge=1, le=10_000_000)] = 100_000,
     ) -> Stream:
         """Newest first, one object a line."""
         await settled(headend)

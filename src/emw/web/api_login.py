@@ -6,9 +6,11 @@ from typing import Any
 
 from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import Cookie
+from litestar.params import JSONBody
 
 from emw.domain.model import Role
-from emw.web.auth import Auth, Caller, address_of, means_it, viewer
+from emw.web.auth import address_of, means_it, viewer
+from emw.web.given import TheAuth, TheCaller, TheSettings
 from emw.web.sessions import COOKIE, Session
 from emw.web.settings import WebSettings
 from emw.web.wire import Done, LoginIn, MeOut, SetupIn
@@ -36,7 +38,7 @@ class Login(Controller):
 
     @post("/setup", guards=[means_it], status_code=200, summary="Make the first administrator")
     async def set_up(
-        self, request: Request[Any, Any, Any], auth: Auth, settings: WebSettings, data: SetupIn
+        self, request: Request[Any, Any, Any], auth: TheAuth, settings: TheSettings, data: JSONBody[SetupIn]
     ) -> Response[MeOut]:
         """With the one-time token that the server printed at its first start; logs in."""
         cookie, session = await auth.set_up(data.token, data.name, data.password, address_of(request))
@@ -44,7 +46,7 @@ class Login(Controller):
 
     @post("/login", guards=[means_it], status_code=200, summary="Log in")
     async def log_in(
-        self, request: Request[Any, Any, Any], auth: Auth, settings: WebSettings, data: LoginIn
+        self, request: Request[Any, Any, Any], auth: TheAuth, settings: TheSettings, data: JSONBody[LoginIn]
     ) -> Response[MeOut]:
         """Sets the session cookie; changing calls then carry `csrfToken` as X-CSRF-Token."""
         cookie, session = await auth.log_in(
@@ -53,7 +55,7 @@ class Login(Controller):
         return _welcome(cookie, session, auth.role_of(session), settings)
 
     @post("/logout", guards=[viewer], status_code=200, summary="Log out")
-    async def log_out(self, request: Request[Any, Any, Any], auth: Auth) -> Response[Done]:
+    async def log_out(self, request: Request[Any, Any, Any], auth: TheAuth) -> Response[Done]:
         """The session ends at once."""
         cookie = request.cookies.get(COOKIE)
         if cookie is not None:
@@ -63,7 +65,7 @@ class Login(Controller):
         return response
 
     @get("/me", guards=[viewer], summary="Who is speaking")
-    async def me(self, caller: Caller) -> MeOut:
+    async def me(self, caller: TheCaller) -> MeOut:
         """Name, role and the token for changing calls."""
         return MeOut(
             name=caller.name,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, get, post
-from litestar.params import Dependency, Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from emw.domain.model import ReductionRequest, RequestState
+from emw.plane import utc
 from emw.service.admin import any_text
 from emw.service.console_view import told_of
 from emw.service.errors import NotFound
@@ -17,11 +17,9 @@ from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.service.requests import OPERATOR, Decrease
 from emw.web.api_evses import Limited, Offset, id_of, settled
-from emw.web.auth import Caller, operator, viewer
+from emw.web.auth import operator, viewer
+from emw.web.given import TheCaller, TheHeadEnd, TheIds
 from emw.web.wire import EnrolmentOut, Page, ReasonIn, RequestIn, RequestOut
-
-NewIds = Annotated[Ids, Dependency(skip_validation=True)]
-"""A protocol, so nothing to check at run time."""
 
 
 def _name(headend: HeadEnd, ids: Ids) -> str:
@@ -64,9 +62,9 @@ class Requests(Controller):
     @get(guards=[viewer], summary="Requests, newest first")
     async def list_requests(
         self,
-        headend: HeadEnd,
-        only_state: Annotated[RequestState | None, Parameter(query="state")] = None,
-        iso_id: Annotated[str | None, Parameter(query="isoID", max_length=64)] = None,
+        headend: TheHeadEnd,
+        only_state: Annotated[RequestState | None, QueryParameter(name="state")] = None,
+        iso_id: Annotated[str | None, QueryParameter(name="isoID", max_length=64)] = None,
         limit: Limited = 100,
         offset: Offset = 0,
     ) -> Page[RequestOut]:
@@ -77,7 +75,9 @@ class Requests(Controller):
         return Page(items=items, total=len(found), limit=limit, offset=offset)
 
     @post(guards=[operator], summary="Ask for a decrease, as the operator")
-    async def create(self, headend: HeadEnd, caller: Caller, ids: NewIds, data: RequestIn) -> RequestOut:
+    async def create(
+        self, headend: TheHeadEnd, caller: TheCaller, ids: TheIds, data: JSONBody[RequestIn]
+    ) -> RequestOut:
         """Durable when this answers; dispatch is on its way. The same requestID with other contents is 409."""
         request_id = data.request_id or _name(headend, ids)
         any_text("requestID", request_id, 128)
@@ -87,8 +87,8 @@ class Requests(Controller):
                 request_id=request_id,
                 territory_id=data.territory,
                 kw=data.kw,
-                start_at=None if data.start is None else data.start.astimezone(UTC),
-                end_at=None if data.end is None else data.end.astimezone(UTC),
+                start_at=None if data.start is None else utc("start", data.start),
+                end_at=None if data.end is None else utc("end", data.end),
                 minutes=data.duration_minutes,
             ),
             actor=caller.actor,
@@ -96,7 +96,7 @@ class Requests(Controller):
         return request_out(request, told_of(headend, request))
 
     @get("/{request_key:str}", guards=[viewer], summary="One request with its intervals")
-    async def one(self, headend: HeadEnd, request_key: str) -> RequestOut:
+    async def one(self, headend: TheHeadEnd, request_key: FromPath[str]) -> RequestOut:
         """How one request stands now, and what was measured in each report interval."""
         request = known(headend, request_key)
         told = await headend.requests.told(request)
@@ -104,7 +104,7 @@ class Requests(Controller):
 
     @get("/{request_key:str}/enrolments", guards=[viewer], summary="Who takes part in a request")
     async def enrolments(
-        self, headend: HeadEnd, request_key: str, limit: Limited = 1_000, offset: Offset = 0
+        self, headend: TheHeadEnd, request_key: FromPath[str], limit: Limited = 1_000, offset: Offset = 0
     ) -> Page[EnrolmentOut]:
         """Every EVSE's part: asked, confirmed, measured, joined, left, why."""
         request = known(headend, request_key)
@@ -123,7 +123,7 @@ class Requests(Controller):
         summary="End a request: return to normal",
     )
     async def return_to_normal(
-        self, headend: HeadEnd, caller: Caller, request_key: str, data: ReasonIn
+        self, headend: TheHeadEnd, caller: TheCaller, request_key: FromPath[str], data: JSONBody[ReasonIn]
     ) -> RequestOut:
         """Its cars are freed along the ramp. Said twice, it is true once."""
         request = known(headend, request_key)

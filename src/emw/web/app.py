@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import Any
 
@@ -24,17 +23,16 @@ from emw.web.api_login import Login
 from emw.web.api_requests import Requests
 from emw.web.auth import Auth, caller_of, viewer
 from emw.web.board import Board
+from emw.web.given import TheAuth, TheFeed, TheMetrics, TheReadiness, TheSettings
 from emw.web.live import Feed
 from emw.web.metrics import Metrics
 from emw.web.pages import console, login_page, setup_page, static_file
 from emw.web.problems import HANDLERS
+from emw.web.readiness import Readiness
 from emw.web.settings import WebSettings
 from emw.web.shell import MOST_BODY, OperatorApp, host_check
 
 __all__ = ["WebSettings", "operator_app"]
-
-UNWELL_S = 30.0
-"""How long one failed commit makes this server not ready, unless one has succeeded since."""
 
 
 class Watching(Controller):
@@ -43,7 +41,7 @@ class Watching(Controller):
     tags = ("Watching",)
 
     @get("/api/v1/live", guards=[viewer], summary="The live feed (SSE)", media_type="text/event-stream")
-    async def live(self, request: Request[Any, Any, Any], auth: Auth, feed: Feed) -> Stream:
+    async def live(self, request: Request[Any, Any, Any], auth: TheAuth, feed: TheFeed) -> Stream:
         """`snapshot` once, then `tick` each second with what changed; `bye` when the login has ended."""
         stream = await feed.watch(lambda: auth.who(request, touch=False) is not None)
         return Stream(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
@@ -55,7 +53,7 @@ class Watching(Controller):
 
     @get("/metrics", summary="Sums for Prometheus", media_type="text/plain")
     async def metrics(
-        self, request: Request[Any, Any, Any], auth: Auth, settings: WebSettings, metrics: Metrics
+        self, request: Request[Any, Any, Any], auth: TheAuth, settings: TheSettings, metrics: TheMetrics
     ) -> Response[bytes]:
         """In Prometheus' text format; an API key of a viewer is enough."""
         if not settings.open_metrics:
@@ -68,34 +66,10 @@ class Watching(Controller):
         return {"alive": True}
 
     @get("/readyz", summary="The server can do its work", opt={"open": True})
-    async def ready(self, readiness: Readiness) -> Response[dict[str, Any]]:
+    async def ready(self, readiness: TheReadiness) -> Response[dict[str, Any]]:
         """503 while it starts, and while its store can't be written."""
         why = readiness.why_not()
         return Response({"ready": why is None, "why": why}, status_code=200 if why is None else 503)
-
-
-class Readiness:
-    """Whether the ledger could write lately."""
-
-    def __init__(self, headend: HeadEnd) -> None:
-        self._headend = headend
-        self._failures = headend.ledger.failures
-        self._failed_at: float | None = None
-        headend.ledger.listen(lambda _, __: self._written())
-
-    def _written(self) -> None:
-        self._failures, self._failed_at = self._headend.ledger.failures, None
-
-    def why_not(self) -> str | None:
-        """What keeps this server from its work; None: nothing."""
-        if not self._headend.ready.is_set():
-            return "it is starting"
-        now_s = asyncio.get_running_loop().time()
-        if self._headend.ledger.failures != self._failures:
-            self._failures, self._failed_at = self._headend.ledger.failures, now_s
-        if self._failed_at is not None and now_s - self._failed_at < UNWELL_S:
-            return "its store could not be written"
-        return None
 
 
 def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids) -> OperatorApp:

@@ -11,6 +11,7 @@ from math import log10
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -23,6 +24,7 @@ from emw.service.gate import Guesses, hash_of
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.web.passwords import Passwords, check_new_password
+from emw.web.problems import misfit, no_json
 from emw.web.sessions import COOKIE, Session, Sessions
 from emw.web.settings import WebSettings
 from emw.web.shell import CHANGING, host_name
@@ -275,17 +277,32 @@ def _default_port(origin: str, host: str) -> bool:
 def needs(role: Role) -> Guard:
     """The guard of a route: who it lets in, the handler finds as `caller`."""
 
-    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         auth: Auth = connection.app.state["auth"]
         connection.scope["state"]["caller"] = auth.let_in(connection, role)
+        check_body(connection, handler)
 
     return guard
 
 
-async def means_it(connection: Connection, _: BaseRouteHandler) -> None:
+async def means_it(connection: Connection, handler: BaseRouteHandler) -> None:
     """The guard of the ways in (login, setup): nobody is known yet, but a foreign page may not send it."""
     auth: Auth = connection.app.state["auth"]
     auth.check_meant(connection, None)
+    check_body(connection, handler)
+
+
+def check_body(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Decode the body strictly, before the framework does: to it "5" is a number, to us it is a mistake (P9)."""
+    body: bytes | None = connection.scope.get("emw.body")  # type: ignore[assignment]
+    if body is None or handler.parsed_data_field is None:
+        return
+    try:
+        msgspec.json.decode(body, type=handler.parsed_data_field.annotation)
+    except msgspec.ValidationError as error:
+        raise misfit(error) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise no_json(body, error) from error
 
 
 viewer: Final = needs(Role.VIEWER)

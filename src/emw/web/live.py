@@ -22,9 +22,8 @@ from emw.domain.model import RequestState
 from emw.service.console_view import told_of
 from emw.service.errors import TooMany, Unavailable
 from emw.service.headend import HeadEnd
-from emw.web.api_log import activity_of
 from emw.web.board import Board, Row
-from emw.web.words import fields_of, sentence
+from emw.web.words import activity_of, fields_of, sentence
 
 log = structlog.get_logger()
 

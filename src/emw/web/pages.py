@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, get
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 from emw.service.errors import NotFound
-from emw.service.headend import HeadEnd
-from emw.web.auth import Auth
+from emw.web.given import TheAuth, TheHeadEnd
 
 MEDIA: Final = {
     ".js": "text/javascript",
@@ -41,7 +41,7 @@ def _page(template: str, **values: Any) -> Response[str]:
 
 
 @get("/", include_in_schema=False)
-async def console(request: Request[Any, Any, Any], headend: HeadEnd, auth: Auth) -> Response[Any]:
+async def console(request: Request[Any, Any, Any], headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
     """The one page, for who is logged in; else the way in."""
     caller = auth.who(request)
     if caller is None:
@@ -57,7 +57,7 @@ async def console(request: Request[Any, Any, Any], headend: HeadEnd, auth: Auth)
 
 
 @get("/login", include_in_schema=False)
-async def login_page(request: Request[Any, Any, Any], headend: HeadEnd, auth: Auth) -> Response[Any]:
+async def login_page(request: Request[Any, Any, Any], headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
     """Name and password."""
     if auth.who(request, touch=False) is not None:
         return Redirect("/", status_code=303)
@@ -65,13 +65,13 @@ async def login_page(request: Request[Any, Any, Any], headend: HeadEnd, auth: Au
 
 
 @get("/setup", include_in_schema=False)
-async def setup_page(headend: HeadEnd) -> Response[str]:
+async def setup_page(headend: TheHeadEnd) -> Response[str]:
     """The first administrator. The token is in the link's fragment: only the page's own script sees it."""
     return _page("setup.html", done=bool(headend.state.operators))
 
 
 @get("/static/{name:str}", include_in_schema=False)
-async def static_file(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
+async def static_file(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     """A script, a style, an image."""
     known = _STATIC.get(name)
     if known is None:

@@ -158,6 +158,7 @@ async def _whole_body(scope: Scope, receive: Receive) -> Receive:
         body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _Refuse(400, "the body is not UTF-8") from error
+    scope["emw.body"] = body
     return _replay(body, receive)
 
 

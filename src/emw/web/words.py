@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from emw.domain.facts import Fact
 from emw.domain.model import Cause, Evse, Limit, Outcome
 from emw.domain.state import State
-from emw.web.wire import wire_name
+from emw.web.wire import ActivityOut, wire_name
 
 Row = Mapping[str, Any]
 
@@ -33,6 +33,8 @@ AMPS: Final = {
     "line_voltage_v": "lineVoltage",
     "territory_id": "territory",
 }
+
+STAMPS: Final = frozenset({"seq", "at", "actor", "kind", "evse_id", "request_key", "iso_id", "territory_id"})
 
 
 def number(value: Any) -> str:
@@ -198,3 +200,19 @@ def fields_of(fact: Fact) -> dict[str, Any]:
 def wire_fields(row: Row) -> dict[str, Any]:
     """The fields of a stored row under the names of the wire; secrets, should one slip through, stay here."""
     return {AMPS.get(k) or wire_name(k): v for k, v in row.items() if not k.endswith("_hash")}
+
+
+def activity_of(row: dict[str, Any]) -> ActivityOut:
+    """A stored row in the words of the wire."""
+    nested: dict[str, Any] = row.get("payload") or {}
+    plain = {k: v for k, v in row.items() if k != "payload" and not (k in STAMPS and v is None)}
+    everything = {**plain, **nested}
+    details = {k: v for k, v in everything.items() if k not in {"seq", "at", "actor", "kind", "day", "hash"}}
+    return ActivityOut(
+        seq=row["seq"],
+        at=row["at"],
+        actor=row["actor"],
+        kind=row["kind"],
+        text=sentence(row["kind"], everything),
+        details=wire_fields(details),
+    )

@@ -17,7 +17,7 @@ const TILES = [
   ["asked", "Requested shed", "kW", (t) => num(t.requestedKW)],
   ["shed", "Measured shed", "kW", (t) => num(t.shedKW)],
   ["could", "Could be shed", "kW", (t) => num(t.availableKW)],
-  ["evses", "Charging", "", (t) => `${t.charging} of ${t.evses}`],
+  ["evses", "Charging", "", (t) => `${t.charging.toLocaleString("en")} of ${t.evses.toLocaleString("en")}`],
 ];
 
 const tiles = TILES.map(([key, title, unit, tell]) => {
