@@ -25,6 +25,7 @@ Network = IPv4Network | IPv6Network
 
 MOST_BYTES: Final = 65_536
 MOST_URL: Final = 1_024
+MOST_KEPT: Final = 200_000
 NAME: Final = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\.?"
 )
@@ -134,7 +135,7 @@ class Guard:
                 ) from None
             return url
         self.check_address(literal)
-        if len(self._literals) > 200_000:
+        if len(self._literals) > MOST_KEPT:
             self._literals.clear()
         self._literals[text] = url
         return url
@@ -220,6 +221,7 @@ class Outgoing:
         self._deadline_s = deadline_s
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._urls: dict[tuple[str, str], URL] = {}
 
     async def __aenter__(self) -> Self:
         """Open the session."""
@@ -242,6 +244,16 @@ class Outgoing:
         if self._session is not None:
             await self._session.close()
 
+    def _url(self, base_url: str, path: str) -> URL:
+        """The checked URL with a path of ours; the check itself is never skipped, only the building is."""
+        checked = self.guard.check(base_url)
+        url = self._urls.get((base_url, path))
+        if url is None:
+            if len(self._urls) > MOST_KEPT:
+                self._urls.clear()
+            url = self._urls[base_url, path] = URL(str(checked).rstrip("/") + path, encoded=True)
+        return url
+
     async def post(
         self,
         base_url: str,
@@ -254,7 +266,7 @@ class Outgoing:
         """Post JSON to `base_url` + `path`. Raises UrlRefused, CallTimedOut or CallFailed, nothing else."""
         if self._session is None:
             raise CallFailed("the client is not open")
-        url = URL(str(self.guard.check(base_url)).rstrip("/") + path, encoded=True)
+        url = self._url(base_url, path)
         headers: dict[str, Any] = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
