@@ -59,6 +59,7 @@ class Commands:
         self._room = asyncio.Semaphore(settings.commands_in_flight)
         self._sending: dict[str, str] = {}  # EVSE to the command that is on its way: one at a time
         self._next: dict[str, Limit] = {}  # ... and the latest one that waits behind it
+        self._unwritten: set[str] = set()  # EVSEs whose latest command is not durable yet
         self._said: dict[str, tuple[str, Outcome, float | None]] = {}  # the last answer recorded per EVSE
         self._say_again: set[str] = set()  # stations that can't be called and have lost what they confirmed
 
@@ -137,6 +138,7 @@ class Commands:
             going.append(order.evse_id)
             if order.limit_a is None:
                 releases.append(_as_limit(command))
+        self._unwritten.update(going)
         try:
             await self._ledger.record(*facts)
         except Unavailable as error:
@@ -145,6 +147,8 @@ class Commands:
             for limit in releases:
                 self._start(limit)
             raise
+        finally:
+            self._unwritten.difference_update(going)
         for evse_id in going:
             self.resend(evse_id)
 
@@ -188,6 +192,8 @@ class Commands:
     def resend(self, evse_id: str) -> None:
         """Say the last command of an EVSE (again): same id, absolute, so harmless."""
         self._say_again.add(evse_id)
+        if evse_id in self._unwritten:
+            return  # it goes out once it is durable
         limit = self._state.limits.get(evse_id)
         if limit is not None and self._sending.get(evse_id) != limit.command_id:
             self._start(limit)
@@ -294,7 +300,7 @@ class Commands:
     def limit_to_tell(self, evse_id: str, *, rebooted: bool = False) -> Limit | None:
         """What a station should hear in an answer: a command it has not confirmed, or one a reboot made it forget."""
         limit = self._state.limits.get(evse_id)
-        if limit is None:
+        if limit is None or evse_id in self._unwritten:
             return None
         now = self._clock.now()
         if rebooted:

@@ -17,8 +17,10 @@ from emw.service.gate import hash_of
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Ids
 from emw.service.settings import ServiceSettings
-from emw.service.telemetry import OBEYED_A, Telemetry
+from emw.service.telemetry import Telemetry
 
+SAME_A = 0.1
+"""Limits closer than this are the same one, rounded by somebody."""
 LOST_AFTER = timedelta(seconds=15)
 """A station that reports another limit than it confirmed this long ago has lost it (it rebooted)."""
 
@@ -95,6 +97,7 @@ class Intake:
         self._clock = clock
         self._ids = ids
         self._settings = settings
+        self._said_again: dict[str, str] = {}  # the command an EVSE had lost and was told again
         self._repeated_at: dict[str, datetime] = {}  # when a plug-in was last said again
 
     async def power_on(self, station: Station, said: PowerOn) -> Welcome:
@@ -238,7 +241,16 @@ class Intake:
         if evse.max_a != said.evse_max_a:
             facts.append(f.KnobTurned(at=now, actor=actor, evse_id=evse.evse_id, max_a=said.evse_max_a))
         if limit is not None and limit.in_force(now) and limit.outcome is Outcome.APPLIED:
+            why = None
             if self._telemetry.disobeys(evse.evse_id):
+                why = f"the meter shows {said.current_a:.1f} A under a limit of {limit.max_a:.1f} A"
+            elif self._lost(limit, said, now):
+                if said.limit_a is not None and self._said_again.get(evse.evse_id) == limit.command_id:
+                    # An older command came after this one; only a new one will move the station again.
+                    why = f"the station holds {said.limit_a:.1f} A instead of {limit.max_a:.1f} A"
+                self._said_again[evse.evse_id] = limit.command_id
+                self._dispatch.commands.resend(evse.evse_id)
+            if why is not None:
                 facts.append(
                     f.CommandAnswered(
                         at=now,
@@ -247,11 +259,9 @@ class Intake:
                         evse_id=evse.evse_id,
                         outcome=Outcome.REJECTED,
                         answered_a=limit.answered_a,
-                        reason=f"the meter shows {said.current_a:.1f} A under a limit of {limit.max_a:.1f} A",
+                        reason=why,
                     )
                 )
-            elif self._lost(limit, said, now):
-                self._dispatch.commands.resend(evse.evse_id)
         if facts:
             await self._ledger.record(*facts)
             self._dispatch.wake(evse.territory_id)
@@ -260,7 +270,7 @@ class Intake:
     def _lost(limit: Limit, said: HeartBeat, now: datetime) -> bool:
         if limit.max_a is None or limit.answered_at is None or now - limit.answered_at < LOST_AFTER:
             return False
-        return said.limit_a is None or said.limit_a > limit.max_a + OBEYED_A
+        return said.limit_a is None or said.limit_a > limit.max_a + SAME_A
 
     async def adjusted(
         self, station: Station, evse_id: str, new_max_a: float, command_id: str | None
@@ -323,7 +333,8 @@ class Intake:
         """A plug-in said again is the same stay: the first answer was lost on the way, perhaps long ago."""
         live = self._telemetry.live.get(evse.evse_id)
         last_said = max(session.started_at, self._repeated_at.get(evse.evse_id, session.started_at))
-        unheard = live is None or live.reading is None  # a station that has its answer sends heartbeats
+        reading = live.reading if live is not None else None
+        unheard = reading is None or reading.received_at < session.started_at  # a station that has its answer sends heartbeats
         return (
             (unheard or now - last_said < timedelta(seconds=60))
             and session.car_max_a == said.car_max_a
