@@ -208,8 +208,11 @@ class Checks:
         now = self._node.clock.now()
         for site, limit in start.owed:
             hurt_s = max(self._network.hurt_at.get(site.name, -1.0), site.changed_at_s, self._disk_trouble())
-            if hurt_s >= start.at_s - 0.5 or not site.station.powered:
+            if hurt_s >= start.at_s - 0.5 or not site.station.powered or site.station.off:
                 continue
+            heard = site.last_order
+            if heard is not None and heard.at_s >= start.at_s and heard.command_id == limit.command_id:
+                continue  # told; a station that went to an older order instead shows it in its heartbeats
             self.checked += 1
             shown = site.station.control
             held = site.hardware.read(now).limit_a

@@ -32,11 +32,15 @@ class _Zigzag:
     direction: int = 0
     level_kw: float = 0.0
     extreme_kw: float = 0.0
+    moved_at_s: float = -1e9
     too_often_at_s: float = -1e9
     """When a command, and no law and no limit that ended by itself, last made one turn too many."""
 
-    def moved(self, delta_kw: float, could_kw: float, at_s: float) -> bool:
-        """Book a move; whether it was a turn."""
+    def moved(self, delta_kw: float, could_kw: float, at_s: float, rhythm_s: float) -> bool:
+        """Book a move; whether it was a turn. A load that has stood still for a whole rhythm has no direction."""
+        if at_s - self.moved_at_s > rhythm_s:
+            self.direction = 0
+        self.moved_at_s = at_s
         self.level_kw += delta_kw
         way = 1 if delta_kw > 0 else -1
         if self.direction == 0:
@@ -154,7 +158,7 @@ class Motion:
         self, node_id: str, node: _Node, c: f.CommandIssued | None, delta_kw: float, at_s: float, *, law: bool
     ) -> None:
         for way in node.ways:
-            turned = way.moved(delta_kw, node.could[-1][1], at_s)
+            turned = way.moved(delta_kw, node.could[-1][1], at_s, self._rules.rhythm_s)
             if turned and way.lately(at_s - self._rules.rhythm_s) > self._rules.reversals and not law:
                 way.too_often_at_s = at_s
         if all(way.too_often_at_s > at_s - 60.0 for way in node.ways):

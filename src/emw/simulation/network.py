@@ -72,6 +72,8 @@ class Message:
     token: str | None
     body: bytes = b""
     headers: Headers = field(default_factory=list)
+    ordered: bool = False
+    """Only the sender's latest message of this kind can arrive late or again."""
 
 
 class Doors(Protocol):
@@ -106,6 +108,7 @@ class Network:
         self.faults = 0
         self.receivers: dict[str, Receiver] = {}
         self.doors: Doors | None = None
+        self._saying: dict[str, bytes] = {}
         self.hurt_at: dict[str, float] = {}
         """When a message from or to somebody last went wrong."""
         self._loop = loop
@@ -131,6 +134,8 @@ class Network:
         """Call a door. None: no answer by the deadline, or the connection broke."""
         self.messages += 1
         loop, chance, weather = self._loop, self._chance, self.weather
+        if message.ordered:
+            self._saying[message.sender] = message.body
         back: asyncio.Future[Answer | None] = loop.create_future()
         fate = Fate.LOST_BEFORE if cut else weather.fate(chance)
         if fate is not Fate.ARRIVES:
@@ -152,7 +157,17 @@ class Network:
         except TimeoutError:
             return None
 
+    def _overtaken(self, message: Message) -> bool:
+        """A station says one thing at a time over one connection: a copy of an earlier one finds it closed.
+
+        The station protocol numbers nothing, so nobody could tell such a copy from the thing happening again.
+        """
+        return message.ordered and self._saying.get(message.sender) is not message.body
+
     def _arrive(self, message: Message, back: asyncio.Future[Answer | None] | None, reply_lost: bool) -> None:
+        if self._overtaken(message):
+            return
+
         def answered(answer: Answer | None) -> None:
             if back is not None and not reply_lost:
                 self._later(self.weather.latency(self._chance), _settle, back, answer)

@@ -37,6 +37,7 @@ class Heard:
     command_id: str
     max_a: float | None
     until: datetime | None
+    at_s: float
     told: bool
     """It came in an answer: the return to normal is then a limit at the knob."""
 
@@ -100,6 +101,7 @@ class Site:
         self.station = self._boot()
         self._wake = asyncio.Event()
         self._epoch = 0
+        self._encoded: tuple[object, bytes] = (None, b"")
         self._last_plug: object = None
 
     def _boot(self) -> Station:
@@ -156,7 +158,8 @@ class Site:
         if isinstance(request.said, wire.PlugIntoVehicle) and request.said is not self._last_plug:
             self._last_plug = request.said
             self.plug_ins += 1
-        message = Message(self.name, "POST", request.path, request.bearer, request.body)
+        beat = isinstance(request.said, wire.PlugInHeartBeat)
+        message = Message(self.name, "POST", request.path, request.bearer, self._body(request), ordered=not beat)
         answer = await self._network.say(message, cut=self.cut)
         if epoch != self._epoch:
             return  # it rebooted while it waited
@@ -171,10 +174,16 @@ class Site:
         self.station.answered(request, answer.status, answer.body, now, answer.retry_after_s)
         self._watch.answer(self, request, answer)
 
+    def _body(self, request: Request) -> bytes:
+        """The JSON; said again it is the very same object, which tells the network that nothing else was said."""
+        if self._encoded[0] is not request.said:
+            self._encoded = (request.said, request.body)
+        return self._encoded[1]
+
     def _overhear(self, body: bytes) -> None:
         order = wire.read_answer(body).limit
         if order is not None:
-            self._heard(Heard(self, order.command_id, order.max_a, order.until, told=True))
+            self._heard(Heard(self, order.command_id, order.max_a, order.until, self._network.now_s(), told=True))
 
     # --- what reaches it
 
@@ -187,9 +196,9 @@ class Site:
             said: dict[str, Any] = msgspec.json.decode(body)
             if path == SET_MAX:
                 order = wire.read_order(body)
-                self._heard(Heard(self, order.command_id, order.max_a, order.until, told=False))
+                self._heard(Heard(self, order.command_id, order.max_a, order.until, self._network.now_s(), told=False))
             elif "commandID" in said:
-                self._heard(Heard(self, said["commandID"], None, None, told=False))
+                self._heard(Heard(self, said["commandID"], None, None, self._network.now_s(), told=False))
         self._wake.set()
         return reply.status, reply.body
 
