@@ -61,7 +61,7 @@ class Server:
         return time.monotonic() - began
 
     def kill(self) -> None:
-        """kill -9: no goodbye."""
+        """Kill -9: no goodbye."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -108,7 +108,7 @@ class Station:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:  # noqa: N802 - the base class's name
+            def do_POST(self) -> None:
                 said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 path = self.path.rsplit("/", 1)[-1]
                 station.told.append((time.monotonic(), path, said))
@@ -163,7 +163,9 @@ class Station:
 
     def unplug(self) -> None:
         """The car leaves."""
-        status, answer = self.server.post("/evse/unplugged", {"evseID": self.evse_id, "energyKWh": 1.0}, self.token)
+        status, answer = self.server.post(
+            "/evse/unplugged", {"evseID": self.evse_id, "energyKWh": 1.0}, self.token
+        )
         assert status == 200, answer
         self.limit_a = None
 
