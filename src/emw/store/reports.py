@@ -22,6 +22,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from emw.domain.model import RECORDS
+from emw.store.columns import kinds_of
+
 Row = Mapping[str, Any]
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -193,17 +196,25 @@ def _arrow_value(value: Any) -> Any:
 def _arrow_type(pa: Any, column: str, values: Sequence[Any]) -> Any:
     """The same type for a column in every file, whether or not it has values today."""
     found = next((value for value in values if value is not None), None)
-    if isinstance(found, datetime) or (
-        found is None and (column == "at" or column.endswith(("_at", "_until", "_since")))
-    ):
+    kind = _KINDS.get(column, str) if found is None else type(found)
+    if issubclass(kind, datetime):
         return pa.timestamp("us", tz="UTC")
-    if isinstance(found, bool):
+    if kind is bool:
         return pa.bool_()
-    if isinstance(found, float) or (found is None and column.endswith(("_kw", "_kwh", "_a", "_v"))):
+    if kind is float or (kind is int and any(isinstance(value, float) for value in values)):
         return pa.float64()
-    if isinstance(found, int):
-        return pa.float64() if any(isinstance(value, float) for value in values) else pa.int64()
-    return pa.string()
+    return pa.int64() if kind is int else pa.string()
+
+
+_KINDS: Final[dict[str, type[Any]]] = {
+    "seq": int,
+    **{
+        name: kind
+        for record in RECORDS
+        for name, (kind, _) in kinds_of(record).items()
+        if kind in {int, float, bool, datetime}
+    },
+}
 
 
 FORMATS: Final[dict[str, Callable[[Sequence[Row], Sequence[str], BinaryIO], None]]] = {

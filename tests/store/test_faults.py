@@ -1,0 +1,282 @@
+"""A disk that is full, a database that is locked or gone, a process that is killed: refused, unchanged, healed."""
+
+import asyncio
+import contextlib
+import signal
+import sqlite3
+import sys
+from typing import Any, Self
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emw.service.errors import Unavailable
+from emw.service.ledger import Ledger
+from emw.store import Disk, database
+from emw.store.log import differences, verify_log
+from tests.store.conftest import AnyStore, Place, commit_all, same
+from tests.store.conftest import database as under
+from tests.store.world import history, plug, stations
+
+
+def writer(store: AnyStore) -> Any:
+    """The driver connection that writes."""
+    return store._core.writer._connection
+
+
+@pytest.fixture(params=["sqlite", "inline"])
+async def lite(request: pytest.FixtureRequest, file: Place) -> Place:
+    """SQLite, with threads and in line."""
+    return file if request.param == "sqlite" else Place("inline", disk=Disk())
+
+
+def limit_pages(connection: sqlite3.Connection, more: int) -> None:
+    """A disk with room for `more` pages."""
+    used = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count={used + more}")
+
+
+async def test_F3_a_full_disk_refuses_keeps_nothing_and_heals(lite: Place) -> None:
+    store = lite.open()
+    ledger = Ledger(store, (await store.load()).state)
+    task = asyncio.create_task(ledger.run())
+    await ledger.record(*stations(5))
+    before = {name: dict(getattr(ledger.state, name)) for name in ("evses", "sessions")}
+    limit_pages(writer(store), 1)
+
+    async def until_full() -> None:
+        for i in range(100):
+            before.update({name: dict(getattr(ledger.state, name)) for name in before})
+            await ledger.record(*(plug(f"s{i}-{k}", "E000001") for k in range(50)))
+
+    with pytest.raises(Unavailable, match="the disk is full") as caught:
+        await until_full()
+    assert caught.value.retry_after_s
+    assert {name: getattr(ledger.state, name) for name in before} == before
+    limit_pages(writer(store), 100_000)
+    await ledger.record(plug("after", "E000002"))
+    task.cancel()
+    with under(store).snapshot() as connection:
+        assert verify_log(connection) is None
+        assert differences(connection) == []
+    assert same((await lite.open().load()).state, ledger.state)
+
+
+async def test_F3_telemetry_on_a_full_disk_is_refused_too(lite: Place) -> None:
+    from tests.store.test_store import reading
+
+    store = lite.open()
+    await store.load()
+    limit_pages(writer(store), 0)
+    with pytest.raises(Unavailable, match="full"):
+        await store.add_readings([reading(f"E{k}") for k in range(5000)])
+    limit_pages(writer(store), 100_000)
+    await store.add_readings([reading()])
+
+
+async def test_F3_a_read_only_disk_refuses_and_heals(file: Place) -> None:
+    store = file.open()
+    await store.load()
+    state = await commit_all(store, stations(1))
+    writer(store).execute("PRAGMA query_only=ON")
+    with pytest.raises(Unavailable, match="read-only"):
+        await store.commit([plug("s1", "E000000")], [])
+    await commit_all(store, [plug("s2", "E000000")], state=state)
+    assert (await store.query("counts"))[0]["activity"] == 3
+
+
+async def test_F4_a_locked_database_is_told_and_heals(file: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.2)
+    store = file.open()
+    await store.load()
+    state = await commit_all(store, stations(1))
+    with contextlib.closing(sqlite3.connect(file.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="locked by another process"):
+            await store.commit([plug("s1", "E000000")], [])
+        assert len(await store.query("evses")) == 1, "readers go on"
+        other.execute("ROLLBACK")
+    await commit_all(store, [plug("s2", "E000000")], state=state)
+
+
+async def test_a_long_report_does_not_hold_up_a_commit(file: Place) -> None:
+    store = file.open()
+    await store.load()
+    state = await commit_all(store, stations(1))
+    with under(store).snapshot() as reader:
+        assert reader.exec_driver_sql("SELECT count(*) FROM sessions").scalar() == 0
+        async with asyncio.timeout(5):
+            await commit_all(store, [plug("s1", "E000000")], state=state)
+        assert reader.exec_driver_sql("SELECT count(*) FROM sessions").scalar() == 0
+
+
+async def test_F6_another_database_in_the_place_is_not_written_to(file: Place) -> None:
+    store = file.open()
+    await store.load()
+    await commit_all(store, stations(2))
+    store._core.writer.close()  # as after an error that the connection did not survive
+    file.sql("DELETE FROM activity WHERE seq = 4")
+    file.sql("UPDATE meta SET value = '3 2026-05-04 00' WHERE name = 'log_head'")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="another emw"):
+            await store.commit([plug("s1", "E000000")], [])
+
+
+@pytest.mark.postgres
+async def test_F4_a_postgres_that_comes_back_is_written_to_again(postgres_url: str) -> None:
+    place = Place("postgresql", url=postgres_url)
+    store = place.open()
+    await store.load()
+    state = await commit_all(store, stations(2))
+    place.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'emw'")
+    with pytest.raises(Unavailable, match="can't be reached"):
+        await store.commit([plug("s1", "E000000")], [])
+    await commit_all(store, [plug("s2", "E000000")], state=state)
+    assert (await store.query("counts"))[0]["activity"] == 5
+    await place.close()
+
+
+@pytest.mark.postgres
+async def test_a_commit_whose_answer_was_lost_is_found(postgres_url: str) -> None:
+    place = Place("postgresql", url=postgres_url)
+    store = place.open()
+    await store.load()
+    state = await commit_all(store, stations(1))
+    real = writer(store)
+
+    class Lost:
+        """The connection breaks after the server has committed."""
+
+        def cursor(self) -> Self:
+            return self
+
+        def execute(self, text: str, values: Any = None) -> Any:
+            done = real.execute(text, values)
+            if text == "COMMIT":
+                real.close()
+                raise psycopg.OperationalError("lost")
+            return done
+
+        def fetchall(self) -> Any:
+            raise NotImplementedError
+
+        def close(self) -> None:
+            real.close()
+
+    store._core.writer._connection = Lost()
+    await commit_all(store, [plug("s1", "E000000")], state=state)
+    assert [row["session_id"] for row in await store.query("sessions")] == ["s1"]
+    await commit_all(store, [plug("s2", "E000000")], state=state)
+    assert (await store.query("counts"))[0]["activity"] == 4
+    await place.close()
+
+
+async def test_a_crash_leaves_what_was_committed() -> None:
+    disk = Disk()
+    store = disk.reopen()
+    await store.load()
+    state = await commit_all(store, stations(2))
+    disk.connection.execute("BEGIN")
+    disk.connection.execute("DELETE FROM activity")
+    again = disk.reopen()
+    assert same((await again.load()).state, state)
+    disk.connection.close()
+
+
+async def test_a_closed_store_says_so(file: Place) -> None:
+    store = file.open()
+    await store.load()
+    await store.close()
+    await store.close()
+    with pytest.raises(Unavailable, match="closed"):
+        await store.commit([], [])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    choices=st.lists(st.integers(0, 10**6), max_size=60),
+    group=st.integers(1, 40),
+    crashes=st.sets(st.integers(0, 60)),
+)
+def test_any_history_with_any_crashes_folds_to_the_tables(
+    choices: list[int], group: int, crashes: set[int]
+) -> None:
+    async def live() -> None:
+        disk = Disk()
+        store = disk.reopen()
+        state = (await store.load()).state
+        facts = history(choices)
+        for number, start in enumerate(range(0, len(facts), group)):
+            state = await commit_all(store, facts[start : start + group], group=group, state=state)
+            if number in crashes:
+                store = disk.reopen()
+                loaded = await store.load()
+                assert same(loaded.state, state)
+                state = loaded.state
+        with under(store).snapshot() as connection:
+            assert verify_log(connection) is None
+            assert differences(connection) == []
+        disk.connection.close()
+
+    asyncio.run(live())
+
+
+KILLED = """
+import asyncio, sys
+from emw.service.ledger import Ledger
+from emw.store import SqlStore
+from tests.store.world import plug, stations
+
+async def main():
+    store = SqlStore(sys.argv[1])
+    loaded = await store.load()
+    ledger = Ledger(store, loaded.state)
+    asyncio.create_task(ledger.run())
+    if not loaded.state.evses:
+        await ledger.record(*stations(20))
+    print("ready", flush=True)
+    async def caller(i):
+        n = 0
+        while True:
+            n += 1
+            name = f"{sys.argv[2]}-{i}-{n}"
+            await ledger.record(plug(name, f"E{i:06}"))
+            print(name, flush=True)
+    await asyncio.gather(*(caller(i) for i in range(20)))
+
+asyncio.run(main())
+"""
+
+
+async def killed(url: str, life: int, after_s: float) -> set[str]:
+    """Run a writer, kill it, and return what it said was durable."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, url, str(life), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"ready\n"
+    reading = asyncio.create_task(process.stdout.read())
+    await asyncio.sleep(after_s)
+    process.send_signal(signal.SIGKILL)
+    told = (await reading).decode().split("\n")
+    await process.wait()
+    return set(told[:-1])
+
+
+@pytest.mark.parametrize("lives", [3, pytest.param(25, marks=pytest.mark.slow)])
+async def test_P1_what_was_answered_before_kill_9_is_there_once(file: Place, lives: int) -> None:
+    answered: set[str] = set()
+    for life in range(lives):
+        answered |= await killed(file.url, life, 0.05 + 0.037 * (life % 7))
+    store = file.open()
+    await store.load()
+    rows = await store.query("activity", kind="SessionStarted", limit=1_000_000)
+    names = [row["payload"]["session_id"] for row in rows]
+    assert answered
+    assert len(names) == len(set(names))
+    assert answered <= set(names)
+    with under(store).snapshot() as connection:
+        assert verify_log(connection) is None
+        assert differences(connection) == []
