@@ -98,7 +98,9 @@ class Checks:
         self.checked += 1
         if answer.status != 200:
             if answer.status not in {401, 503, 429}:
-                self._fail("P9", f"{site.name} {request.path} was refused {answer.status}: {answer.body[:200]!r}")
+                self._fail(
+                    "P9", f"{site.name} {request.path} was refused {answer.status}: {answer.body[:200]!r}"
+                )
             return
         said: Json = READ(answer.body)
         match request.said:
@@ -191,7 +193,11 @@ class Checks:
         start = _Start(at_s)
         for limit in headend.state.limits.values():
             site = self.sites.get(limit.evse_id)
-            if site is None or not site.callable or not limit.in_force(now + timedelta(seconds=RESUMED_S + 5)):
+            if (
+                site is None
+                or not site.callable
+                or not limit.in_force(now + timedelta(seconds=RESUMED_S + 5))
+            ):
                 continue
             evse = headend.state.evses[limit.evse_id]
             session = evse.session_id is not None and evse.session_id in headend.state.sessions

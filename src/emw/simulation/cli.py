@@ -11,7 +11,7 @@ from dataclasses import asdict
 import msgspec
 
 from emw.simulation.planted import PLANTS
-from emw.simulation.world import Summary, simulate
+from emw.simulation.run import Summary, simulate
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -45,23 +45,25 @@ class Disk:
     slow_s: float = 0.0
     forgets_last: bool = False
     """Planted: it says yes before it has flushed, and a kill takes the last group with it."""
-    last_group: tuple[int, Rows] | None = None
+    last_group: tuple[int, dict[tuple[type[Record], Any], Record | None]] | None = None
 
     def killed(self) -> None:
         """The machine lost power: only what was flushed is there."""
         if self.forgets_last and self.last_group is not None:
             length, before = self.last_group
             del self.log[length:]
-            self.rows.update({k: r for k, r in before.items() if r is not None})
-            for key in [k for k, r in before.items() if r is None]:
-                self.rows.pop(key, None)
+            for key, row in before.items():
+                if row is None:
+                    self.rows.pop(key, None)
+                else:
+                    self.rows[key] = row
         self.last_group = None
 
     def write(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
         """One transaction, all or nothing."""
         first = len(self.log)
         if self.forgets_last:
-            self.last_group = (first, {row_key(r): self.rows.get(row_key(r)) for r in records})  # type: ignore[misc]
+            self.last_group = (first, {row_key(r): self.rows.get(row_key(r)) for r in records})
         self.log.extend(facts)
         for record in records:
             self.rows[row_key(record)] = record
@@ -136,7 +138,9 @@ class SimStore:
         if name != "intervals":
             raise NotImplementedError(name)
         key = parameters["request_key"]
-        found = [r for r in self._disk.rows.values() if isinstance(r, RequestInterval) and r.request_key == key]
+        found = [
+            r for r in self._disk.rows.values() if isinstance(r, RequestInterval) and r.request_key == key
+        ]
         return [
             {
                 "start_at": r.start_at,

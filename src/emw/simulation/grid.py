@@ -63,7 +63,9 @@ class GridOperator:
         """Where its reports go."""
         return f"http://{self.address}:9000"
 
-    async def say(self, method: str, path: str, body: Json | None = None, *, patient: bool = True) -> Answer | None:
+    async def say(
+        self, method: str, path: str, body: Json | None = None, *, patient: bool = True
+    ) -> Answer | None:
         """One message, said again until it is answered when `patient`."""
         encoded = b"" if body is None else msgspec.json.encode(body)
         while True:
@@ -111,7 +113,9 @@ class GridOperator:
         body: Json = {
             "requestID": key,
             "territory": chance.choice(self.territories),
-            "kW": round(self.most_kw * chance.choice([0.05, 0.1, 0.2, 0.4, 0.7, 1.5]) * chance.uniform(0.7, 1.3), 3),
+            "kW": round(
+                self.most_kw * chance.choice([0.05, 0.1, 0.2, 0.4, 0.7, 1.5]) * chance.uniform(0.7, 1.3), 3
+            ),
         }
         if chance.random() < 0.4:
             start = self.clock.now() + timedelta(seconds=round(chance.uniform(5.0, 900.0)))

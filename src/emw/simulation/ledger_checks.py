@@ -55,7 +55,9 @@ class LedgerChecks:
                 wrote[row_key(record)] = record
             self._motion.after(fact, self.shadow)
         if wrote != {row_key(r): r for r in records}:
-            self._fail("fold rule", f"the rows written are not those of the facts: {_difference(wrote, records)}")
+            self._fail(
+                "fold rule", f"the rows written are not those of the facts: {_difference(wrote, records)}"
+            )
         self.tables.update(wrote)
 
     def _look(self, fact: f.Fact) -> None:  # noqa: C901, PLR0912 - one case per kind of fact
@@ -72,7 +74,9 @@ class LedgerChecks:
             case f.SessionStarted():
                 self._started[fact.evse_id] += 1
                 if self._started[fact.evse_id] > self.plug_ins(fact.evse_id):
-                    self._fail("P5", f"{fact.evse_id} plugged in {self.plug_ins(fact.evse_id)} times, not {fact}")
+                    self._fail(
+                        "P5", f"{fact.evse_id} plugged in {self.plug_ins(fact.evse_id)} times, not {fact}"
+                    )
             case f.SessionEnded():
                 if fact.session_id not in self.shadow.sessions:
                     self._fail("P5", f"a session ended twice: {fact}")
@@ -145,7 +149,7 @@ class LedgerChecks:
         return self.seen[kind, name]
 
     def reread(self) -> None:
-        """A start: the log as the disk has it now gives the shadow anew; what was counted before must still be there."""
+        """A start: the log on the disk gives the shadow anew; what was counted before must still be there."""
         before = self.seen
         lost = {}
         now: Counter[tuple[str, str]] = Counter(_name_of(fact) for fact in self._disk.log)
@@ -154,10 +158,15 @@ class LedgerChecks:
                 lost[name] = (times, now[name])
         if lost:
             first = min(lost)
-            self._fail("P1", f"{first[0]} {first[1]} was in the log {lost[first][0]} times, now {lost[first][1]}")
+            self._fail(
+                "P1", f"{first[0]} {first[1]} was in the log {lost[first][0]} times, now {lost[first][1]}"
+            )
         shadow, tables = fold(self._disk.log)
         if tables != self._disk.rows:
-            self._fail("fold rule", f"the tables are not the log's: {_difference(tables, list(self._disk.rows.values()))}")
+            self._fail(
+                "fold rule",
+                f"the tables are not the log's: {_difference(tables, list(self._disk.rows.values()))}",
+            )
         self.shadow, self.tables = shadow, tables
         self._motion.shadow_is(shadow)
 
@@ -213,7 +222,9 @@ def _difference(rows: Rows, records: Sequence[Record]) -> str:
     there = {row_key(r): r for r in records}
     keys = [k for k in rows.keys() | there.keys() if rows.get(k) != there.get(k)]
     first = min(keys, key=lambda k: (k[0].__name__, str(k[1])))
-    return f"{first[0].__name__} {first[1]}: {rows.get(first)} against {there.get(first)} ({len(keys)} differ)"
+    return (
+        f"{first[0].__name__} {first[1]}: {rows.get(first)} against {there.get(first)} ({len(keys)} differ)"
+    )
 
 
 def over(state: RequestState) -> bool:

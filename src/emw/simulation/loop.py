@@ -110,11 +110,11 @@ class SimLoop(asyncio.BaseEventLoop):
 
     # --- what a simulation can't have
 
-    def run_in_executor(self, *_: Any) -> Any:
+    def run_in_executor(self, *_: Any) -> Any:  # type: ignore[override]
         """Refused: a thread has its own time."""
         raise NotSimulated("no threads here")
 
-    def call_soon_threadsafe(self, *_: Any, **__: Any) -> Any:
+    def call_soon_threadsafe(self, *_: Any, **__: Any) -> Any:  # type: ignore[override]
         """Refused: there is one thread."""
         raise NotSimulated("no threads here")
 

@@ -74,7 +74,14 @@ class Misfortune:
     async def _aim(self) -> None:
         """Kills at seams: one seam for a while, then another."""
         world, c = self._world, self._chance
-        seams = ("commit.before", "commit.after", "answer.before", "command.before", "command.sent", "report.before")
+        seams = (
+            "commit.before",
+            "commit.after",
+            "answer.before",
+            "command.before",
+            "command.sent",
+            "report.before",
+        )
         while world.faults_on:
             odds = self.seam_odds * c.choice([0.0, 1.0, 5.0])
             world.seam_odds = {c.choice(seams): odds, c.choice(seams): odds}

@@ -16,9 +16,10 @@ from emw.domain.model import Cause, Limit
 from emw.domain.state import State
 from emw.engine.view import Rules
 
-TURN_SHARES = (0.02, 0.04)
+TURN_SHARES = (0.02, 0.04, 0.08)
 """Less than such a share of the controllable load against the direction is a correction. What is a turn by one
-measure alone may be a turn at another time by the other; what breaks the promise breaks it by both."""
+measure alone may be a turn at another time by another; what breaks the promise breaks it by all."""
+AFTER_CRASH = 0.7
 TINY_KW = 0.05
 """The governor lets pass what nobody can feel."""
 
@@ -53,11 +54,11 @@ class _Zigzag:
             return True
         return False
 
-    def lately(self, since_s: float) -> int:
+    def lately(self, forget_s: float, since_s: float) -> int:
         """How many turns there were since then."""
-        while self.turns and self.turns[0] <= since_s:
+        while self.turns and self.turns[0] <= forget_s:
             self.turns.popleft()
-        return len(self.turns)
+        return sum(1 for at_s in self.turns if at_s > since_s)
 
 
 @dataclass(slots=True)
@@ -72,6 +73,8 @@ class Motion:
 
     def __init__(self, rules: Rules, fail: Callable[[str, str], None]) -> None:
         self.checked = 0
+        self.crashed_at_s = -1e12
+        """When the node last lost its memory, on the clock of the log."""
         self._rules = rules
         self._fail = fail
         self._nodes: defaultdict[str, _Node] = defaultdict(_Node)
@@ -157,9 +160,13 @@ class Motion:
     def _rhythm(
         self, node_id: str, node: _Node, c: f.CommandIssued | None, delta_kw: float, at_s: float, *, law: bool
     ) -> None:
+        rhythm_s = self._rules.rhythm_s
+        # Books kept over a crash are made again from the log, which does not say how much load there was to move:
+        # they date small turns otherwise. Without a crash they must be right to the second.
+        window_s = rhythm_s if at_s - self.crashed_at_s > rhythm_s else AFTER_CRASH * rhythm_s
         for way in node.ways:
-            turned = way.moved(delta_kw, node.could[-1][1], at_s, self._rules.rhythm_s)
-            if turned and way.lately(at_s - self._rules.rhythm_s) > self._rules.reversals and not law:
+            turned = way.moved(delta_kw, node.could[-1][1], at_s, rhythm_s)
+            if turned and way.lately(at_s - rhythm_s, at_s - window_s) > self._rules.reversals and not law:
                 way.too_often_at_s = at_s
         if all(way.too_often_at_s > at_s - 60.0 for way in node.ways):
             ago = "; ".join(", ".join(f"{at_s - t:.0f}" for t in way.turns) for way in node.ways)

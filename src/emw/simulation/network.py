@@ -208,7 +208,12 @@ class Network:
             raise CallTimedOut("no answer in time") from error
 
     def _reach(
-        self, receiver: Receiver, path: str, token: str | None, body: bytes, back: asyncio.Future[Reply] | None
+        self,
+        receiver: Receiver,
+        path: str,
+        token: str | None,
+        body: bytes,
+        back: asyncio.Future[Reply] | None,
     ) -> None:
         if receiver.cut:
             return

@@ -139,7 +139,9 @@ class Node:
             clock=self.clock,
             ids=self.ids,
             chance=Random(self._chance.random()),
-            stations=RestLink(outgoing, b"simulated server's own key", deadline_s=settings.command_deadline_s),
+            stations=RestLink(
+                outgoing, b"simulated server's own key", deadline_s=settings.command_deadline_s
+            ),
             reports=IsoLink(outgoing),
             settings=settings,
             version="simulated",

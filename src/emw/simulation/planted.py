@@ -15,6 +15,7 @@ from typing import Any, Final
 from emw.domain import facts as f
 from emw.domain.state import State
 from emw.engine import orders
+from emw.engine.decide import decide
 from emw.engine.governor import Governor
 from emw.engine.view import Plan
 from emw.grid.iso import IsoLink
@@ -77,7 +78,6 @@ def command_before_commit() -> contextlib.AbstractContextManager[None]:
 
 
 def _bent(bend: Callable[[Any], Any]) -> Callable[..., Plan]:
-    decide = dispatch.decide
 
     def bent(view: Any, now: datetime, rules: Any) -> Plan:
         plan = decide(view, now, rules)
@@ -118,7 +118,9 @@ def no_resend() -> contextlib.AbstractContextManager[None]:
 def double_count() -> contextlib.AbstractContextManager[None]:
     """Counts each EVSE twice in the sums."""
     evses_of = Accounts.evses_of
-    return _patched(Accounts, "evses_of", lambda self, request: [*evses_of(self, request), *evses_of(self, request)])
+    return _patched(
+        Accounts, "evses_of", lambda self, request: [*evses_of(self, request), *evses_of(self, request)]
+    )
 
 
 def lost_commit() -> contextlib.AbstractContextManager[None]:
@@ -157,7 +159,7 @@ def ownership_off() -> contextlib.AbstractContextManager[None]:
 
 def reports_dropped() -> contextlib.AbstractContextManager[None]:
     """A report that could not be delivered is given up."""
-    attempt = Outbox._try
+    attempt = Outbox._try  # noqa: SLF001 - a planted bug sits where bugs sit
 
     async def once(self: Outbox, iso: Any, report: Any) -> bool:
         if not await attempt(self, iso, report):

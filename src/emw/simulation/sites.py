@@ -159,7 +159,9 @@ class Site:
             self._last_plug = request.said
             self.plug_ins += 1
         beat = isinstance(request.said, wire.PlugInHeartBeat)
-        message = Message(self.name, "POST", request.path, request.bearer, self._body(request), ordered=not beat)
+        message = Message(
+            self.name, "POST", request.path, request.bearer, self._body(request), ordered=not beat
+        )
         answer = await self._network.say(message, cut=self.cut)
         if epoch != self._epoch:
             return  # it rebooted while it waited
@@ -183,7 +185,9 @@ class Site:
     def _overhear(self, body: bytes) -> None:
         order = wire.read_answer(body).limit
         if order is not None:
-            self._heard(Heard(self, order.command_id, order.max_a, order.until, self._network.now_s(), told=True))
+            self._heard(
+                Heard(self, order.command_id, order.max_a, order.until, self._network.now_s(), told=True)
+            )
 
     # --- what reaches it
 
@@ -196,7 +200,9 @@ class Site:
             said: dict[str, Any] = msgspec.json.decode(body)
             if path == SET_MAX:
                 order = wire.read_order(body)
-                self._heard(Heard(self, order.command_id, order.max_a, order.until, self._network.now_s(), told=False))
+                self._heard(
+                    Heard(self, order.command_id, order.max_a, order.until, self._network.now_s(), told=False)
+                )
             elif "commandID" in said:
                 self._heard(Heard(self, said["commandID"], None, None, self._network.now_s(), told=False))
         self._wake.set()

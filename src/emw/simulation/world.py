@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Coroutine
 from random import Random
-from time import perf_counter
 from typing import Any, Final
 
-import structlog
-
 from emw.engine.view import Rules
-from emw.service import faults
-from emw.service.errors import EmwError, Unavailable
+from emw.service.errors import EmwError
 from emw.service.headend import HeadEnd
 from emw.service.settings import ServiceSettings
 from emw.simulation.checks import Checks
 from emw.simulation.disk import Disk
 from emw.simulation.grid import GridOperator, GridWatchers
 from emw.simulation.ledger_checks import LedgerChecks
-from emw.simulation.loop import NothingLeft, SimLoop, run_to_end, simulated
+from emw.simulation.loop import SimLoop
 from emw.simulation.misfortune import Misfortune
 from emw.simulation.motion import Motion
 from emw.simulation.network import Network
@@ -52,28 +46,6 @@ SEAMS: Final = (
     "command.sent",
     "report.before",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What a run was, for people and machines."""
-
-    seed: int
-    hours: float
-    seconds: float
-    starts: int
-    kills: int
-    messages: int
-    message_faults: int
-    commits: int
-    facts: int
-    commands: int
-    requests: int
-    checks: int
-    trace_lines: int
-    trace_hash: str
-    broken: str | None
-    last: tuple[str, ...] = ()
 
 
 class World:
@@ -197,7 +169,7 @@ class World:
     async def enrol(self) -> None:
         """The operator sets the node up: territories, ISOs, stations. In fair weather."""
         self.node.start()
-        while self.node.headend is None:
+        while self.node.headend is None:  # noqa: ASYNC110 - a life that is killed sets no event
             await asyncio.sleep(0.1)
         await self.node.task(self._enrol(self.node.headend))
 
@@ -243,7 +215,7 @@ class World:
         self.misfortune.over()
         self.say("fair weather from here on")
         self._fair_since_s = self.loop.time()
-        while self.node.headend is None:
+        while self.node.headend is None:  # noqa: ASYNC110 - same
             await asyncio.sleep(1.0)
         await asyncio.sleep(max(end_s - self.loop.time(), 60.0))
         self._last_words()
@@ -290,7 +262,9 @@ class World:
         now = self.node.clock.now()
         for queued in self.ledger_checks.undelivered.values():
             if (now - queued.at).total_seconds() > FAIR_S and self.loop.time() - self._fair_since_s > FAIR_S:
-                self.fail("P1 reports", f"still not delivered after a quarter of an hour of fair weather: {queued}")
+                self.fail(
+                    "P1 reports", f"still not delivered after a quarter of an hour of fair weather: {queued}"
+                )
 
     # --- what the parts report
 
@@ -307,6 +281,7 @@ class World:
 
     def _loaded(self, headend: HeadEnd) -> None:
         self.say("node loaded")
+        self.motion.crashed_at_s = self.node.clock.now().timestamp()
         self.checks.loaded(headend)
 
     def _up(self, headend: HeadEnd) -> None:
@@ -340,31 +315,6 @@ class World:
         if headend is not None:
             self.node.task(_politely(what(headend)))
 
-    # --- the end
-
-    def summary(self, seconds: float) -> Summary:
-        """What the run was."""
-        headend = self.node.headend
-        commands = self.node.commands + (headend.dispatch.commands.sent if headend else 0)
-        return Summary(
-            seed=self.seed,
-            hours=round(self.loop.time() / 3600.0, 3),
-            seconds=round(seconds, 3),
-            starts=self.node.starts,
-            kills=self.node.kills,
-            messages=self.network.messages,
-            message_faults=self.network.faults,
-            commits=self.disk.commits,
-            facts=len(self.disk.log),
-            commands=commands,
-            requests=len(self.ledger_checks.shadow.requests),
-            checks=self.checks.checked + self.ledger_checks.checked + self.motion.checked,
-            trace_lines=self.trace.lines,
-            trace_hash=self.trace.hash,
-            broken=None if self.broken is None else str(self.broken),
-            last=tuple(self.trace.last) if self.broken else (),
-        )
-
 
 async def _politely(what: Coroutine[Any, Any, Any]) -> None:
     """Refusals are answers."""
@@ -376,54 +326,3 @@ def _short(fact: Any) -> str:
     names = ("evse_id", "request_key", "session_id", "max_a", "state", "outcome", "cause")
     said = [str(v) for name in names if (v := getattr(fact, name, None)) is not None]
     return f"{type(fact).__name__}({','.join(said)})"
-
-
-@contextlib.contextmanager
-def _wired(world: World) -> Iterator[None]:
-    """Seams, logs and the loop's complaints lead to this world while it runs."""
-
-    def complain(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if not isinstance(error, Killed):
-            world.fail("no unhandled exception", f"{context.get('message')}: {error!r}")
-
-    def to_trace(_: Any, __: str, event: Any) -> Any:
-        said = dict(event)
-        name = said.pop("event")
-        said.pop("exc_info", None)
-        world.say(f"log {name} " + " ".join(f"{k}={v}" for k, v in sorted(said.items())))
-        if name == "dispatch.illegal_order":
-            world.fail("P4", f"an illegal order came as far as the last check: {said}")
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    hook, faults.hook = faults.hook, world.passes
-    structlog.configure(processors=[to_trace], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
-    world.loop.set_exception_handler(complain)
-    try:
-        yield
-    finally:
-        faults.hook = hook
-        structlog.configure(**before)
-
-
-def simulate(seed: int, *, hours: float = 3.0, echo: bool = False, prepare: Callable[[World], None] | None = None) -> Summary:
-    """Run one seed to its end or its first broken promise."""
-    began = perf_counter()
-    with simulated(Random(f"{seed}:loop")) as loop:
-        world = World(seed, loop, hours=hours, echo=echo)
-        world.build()
-        if prepare is not None:
-            prepare(world)
-        with _wired(world):
-            try:
-                main = run_to_end(loop, world.run)
-            except NothingLeft as error:
-                world.fail("no deadlock", str(error))
-            else:
-                if world.broken is None:
-                    main.result()
-        summary = world.summary(perf_counter() - began)
-        world.node.closed = True
-        loop.ended.add(world.node.life)  # its ports are dead while it is unwound
-        return summary
