@@ -1,4 +1,4 @@
-"""Makes docs/reference/cli.md from the commands themselves: `python -m tests.docs.cli_page` writes it, a test holds it."""
+"""Makes docs/reference/cli.md from the commands: `python -m tests.docs.cli_page` writes it, a test holds it."""
 
 from __future__ import annotations
 

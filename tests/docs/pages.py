@@ -9,7 +9,9 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 PAGES: Final = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
-FENCE: Final = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S)
+FENCE: Final = re.compile(
+    r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+)
 LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -22,7 +24,7 @@ def fenced(path: Path, language: str) -> list[str]:
     """The fenced blocks of one language, without their indent."""
     text = path.read_text(encoding="utf-8")
     return [
-        re.sub(rf"^{m['indent']}", "", m["text"], flags=re.M)
+        re.sub(rf"^{m['indent']}", "", m["text"], flags=re.MULTILINE)
         for m in FENCE.finditer(text)
         if m["language"] == language
     ]
@@ -31,11 +33,10 @@ def fenced(path: Path, language: str) -> list[str]:
 def commands(path: Path) -> list[str]:
     """Every shell command of a page, one a line, continuations joined and comments cut off."""
     lines: list[str] = []
-    for block in fenced(path, "sh"):
-        block = re.sub(r"<<'(\w+)'\n.*?\n\1\n", "\n", block, flags=re.S)  # here-documents are no commands
-        block = re.sub(r"\\\n\s*", " ", block)
+    for raw in fenced(path, "sh"):
+        block = re.sub(r"<<'(\w+)'\n.*?\n\1\n", "\n", raw, flags=re.DOTALL)  # here-documents are data
         joined = ""
-        for line in block.splitlines():
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
             joined = f"{joined} {line.strip()}" if joined else line.strip()
             if joined.count("'") % 2 == 0:  # a quoted body may run over several lines
                 lines.append(re.sub(r"\s+#.*$", "", joined) if joined.count("'") == 0 else joined)

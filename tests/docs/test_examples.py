@@ -30,7 +30,9 @@ def test_the_example_configuration_loads() -> None:
     assert [t.name for t in config.territory] == ["East", "feeder-17"]
 
 
-@pytest.mark.parametrize("path", sorted((DOCS / "howto").glob("*.md")) + [DOCS / "tutorial/first-shed.md"], ids=name)
+@pytest.mark.parametrize(
+    "path", [*sorted((DOCS / "howto").glob("*.md")), DOCS / "tutorial/first-shed.md"], ids=name
+)
 def test_configurations_on_the_pages_load(path: Path) -> None:
     for text in fenced(path, "toml"):
         msgspec.convert(tomllib.loads(text), Config).outgoing_rules()

@@ -21,22 +21,22 @@ SETTINGS: Final = (DOCS / "reference/settings.md").read_text(encoding="utf-8")
 
 def section(kind: str) -> str:
     """What the reference says of one kind of fact."""
-    found = re.search(rf"^### `{kind}`$(.*?)(?=^##|\Z)", LOG, re.M | re.S)
+    found = re.search(rf"^### `{kind}`$(.*?)(?=^##|\Z)", LOG, re.MULTILINE | re.DOTALL)
     return found[1] if found else ""
 
 
 @pytest.mark.parametrize("kind", sorted(FACTS))
 def test_every_fact_is_in_the_reference(kind: str) -> None:
-    told = set(re.findall(r"^\| `(\w+)` \|", section(kind), re.M))
+    told = set(re.findall(r"^\| `(\w+)` \|", section(kind), re.MULTILINE))
     assert told == {f.name for f in fields(FACTS[kind])} - {"at", "actor"}
 
 
 def test_the_reference_knows_no_other_facts() -> None:
-    assert set(re.findall(r"^### `(\w+)`$", LOG, re.M)) == set(FACTS)
+    assert set(re.findall(r"^### `(\w+)`$", LOG, re.MULTILINE)) == set(FACTS)
 
 
 def settings() -> dict[str, str]:
-    """Every setting and its default as TOML shows it: `none` where there is none, `required` where one must be given."""
+    """Every setting and its default as the page shows it: `none` without one, `required` where it must be given."""
     found: dict[str, str] = {}
     for top in msgspec.structs.fields(Config):
         inner: Any = top.type
@@ -63,7 +63,7 @@ def default_of(field: Any) -> str:
 
 
 def test_every_setting_is_in_the_reference_with_its_default() -> None:
-    told = dict(re.findall(r"^\| `([a-z_.]+)` \| ([^|]+?) \|", SETTINGS, re.M))
+    told = dict(re.findall(r"^\| `([a-z_.]+)` \| ([^|]+?) \|", SETTINGS, re.MULTILINE))
     assert told == settings()
 
 
@@ -72,16 +72,18 @@ def test_the_command_line_reference_is_what_help_says() -> None:
 
 
 def test_every_command_is_in_the_reference_and_no_other() -> None:
-    told = re.findall(r"^### `(emw [a-z ]+)`$", PAGE.read_text(encoding="utf-8"), re.M)
+    told = re.findall(r"^### `(emw [a-z ]+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert told == [name for name, _ in commands()]
 
 
 def test_every_metric_is_in_the_reference() -> None:
     source = (ROOT / "src/emw/web/metrics.py").read_text(encoding="utf-8")
-    counters = re.search(r"for name, text, value in \((.*?)\n        \):", source, re.S)
+    counters = re.search(r"for name, text, value in \((.*?)\n        \):", source, re.DOTALL)
     assert counters is not None
     total = set(re.findall(r'"(emw_\w+)"', counters[1])) | {"emw_operator_answers"}
     expected = {f"{n}_total" if n in total else n for n in re.findall(r'"(emw_\w+)"', source)}
-    told = re.findall(r"^\| `(emw_\w+)` \|", (DOCS / "reference/metrics.md").read_text(encoding="utf-8"), re.M)
+    told = re.findall(
+        r"^\| `(emw_\w+)` \|", (DOCS / "reference/metrics.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert set(told) == expected
     assert list(text_string_to_metric_families(f"{told[0]} 1.0\n"))  # a name Prometheus takes
