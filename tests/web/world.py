@@ -325,8 +325,11 @@ async def stations(w: World, names: Sequence[str], territory: str = "East", amps
 
 
 def reads(w: World, name: str, amps: float) -> None:
-    """The meter of an EVSE says so many amps."""
+    """The meter of an EVSE says so many amps, a moment after what it said last."""
     headend = w.headend
+    live = headend.telemetry.live.get(name)
+    if live is not None and live.reading is not None:
+        w.clock.at += timedelta(milliseconds=1)
     headend.telemetry.take(
         headend.state.evses[name],
         headend.state.limits.get(name),

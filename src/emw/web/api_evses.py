@@ -214,7 +214,7 @@ class Evses(Controller):
                 received_at=r.get("received_at"),
                 line_voltage=r.get("voltage_v"),
                 current_amps=r.get("current_a"),
-                load_kw=r.get("kw"),
+                load_kw=None if r.get("kw") is None else round(r["kw"], 3),
                 limit_amps=r.get("limit_a"),
                 energy_kwh=r.get("energy_kwh"),
                 late=bool(r.get("late", False)),

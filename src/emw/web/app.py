@@ -119,6 +119,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids) -> OperatorA
         request_max_body_size=MOST_BODY,
         state=State({"auth": auth, "feed": feed, "setup_path": auth.offer_setup()}),
         debug=False,
+        logging_config=None,  # the process has set up its own
     )
     app.answers = answers
     app.host_ok = None if settings.local else host_check(settings.allowed_hosts)

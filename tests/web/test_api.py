@@ -1,0 +1,254 @@
+"""The operator's stories over the API."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from datetime import timedelta
+
+import msgspec
+
+from emw.domain.model import Role
+from tests.web.world import HOSTILE, START, reads, stations, world
+
+
+async def test_evses_are_filtered_sorted_and_paged() -> None:
+    async with world() as w:
+        await w.headend.admin.define_territory("test", "Zone")
+        await w.headend.admin.define_territory("test", "East", parent_id="Zone")
+        await stations(w, [f"E{n:02}" for n in range(20)], amps=10)
+        await stations(w, ["W1", "W2"], territory="West", amps=0)
+        key = await w.key(Role.VIEWER)
+
+        async def ids(query: str) -> list[str]:
+            told = await w.call("GET", f"/api/v1/evses?{query}", key=key)
+            assert told.status == 200, told.body
+            return [e["evseID"] for e in told.json["items"]]
+
+        assert await ids("limit=3&offset=2") == ["E02", "E03", "E04"]
+        assert await ids("territory=Zone&limit=1&sort=-evseID") == ["E19"]
+        assert await ids("state=idle") == ["W1", "W2"]
+        assert await ids("text=w") == ["W1", "W2"]
+        assert await ids("evseID=E07") == ["E07"]
+        assert (await ids("sort=-loadKW"))[0] == "E19"
+        told = (await w.call("GET", "/api/v1/evses?limit=3", key=key)).json
+        assert (told["total"], told["limit"], told["offset"]) == (22, 3, 0)
+        assert told["items"][0]["loadKW"] == 2.3
+
+
+async def test_a_limit_is_explained_in_words() -> None:
+    async with world() as w:
+        await w.headend.admin.define_territory("test", "Zone", ceiling_kw=500, time_zone="America/New_York")
+        await w.headend.admin.define_territory("test", "East", parent_id="Zone", time_zone="America/New_York")
+        await stations(w, ["E1"])
+        me = await w.log_in("opa")
+        body = {"territory": "East", "kW": 2, "requestID": "R7", "durationMinutes": 60}
+        told = await w.call("POST", "/api/v1/requests", body, headers=me)
+        assert told.status == 201
+        await asyncio.sleep(0.3)
+        one = (await w.call("GET", "/api/v1/evses/E1", headers=me)).json
+        assert one["limit"]["limitAmps"] == one["evse"]["limitAmps"] == 11.0
+        assert one["explanation"].startswith("11 A until 12:")
+        assert "EDT: request R7 in East; the station agreed" in one["explanation"]
+        assert "ceiling of Zone (500 kW) not binding" in one["explanation"]
+        assert one["path"] == ["East", "Zone"]
+        w.clock.at += timedelta(seconds=90)
+        await w.call("POST", "/api/v1/evses/E1/optOut", {"minutes": 30, "reason": "ill"}, headers=me)
+        await asyncio.sleep(0.3)
+        one = (await w.call("GET", "/api/v1/evses/E1", headers=me)).json
+        assert "opted out until 12:31 EDT" in one["explanation"]
+        assert one["evse"]["limitAmps"] is None
+        await w.call("POST", "/api/v1/evses/E1/optOut", {}, headers=me)
+        one = (await w.call("GET", "/api/v1/evses/E1", headers=me)).json
+        assert "opted out" not in one["explanation"]
+
+
+async def test_a_request_adds_up_and_returns_to_normal() -> None:
+    async with world() as w:
+        await stations(w, [f"E{n}" for n in range(10)])
+        me = await w.log_in("opa")
+        body = {"territory": "East", "kW": 20, "requestID": "R1"}
+        assert (await w.call("POST", "/api/v1/requests", body, headers=me)).status == 201
+        assert (await w.call("POST", "/api/v1/requests", body, headers=me)).status == 201
+        assert (await w.call("POST", "/api/v1/requests", {**body, "kW": 21}, headers=me)).status == 409
+        await asyncio.sleep(0.3)
+        for path in ("/api/v1/requests", "/api/v1/requests/operator:R1"):
+            told = (await w.call("GET", path, headers=me)).json
+            one = told["items"][0] if "items" in told else told
+            parts = sum(one[k] for k in ("confirmedKW", "pendingKW", "refusedKW", "shortKW"))
+            assert abs(parts - one["requestedKW"]) < 0.0005
+            assert one["confirmedKW"] == 20
+            assert (one["isoID"], one["state"], one["affectedEVSEs"]) == ("operator", "active", 10)
+        taking = (await w.call("GET", "/api/v1/requests/operator:R1/enrolments", headers=me)).json["items"]
+        assert {e["evseID"] for e in taking} == {f"E{n}" for n in range(10)}
+        tree = (await w.call("GET", "/api/v1/territories", headers=me)).json["items"]
+        assert (tree[0]["baselineKW"], tree[0]["targetKW"], tree[0]["loadKW"]) == (46.0, 26.0, 46.0)
+        for n in range(10):
+            reads(w, f"E{n}", 11)
+        tree = (await w.call("GET", "/api/v1/territories", headers=me)).json["items"]
+        assert tree[0]["shedKW"] == tree[0]["baselineKW"] - tree[0]["loadKW"] > 20
+        ended = await w.call(
+            "POST", "/api/v1/requests/operator:R1/returnToNormal", {"reason": "enough"}, headers=me
+        )
+        assert (ended.json["state"], ended.json["cancelledBy"]) == ("restoring", "operator:opa")
+        again = await w.call("POST", "/api/v1/requests/operator:R1/returnToNormal", {}, headers=me)
+        assert again.status == 200
+        assert (await w.call("GET", "/api/v1/requests?state=active", headers=me)).json["items"] == []
+
+
+async def test_the_tally_of_the_board_is_that_of_the_books() -> None:
+    """The console's sums and what the grid is told come from one rule."""
+    async with world() as w:
+        await stations(w, [f"E{n}" for n in range(10)])
+        me = await w.log_in("opa")
+        await w.call("POST", "/api/v1/requests", {"territory": "East", "kW": 20}, headers=me)
+        await asyncio.sleep(0.3)
+        w.clock.at += timedelta(seconds=60)
+        for n in range(7):
+            reads(w, f"E{n}", 9 + n)
+        (request,) = w.headend.state.requests.values()
+        books = w.headend.accounts.sums(request, w.clock.now())
+        (east,) = (await w.call("GET", "/api/v1/territories", headers=me)).json["items"]
+        assert abs(east["loadKW"] - (books.load_kw or 0)) < 0.001
+        assert abs(east["baselineKW"] - books.baseline_kw) < 0.001
+        assert abs(east["availableKW"] - books.available_kw) < 0.001
+        assert abs(east["shedKW"] - (books.measured_kw or 0)) < 0.001
+
+
+async def test_secrets_are_shown_once() -> None:
+    async with world() as w:
+        await w.headend.admin.define_territory("test", "East")
+        me = await w.log_in()
+        station = (await w.call("POST", "/api/v1/stations", {"stationID": "E1"}, headers=me)).json
+        iso = (await w.call("POST", "/api/v1/isos", {"isoID": "g", "territories": ["East"]}, headers=me)).json
+        token = (await w.call("POST", "/api/v1/tokens", {"name": "scada", "role": "viewer"}, headers=me)).json
+        assert (await w.call("POST", "/api/v1/stations", {"stationID": "E1"}, headers=me)).status == 409
+        renewed = await w.call("POST", "/api/v1/stations", {"stationID": "E1", "renew": True}, headers=me)
+        assert renewed.json["secret"] != station["secret"]
+        assert (await w.call("GET", "/api/v1/evses", key=token["key"])).status == 200
+        everything = b""
+        for path in ("stations", "isos", "tokens", "operators", "activity", "activity.csv", "activity.jsonl"):
+            told = await w.call("GET", f"/api/v1/{path}", headers=me)
+            assert told.status == 200
+            everything += told.body
+        for secret in (station["secret"], iso["token"], token["key"], "argon2", "_hash", "Hash"):
+            assert secret.encode() not in everything, secret
+        revoked = await w.call("DELETE", f"/api/v1/tokens/{token['keyID']}", headers=me)
+        assert revoked.status == 200
+        assert (await w.call("GET", "/api/v1/evses", key=token["key"])).status == 401
+        assert (await w.call("POST", "/api/v1/stations/E1/revoke", {}, headers=me)).status == 200
+        listed = (await w.call("GET", "/api/v1/stations?revoked=true", headers=me)).json
+        assert [s["stationID"] for s in listed["items"]] == ["E1"]
+
+
+async def test_a_territory_changes_and_a_loop_is_refused() -> None:
+    async with world() as w:
+        me = await w.log_in()
+
+        async def define(**body: object) -> int:
+            return (await w.call("POST", "/api/v1/territories", body, headers=me)).status
+
+        assert await define(territoryID="A") == 200
+        assert await define(territoryID="B", parentID="A", ceilingKW=180, timeZone="Europe/Berlin") == 200
+        assert await define(territoryID="A", parentID="B") == 400
+        assert await define(territoryID="C", parentID="none") == 404
+        assert await define(territoryID="B", parentID="A", ceilingKW=90) == 200
+        items = (await w.call("GET", "/api/v1/territories", headers=me)).json["items"]
+        assert [(t["territoryID"], t["parentID"], t["ceilingKW"]) for t in items] == [
+            ("A", None, None),
+            ("B", "A", 90),
+        ]
+
+
+async def test_P14_halt_acts_even_when_nothing_can_be_written() -> None:
+    async with world() as w:
+        me = await w.log_in("opa")
+        w.store.broken = True
+        told = await w.call("POST", "/api/v1/halt", {"reason": "fire"}, headers=me)
+        assert told.json == {"halted": True, "since": None, "by": None, "reason": None, "written": False}
+        assert w.headend.dispatch.halted
+        w.store.broken = False
+        told = await w.call("POST", "/api/v1/resume", {}, headers=me)
+        assert told.json["halted"] is False
+        told = await w.call("POST", "/api/v1/halt", {"reason": "drill"}, headers=me)
+        assert (told.json["by"], told.json["reason"]) == ("operator:opa", "drill")
+
+
+async def test_the_log_is_paged_filtered_and_downloaded() -> None:
+    async with world() as w:
+        await stations(w, HOSTILE)
+        me = await w.log_in()
+        seen: list[int] = []
+        before = ""
+        while True:
+            page = (await w.call("GET", f"/api/v1/activity?limit=10{before}", headers=me)).json
+            seen += [x["seq"] for x in page["items"]]
+            if page["nextBeforeSeq"] is None:
+                break
+            before = f"&beforeSeq={page['nextBeforeSeq']}"
+        assert seen == list(range(len(w.store.log), 0, -1))
+        page = (await w.call("GET", "/api/v1/activity?kind=PoweredOn&evseID=%3D1%2B1", headers=me)).json
+        assert [x["text"] for x in page["items"]] == ["=1+1 powered on in East, up to 32 A"]
+        assert page["items"][0]["details"]["maxAmps"] == 32
+        lines = (await w.call("GET", "/api/v1/activity.jsonl?limit=2500", headers=me)).body.splitlines()
+        assert [msgspec.json.decode(x)["seq"] for x in lines] == seen
+
+
+async def test_A13_a_spreadsheet_finds_no_formula_in_the_csv() -> None:
+    async with world() as w:
+        evil = ["=1+1", "+1", "-1+2", "@SUM(A1)", "=cmd|' /C calc'!A0"]
+        await stations(w, evil)
+        told = await w.call("GET", "/api/v1/activity.csv", headers=await w.log_in())
+        assert told.headers["content-type"].startswith("text/csv")
+        assert "attachment" in told.headers["content-disposition"]
+        rows = list(csv.reader(io.StringIO(told.body.decode())))
+        assert rows[0] == ["seq", "at", "actor", "kind", "text", "details"]
+        cells = [cell for row in rows[1:] for cell in row]
+        assert not [c for c in cells if c.startswith(("=", "+", "-", "@", "\t", "\r"))]
+        assert any(c.startswith("'=1+1 powered on") for c in cells)
+        assert rows[1][0] == str(len(w.store.log))  # numbers stay numbers
+
+
+async def test_telemetry_and_sessions_are_told_with_units() -> None:
+    async with world() as w:
+        await stations(w, ["E1"])
+        await w.headend.telemetry.flush()
+        key = await w.key(Role.VIEWER)
+        told = (await w.call("GET", "/api/v1/evses/E1/telemetry?limit=5", key=key)).json
+        assert told["items"][0] == {
+            "timestamp": START.isoformat().replace("+00:00", "Z"),
+            "receivedAt": START.isoformat().replace("+00:00", "Z"),
+            "lineVoltage": 230.0,
+            "currentAmps": 20.0,
+            "loadKW": 4.6,
+            "limitAmps": None,
+            "energyKWh": 1.5,
+            "late": False,
+        }
+        (session,) = (await w.call("GET", "/api/v1/sessions?evseID=E1", key=key)).json["items"]
+        assert (session["evseID"], session["carMaxAmps"], session["endedAt"]) == ("E1", 32.0, None)
+
+
+async def test_the_api_describes_itself() -> None:
+    async with world() as w:
+        told = await w.call("GET", "/api/v1/openapi.json")
+        assert told.headers["content-type"] == "application/json"
+        schema = told.json
+        assert schema["openapi"].startswith("3.1")
+        evse = schema["components"]["schemas"]["EvseOut"]["properties"]
+        assert {"evseID", "loadKW", "limitAmps", "heardAt"} <= set(evse)
+        for path, methods in schema["paths"].items():
+            for method, operation in methods.items():
+                assert operation["summary"], (method, path)
+                for ref in _references(operation):
+                    assert ref.rpartition("/")[2] in schema["components"]["schemas"], ref
+
+
+def _references(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if "$ref" in node else []
+        return own + [r for v in node.values() for r in _references(v)]
+    if isinstance(node, list):
+        return [r for v in node for r in _references(v)]
+    return []

@@ -1,0 +1,222 @@
+"""The live feed: everything once, then only what changes, at one cost for all viewers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from emw.domain import facts as f
+from emw.web import live as live_module
+from emw.web.app import WebSettings
+from emw.web.board import Row
+from emw.web.live import RING, Feed
+from emw.web.words import SAYS, sentence
+from tests.web.world import HOSTILE, World, reads, stations, world
+
+FAST = WebSettings(tick_s=0.02, viewers=3)
+
+
+def feed_of(w: World) -> Feed:
+    found: Feed = w.app.state["feed"]
+    return found
+
+
+@contextlib.asynccontextmanager
+async def viewer(w: World, alive: Any = lambda: True) -> AsyncGenerator[AsyncIterator[bytes], None]:
+    stream = await feed_of(w).watch(alive)
+    async with contextlib.aclosing(stream):
+        yield stream
+
+
+async def event(stream: AsyncIterator[bytes], wanted: str = "") -> tuple[str, Any]:
+    """The next event (of that name)."""
+    async with asyncio.timeout(10):
+        async for chunk in stream:
+            if not chunk.startswith(b"event: "):
+                continue
+            head, _, rest = chunk.partition(b"\n")
+            assert rest.endswith(b"\n\n")
+            name = head.removeprefix(b"event: ").decode()
+            if wanted in {"", name}:
+                return name, msgspec.json.decode(rest.removeprefix(b"data: "))
+    raise AssertionError("the stream ended")
+
+
+async def test_who_comes_gets_everything_then_only_what_changes() -> None:
+    async with world(FAST) as w:
+        await stations(w, ["E1", "E2", *HOSTILE])
+        async with viewer(w) as stream:
+            name, told = await event(stream)
+            assert name == "snapshot"
+            ids = {row[0] for row in told["evses"]}
+            assert ids == {"E1", "E2", *HOSTILE}
+            assert told["total"]["loadKW"] == pytest.approx(4.6 * len(ids))
+            assert told["columns"][:4] == ["evseID", "territory", "state", "loadKW"]
+            assert len(told["history"]) >= 8  # of the past hour, from the store
+            assert any(
+                line["kind"] == "PoweredOn" or line["kind"] == "TerritoryDefined" for line in told["log"]
+            )
+            name, told = await event(stream)
+            assert (name, told["evses"], told["territories"]) == ("tick", [], [])
+            reads(w, "E2", 10)
+            while True:
+                name, told = await event(stream)
+                if told["evses"]:
+                    break
+            assert [(row[0], row[3]) for row in told["evses"]] == [("E2", 2.3)]
+            assert [row[0] for row in told["territories"]] == ["East"]
+
+
+async def test_requests_and_the_log_come_as_they_happen() -> None:
+    async with world(FAST) as w:
+        await stations(w, [f"E{n}" for n in range(10)])
+        async with viewer(w) as stream:
+            await event(stream, "snapshot")
+            me = await w.log_in("opa")
+            await w.call("POST", "/api/v1/requests", {"territory": "East", "kW": 20}, headers=me)
+            kinds: list[str] = []
+            told: Any = {}
+            while not told.get("requests") or told["requests"][0]["confirmedKW"] == 0:
+                _, told = await event(stream, "tick")
+                kinds += [line["kind"] for line in told["log"]]
+            one = told["requests"][0]
+            parts = sum(one[k] for k in ("confirmedKW", "pendingKW", "refusedKW", "shortKW"))
+            assert parts == pytest.approx(one["requestedKW"])
+            assert told["total"]["targetKW"] == pytest.approx(26)
+            assert "RequestReceived" in kinds
+
+
+async def test_a_burst_of_commands_does_not_push_out_what_matters() -> None:
+    async with world(FAST) as w:
+        await stations(w, ["E1"])
+        feed = feed_of(w)
+        feed.viewers = 1
+        now = w.clock.now()
+        enrolled = f.Enrolled(at=now, actor="emw", request_key="r", evse_id="E1")
+        feed._new_lines()
+        feed._committed(10_000, [f.DispatchHalted(at=now, actor="operator:x"), *[enrolled] * 3_000])
+        lines, omitted = feed._new_lines()
+        assert lines[0]["kind"] == "DispatchHalted"
+        assert (len(lines), omitted) == (live_module.LOG_LINES, 3_001 - live_module.LOG_LINES)
+
+
+async def test_who_falls_behind_gets_everything_anew() -> None:
+    async with world(FAST) as w:
+        await stations(w, ["E1"])
+        async with viewer(w) as slow, viewer(w) as quick:
+            await event(slow, "snapshot")
+            await event(quick, "snapshot")
+            for _ in range(RING + 5):
+                await event(quick, "tick")
+            name, told = await event(slow)
+            assert name == "snapshot"
+            assert [row[0] for row in told["evses"]] == ["E1"]
+
+
+async def test_one_look_serves_all_and_nobody_looks_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(FAST) as w:
+        await stations(w, ["E1"])
+        feed = feed_of(w)
+        looks: list[int] = []
+        look = feed._board.look
+
+        def counted() -> list[Row]:
+            looks.append(1)
+            return look()
+
+        monkeypatch.setattr(feed._board, "look", counted)
+        async with viewer(w) as one, viewer(w) as two:
+            for stream in (one, two):
+                await event(stream, "snapshot")
+            for _ in range(10):
+                first, second = await event(one, "tick"), await event(two, "tick")
+                assert first == second
+        assert len(looks) <= 14
+        assert feed.viewers == 0
+        count = len(looks)
+        await asyncio.sleep(0.1)
+        assert len(looks) == count
+
+
+async def test_there_is_a_bound_on_viewers() -> None:
+    async with world(FAST) as w:
+        key = (
+            await w.headend.admin.add_key("test", "k", next(iter(w.headend.state.operators.values())).role)
+        )[1]
+        async with viewer(w) as a, viewer(w) as b, viewer(w) as c:
+            for stream in (a, b, c):
+                await event(stream, "snapshot")
+            assert (await w.call("GET", "/api/v1/live", key=key)).status == 429
+
+
+async def test_the_stream_ends_with_the_login() -> None:
+    async with world(FAST) as w:
+        me = await w.log_in()
+        page = asyncio.create_task(w.call("GET", "/api/v1/live", headers=me))
+        await asyncio.sleep(0.3)
+        assert not page.done()
+        await w.call("POST", "/api/v1/logout", {}, headers=me)
+        told = await page
+        assert told.headers["content-type"].startswith("text/event-stream")
+        assert told.headers["cache-control"] == "no-store"
+        assert told.body.startswith(b"retry: ")
+        assert told.body.endswith(b"event: bye\ndata: {}\n\n")
+
+
+async def test_looking_on_is_not_use() -> None:
+    async with world(WebSettings(tick_s=0.02, idle_s=0.3)) as w:
+        told = await w.call("GET", "/api/v1/live", headers=await w.log_in())
+        assert told.body.endswith(b"event: bye\ndata: {}\n\n")
+
+
+async def test_a_dear_look_is_followed_by_a_longer_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(FAST) as w:
+        feed = feed_of(w)
+        loop = asyncio.get_running_loop()
+        at = [1000.0]
+        monkeypatch.setattr(loop, "time", lambda: at[0])
+
+        def dear() -> list[Row]:
+            at[0] += 0.2
+            return []
+
+        monkeypatch.setattr(feed._board, "look", dear)
+        feed._advance()
+        monkeypatch.undo()
+        assert feed._next_at - 1000.0 == pytest.approx(0.2 / live_module.SHARE)
+
+
+@pytest.mark.parametrize("kind", sorted(f.FACTS))
+def test_every_fact_says_something(kind: str) -> None:
+    assert kind in SAYS
+    assert sentence(kind, {}) == kind or kind == "ReportDelivered" or kind.startswith("Dispatch")
+
+
+def test_no_sentence_is_about_what_is_no_fact() -> None:
+    assert set(SAYS) == set(f.FACTS)
+
+
+async def test_P8_metrics_name_nobody() -> None:
+    async with world() as w:
+        await stations(w, ["station-of-bob", "E2"])
+        me = await w.log_in()
+        await w.call("POST", "/api/v1/requests", {"territory": "East", "kW": 3}, headers=me)
+        await asyncio.sleep(0.2)
+        told = await w.call("GET", "/metrics", headers=me)
+        assert told.headers["content-type"].startswith("text/plain; version=0.0.4")
+        text = told.body.decode()
+        for name in ("station-of-bob", "customer", "vehicle", "E2", "East", "ann", "operator:"):
+            assert name not in text, name
+        assert "emw_load_kilowatts 9.2" in text
+        assert 'emw_evses{state="limited"} 2.0' in text
+        assert 'emw_requests{state="active"} 1.0' in text
+        assert 'emw_limits{outcome="applied"} 2.0' in text
+        assert 'emw_operator_answers_total{status="200"}' in text
+        assert (await w.call("GET", "/metrics")).status == 401
+    async with world(WebSettings(open_metrics=True)) as w:
+        assert (await w.call("GET", "/metrics")).status == 200
