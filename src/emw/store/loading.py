@@ -10,16 +10,20 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from emw.domain.facts import CommandIssued
 from emw.domain.model import RequestInterval
 from emw.domain.state import State
 from emw.service.ports import Reading
 from emw.store import schema
-from emw.store.columns import from_driver, kinds_of, to_driver
-from emw.store.rows import codecs
+from emw.store.columns import from_driver, to_driver
+from emw.store.rows import Codec, codecs
 from emw.store.statements import driver_text
 
 RECENT: Final = timedelta(minutes=15)
 """Readings older than this before the newest one say nothing about now."""
+COMMANDS: Final = timedelta(minutes=30)
+"""Commands of this long before the log's end: what the governor must know again (promise P7)."""
+MOST_COMMANDS: Final = 100_000
 
 
 def read_state(connection: Any, dialect: str) -> State:
@@ -45,7 +49,7 @@ def read_readings(connection: Any, dialect: str) -> dict[str, Reading]:
     newest = connection.execute(driver_text(sa.select(sa.func.max(t.c.at)), dialect)).fetchall()[0][0]
     if newest is None:
         return {}
-    kinds = kinds_of(Reading)
+    codec = Codec(Reading, dialect, t)
     read, write = from_driver(datetime, dialect), to_driver(datetime, dialect)
     since: Any = (read(newest) if read else newest) - RECENT
     evses = schema.metadata.tables["evses"]
@@ -57,20 +61,32 @@ def read_readings(connection: Any, dialect: str) -> dict[str, Reading]:
     )
     # One look at the index per EVSE, first; left to itself the planner walks through all readings there are.
     latest = sa.select(evses.c.evse_id, newest_of.label("at")).cte("latest").prefix_with("MATERIALIZED")
-    query = sa.select(*(t.c[name] for name in kinds)).where(
+    query = sa.select(*(t.c[name] for name in codec.names)).where(
         t.c.evse_id == latest.c.evse_id, t.c.at == latest.c.at, t.c.late.is_(False)
     )
-    converts = [(name, from_driver(kind, dialect)) for name, (kind, _) in kinds.items()]
     rows = connection.execute(driver_text(query, dialect), (write(since) if write else since,)).fetchall()
-    readings: dict[str, Reading] = {}
     with _no_collection():
-        for row in rows:
-            fields = {
-                name: value if convert is None or value is None else convert(value)
-                for (name, convert), value in zip(converts, row, strict=True)
-            }
-            readings[fields["evse_id"]] = Reading(**fields)
-    return readings
+        return {reading.evse_id: reading for reading in codec.records(rows)}
+
+
+def read_commands(connection: Any, dialect: str) -> list[CommandIssued]:
+    """The commands at the end of the log, oldest first."""
+    a = schema.activity
+    newest = connection.execute(driver_text(sa.select(sa.func.max(a.c.at)), dialect)).fetchall()[0][0]
+    if newest is None:
+        return []
+    read, write = from_driver(datetime, dialect), to_driver(datetime, dialect)
+    since: Any = (read(newest) if read else newest) - COMMANDS
+    query = (
+        sa.select(a.c.kind, a.c.payload)
+        .where(a.c.at >= sa.bindparam("since"), a.c.kind == sa.literal_column("'CommandIssued'"))
+        .order_by(a.c.seq.desc())
+        .limit(sa.literal_column(str(MOST_COMMANDS)))
+    )
+    rows = connection.execute(driver_text(query, dialect), (write(since) if write else since,)).fetchall()
+    with _no_collection():
+        facts = [fact_of(kind, payload) for kind, payload in reversed(rows)]
+    return [fact for fact in facts if isinstance(fact, CommandIssued)]
 
 
 @contextlib.contextmanager

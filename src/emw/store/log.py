@@ -17,7 +17,7 @@ from emw.store.rows import SEARCHED, codecs, fact_columns, fact_of, key_of
 from emw.store.statements import driver_text
 
 PAGE: Final = 5_000
-TAIL: Final = 10_000
+TAIL: Final = 2_000
 """Rows at the log's end whose chain is checked at every start."""
 
 Rows = dict[tuple[type[Any], Any], Record]
