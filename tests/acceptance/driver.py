@@ -48,13 +48,9 @@ class Server:
     def start(self) -> float:
         """Start it; returns how long it took to serve, s."""
         began = time.monotonic()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "emw", "serve", "--json", "--data-dir", str(self.data)]
-            + ["--stations", f"127.0.0.1:{self.port}", "--operator", f"127.0.0.1:{self.operator_port}"],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "emw", "serve", "--json", "--data-dir", str(self.data)]
+        command += ["--stations", f"127.0.0.1:{self.port}", "--operator", f"127.0.0.1:{self.operator_port}"]
+        self.process = subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert json.loads(line)["ready"] is True
@@ -65,12 +61,19 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self._close_pipe()
 
     def stop(self) -> int:
         """SIGTERM: a clean stop; returns its exit status."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(timeout=20)
+        status = self.process.wait(timeout=20)
+        self._close_pipe()
+        return status
+
+    def _close_pipe(self) -> None:
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
 
     def post(self, path: str, body: dict[str, Any], token: str) -> tuple[int, dict[str, Any]]:
         """POST JSON to the station plane."""

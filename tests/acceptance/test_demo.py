@@ -9,7 +9,6 @@ import sys
 import pytest
 
 
-@pytest.mark.timeout(120)
 def test_demo_once_runs_a_whole_request_and_its_numbers_add_up() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "emw", "demo", "--once", "--json", "--operator", "127.0.0.1:0"],

@@ -154,6 +154,7 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
             log.info("server.stopping")
             for server, _ in servers:
                 server.should_exit = True
+            (config.data / "control.sock").unlink(missing_ok=True)
             for task in background:
                 task.cancel()
         await asyncio.sleep(0.3)  # answers that are on their way

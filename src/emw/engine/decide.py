@@ -135,7 +135,9 @@ def _shed(
                 wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
     given = sum(gives(e, wanted.get(e.evse_id)) for e in askable)
     return [
-        Shortfall(request_key=r.request_key, kw=max(r.kw - given, 0.0), why=_why_short(pool, r.kw - given))
+        Shortfall(
+            request_key=r.request_key, kw=max(r.kw - given, 0.0), why=_why_short(pool, wanted, r.kw - given)
+        )
         for r in here
     ]
 
@@ -233,12 +235,20 @@ def _request(wanted: dict[str, Wanted], evse_id: str) -> ReductionRequest | None
     return None if want is None else want.request
 
 
-def _why_short(pool: Sequence[EvseView], short_kw: float) -> str:
+def _why_short(pool: Sequence[EvseView], wanted: Mapping[str, Wanted], short_kw: float) -> str:
     """The shortfall in words: what keeps the rest of the load from being asked."""
     if short_kw <= 1e-6:
         return ""
     if not pool:
         return "no vehicle is charging here"
+    spare_kw = 0.0
+    for e in pool:
+        if e.why_not is None:
+            lowest_a = e.drawn_a(0.0 if e.may_pause else e.floor_a)
+            want = wanted.get(e.evse_id)
+            spare_kw += e.kw_per_a * (e.drawn_a(None if want is None else want.limit_a) - lowest_a)
+    if spare_kw > short_kw:
+        return "less than a step, or than is worth a command to every station"
     kw: defaultdict[str, float] = defaultdict(float)
     for e in pool:
         if e.why_not is None:

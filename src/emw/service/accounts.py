@@ -22,6 +22,7 @@ from emw.service.telemetry import Telemetry
 
 NOT_STARTED = "not started"
 """Why a request is short that no round has looked at yet (`evolve` says so)."""
+WAITS = "commands wait for the next round (ramp, rhythm or the minimum gap between two changes)"
 METHOD = "held-before-limit"
 """The live counterfactual of this version: what each EVSE drew before its limit, kept while it is held."""
 
@@ -294,7 +295,7 @@ class Accounts:
             "shortKW": short,
             "excessKW": round(t.excess_kw, 3),
             "measuredKW": None if t.measured_kw is None else round(t.measured_kw, 3),
-            "whyShort": (self.why_short(request.request_key) or None) if short > 0 else None,
+            "whyShort": (self.why_short(request.request_key) or WAITS) if short > 0 else None,
             "start": request.start_at,
             "end": request.end_at,
             "affectedEVSEs": request.affected_evses,

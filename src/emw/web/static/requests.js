@@ -97,7 +97,7 @@ export class Requests {
         `${num(request.availableKW)} kW could be shed at most`);
     const age = (clock - Date.parse(request.at)) / 1000 / model.speed;
     say(made.age, age < 3 ? "now" : `${span(age)} old`);
-    say(made.why, request.shortKW > 0.05 && request.whyShort ? `short: ${request.whyShort}` : "");
+    say(made.why, request.shortKW > 0.05 && request.whyShort ? request.whyShort : "");
     say(made.when, when(request));
     made.end.hidden = request.state === "restoring";
   }
