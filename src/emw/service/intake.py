@@ -214,7 +214,9 @@ class Intake:
             not evse.online
             or evse.max_a != said.evse_max_a
             or (limit is not None and limit.max_a is not None)
-        ) and not (late and evse.online):  # an old one that comes late or again says nothing of now (promise P5)
+        ) and not (
+            late and evse.online
+        ):  # an old one that comes late or again says nothing of now (promise P5)
             await self._look_closer(station, evse, limit, said, now)
         if limit is None:
             return None
@@ -334,7 +336,8 @@ class Intake:
         live = self._telemetry.live.get(evse.evse_id)
         last_said = max(session.started_at, self._repeated_at.get(evse.evse_id, session.started_at))
         reading = live.reading if live is not None else None
-        unheard = reading is None or reading.received_at < session.started_at  # a station that has its answer sends heartbeats
+        # A station that has had its answer sends heartbeats.
+        unheard = reading is None or reading.received_at < session.started_at
         return (
             (unheard or now - last_said < timedelta(seconds=60))
             and session.car_max_a == said.car_max_a
