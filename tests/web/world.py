@@ -19,7 +19,7 @@ from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Role, St
 from emw.domain.state import State
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Answer, Loaded, Reading
+from emw.service.ports import Answer, Loaded, Reading, Store
 from emw.service.settings import ServiceSettings
 from emw.web.app import WebSettings, operator_app
 from emw.web.passwords import hash_password
@@ -262,12 +262,14 @@ def segment(text: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def world(settings: WebSettings | None = None, *, people: bool = True) -> AsyncGenerator[World, None]:
+async def world(
+    settings: WebSettings | None = None, *, people: bool = True, real: Store | None = None
+) -> AsyncGenerator[World, None]:
     """A running head-end with three people: vic looks, opa operates, ann administers."""
     store, clock, ids = FakeStore(), TestClock(), CountedIds()
     headend = HeadEnd(
-        store=store,
-        loaded=await store.load(),
+        store=real or store,
+        loaded=await (real or store).load(),
         clock=clock,
         ids=ids,
         chance=Random(2),

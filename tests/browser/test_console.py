@@ -1,0 +1,179 @@
+"""The console in a real Chromium: log in, hostile names stay text (A11), a running request shows its bar."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.async_api import Page, async_playwright
+
+from emw.web.app import WebSettings
+from tests.needs import chromium
+from tests.web.world import HOSTILE, PASSWORD, World, stations, world
+
+pytestmark = pytest.mark.browser
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--disable-quic",
+]
+
+
+class Quiet(uvicorn.Server):
+    """A server inside the test's own loop: signals are pytest's business."""
+
+    def install_signal_handlers(self) -> None:
+        return
+
+
+@contextlib.asynccontextmanager
+async def serving(w: World) -> AsyncGenerator[str, None]:
+    """The app on a port of its own."""
+    server = Quiet(uvicorn.Config(w.app, port=0, log_config=None, lifespan="off", access_log=False))
+    running = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - it tells by a flag
+        await asyncio.sleep(0.02)
+    try:
+        yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        await running
+
+
+@pytest.fixture
+async def served() -> AsyncGenerator[tuple[World, str], None]:
+    path = chromium()
+    assert path
+    async with world(WebSettings(tick_s=0.2)) as w:
+        await w.headend.admin.define_territory("test", "<b>Zone</b>", ceiling_kw=5_000)
+        await w.headend.admin.define_territory("test", "East", parent_id="<b>Zone</b>")
+        await stations(w, [*HOSTILE, *(f"E{n:04}" for n in range(300))])
+        async with serving(w) as url:
+            yield w, url
+
+
+@pytest.fixture
+async def page(served: tuple[World, str]) -> AsyncGenerator[Page, None]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        made = await browser.new_page(viewport={"width": 1400, "height": 1000})
+        yield made
+        await browser.close()
+
+
+@pytest.fixture
+def complaints(page: Page) -> list[str]:
+    """Dialogs, errors and what the page wanted from elsewhere: there must be none."""
+    heard: list[str] = []
+
+    async def dialog(box: Any) -> None:
+        heard.append(f"dialog {box.message}")
+        await box.dismiss()
+
+    page.on("dialog", dialog)
+    page.on("pageerror", lambda error: heard.append(f"error {error}"))
+    page.on("console", lambda line: heard.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda r: heard.append(r.url) if not r.url.startswith("http://localhost:") else None)
+    return heard
+
+
+async def log_in(page: Page, url: str) -> None:
+    await page.goto(url)
+    await page.fill("input[name=name]", "ann")
+    await page.fill("input[name=password]", PASSWORD)
+    await page.click("button[type=submit]")
+    await page.wait_for_selector(".rows .tr")
+
+
+async def test_A11_hostile_names_are_text_and_a_request_shows_its_bar(
+    served: tuple[World, str], page: Page, complaints: list[str]
+) -> None:
+    _, url = served
+    await log_in(page, url)
+    assert await page.inner_text("#evse-count") == str(300 + len(HOSTILE))
+    assert await page.locator(".rows .tr").count() < 60  # only what can be seen is drawn
+    for name in HOSTILE:
+        await page.fill("#filter", name.strip("\u200b\ufeff").split("\t")[0].split(" ")[0])
+        texts = await page.locator(".rows .tr:not([hidden]) .td.id").all_text_contents()
+        assert name in texts, name
+    await page.fill("#filter", HOSTILE[0])
+    await page.click(".rows .tr:not([hidden])")
+    await page.wait_for_selector("#evse-facts dd")
+    assert await page.inner_text("#t-evse") == HOSTILE[0]
+    assert await page.inner_text("#evse-why") == "no limit; ceiling of <b>Zone</b> (5,000 kW) not binding"
+    await page.click("#d-evse button[value=cancel]")
+    assert await page.locator("script:not([src])").count() == 0
+    assert await page.locator(".tree b, .tree script, .log script, .log img").count() == 0
+
+    await page.click("#ask")
+    await page.select_option("#d-ask select", "East")
+    await page.fill("#d-ask input[name=kw]", "200")
+    await page.fill("#d-ask input[name=minutes]", "30")
+    await page.click("#d-ask button[type=submit]")
+    await page.wait_for_selector(".request .sum .confirmed")
+    await page.wait_for_function(
+        "document.querySelector('.numbers .key.confirmed + b').textContent === '200.0'"
+    )
+    said = await page.get_attribute(".request .sum", "aria-label")
+    assert said == "200.0 kW requested: 200.0 confirmed, 0.0 pending, 0.0 refused, 0.0 short"
+    width = await page.evaluate("document.querySelector('.part.confirmed').getBoundingClientRect().width")
+    assert width > 200
+    await page.fill("#filter", "limited")
+    await page.wait_for_selector('.rows .tr[data-state="limited"]')
+    assert "asks for 200 kW less in East" in await page.inner_text("#log")
+    assert complaints == []
+
+
+async def test_halt_needs_its_word_and_the_page_is_usable_by_keyboard(
+    served: tuple[World, str], page: Page, complaints: list[str]
+) -> None:
+    w, url = served
+    await log_in(page, url)
+    await page.click("#halt")
+    button = page.locator("#d-halt button[type=submit]")
+    assert await button.is_disabled()
+    await page.fill("#d-halt input[name=sure]", "halt")
+    assert await button.is_disabled()
+    await page.fill("#d-halt input[name=sure]", "HALT")
+    await button.click()
+    await page.wait_for_selector("#halted:not([hidden])")
+    assert w.headend.dispatch.halted
+    await page.click("#resume")
+    await page.click("#d-sure button[type=submit]")
+    await page.wait_for_selector("#halted", state="hidden")
+    await page.focus(".view")
+    await page.keyboard.press("End")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#d-evse[open] #evse-facts dd")
+    await page.keyboard.press("Escape")
+    await page.click("#logout")
+    await page.wait_for_url("**/login")
+    assert [c for c in complaints if "401" not in c] == []
+
+
+async def test_a_phone_scrolls_one_way_only(served: tuple[World, str], page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await log_in(page, served[1])
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+async def test_the_first_administrator_is_made_in_the_page(page: Page, complaints: list[str]) -> None:
+    async with world(people=False) as w:
+        async with serving(w) as url:
+            await page.goto(url + w.app.state["setup_path"])
+            assert "#" not in page.url  # the token is gone from the address at once
+            await page.fill("input[name=name]", "root")
+            await page.fill("input[name=password]", PASSWORD)
+            await page.fill("input[name=again]", PASSWORD)
+            await page.click("button[type=submit]")
+            await page.wait_for_selector("#tree")
+            assert list(w.headend.state.operators) == ["root"]
+        assert complaints == []
