@@ -210,13 +210,10 @@ class Intake:
             limit_a=said.limit_a,
             energy_kwh=said.energy_kwh,
         )
-        if (
-            not evse.online
-            or evse.max_a != said.evse_max_a
-            or (limit is not None and limit.max_a is not None)
-        ) and not (
-            late and evse.online
-        ):  # an old one that comes late or again says nothing of now (promise P5)
+        limited = limit is not None and limit.max_a is not None
+        noteworthy = evse.max_a != said.evse_max_a or limited
+        # One that comes late or again says nothing of now (promise P5), but that the station is back.
+        if not evse.online or (noteworthy and not late):
             await self._look_closer(station, evse, limit, said, now)
         if limit is None:
             return None
