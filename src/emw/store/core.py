@@ -18,6 +18,7 @@ from emw.store.errors import StoreUnusable
 from emw.store.log import TAIL, verify_log
 from emw.store.migrate import migrate
 from emw.store.queries import ask
+from emw.store.recent import read_commands
 from emw.store.telemetry import TelemetryTables
 from emw.store.writer import Writer
 
@@ -48,10 +49,11 @@ class StoreCore:
                 raise StoreUnusable(f"the activity log is damaged ({problem}): {RESTORE}")
             state = loading.read_state(connection, self.database.dialect)
             readings = loading.read_readings(connection, self.database.dialect)
+            commands = read_commands(connection, self.database.dialect)
             self.telemetry.open()
         except (ValueError, KeyError, TypeError) as error:
             raise StoreUnusable(f"a row can't be read ({error}): {RESTORE}") from error
-        return Loaded(state, readings, seq + 1)
+        return Loaded(state, readings, seq + 1, commands)
 
     def _opened(self) -> Any:
         try:

@@ -1,0 +1,43 @@
+"""The end of the log: what was commanded lately, which a start must know again (promise P7)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from emw.domain.facts import CommandIssued
+from emw.store import schema
+from emw.store.columns import from_driver, to_driver
+from emw.store.rows import fact_of
+from emw.store.statements import driver_text
+
+COMMANDS: Final = timedelta(minutes=30)
+"""How long before the log's end: the rhythm's window and a lease before it."""
+MOST: Final = 300_000
+"""Of so many rows at the log's end: a start must not take long."""
+
+
+def read_commands(connection: Any, dialect: str) -> list[CommandIssued]:
+    """The commands at the end of the log, oldest first."""
+    a = schema.activity
+    ends = sa.select(sa.func.max(a.c.seq), sa.func.max(a.c.at))
+    last, newest = connection.execute(driver_text(ends, dialect)).fetchall()[0]
+    if newest is None:
+        return []
+    read, write = from_driver(datetime, dialect), to_driver(datetime, dialect)
+    since: Any = (read(newest) if read else newest) - COMMANDS
+    query = (
+        sa.select(a.c.kind, a.c.payload)
+        .where(
+            a.c.seq > sa.bindparam("first"),
+            a.c.at >= sa.bindparam("since"),
+            a.c.kind == sa.literal_column("'CommandIssued'"),
+        )
+        .order_by(a.c.seq)
+    )
+    values = (last - MOST, write(since) if write else since)
+    rows = connection.execute(driver_text(query, dialect), values).fetchall()
+    facts = [fact_of(kind, payload) for kind, payload in rows]
+    return [fact for fact in facts if isinstance(fact, CommandIssued)]
