@@ -19,6 +19,7 @@ from emw.domain.model import RECORDS, Record, RequestInterval
 from emw.domain.state import State
 from emw.service.errors import Unavailable
 from emw.service.ports import Loaded, Reading
+from emw.store.inline import Disk as SqlDisk
 
 Rows = dict[tuple[type[Record], Any], Record]
 OnCommit = Callable[[int, Sequence[Fact], Sequence[Record]], None]
@@ -45,6 +46,9 @@ class Disk:
     slow_s: float = 0.0
     forgets_last: bool = False
     """Planted: it says yes before it has flushed, and a kill takes the last group with it."""
+    sql: SqlDisk | None = None
+    """The real store's disk, where a run has one: every commit goes there, every start reads from there. `log` and
+    `rows` are then what it must hold."""
     last_group: tuple[int, dict[tuple[type[Record], Any], Record | None]] | None = None
 
     def killed(self) -> None:
@@ -87,10 +91,13 @@ class SimStore:
         self._now = now
         self._alive = alive
         self._on_commit = on_commit
+        self._sql = None if disk.sql is None else disk.sql.reopen()
 
     async def load(self) -> Loaded:
         """The live view out of the tables."""
         await asyncio.sleep(self._chance.uniform(0.05, 1.0))
+        if self._sql is not None:
+            return await self._sql.load()
         state = State()
         for record in self._disk.rows.values():
             state.put(record)
@@ -115,6 +122,8 @@ class SimStore:
         if not self._alive():
             raise Unavailable("nothing is written by the dead")
         facts, records = list(facts), list(records)
+        if self._sql is not None:
+            await self._sql.commit(facts, records)
         first = self._disk.write(facts, records)
         if self._on_commit is not None:
             self._on_commit(first, facts, records)
@@ -125,16 +134,22 @@ class SimStore:
         """Keep the latest reading of each EVSE."""
         if self._disk.fails:
             raise Unavailable("the disk is full", retry_after_s=5)
-        if self._alive():
+        if self._alive() and self._sql is not None:
+            await self._sql.add_readings(readings)
+        elif self._alive():
             self._disk.readings.update((r.evse_id, r) for r in readings if not r.late)
 
     async def roll_up(self, now: datetime) -> None:
         """Nothing to fold: no history of telemetry is kept here."""
         if self._disk.fails:
             raise Unavailable("the disk is full", retry_after_s=5)
+        if self._alive() and self._sql is not None:
+            await self._sql.roll_up(now)
 
     async def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """The one question that the doors of the station plane ask."""
+        if self._sql is not None:
+            return await self._sql.query(name, **parameters)
         if name != "intervals":
             raise NotImplementedError(name)
         key = parameters["request_key"]

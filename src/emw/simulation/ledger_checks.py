@@ -17,6 +17,8 @@ from emw.domain.state import State
 from emw.engine.view import Rules
 from emw.simulation.disk import Disk, Rows, row_key
 from emw.simulation.motion import Motion
+from emw.store.database import GivenSqlite
+from emw.store.log import facts_of, tables_of, verify_log
 
 Fail = Callable[[str, str], None]
 MOST_HOLD = timedelta(hours=1)
@@ -169,6 +171,18 @@ class LedgerChecks:
             )
         self.shadow, self.tables = shadow, tables
         self._motion.shadow_is(shadow)
+
+    def read_back(self) -> None:
+        """The real store: what comes out of SQLite is what went in. (Each start compares the live view.)"""
+        if self._disk.sql is None:
+            return
+        with GivenSqlite(self._disk.sql.connection).snapshot() as connection:
+            if list(facts_of(connection)) != self._disk.log:
+                self._fail("P1", "the log read back from SQLite is not what was committed")
+            if tables_of(connection) != self._disk.rows:
+                self._fail("fold rule", "the tables read back from SQLite are not the log's")
+            if problem := verify_log(connection):
+                self._fail("P13", f"the chain of the log is broken: {problem}")
 
     def same_as(self, live: State) -> str | None:
         """Where the live view differs from the log's; None: nowhere."""
