@@ -156,7 +156,7 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "IntervalMeasured": lambda r: (
         f"request {r['request_key']}: {number(r['measured_kw'])} kW measured of {number(r['requested_kw'])} asked"
     ),
-    "ReportQueued": lambda r: f"a {r['kind']} report on {r['request_key']} is owed to {r['iso_id']}",
+    "ReportQueued": lambda r: f"a report ({r['kind']}) on {r['request_key']} is owed to {r['iso_id']}",
     "ReportDelivered": lambda _: "a report was delivered",
     "ReportDropped": lambda r: f"a report was given up: {r['reason']}",
     "TerritoryDefined": lambda r: (
