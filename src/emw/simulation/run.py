@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import structlog
@@ -99,7 +99,7 @@ def simulate(
     seed: int, *, hours: float = 3.0, echo: bool = False, prepare: Callable[[World], None] | None = None
 ) -> Summary:
     """Run one seed to its end or its first broken promise."""
-    began = perf_counter()
+    began = process_time()
     with simulated(Random(f"{seed}:loop")) as loop:
         world = World(seed, loop, hours=hours, echo=echo)
         world.build()
@@ -113,7 +113,7 @@ def simulate(
             else:
                 if world.broken is None:
                     main.result()
-        summary = summary_of(world, perf_counter() - began)
+        summary = summary_of(world, process_time() - began)
         world.node.closed = True
         loop.ended.add(world.node.life)  # its ports are dead while it is unwound
         return summary
