@@ -19,7 +19,7 @@ Made from the commands' own `--help` by `python -m tests.docs.cli_page`; `make t
 - `--json` prints one JSON document on stdout, for machines.
 - `--config` and `--data-dir` name the server that is meant. Commands that change something reach a running server
   through the control socket in its data folder; where none runs they open the folder themselves.
-- `emw report` and `emw db` read the database, also beside a running server.
+- `emw report` and `emw db` read the database itself; beside a running server see [backup](../howto/backup.md).
 - Secrets are shown once, when they are made. Give them to `emw evse` and `emw iso` in the environment
   (`EMW_STATION_SECRET`, `EMW_ISO_TOKEN`), not as an argument.
 """
