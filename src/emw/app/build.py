@@ -11,6 +11,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from random import SystemRandom
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -166,7 +167,12 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
 def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
     """Station plane, operator plane, local control, each with its bound socket."""
     s, o = config.stations, config.operator
-    web = WebSettings(allowed_hosts=tuple(o.allowed_hosts), secure=o.tls_certificate is not None)
+    public = urlsplit(o.public_url or "")
+    web = WebSettings(
+        allowed_hosts=(*o.allowed_hosts, *([public.hostname] if public.hostname else [])),
+        secure=o.tls_certificate is not None or public.scheme == "https",
+        open_metrics=o.open_metrics,
+    )
     return [
         (
             server_for(parts.station_plane, certificate=s.tls_certificate, key=s.tls_key),

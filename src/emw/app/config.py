@@ -42,6 +42,7 @@ class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     listen: str = "127.0.0.1:8401"
     allowed_hosts: list[str] = []
     public_url: str | None = None
+    open_metrics: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
 
