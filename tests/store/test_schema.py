@@ -5,7 +5,9 @@ import contextlib
 import sqlite3
 import sys
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -13,9 +15,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emw.domain.model import RECORDS
 from emw.store import SqlStore, StoreUnusable, loading, schema
+from emw.store.columns import time_text
 from emw.store.migrate import MIGRATIONS, migrate
 from emw.store.queries import ask
 from tests.store.conftest import Place, commit_all, database
@@ -240,3 +245,23 @@ async def test_a_start_without_migration_does_not_load_alembic(file: Place) -> N
     told = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     stdout, _ = await asyncio.wait_for(told.communicate(), 60)
     assert stdout.decode().split() == ["False", "False"]
+
+
+@given(
+    at=st.datetimes(
+        timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7)), ZoneInfo("Europe/Berlin")])
+    )
+)
+def test_a_time_is_kept_as_text_that_sorts_and_comes_back(at: datetime) -> None:
+    try:
+        wanted = at.astimezone(UTC)
+    except OverflowError:
+        return
+    text = time_text(at)
+    assert text == wanted.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    assert datetime.fromisoformat(text) == at
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a zone"):
+        time_text(datetime(2026, 5, 4))  # noqa: DTZ001 - that is the point

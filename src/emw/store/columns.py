@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 
 Convert = Callable[[Any], Any]
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def time_text(at: datetime) -> str:
@@ -26,7 +27,10 @@ def time_text(at: datetime) -> str:
         if at.tzinfo is None:
             raise ValueError(f"a time without a zone can't be stored: {at!r}")
         at = at.astimezone(UTC)
-    return at.isoformat(timespec="microseconds")[:26] + "Z"
+    # msgspec writes a time in a sixth of the time that isoformat takes, but leaves a fraction of zero out.
+    if at.microsecond:
+        return _encode(at)[1:-1].decode()
+    return _encode(at)[1:-2].decode() + ".000000Z"
 
 
 def utc(at: datetime) -> datetime:

@@ -48,16 +48,14 @@ class Codec:
 
     def rows(self, records: Iterable[Any]) -> list[Sequence[Any]]:
         """Records as rows, in the order of the table's columns."""
-        get, out = self._get, self._out
-        rows: list[Sequence[Any]] = []
-        for record in records:
-            row = list(get(record))
-            for i, convert in out:
-                value = row[i]
-                if value is not None:
-                    row[i] = convert(value)
-            rows.append(row)
-        return rows
+        rows: list[Sequence[Any]] = list(map(self._get, records))
+        if not rows or not self._out:
+            return rows
+        # Column by column: most columns go as they are, and putting them together again is not done in Python.
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for i, convert in self._out:
+            columns[i] = [None if value is None else convert(value) for value in columns[i]]
+        return list(zip(*columns, strict=True))
 
     def records(self, rows: Iterable[Sequence[Any]]) -> list[Any]:
         """Rows as records. Raises ValueError or TypeError for what is none."""
