@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from emw.domain.facts import CommandIssued
 from emw.domain.model import RequestInterval
 from emw.domain.state import State
 from emw.service.ports import Reading
@@ -21,9 +20,6 @@ from emw.store.statements import driver_text
 
 RECENT: Final = timedelta(minutes=15)
 """Readings older than this before the newest one say nothing about now."""
-COMMANDS: Final = timedelta(minutes=30)
-"""Commands of this long before the log's end: what the governor must know again (promise P7)."""
-MOST_COMMANDS: Final = 100_000
 
 
 def read_state(connection: Any, dialect: str) -> State:
@@ -67,26 +63,6 @@ def read_readings(connection: Any, dialect: str) -> dict[str, Reading]:
     rows = connection.execute(driver_text(query, dialect), (write(since) if write else since,)).fetchall()
     with _no_collection():
         return {reading.evse_id: reading for reading in codec.records(rows)}
-
-
-def read_commands(connection: Any, dialect: str) -> list[CommandIssued]:
-    """The commands at the end of the log, oldest first."""
-    a = schema.activity
-    newest = connection.execute(driver_text(sa.select(sa.func.max(a.c.at)), dialect)).fetchall()[0][0]
-    if newest is None:
-        return []
-    read, write = from_driver(datetime, dialect), to_driver(datetime, dialect)
-    since: Any = (read(newest) if read else newest) - COMMANDS
-    query = (
-        sa.select(a.c.kind, a.c.payload)
-        .where(a.c.at >= sa.bindparam("since"), a.c.kind == sa.literal_column("'CommandIssued'"))
-        .order_by(a.c.seq.desc())
-        .limit(sa.literal_column(str(MOST_COMMANDS)))
-    )
-    rows = connection.execute(driver_text(query, dialect), (write(since) if write else since,)).fetchall()
-    with _no_collection():
-        facts = [fact_of(kind, payload) for kind, payload in reversed(rows)]
-    return [fact for fact in facts if isinstance(fact, CommandIssued)]
 
 
 @contextlib.contextmanager
