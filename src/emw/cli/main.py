@@ -12,6 +12,7 @@ from emw.app.lock import DataDirBusy
 from emw.cli import admin, database, demo, doctor, engine, iso, reports, serve, stations
 from emw.cli.control import ControlError
 from emw.cli.show import say_error
+from emw.service.errors import EmwError
 
 app = typer.Typer(
     name="emw",
@@ -41,7 +42,7 @@ def main() -> None:
     """Run the command line; known failures are one sentence, not a traceback."""
     try:
         app()
-    except (ConfigError, ControlError, DataDirBusy) as error:
+    except (ConfigError, ControlError, DataDirBusy, EmwError) as error:
         say_error(str(error))
         sys.exit(1)
     except KeyboardInterrupt:

@@ -114,12 +114,8 @@ def _key_revoked(s: State, x: f.ApiKeyRevoked) -> tuple[Record, ...]:
     return (replace(s.api_keys[x.key_id], revoked=True),)
 
 
-def _halted(_: State, x: f.DispatchHalted) -> tuple[Record, ...]:
-    return (Halt(halted=True, at=x.at, by=x.actor, reason=x.reason),)
-
-
-def _resumed(_: State, x: f.DispatchResumed) -> tuple[Record, ...]:
-    return (Halt(halted=False, at=x.at, by=x.actor, reason=x.reason),)
+def _halt(_: State, x: f.DispatchHalted | f.DispatchResumed) -> tuple[Record, ...]:
+    return (Halt(halted=isinstance(x, f.DispatchHalted), at=x.at, by=x.actor, reason=x.reason),)
 
 
 def _powered_on(s: State, x: f.PoweredOn) -> tuple[Record, ...]:
@@ -377,8 +373,8 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.LoginRefused: _log_only,
     f.ApiKeyAdded: _key_added,
     f.ApiKeyRevoked: _key_revoked,
-    f.DispatchHalted: _halted,
-    f.DispatchResumed: _resumed,
+    f.DispatchHalted: _halt,
+    f.DispatchResumed: _halt,
     f.PoweredOn: _powered_on,
     f.PoweredOff: _powered_off,
     f.SessionStarted: _session_started,
