@@ -23,7 +23,7 @@ class Equal:
 
     def round(self, seen: Columns, request: Request) -> tuple[NDArray[np.int64], Floats]:
         before, self.phase = self.phase, request.phase
-        if request.phase == before or request.phase == "idle":
+        if request.phase in {before, "idle"}:
             return np.zeros(0, dtype=np.int64), np.zeros(0)
         if request.phase == "restore":
             rows = np.flatnonzero(seen.limit_a < seen.max_a)

@@ -58,8 +58,9 @@ def fit(features: list[tuple[Floats, tuple[float, ...]]], exposure: Floats, happ
         beta += np.clip(np.linalg.solve(curve, slope), -2, 2)
     out = [beta[s : s + size].copy() for s, size in zip(start, sizes, strict=False)]
     for other in out[1:]:
-        out[0] += other.mean()
-        other -= other.mean()
+        mean = other.mean()
+        out[0] += mean
+        np.subtract(other, mean, out=other)
     return out
 
 
@@ -170,7 +171,7 @@ def main() -> None:
     found = tables(mine)
     found |= by_time(mine, found)
     years = ", ".join(str(y) for y in args.years)
-    print(f'''"""What is known of drivers before they are seen: hazards of finishing and leaving. Made by bench/engine_priors.py.
+    print(f'''"""What is known of drivers before they are seen: hazards of finishing and leaving; by bench/engine_priors.py.
 
 Learned from charging sessions at Caltech and JPL, {years}: ACN-Data (Lee, Li, Low 2019), CC BY 4.0.
 One value per bin: below the first edge, between edges, above the last. Corrected while the engine runs (need.py).

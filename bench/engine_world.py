@@ -174,7 +174,7 @@ class World:
         return kwh * 60 / KW_PER_A
 
     def unmanaged(self) -> tuple[Floats, Floats]:
-        """Without any event: draw per minute and session (kW, shape minutes by sessions) is too much; the sums, and got."""
+        """Without any event: draw per minute and session (kW, by minutes and sessions) is too much; sums."""
         got = np.zeros(self.n)
         free = np.full(self.n, KNOB_A)
         none = np.zeros(self.n, dtype=np.bool_)

@@ -68,6 +68,8 @@ class State:
 
     @classmethod
     def empty(cls, n: int) -> State:
+        """Nothing known of `n` sessions."""
+
         def zeros() -> Floats:
             return np.zeros(n)
 
@@ -80,8 +82,8 @@ class State:
         return cls(
             would_a=zeros(), deficit_kwh=zeros(), fade=zeros(), gap_a=np.full(n, np.nan), done=no(), still=none(),
             awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
-            asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(), learned=no(),
-            req_kwh=zeros(), scale=zeros(), got_kwh=zeros(),
+            asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
+            learned=no(), req_kwh=zeros(), scale=zeros(), got_kwh=zeros(),
         )  # fmt: skip
 
     def aligned(self, was: Ints) -> State:
@@ -97,6 +99,7 @@ class State:
 
     @property
     def told(self) -> Told:
+        """What the drivers said, as the need model takes it."""
         return Told(
             req_kwh=self.req_kwh, scale=self.scale, plug_h=self.plug_min / 60, depart_h=self.depart_min / 60
         )

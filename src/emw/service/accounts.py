@@ -93,7 +93,9 @@ class Accounts:
     def close(self, key: str, now: datetime) -> list[f.Fact]:
         """The last EVSE is free: every part ends, and the final report is owed."""
         # Who could not be enrolled (the store failed) has no part to end.
-        taking_part = [e for e in sorted(self._taking_part.get(key, ())) if (key, e) in self._state.enrolments]
+        taking_part = [
+            e for e in sorted(self._taking_part.get(key, ())) if (key, e) in self._state.enrolments
+        ]
         facts = [self._end(key, e, "request over", now) for e in taking_part]
         self._taking_part.pop(key, None)
         self._books.pop(key, None)
@@ -133,7 +135,8 @@ class Accounts:
     def all_answered(self, key: str | None) -> bool:
         """Whether no EVSE of a request still owes an answer."""
         asked = self._asked.get(key or "", [])
-        while asked:  # who has answered is dropped for good, so that each answer costs one look and not one a station
+        # Who has answered is dropped for good, so that each answer costs one look and not one a station.
+        while asked:
             limit = self._state.limits.get(asked[-1])
             if limit is not None and limit.outcome is Outcome.PENDING and limit.max_a is not None:
                 return False
