@@ -212,7 +212,7 @@ class Admin:
         until = None if minutes is None else now + timedelta(minutes=minutes)
         facts: list[f.Fact] = [f.OptedOut(at=now, actor=actor, evse_id=evse_id, until=until, reason=reason)]
         if until is not None:
-            facts += self._dispatch.leaves(evse_id, "opted out", now)
+            facts += self._dispatch.leaves(evse_id, "opted out", now, session_over=False)
         await self._ledger.record(*facts)
         self._dispatch.wake(evse.territory_id)
 

@@ -193,11 +193,14 @@ class Dispatch:
         except TimeoutError:
             log.warning("dispatch.join_slow", evse_id=evse_id)
 
-    def leaves(self, evse_id: str, why: str, now: datetime) -> list[f.Fact]:
-        """The facts that end an EVSE's part in whatever runs. Its limit ends with its session."""
+    def leaves(self, evse_id: str, why: str, now: datetime, *, session_over: bool = True) -> list[f.Fact]:
+        """The facts that end an EVSE's part in whatever runs. Its limit ends with its session.
+
+        A driver who opts out stays: he is freed next, but no sooner than the gap between two changes allows.
+        """
         facts = self._accounts.leave(evse_id, why, now)
         limit = self._state.limits.get(evse_id)
-        if limit is not None and limit.in_force(now) and limit.cause is not Cause.CEILING:
+        if session_over and limit is not None and limit.in_force(now) and limit.cause is not Cause.CEILING:
             # Nothing of this session's limit may meet the next car; the station is told so at once.
             self.governor.forget(evse_id)
         return facts
