@@ -65,7 +65,7 @@ def command_before_commit() -> contextlib.AbstractContextManager[None]:
             done = put(*facts)
             for fact in facts:
                 if isinstance(fact, f.CommandIssued):
-                    self.resend(fact.evse_id)
+                    self._start(self._state.limits[fact.evse_id])
             return done
 
         ledger.put = put_and_send  # type: ignore[method-assign]
