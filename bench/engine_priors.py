@@ -171,7 +171,7 @@ def main() -> None:
     found = tables(mine)
     found |= by_time(mine, found)
     years = ", ".join(str(y) for y in args.years)
-    print(f'''"""What is known of drivers before they are seen: hazards of finishing and leaving; by bench/engine_priors.py.
+    print(f'''"""What is known of drivers before they are seen: hazards. Made by bench/engine_priors.py.
 
 Learned from charging sessions at Caltech and JPL, {years}: ACN-Data (Lee, Li, Low 2019), CC BY 4.0.
 One value per bin: below the first edge, between edges, above the last. Corrected while the engine runs (need.py).
