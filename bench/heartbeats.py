@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,7 @@ async def rate(port: int, requests: list[bytes], connections: int, seconds: floa
     tally = [0, 0]
     loop = asyncio.get_running_loop()
     made = [
-        await loop.create_connection(lambda n=n: Client(tally, requests, n * 7), "127.0.0.1", port)
+        await loop.create_connection(partial(Client, tally, requests, n * 7), "127.0.0.1", port)
         for n in range(connections)
     ]
     await asyncio.sleep(0.5)

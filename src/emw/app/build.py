@@ -127,7 +127,7 @@ async def define_territories(config: Config, headend: HeadEnd) -> None:
 
 async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = None) -> None:
     """Serve both planes and the local control socket until SIGTERM, SIGINT or cancellation."""
-    _refuse_plain(config)
+    refuse_plain(config)
     async with parts_of(config) as parts, asyncio.TaskGroup() as tasks:
         headend = parts.headend
         tasks.create_task(headend.run(), name="head-end")
@@ -200,21 +200,22 @@ def _url(server: PlaneServer, sock: Any) -> str:
     return f"{'https' if server.config.is_ssl else 'http'}://{shown}:{port}"
 
 
-def _refuse_plain(config: Config) -> None:
+def refuse_plain(config: Config) -> None:
     """Plain HTTP beyond loopback only behind a flag that everybody complains about (safety A19)."""
-    host, _ = split_address(config.stations.listen, "stations.listen")
-    try:
-        loopback = ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if loopback or config.stations.tls_certificate is not None:
-        return
-    if not config.stations.plain_http_beyond_loopback:
-        raise ConfigError(
-            f"stations.listen: {host} is open to the network without TLS; set stations.tls_certificate and tls_key, "
-            "or put a TLS proxy in front and set stations.plain_http_beyond_loopback = true"
-        )
-    log.warning("server.plain_http", listen=config.stations.listen, risk="tokens can be read on the way")
+    for field, plane in (("stations", config.stations), ("operator", config.operator)):
+        host, _ = split_address(plane.listen, f"{field}.listen")
+        try:
+            loopback = ip_address(host).is_loopback
+        except ValueError:
+            loopback = host == "localhost"
+        if loopback or plane.tls_certificate is not None:
+            continue
+        if not plane.plain_http_beyond_loopback:
+            raise ConfigError(
+                f"{field}.listen: {host} is open to the network without TLS; set {field}.tls_certificate and "
+                f"{field}.tls_key, or put a TLS proxy in front and set {field}.plain_http_beyond_loopback = true"
+            )
+        log.warning("server.plain_http", listen=plane.listen, risk="credentials can be read on the way")
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

@@ -15,6 +15,14 @@ from emw.engine.view import Rules
 from emw.outgoing import OutgoingRules
 from emw.service.settings import ServiceSettings
 
+NOT_SETTINGS = {  # read by single commands and by the tests
+    "EMW_CONFIG",
+    "EMW_REQUIRE",
+    "EMW_CHROMIUM",
+    "EMW_STATION_SECRET",
+    "EMW_ISO_TOKEN",
+    "EMW_NEW_PASSWORD",
+}
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
@@ -43,6 +51,7 @@ class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     allowed_hosts: list[str] = []
     public_url: str | None = None
     open_metrics: bool = False
+    plain_http_beyond_loopback: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
 
@@ -159,7 +168,7 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
         except OSError as error:
             raise ConfigError(f"{file}: {error.strerror}") from error
     for key, value in sorted(environment.items()):
-        if key.startswith("EMW_") and key not in {"EMW_CONFIG", "EMW_REQUIRE", "EMW_CHROMIUM"}:
+        if key.startswith("EMW_") and key not in NOT_SETTINGS:
             _lay_over(raw, key, value)
     try:
         return msgspec.convert(raw, Config)

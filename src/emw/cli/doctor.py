@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from emw.app.build import refuse_plain
 from emw.app.config import Config, ConfigError, load_config, split_address
 from emw.app.lock import DataDirBusy, only_one
 from emw.cli.serve import ConfigPath, DataDir
@@ -47,6 +48,7 @@ def doctor(
 
 def _check(config: Config, found: Any, *, whole_log: bool) -> None:
     config.service_settings()
+    refuse_plain(config)
     rules = config.outgoing_rules()
     if not rules.networks:
         found("notice", "outgoing.networks is empty: stations are not called, they hear limits in answers")

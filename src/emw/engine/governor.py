@@ -54,9 +54,10 @@ class Governor:
         for node_id, kw in controllable_kw.items():
             self._node(node_id).controllable_kw = kw
 
-    def may_rise_kw(self, node_id: str, now: float) -> float:
-        """How much the node's load may be let rise now, kW; 0 while the rhythm forbids another turn."""
-        return self._room(self._node(node_id), +1, now, self._rules.restore_share_per_min)
+    def may_rise_kw(self, node_id: str, now: float, *, halted: bool = False) -> float:
+        """How much the node's load may be let rise now, kW; 0 while the rhythm forbids another turn (not in a halt)."""
+        node, share = self._node(node_id), self._rules.restore_share_per_min
+        return self._ramp_room(node, +1, now, share) if halted else self._room(node, +1, now, share)
 
     def may_fall_kw(self, node_id: str, now: float) -> float:
         """How much the node's load may be brought down now outside an emergency, kW."""
@@ -80,10 +81,12 @@ class Governor:
         *,
         emergency: bool,
         law: bool = False,
+        halt: bool = False,
     ) -> Held | None:
         """Let one change of `delta_kw` (positive: load may rise) through and book it, or say why it is held.
 
-        A `law` (ceiling) is never held by ramp or rhythm when it brings load down: equipment comes first.
+        A `law` (ceiling) is never held by ramp or rhythm when it brings load down: equipment comes first. A `halt`
+        frees cars along the ramp and no rhythm holds it: it is the person who ends the back and forth (promise P14).
         """
         rules = self._rules
         gap_over = self.next_change(evse_id)
@@ -93,14 +96,14 @@ class Governor:
         way = 1 if delta_kw > 0 else -1
         if abs(delta_kw) > TINY_KW and not (law and way < 0):
             for node in nodes:
-                if not self._may_turn(node, way, now, abs(delta_kw)):
+                if not halt and not self._may_turn(node, way, now, abs(delta_kw)):
                     return Held(f"load has turned {rules.reversals} times in {rules.rhythm_s / 60:g} min")
                 share = rules.restore_share_per_min if way > 0 else rules.shed_share_per_min
                 bound = way > 0 or not emergency
                 # One EVSE can't be split: an empty minute lets one through whatever its size.
                 if (
                     bound
-                    and abs(delta_kw) > self._room(node, way, now, share)
+                    and abs(delta_kw) > self._ramp_room(node, way, now, share)
                     and self._moved(node, way, now) > 0
                 ):
                     return Held("ramp: enough load has moved this minute")
@@ -140,8 +143,9 @@ class Governor:
         return node.rose_kw if way > 0 else node.fell_kw
 
     def _room(self, node: _Node, way: int, now: float, share: float) -> float:
-        if not self._may_turn(node, way, now):
-            return 0.0
+        return self._ramp_room(node, way, now, share) if self._may_turn(node, way, now) else 0.0
+
+    def _ramp_room(self, node: _Node, way: int, now: float, share: float) -> float:
         allowed = max(share * node.controllable_kw, self._rules.ramp_floor_kw_per_min)
         return max(0.0, allowed - self._moved(node, way, now))
 

@@ -183,6 +183,7 @@ class Commands:
             self._picture.seconds(now),
             emergency=request is not None and request.emergency,
             law=order.cause == Cause.CEILING,
+            halt=order.cause == Cause.HALT,
         )
         if held is not None:
             self.held += 1

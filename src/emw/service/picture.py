@@ -155,7 +155,7 @@ class Picture:
             evses=evses,
             requests=requests,
             halted=halted,
-            may_rise_kw={n: self._governor.may_rise_kw(n, at) for n in sorted(limited)},
+            may_rise_kw={n: self._governor.may_rise_kw(n, at, halted=halted) for n in sorted(limited)},
             may_fall_kw={n: self._governor.may_fall_kw(n, at) for n in nodes},
         )
 

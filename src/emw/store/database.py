@@ -116,9 +116,12 @@ class SqliteDatabase:
         with start_errors(self.path):
             if self._create:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                os.close(
-                    os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
-                )  # -wal and -shm take its mode over
+                # Only while it is absent: closing any handle on a file lets go of all POSIX locks this process has
+                # on it, SQLite's too; another process would then take the write-ahead log for nobody's and drop it.
+                if not self.path.exists():
+                    os.close(
+                        os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
+                    )  # -wal and -shm take its mode over
             connection = open_file(self.path)
             try:
                 connection.execute("PRAGMA journal_mode=WAL").fetchone()
