@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emw.engine.columns import Columns, Request
+from emw.engine.columns import Columns, Phase, Request
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -171,7 +171,8 @@ class World:
         amps = np.where(stuck, 0.0, self.draws(limit_a, got_kwh))
         kwh = np.minimum(amps * KW_PER_A * here / 60, np.maximum(self.need_kwh - got_kwh, 0.0))
         got_kwh += kwh
-        return kwh * 60 / KW_PER_A
+        drawn: Floats = kwh * 60 / KW_PER_A
+        return drawn
 
     def unmanaged(self) -> tuple[Floats, Floats]:
         """Without any event: draw per minute and session (kW, by minutes and sessions) is too much; sums."""
@@ -205,7 +206,7 @@ class World:
         touched = np.zeros(self.n, dtype=np.bool_)
         target = event.share * float(base_kw[event.start_min - 5 : event.start_min].mean())
         out = Outcome(event=event, target_kw=target, sessions=self.n)
-        controller = make(self) if callable(make) else make
+        controller: Any = make(self) if callable(make) else make
         load: list[float] = []
         could: list[float] = []
         amps = self.minute(first - 1, limit, got.copy(), stuck) if first > 0 else np.zeros(self.n)
@@ -213,7 +214,7 @@ class World:
         quiet = 0
         prev_here: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         for now in range(first, last):
-            phase = "idle" if now < event.start_min else "shed" if now < end else "restore"
+            phase: Phase = "idle" if now < event.start_min else "shed" if now < end else "restore"
             here = np.flatnonzero((self.s.plug_min <= now) & (self.s.leave_min > now))
             request = Request(phase=phase, kw=target, start_min=event.start_min, end_min=end)
             seen = self._seen(now, here, prev_here, said, amps, got, rng)
