@@ -145,7 +145,8 @@ class Picture:
                     else now + timedelta(seconds=next_change - self.seconds(now)),
                 )
             )
-            if limit is not None and limit.max_a is not None and not held:
+            came_after = session is None or (limit is not None and session.started_at >= limit.until)
+            if limit is not None and limit.max_a is not None and not held and not came_after:
                 self.ended(limit.command_id, evse, would_a, limit.max_a, now)
         self._governor.know(controllable)
         at = self.seconds(now)
