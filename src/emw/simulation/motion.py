@@ -93,6 +93,11 @@ class Motion:
         if isinstance(fact, f.PoweredOn | f.SessionEnded | f.SessionStarted):
             self._changed.pop(fact.evse_id, None)
 
+    def tick(self, now: datetime) -> None:
+        """Time passes: limits end by themselves."""
+        if self._shadow is not None:
+            self._ended(now, self._shadow)
+
     def before(self, c: f.CommandIssued, shadow: State) -> None:
         """A command is durable; the shadow still has what it replaces."""
         self.checked += 1
@@ -119,7 +124,8 @@ class Motion:
                 node.could.popleft()
             if abs(delta_kw) > TINY_KW:
                 self._ramp(node_id, node, c, delta_kw, at_s)
-                self._rhythm(node_id, node, c, delta_kw, at_s, law=law)
+                # A halt is to free the cars whatever the rhythm says; it keeps the ramp.
+                self._rhythm(node_id, node, c, delta_kw, at_s, law=law or c.cause is Cause.HALT)
 
     def _ended(self, now: datetime, shadow: State) -> None:
         """Limits that ended by themselves let load rise: nobody's fault, but a turn for what comes after."""

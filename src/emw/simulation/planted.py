@@ -139,7 +139,7 @@ def governor_off() -> Iterator[None]:
     """Everything may move at once."""
     with (
         _patched(Governor, "admit", lambda *_, **__: None),
-        _patched(Governor, "may_rise_kw", lambda *_: 1e9),
+        _patched(Governor, "may_rise_kw", lambda *_, **__: 1e9),
         _patched(Governor, "next_change", lambda *_: None),
     ):
         yield

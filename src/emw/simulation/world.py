@@ -247,6 +247,8 @@ class World:
         while True:
             await asyncio.sleep(1.0)
             seconds += 1
+            if self.node.headend is not None:
+                self.motion.tick(self.node.clock.now())
             self.checks.look(self.loop.time())
             if seconds % 60 == 0:
                 tasks = self.loop.tasks_of(self.node.life) if self.node.alive else []
