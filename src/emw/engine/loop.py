@@ -9,7 +9,7 @@ of this one. The dead band grows with the doubt about the counterfactual: nobody
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,8 +31,8 @@ class Tuning:
     """Dead band as part of the counterfactual's standard deviation."""
     gap_min: float = 1.0
     """Least time between two commands to one EVSE, min."""
-    taste: Taste = Taste()
-    way_back: restore.WayBack = restore.WayBack()
+    taste: Taste = field(default_factory=Taste)
+    way_back: restore.WayBack = field(default_factory=restore.WayBack)
 
 
 class Controller:
