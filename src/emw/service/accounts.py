@@ -125,7 +125,11 @@ class Accounts:
 
     def why_short(self, key: str) -> str | None:
         """Why the last round left something short, in words."""
-        return self._why[key] if key in self._why else self._state.requests[key].why_short
+        if key in self._why:
+            return self._why[key]
+        request = self._state.requests[key]
+        stopped = request.why_short == NOT_STARTED and request.state is not RequestState.PENDING
+        return "dispatch is stopped" if stopped else request.why_short
 
     def note_shortfalls(self, shortfalls: Iterable[Shortfall]) -> None:
         """Remember what the last round could not place, and why."""
