@@ -42,7 +42,7 @@ def test_F1_days_before_a_release() -> None:
 
 
 def hashes(hash_seed: str) -> list[str]:
-    command = [sys.executable, "-m", "emw.simulation.cli", "--seeds", "1..20", "--hours", "0.15", "--json"]
+    command = [sys.executable, "-m", "emw.simulation.cli", "--seeds", "1..20", "--hours", "0.1", "--json"]
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT / "src")}
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     lines = [msgspec.json.decode(line) for line in told.stdout.splitlines()]
