@@ -97,6 +97,7 @@ class Intake:
         self._clock = clock
         self._ids = ids
         self._settings = settings
+        self._started_at = clock.now()
         self._said_again: dict[str, str] = {}  # the command an EVSE had lost and was told again
         self._repeated_at: dict[str, datetime] = {}  # when a plug-in was last said again
 
@@ -221,7 +222,10 @@ class Intake:
 
     async def _found_plugged_in(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> None:
         """A heartbeat without a session: its plug-in was lost (a restored backup). The vehicle is there."""
-        if not evse.powered or not self._telemetry.proves_presence(evse.evse_id, said.at, now):
+        # A reading from before this process may be older than the end of its session, of which only the log knows.
+        if said.at <= self._started_at or not evse.powered:
+            return
+        if not self._telemetry.proves_presence(evse.evse_id, said.at, now):
             return
         await self.plugged_in(
             station,
