@@ -279,7 +279,10 @@ class RestStations:
             return LimitOut(limit.command_id, limit.max_a, limit.until)
         # Back to normal, said as an absolute limit: the station's own maximum.
         knob_a = self._state.evses[limit.evse_id].max_a
-        return LimitOut(limit.command_id, knob_a, limit.issued_at + self._headend.settings.rules.lease)
+        until = (
+            self._headend.clock.now() + self._headend.settings.rules.lease
+        )  # it may have waited long to be heard
+        return LimitOut(limit.command_id, knob_a, until)
 
 
 class RestLink:
