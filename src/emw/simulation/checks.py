@@ -216,6 +216,9 @@ class Checks:
             hurt_s = max(self._network.hurt_at.get(site.name, -1.0), site.changed_at_s, self._disk_trouble())
             if hurt_s >= start.at_s - 0.5 or not site.station.powered or site.station.off:
                 continue
+            known = self._ledger.shadow.stations[site.name].token_hash
+            if site.token is None or hash_of(site.token) != known:
+                continue  # its power-on was doubled: it hears at its next message that it must power on again
             heard = site.last_order
             if heard is not None and heard.at_s >= start.at_s and heard.command_id == limit.command_id:
                 continue  # told; a station that went to an older order instead shows it in its heartbeats
@@ -297,6 +300,8 @@ class Checks:
             if site is None or node_id not in state.path(evse.territory_id):
                 continue
             troubled_s = max(self._network.hurt_at.get(site.name, -1e9), site.changed_at_s)
+            if site.station.off:
+                return  # it has said goodbye; what it draws now is its own affair
             if not site.sound or site.cut or at_s - troubled_s < SETTLED_S or site.faults.clock_skew:
                 return
             site.hardware.advance(self._node.clock.now())
