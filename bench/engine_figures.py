@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--taper", type=float, default=0.0)
     parser.add_argument("--controller", nargs="+", default=["loop"], choices=sorted(CONTROLLERS))
+    parser.add_argument("--set", nargs="*", default=[], help="taste.NAME=VALUE, tuning.NAME=VALUE")
     parser.add_argument("--by", choices=["share", "minutes"], nargs="*", default=[])
     args = parser.parse_args()
     sessions = read_sessions(args.sessions)

@@ -116,6 +116,8 @@ class Estimator:
         self.typical_gap_a = 0.7
         self.typical_draw_a = 16.0
         self.chance = np.zeros(0)
+        self.trend_kw = 0.0
+        """Expected change of the held EVSEs' counterfactual over the next round, kW."""
         self.truth_kw: Floats | None = None
         """Given from outside, the true counterfactual: to measure the rest of the engine by itself."""
 
@@ -188,6 +190,7 @@ class Estimator:
     def _twins(self, seen: Columns, s: State, held: Bools, hours: float) -> None:
         """Move cars and twins on by one round."""
         rows = np.flatnonzero((held | (s.deficit_kwh > 0)) & ~s.done & ~s.deaf)
+        self.trend_kw = 0.0
         if hours <= 0 or not len(rows):
             return
         who = s.told.pick(rows)
@@ -198,7 +201,10 @@ class Estimator:
         ahead = s.deficit_kwh[rows]
         now_h = seen.now_min / 60
         behind_h = ahead / np.maximum(seen.kw_per_a[rows] * s.would_a[rows], 0.1)
-        s.fade[rows] += self.finish.hazard(who, at + ahead + twin / 2, now_h) * twin
+        step = self.finish.hazard(who, at + ahead + twin / 2, now_h) * twin
+        s.fade[rows] += step
+        going = seen.kw_per_a[rows] * s.would_a[rows] * np.exp(-s.fade[rows])
+        self.trend_kw = -float((going * step).sum())
         s.fade[rows] -= np.where(
             s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2, now_h - behind_h) * own
         )

@@ -9,25 +9,37 @@ of this one. The dead band grows with the doubt about the counterfactual: nobody
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from emw.engine import restore
-from emw.engine.columns import Columns, Floats, Ints, Request
+from emw.engine.columns import Bools, Columns, Floats, Ints, Request
 from emw.engine.estimate import Estimator
-from emw.engine.select import Moves, Outlook, Taste, ask_more, costs, give_back
+from emw.engine.select import Costs, Moves, Outlook, Taste, ask_more, costs, give_back, hand_on
 
 NOBODY = Moves(rows=np.zeros(0, dtype=np.int64), limit_a=np.zeros(0))
+
+SWAP_MIN = 5
+"""Minutes between looks at who could hand on to whom."""
+HOLD_MIN = 10.0
+"""Nobody is freed before this time has passed, except because too much is shed."""
+
+
+def joined(one: Moves, other: Moves) -> Moves:
+    """Both moves; their rows differ."""
+    return Moves(
+        rows=np.concatenate((one.rows, other.rows)), limit_a=np.concatenate((one.limit_a, other.limit_a))
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """Numbers of the loop; see docs/explanation/dispatch.md."""
 
-    band_part: float = 0.004
+    band_part: float = 0.003
     """Dead band as part of the request."""
-    band_doubt: float = 0.15
+    band_doubt: float = 0.2
     """Dead band as part of the counterfactual's standard deviation."""
     gap_min: float = 1.0
     """Least time between two commands to one EVSE, min."""
@@ -63,6 +75,8 @@ class Controller:
         elif request.phase == "restore":
             moves = self._restore(seen, request, now_a, load_kw)
         else:
+            # Look ahead in turns, so that the first round of an event finds everything ready.
+            self.outlook.renew(seen, self.est, self.tuning.taste, np.flatnonzero(~s.done))
             moves = NOBODY
         return self._commands(seen, moves, s.asked_a, request)
 
@@ -75,7 +89,7 @@ class Controller:
         predicted = np.where(s.done | s.stuck, 0.0, np.where(free, s.would_a, np.minimum(told, s.would_a)))
         return np.where(young, predicted, seen.draw_a)
 
-    def _askable(self, seen: Columns) -> np.ndarray:
+    def _askable(self, seen: Columns) -> Bools:
         s = self.est.state
         waits = seen.now_min - s.asked_min < self.tuning.gap_min
         return seen.online & ~seen.opted_out & ~s.deaf & ~s.stuck & ~s.done & ~waits & s.learned
@@ -83,32 +97,73 @@ class Controller:
     def _shed(self, seen: Columns, request: Request, now_a: Floats) -> Moves:
         able = self._askable(seen)
         self.sheddable_kw = self.est_kw + float((seen.kw_per_a * now_a)[able].sum())
-        error = request.kw - self.est_kw
+        # What the next round will bring counts: twins go on finishing while nobody looks.
+        error = request.kw - self.est_kw - self.est.trend_kw
         band = max(self.tuning.band_part * request.kw, self.tuning.band_doubt * self.est.doubt_kw(seen))
         if abs(error) <= band:
             return NOBODY
+        handed = self._hand_on(seen, request, now_a, able)
+        if abs(error) <= band and not len(handed):
+            return NOBODY
         s = self.est.state
-        horizon_h = max(request.end_min - seen.now_min, 5.0) / 60
-        if error > 0:
-            rows = np.flatnonzero(able & (now_a > 0.25))
-            cost = costs(seen, self.est, self.outlook, rows, horizon_h, self.tuning.taste)
-            return ask_more(
+        rise_kw = float((seen.kw_per_a * np.maximum(s.would_a - now_a, 0.0))[handed].sum())
+        back = Moves(rows=handed, limit_a=seen.max_a[handed])
+        error += rise_kw
+        if error > band:
+            rows = np.setdiff1d(np.flatnonzero(able & (now_a > 0.25)), handed)
+            cost = self._costs(seen, rows, now_a, request)
+            more = ask_more(
                 seen, now_a, self.est.gap(), able, cost, rows, error + band / 2, min(band / 2, 0.5 * error)
             )
-        held = able & (seen.limit_a < seen.max_a - 0.05)
-        rows = np.flatnonzero(held)
-        cost = costs(seen, self.est, self.outlook, rows, horizon_h, self.tuning.taste)
-        return give_back(
-            seen, now_a, s.would_a, self.est.gap(), cost.floor, rows, -error - band / 2, band / 2
-        )
+            return joined(back, more)
+        if error < -band:
+            held = able & (seen.limit_a < seen.max_a - 0.05)
+            rows = np.setdiff1d(np.flatnonzero(held), handed)
+            cost = self._costs(seen, rows, now_a, request)
+            more = give_back(
+                seen, now_a, s.would_a, self.est.gap(), cost.hold, rows, -error - band / 2, band / 2
+            )
+            return joined(back, more)
+        return back
+
+    def _costs(self, seen: Columns, rows: Ints, now_a: Floats, request: Request) -> Costs:
+        taste = self.tuning.taste
+        horizon_h = min(max(request.end_min - seen.now_min, 5.0) / 60, taste.look_h)
+        found = costs(seen, self.est, self.outlook, rows, now_a, horizon_h, taste)
+        again = np.where(np.isnan(self.est.state.asked_a[rows]), 0.0, taste.again)
+        free = seen.limit_a[rows] >= seen.max_a[rows] - 0.05
+        return replace(found, floor=found.floor + again * free, pause=found.pause + again * free)
+
+    def _hand_on(self, seen: Columns, request: Request, now_a: Floats, able: Bools) -> Ints:
+        """Every few minutes: held EVSEs to be freed because others can do the same for less."""
+        s = self.est.state
+        taste = self.tuning.taste
+        none: Ints = np.zeros(0, dtype=np.int64)
+        if (
+            seen.now_min - request.start_min
+        ) % SWAP_MIN != SWAP_MIN - 1 or request.end_min - seen.now_min < SWAP_MIN:
+            return none
+        long = able & (seen.limit_a < seen.max_a - 0.05) & (seen.now_min - s.asked_min >= HOLD_MIN)
+        held = np.flatnonzero(long & (s.would_a - now_a > 0.5))
+        free = np.flatnonzero(able & (seen.limit_a >= seen.max_a - 0.05) & (now_a > seen.floor_a))
+        if not len(held) or not len(free):
+            return none
+        rise = (seen.kw_per_a * (s.would_a - now_a))[held]
+        gain = (seen.kw_per_a * np.maximum(now_a - seen.floor_a + self.est.gap(), 0.0))[free]
+        dear, cheap = self._costs(seen, held, now_a, request), self._costs(seen, free, now_a, request)
+        return held[
+            hand_on(
+                rise, dear.hold, gain, cheap.floor, taste.swap_part * request.kw * SWAP_MIN, taste.swap_margin
+            )
+        ]
 
     def _restore(self, seen: Columns, request: Request, now_a: Floats, load_kw: float) -> Moves:
         s = self.est.state
         held = np.flatnonzero((seen.limit_a < seen.max_a - 0.05) & seen.online)
         room_kw = self.ramp.room_kw(seen.now_min, request, load_kw)
-        cost = costs(seen, self.est, self.outlook, held, 0.5, self.tuning.taste)
+        cost = costs(seen, self.est, self.outlook, held, now_a, 0.5, self.tuning.taste)
         rise = np.where(s.done | s.stuck | s.deaf, 0.0, np.maximum(s.would_a - now_a, 0.0)) * seen.kw_per_a
-        rows = held[restore.release(rise[held], cost.pause, room_kw)]
+        rows = held[restore.release(rise[held], cost.hold, room_kw)]
         return Moves(rows=rows, limit_a=seen.max_a[rows])
 
     def _commands(

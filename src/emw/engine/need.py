@@ -31,6 +31,8 @@ TRUST = 25.0
 CHARGING = 0.15
 FINISHED = 1.1
 """Factors on the hazard of leaving of cars that charge and of cars that have finished."""
+SOON = 1.3
+"""Who has just finished leaves sooner than who finished long ago."""
 LEAVE_TRUST = 12.0
 """Expected departures after which what the fleet shows weighs as much."""
 LIFT = 1000.0
@@ -199,7 +201,7 @@ class Leave:
             np.broadcast_to(at_h, (n, AHEAD_STEPS)), at_h - plug_h[:, None], at_h - depart_h[:, None]
         )
         gone = np.zeros((n, AHEAD_STEPS + 1))
-        np.cumsum(hazard * (AHEAD_H * self.finished), axis=1, out=gone[:, 1:])
+        np.cumsum(hazard * (AHEAD_H * self.finished * SOON), axis=1, out=gone[:, 1:])
         start = np.clip(finish_h / AHEAD_H, 0, AHEAD_STEPS - 1e-6)
         j = start.astype(np.int64)
         low = np.take_along_axis(gone, j, axis=1)

@@ -19,9 +19,9 @@ class WayBack:
 
     ramp_min: float = 20.0
     """The shed comes back over this time."""
-    measured_part: float = 0.99
+    measured_part: float = 0.98
     """Of a load that was measured before the event."""
-    estimated_part: float = 0.95
+    estimated_part: float = 0.93
     """Of a load that was estimated during it."""
     lookback_min: float = 60.0
 

@@ -23,11 +23,17 @@ from emw.engine.need import (
     needs_at,
 )
 
+COARSE_NEED = np.array([0.3, 0.4, 0.3])
+COARSE_STAY = np.array([0.4, 0.6])
 STALE_MIN = 5.0
 OBEYED = 0.97
 """Share of commands that come true at once: some are lost, some stations are deaf."""
 AT_ONCE = 4000
-"""Outlooks renewed in one round at most (or a tenth of the fleet)."""
+"""Outlooks renewed in one round at most."""
+MANY = 5000
+"""Above this many rows a coarser grid of needs and departures is enough."""
+UNKNOWN_COST = 0.2
+"""Of a car whose outlook has not been looked at yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +46,14 @@ class Taste:
     """Share of paused cars that do not wake."""
     wait_h: float = 0.15
     """Mean wait for the release after the event, h."""
+    look_h: float = 1.0
+    """How far ahead a hold is weighed: it can be handed on to another driver later."""
+    swap_margin: float = 0.15
+    """A hold is handed on when it costs this much more than another driver's would."""
+    swap_part: float = 0.04
+    """Of the request that may be handed on in one round."""
+    again: float = 0.1
+    """Price of asking a driver a second time."""
     trust: bool = False
     """What drivers tell is the truth (a depot's schedule)."""
 
@@ -71,12 +85,10 @@ class Outlook:
 
     def renew(self, seen: Columns, est: Estimator, taste: Taste, rows: Ints) -> None:
         """Look again at those of `rows` whose outlook is old."""
-        n = len(seen.was)
         s = est.state
         due = rows[seen.now_min - self.at_min[rows] >= STALE_MIN]
-        most = max(AT_ONCE, n // 10)
-        if len(due) > most:
-            due = due[np.argsort(self.at_min[due], kind="stable")[:most]]
+        if len(due) > AT_ONCE:
+            due = due[np.argsort(self.at_min[due], kind="stable")[:AT_ONCE]]
         if not len(due):
             return
         self.at_min[due] = seen.now_min
@@ -110,30 +122,45 @@ class Costs:
 
     floor: Floats
     pause: Floats
+    hold: Floats
+    """Of what a held row gives now."""
 
 
 def costs(
-    seen: Columns, est: Estimator, outlook: Outlook, rows: Ints, horizon_h: float, taste: Taste
+    seen: Columns,
+    est: Estimator,
+    outlook: Outlook,
+    rows: Ints,
+    now_a: Floats,
+    horizon_h: float,
+    taste: Taste,
 ) -> Costs:
     """What it is expected to cost to hold these rows for `horizon_h` from now."""
     outlook.renew(seen, est, taste, rows)
     s = est.state
     would = np.maximum(s.would_a[rows], 0.1)
     low = np.clip(seen.floor_a[rows] - est.gap()[rows], 0.0, would) / would
-    need_h, leave_h = outlook.need_h[rows], outlook.leave_h[rows]
     total, alive = outlook.total[rows], outlook.alive[rows]
+    if len(rows) > MANY:
+        need_h, leave_h = outlook.need_h[rows, 1::2], outlook.leave_h[rows, 1::2, ::2]
+        need_weights, stay_weights = COARSE_NEED, COARSE_STAY
+    else:
+        need_h, leave_h = outlook.need_h[rows], outlook.leave_h[rows]
+        need_weights, stay_weights = NEED_WEIGHTS, STAY_WEIGHTS
     wait_h = horizon_h + taste.wait_h
     after_h = np.maximum(leave_h - wait_h, 0.0)
     during_h = np.minimum(leave_h, wait_h)
 
     def unserved(served_h: Floats) -> Floats:
         missed = np.maximum(need_h[:, :, None] - served_h, 0.0)
-        mean: Floats = (missed @ STAY_WEIGHTS) @ NEED_WEIGHTS
+        mean: Floats = (missed @ stay_weights) @ need_weights
         return mean
 
     free = unserved(leave_h)
     floor = unserved(low[:, None, None] * during_h + after_h)
     pause = unserved(after_h)
+    part_now = np.clip(now_a[rows] / would, 0.0, 1.0)
+    held = unserved(part_now[:, None, None] * during_h + after_h)
     lasts = np.maximum(integral_at(total, np.full((len(rows), 1), horizon_h))[:, 0], 1e-3)
     j = int(np.clip(np.searchsorted(TAU_H, horizon_h, side="right") - 1, 0, len(TAU_H) - 2))
     part = min((horizon_h - TAU_H[j]) / (TAU_H[j + 1] - TAU_H[j]), 1.0)
@@ -141,7 +168,10 @@ def costs(
     cost_floor = (floor - free) / (np.maximum(1 - low, 0.05) * lasts) + finish
     cost_pause = (pause - floor) / (np.maximum(low, 0.05) * lasts) + finish
     cost_pause += taste.no_resume * total[:, -1] / lasts
-    return Costs(floor=cost_floor, pause=np.maximum(cost_pause, cost_floor))
+    cost_held = (held - free) / (np.maximum(1 - part_now, 0.05) * lasts) + finish
+    unknown = np.isneginf(outlook.at_min[rows])
+    cost_floor, cost_held = (np.where(unknown, UNKNOWN_COST, c) for c in (cost_floor, cost_held))
+    return Costs(floor=cost_floor, pause=np.maximum(cost_pause, cost_floor), hold=cost_held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,3 +304,21 @@ def give_back(
                     to_a.append(np.array([min(to, seen.max_a[r])]))
                     break
     return Moves(rows=np.concatenate(to_rows), limit_a=np.concatenate(to_a))
+
+
+def hand_on(
+    rise_kw: Floats, held_cost: Floats, gain_kw: Floats, free_cost: Floats, most_kw: float, margin: float
+) -> Ints:
+    """Which held EVSEs to free because others can do the same at a price lower by `margin`; places in `rise_kw`."""
+    held = np.lexsort((np.arange(len(held_cost)), -held_cost))
+    held = held[rise_kw[held] > 1e-3]
+    free = np.lexsort((np.arange(len(free_cost)), free_cost))
+    supply = np.cumsum(gain_kw[free])
+    wanted = np.cumsum(rise_kw[held])
+    if not len(held) or not len(free):
+        return held[:0]
+    place = np.searchsorted(supply, wanted)
+    price = np.where(place < len(free), free_cost[free[np.minimum(place, len(free) - 1)]], np.inf)
+    good = (held_cost[held] - price > margin) & (wanted <= most_kw)
+    count = int(np.argmin(good)) if not good.all() else len(good)
+    return held[:count]
