@@ -22,6 +22,8 @@ NOBODY = Moves(rows=np.zeros(0, dtype=np.int64), limit_a=np.zeros(0))
 
 SWAP_MIN = 5
 """Minutes between looks at who could hand on to whom."""
+DEAF_MIN = 10.0
+"""Minutes between two releases to a station that does not answer."""
 HOLD_MIN = 10.0
 """Nobody is freed before this time has passed, except because too much is shed."""
 
@@ -180,13 +182,10 @@ class Controller:
         )
         s.fails = np.where(lost, s.fails + 1, s.fails)
         differs = ~np.isnan(wanted) & (np.abs(seen.limit_a - wanted) > 0.05)
-        send = (
-            differs
-            & seen.online
-            & ~seen.opted_out
-            & ~s.deaf
-            & (seen.now_min - s.asked_min >= self.tuning.gap_min)
-        )
+        waited = seen.now_min - s.asked_min
+        # A station that does nothing is not asked again, but it is told when it is free.
+        hears = ~s.deaf | ((wanted >= seen.max_a - 0.05) & (waited >= DEAF_MIN))
+        send = differs & seen.online & ~seen.opted_out & hears & (waited >= self.tuning.gap_min)
         rows = np.flatnonzero(send)
         s.asked_a[rows] = wanted[rows]
         s.asked_min[rows] = seen.now_min

@@ -24,6 +24,8 @@ class WayBack:
     estimated_part: float = 0.93
     """Of a load that was estimated during it."""
     lookback_min: float = 60.0
+    patience_min: float = 45.0
+    """After this the caution above wears off, over as long again; then whoever still waits is let go."""
 
 
 class Ramp:
@@ -58,7 +60,11 @@ class Ramp:
             self._began = (now_min, load_kw)
         began_min, began_kw = self._began
         along = began_kw + request.kw * (now_min - began_min + 1) / self.rules.ramp_min
-        return min(along, self.cap_kw(load_kw)) - load_kw
+        waited = (now_min - began_min) / self.rules.patience_min - 1
+        if waited > 1:
+            return float("inf")
+        highest = self.cap_kw(load_kw) * (1 + (1 - self.rules.measured_part) * max(waited, 0.0))
+        return min(along, highest) - load_kw
 
 
 def release(rise_kw: Floats, cost: Floats, room_kw: float) -> Ints:

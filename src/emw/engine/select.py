@@ -40,7 +40,7 @@ UNKNOWN_COST = 0.2
 class Taste:
     """Prices, in kWh unserved per kWh shed."""
 
-    finish: float = 0.5
+    finish: float = 0.6
     """Of a car certain to finish before the event ends."""
     no_resume: float = 0.01
     """Share of paused cars that do not wake."""
@@ -48,7 +48,7 @@ class Taste:
     """Mean wait for the release after the event, h."""
     look_h: float = 1.0
     """How far ahead a hold is weighed: it can be handed on to another driver later."""
-    swap_margin: float = 0.15
+    swap_margin: float = 0.07
     """A hold is handed on when it costs this much more than another driver's would."""
     swap_part: float = 0.04
     """Of the request that may be handed on in one round."""
