@@ -33,7 +33,10 @@ def decide(view: View, now: datetime, rules: Rules) -> Plan:
             shortfalls += _shed(node_id, here, pool, wanted, now, rules)
         ceiling = view.territories[node_id].ceiling_kw
         if ceiling is not None and not view.halted:
-            _hold_under(node_id, ceiling, pool, wanted)
+            _hold_under(node_id, ceiling, pool, wanted, now)
+    for node_id, node in view.territories.items():
+        if node.ceiling_kw is not None and not view.halted:
+            _mark_law(node.ceiling_kw, under.get(node_id, ()), wanted, now)
     orders, next_look = orders_of(view, wanted, now, rules)
     moves += _restored(view, requests, wanted, now)
     times = [t for r in requests for t in _next_times(r, now, rules)] + next_look
@@ -179,13 +182,40 @@ def _keep(
     return True
 
 
-def _hold_under(node_id: str, ceiling_kw: float, pool: Sequence[EvseView], wanted: dict[str, Wanted]) -> None:
+def _hold_under(
+    node_id: str, ceiling_kw: float, pool: Sequence[EvseView], wanted: dict[str, Wanted], now: datetime
+) -> None:
     """Bring what the EVSEs under a node could draw below its ceiling; a law, so potential counts, not draw."""
 
     def could(e: EvseView) -> float:
-        held = e.limit.max_a if e.why_not is not None and e.limit is not None else _limit_of(wanted, e)
-        return e.drawn_a(held, e.potential_a)
+        return _stands_a(e, now) if e.why_not is not None else e.drawn_a(_limit_of(wanted, e), e.potential_a)
 
+    _share_under(node_id, ceiling_kw, pool, wanted, could)
+
+
+def _stands_a(e: EvseView, now: datetime) -> float:
+    """The most an EVSE could come to draw under the limit that it holds now, A."""
+    held = e.limit.max_a if e.limit is not None and e.holds(now) else None
+    return e.drawn_a(held, e.potential_a)
+
+
+def _mark_law(
+    ceiling_kw: float, pool: Sequence[EvseView], wanted: Mapping[str, Wanted], now: datetime
+) -> None:
+    """Where a ceiling is broken as things stand, whatever brings load down under it is the law's: a shed, too."""
+    if sum(e.kw_per_a * _stands_a(e, now) for e in pool) > ceiling_kw:
+        for e in pool:
+            if e.evse_id in wanted:
+                wanted[e.evse_id].law = True
+
+
+def _share_under(
+    node_id: str,
+    ceiling_kw: float,
+    pool: Sequence[EvseView],
+    wanted: dict[str, Wanted],
+    could: Callable[[EvseView], float],
+) -> None:
     over_kw = sum(e.kw_per_a * could(e) for e in pool) - ceiling_kw
     if over_kw <= 0:
         return

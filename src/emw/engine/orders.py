@@ -36,6 +36,8 @@ class Wanted:
     cause: Cause
     request: ReductionRequest | None
     node_id: str
+    law: bool = False
+    """A ceiling counts on it: what a shed takes need not be taken again, but then it must be taken now."""
 
 
 def gives(evse: EvseView, want: Wanted | None) -> float:
@@ -65,7 +67,7 @@ def orders_of(
             if e.limit.until < until and e.limit.until - now < _lease(want.cause, rules) / 2:
                 orders.append(_order(e, want, until, renewal=True))
             continue
-        if e.next_change_at is not None and now < e.next_change_at and want.cause is not Cause.CEILING:
+        if e.next_change_at is not None and now < e.next_change_at and not want.law:
             look.append(e.next_change_at)
             continue
         orders.append(_order(e, want, until))
@@ -86,6 +88,7 @@ def _order(e: EvseView, want: Wanted, until: datetime, *, renewal: bool = False)
         would_draw_a=e.would_draw_a,
         asked_kw=gives(e, want),
         renewal=renewal,
+        law=want.law,
     )
 
 

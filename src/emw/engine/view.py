@@ -111,6 +111,8 @@ class Order:
     would_draw_a: float
     asked_kw: float
     renewal: bool = False
+    law: bool = False
+    """A ceiling needs it: neither ramp nor rhythm may hold it while it brings load down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -182,7 +182,7 @@ class Commands:
             evse.kw_per_a * (after_a - before_a),
             self._picture.seconds(now),
             emergency=request is not None and request.emergency,
-            law=order.cause == Cause.CEILING,
+            law=order.law,
             halt=order.cause == Cause.HALT,
         )
         if held is not None:
