@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from emw.domain import facts as f
-from emw.domain.model import Cause, Limit
+from emw.domain.model import Cause, Limit, Outcome
 from emw.domain.state import State
 from emw.engine.view import Rules
 
@@ -106,7 +106,7 @@ class Motion:
         at_s = c.at.timestamp()
         before_a, after_a = _held(c, limit, c.at), _drawn(c, c.max_a)
         delta_kw = evse.kw_per_a * (after_a - before_a)
-        law = c.cause is Cause.CEILING and delta_kw < 0
+        law = delta_kw < 0 and (c.cause is Cause.CEILING or self._ceiling_broken(c, shadow))
         self._ended(c.at, shadow)
         if c.max_a is not None:
             heapq.heappush(self._ends, (c.until, c.evse_id, c.command_id))
@@ -126,6 +126,32 @@ class Motion:
                 self._ramp(node_id, node, c, delta_kw, at_s)
                 # A halt is to free the cars whatever the rhythm says; it keeps the ramp.
                 self._rhythm(node_id, node, c, delta_kw, at_s, law=law or c.cause is Cause.HALT)
+
+    def _ceiling_broken(self, c: f.CommandIssued, shadow: State) -> bool:
+        """Whether a ceiling above this EVSE is broken as things stand: then a shed under it is the law's, too."""
+        for node_id in shadow.path(shadow.evses[c.evse_id].territory_id):
+            ceiling_kw = shadow.territories[node_id].ceiling_kw
+            if ceiling_kw is not None and self._standing_kw(node_id, shadow, c.at) > ceiling_kw - 0.5:
+                return True
+        return False
+
+    def _standing_kw(self, node_id: str, shadow: State, now: datetime) -> float:
+        kw = 0.0
+        for evse in shadow.evses.values():
+            session = shadow.sessions.get(evse.session_id) if evse.session_id else None
+            if session is None or node_id not in shadow.path(evse.territory_id):
+                continue
+            limit = shadow.limits.get(evse.evse_id)
+            held = (
+                limit is not None
+                and limit.in_force(now)
+                and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}
+            )
+            could_a = min(evse.max_a, session.car_max_a)
+            kw += evse.kw_per_a * (
+                min(could_a, limit.max_a) if held and limit and limit.max_a is not None else could_a
+            )
+        return kw
 
     def _ended(self, now: datetime, shadow: State) -> None:
         """Limits that ended by themselves let load rise: nobody's fault, but a turn for what comes after."""
