@@ -218,13 +218,17 @@ def ask_more(
     down[of[chosen[pause[chosen]]]] = True
     limit[down] = 0.0
     if last < len(order) and missing > near_kw:
-        next_ones = order[last : last + 40]
+        # The next few in price are as good as one another: the first that fits, else the one that can be trimmed.
+        next_ones = order[last : last + min(max(len(rows) // 50, 4), 40)]
+        # A pause is a move by itself only from the floor.
+        there = (draw - low <= 0.25) | ~np.isnan(limit)
+        next_ones = next_ones[~pause[next_ones] | there[of[next_ones]]]
         miss = np.abs(gain[next_ones] - missing)
-        best = int(np.argmin(miss))
-        row = of[next_ones[best]]
-        if miss[best] <= near_kw:
-            limit[row] = 0.0 if pause[next_ones[best]] else seen.floor_a[rows][row]
-        else:
+        fits = np.flatnonzero(miss <= near_kw)
+        if len(fits):
+            move = next_ones[fits[0]]
+            limit[of[move]] = 0.0 if pause[move] else seen.floor_a[rows][of[move]]
+        elif len(next_ones):
             _trim(seen, rows, limit, draw, gap_a, next_ones, of, pause, gain, missing)
     found = np.flatnonzero(~np.isnan(limit))
     return Moves(rows=rows[found], limit_a=limit[found])
