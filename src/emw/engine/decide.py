@@ -202,11 +202,17 @@ def _stands_a(e: EvseView, now: datetime) -> float:
 def _mark_law(
     ceiling_kw: float, pool: Sequence[EvseView], wanted: Mapping[str, Wanted], now: datetime
 ) -> None:
-    """Where a ceiling is broken as things stand, whatever brings load down under it is the law's: a shed, too."""
-    if sum(e.kw_per_a * _stands_a(e, now) for e in pool) > ceiling_kw:
-        for e in pool:
-            if e.evse_id in wanted:
-                wanted[e.evse_id].law = True
+    """Where a ceiling is broken as things stand, what brings the load below it is the law's: a shed, too."""
+    over_kw = sum(e.kw_per_a * _stands_a(e, now) for e in pool) - ceiling_kw
+    for e in pool:
+        want = wanted.get(e.evse_id)
+        if over_kw <= 0:
+            return
+        if want is not None:
+            falls_kw = e.kw_per_a * (_stands_a(e, now) - e.drawn_a(want.limit_a, e.potential_a))
+            if falls_kw > 0:
+                want.law = True
+                over_kw -= falls_kw
 
 
 def _share_under(
