@@ -19,6 +19,7 @@ class Canary:
     knocks: int = 0
     heard: list[bytes] = field(default_factory=list)
     behave: Behave | None = None
+    tasks: set[asyncio.Task[object]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -27,11 +28,11 @@ class Canary:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.knocks += 1
-        with contextlib.suppress(ConnectionError, TimeoutError, asyncio.IncompleteReadError):
-            while True:
-                request = await _request(reader)
-                if not request:
-                    break
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            while request := await _request(reader):
                 self.heard.append(request)
                 if self.behave is None:
                     writer.write(answer(b'{"maxAmps": 10}'))
@@ -40,7 +41,11 @@ class Canary:
                     await self.behave(request, reader, writer)
                     if writer.is_closing():
                         break
-        writer.close()
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # whoever called has gone, or the test is over
+        finally:
+            self.tasks.discard(task)
+            writer.transport.abort()
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
@@ -73,3 +78,7 @@ async def canary(host: str, port: int = 0, behave: Behave | None = None) -> Asyn
         yield bird
     finally:
         server.close()
+        for task in list(bird.tasks):
+            task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
