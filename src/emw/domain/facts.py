@@ -133,6 +133,8 @@ class CommandIssued(Stamped):
     would_draw_a: float = 0.0
     asked_kw: float = 0.0
     renewal: bool = False
+    replaces_a: float | None = None
+    """The limit that was in force until now; None: there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
