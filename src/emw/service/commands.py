@@ -83,17 +83,13 @@ class Commands:
                 continue
             while ends and ends[0][0] <= command.at:
                 self._recall_end(held, *heapq.heappop(ends))
-            before = held.get(command.evse_id)
             held[command.evse_id] = command
             if command.max_a is not None:
                 heapq.heappush(ends, (command.until, command.evse_id))
             if command.renewal:
                 continue
             would_a = command.would_draw_a
-            before_a = min(evse.floor_a, would_a) if command.max_a is None else would_a
-            if before is not None:
-                still = before.max_a is not None and command.at < before.until
-                before_a = min(would_a, before.max_a) if still and before.max_a is not None else would_a
+            before_a = would_a if command.replaces_a is None else min(would_a, command.replaces_a)
             after_a = would_a if command.max_a is None else min(would_a, command.max_a)
             self._governor.recall(
                 command.evse_id,
@@ -120,6 +116,7 @@ class Commands:
                 continue
             if order.request_key is not None and order.limit_a is not None and not order.renewal:
                 facts += self._accounts.enrol(order.request_key, order.evse_id, now)
+            before = self._state.limits.get(order.evse_id)
             command = f.CommandIssued(
                 at=now,
                 actor="emw",
@@ -133,6 +130,7 @@ class Commands:
                 would_draw_a=order.would_draw_a,
                 asked_kw=order.asked_kw,
                 renewal=order.renewal,
+                replaces_a=before.max_a if before is not None and before.in_force(now) else None,
             )
             facts.append(command)
             going.append(order.evse_id)
@@ -308,7 +306,10 @@ class Commands:
             return limit if limit.in_force(now) else None
         evse = self._state.evses[evse_id]
         if self._state.stations[evse.station_id].access_url is not None:
-            return None  # this one is called
+            # This one is called. Where that failed, it hears of it in an answer, like one that can't be.
+            missed = limit.outcome in {Outcome.TIMED_OUT, Outcome.OFFLINE}
+            recent = limit.in_force(now) or now - limit.issued_at < self._settings.rules.lease
+            return limit if missed and recent else None
         unconfirmed = limit.outcome is Outcome.PENDING and (limit.in_force(now) or limit.max_a is None)
         return limit if unconfirmed or (limit.in_force(now) and evse_id in self._say_again) else None
 

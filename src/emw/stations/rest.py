@@ -328,6 +328,8 @@ class RestLink:
             return Answer(Outcome.TIMED_OUT, reason="no answer in time")
         except CallFailed as error:
             return Answer(Outcome.OFFLINE, reason=str(error)[:200])
+        if status == 401:  # it holds the token of another power-on; it can only be told in an answer
+            return Answer(Outcome.OFFLINE, reason="it does not take our token")
         if not 200 <= status < 300:
             return Answer(Outcome.REJECTED, reason=f"it answered {status}")
         try:
