@@ -40,6 +40,7 @@ def decide(view: View, now: datetime, rules: Rules) -> Plan:
     orders, next_look = orders_of(view, wanted, now, rules)
     moves += _restored(view, requests, wanted, now)
     times = [t for r in requests for t in _next_times(r, now, rules)] + next_look
+    times += _limits_end(view, now)
     return Plan(
         moves=tuple(moves),
         orders=tuple(orders),
@@ -293,6 +294,16 @@ def _why_short(pool: Sequence[EvseView], wanted: Mapping[str, Wanted], short_kw:
             kw[e.why_not] += e.kw_per_a * e.would_draw_a
     parts = [f"{value:.1f} kW {why}" for why, value in sorted(kw.items()) if value >= 0.05]
     return f"short {short_kw:.1f} kW: " + (", ".join(parts) if parts else "nothing is being drawn")
+
+
+def _limits_end(view: View, now: datetime) -> list[datetime]:
+    """When limits under a ceiling end by themselves: what kept it until then must be replaced at once."""
+    ruled = {t for t, node in view.territories.items() if node.ceiling_kw is not None}
+    return [
+        e.limit.until
+        for e in view.evses
+        if e.limit is not None and e.limit.in_force(now) and not ruled.isdisjoint(e.path)
+    ]
 
 
 def _next_times(request: ReductionRequest, now: datetime, rules: Rules) -> list[datetime]:
