@@ -27,6 +27,8 @@ from emw.simulator.station import Request
 RESUMED_S = 10.0
 SETTLED_S = 300.0
 """How long nothing may have gone wrong before a ceiling must be kept to the amp."""
+OVER_S = 30.0
+"""How long a ceiling may be exceeded when limits end by themselves: a command takes its time."""
 READ = msgspec.json.decode
 
 
@@ -63,6 +65,7 @@ class Checks:
         self._fail = fail
         self._start: _Start | None = None
         self._commits_seen = 0
+        self._over: dict[str, float] = {}
 
     # --- at stations
 
@@ -296,6 +299,7 @@ class Checks:
     def _under(self, headend: HeadEnd, node_id: str, ceiling_kw: float, at_s: float) -> None:
         """P4: the load under a ceiling, as far as it is ours to keep."""
         load_kw = step_kw = 0.0
+        since_s = self._over.pop(node_id, at_s)
         state = headend.state
         for evse in state.evses.values():
             site = self.sites.get(evse.evse_id)
@@ -310,7 +314,10 @@ class Checks:
             load_kw += site.hardware.load_kw
             step_kw = max(step_kw, evse.kw_per_a)
         self.checked += 1
-        if load_kw > ceiling_kw * 1.01 + step_kw * 0.1:
+        if load_kw <= ceiling_kw * 1.01 + step_kw * 0.1:
+            return
+        self._over[node_id] = since_s
+        if at_s - since_s >= OVER_S:
             self._fail("P4", f"{load_kw:.2f} kW under {node_id}, its ceiling is {ceiling_kw:.2f}")
 
 

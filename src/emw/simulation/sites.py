@@ -196,7 +196,9 @@ class Site:
         if self.station.off:
             return 503, b"{}"
         reply = self.station.called(path, token, body, self.clock.now())
-        if reply.status != 401:
+        if reply.status == 401:
+            self._network.hurt(self.name)
+        else:
             said: dict[str, Any] = msgspec.json.decode(body)
             if path == SET_MAX:
                 order = wire.read_order(body)
