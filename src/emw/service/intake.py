@@ -200,7 +200,7 @@ class Intake:
             await self._found_plugged_in(station, evse, said, now)
             evse = self._evse(evse_id)
         limit = self._state.limits.get(evse_id)
-        late = self._telemetry.is_late(evse_id, said.at)
+        late = self._telemetry.is_late(evse_id, said.at, now)
         self._telemetry.take(
             evse,
             limit,

@@ -16,6 +16,8 @@ from emw.service.settings import ServiceSettings
 
 SKEW = timedelta(minutes=2)
 """A station clock further off than this is not believed: its readings are dated by arrival."""
+RUNS = timedelta(seconds=10)
+"""Two readings whose station times lie as far apart as their arrivals, to this, show a clock that runs."""
 GAP_A = 3.0
 """A vehicle takes up to 2 A less than it is offered, and meters err; one that takes still less limits itself."""
 SETTLE = timedelta(seconds=20)
@@ -29,12 +31,14 @@ STRIKES = 2
 class Live:
     """What is known of one EVSE this minute. Mutable on purpose: it is written once a heartbeat."""
 
-    __slots__ = ("free_a", "gap_a", "heard_at", "left_at", "reading", "station_at", "strikes")
+    __slots__ = ("free_a", "gap_a", "heard_at", "left_at", "odd", "reading", "skew", "station_at", "strikes")
 
     def __init__(self, heard_at: datetime) -> None:
         self.heard_at = heard_at
         self.reading: Reading | None = None
         self.station_at: datetime | None = None  # the station's own last timestamp, believed or not
+        self.skew = timedelta(0)  # how far off its clock was then
+        self.odd: tuple[datetime, datetime] | None = None  # the last one out of line: its time, when it came
         self.free_a: float | None = None  # what it drew when nothing held it
         self.gap_a = 0.0  # how much less than offered it takes, learned while it is held
         self.strikes = 0
@@ -61,10 +65,24 @@ class Telemetry:
         live.heard_at = now
         return live
 
-    def is_late(self, evse_id: str, at: datetime) -> bool:
-        """Whether a reading of this (station's own) time is no news: late, doubled or a year old."""
+    def is_late(self, evse_id: str, at: datetime, now: datetime) -> bool:
+        """Whether a reading of this (station's own) time says nothing of now: late, doubled, far off (fault F15).
+
+        A wrong clock is followed as long as it runs on (fault F10). One that leaps is believed at once when it leaps
+        to the right time, else when the next reading shows that it runs: one from the future alone counts as late.
+        """
         live = self.live.get(evse_id)
-        return live is not None and live.station_at is not None and at <= live.station_at
+        if live is None or live.station_at is None:
+            return False
+        skew = at - now
+        if abs(skew) <= SKEW < abs(live.skew):
+            return False
+        if at > live.station_at and skew - live.skew <= SKEW:
+            return False  # newer than the last one, however long it was on its way
+        if abs(skew) <= SKEW or live.odd is None:
+            return at <= live.station_at or abs(skew) > SKEW
+        odd_at, came_at = live.odd
+        return now - came_at < RUNS or abs((at - odd_at) - (now - came_at)) > RUNS
 
     def take(
         self,
@@ -80,9 +98,11 @@ class Telemetry:
     ) -> Live:
         """Take one reading. Late, doubled and year-old ones are kept as late and change nothing else (fault F15)."""
         live = self.heard(evse.evse_id, now)
-        late = self.is_late(evse.evse_id, at)
-        if not late:
-            live.station_at = at
+        late = self.is_late(evse.evse_id, at, now)
+        if late:
+            live.odd = (at, now)
+        else:
+            live.station_at, live.skew, live.odd = at, at - now, None
         seen_at = at if abs(at - now) <= SKEW else now
         kw = evse.kw_per_a * current_a * (voltage_v / evse.line_voltage_v if evse.line_voltage_v else 1.0)
         reading = Reading(
