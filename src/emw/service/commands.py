@@ -308,8 +308,8 @@ class Commands:
         if self._state.stations[evse.station_id].access_url is not None:
             # This one is called. Where that failed, it hears of it in an answer, like one that can't be.
             missed = limit.outcome in {Outcome.TIMED_OUT, Outcome.OFFLINE}
-            recent = limit.in_force(now) or now - limit.issued_at < self._settings.rules.lease
-            return limit if missed and recent else None
+            release = limit.max_a is None and now - limit.issued_at < self._settings.rules.lease
+            return limit if missed and (release or limit.in_force(now)) else None
         unconfirmed = limit.outcome is Outcome.PENDING and (limit.in_force(now) or limit.max_a is None)
         return limit if unconfirmed or (limit.in_force(now) and evse_id in self._say_again) else None
 
