@@ -97,6 +97,10 @@ class Commands:
                 evse.kw_per_a * (after_a - before_a),
                 self._picture.seconds(command.at),
             )
+        now = self._clock.now()
+        while ends and ends[0][0] <= now:
+            self._recall_end(held, *heapq.heappop(ends))
+        self._picture.all_ended(now)
 
     def _recall_end(self, held: dict[str, f.CommandIssued], at: datetime, evse_id: str) -> None:
         """A limit ended by itself before the crash: its load was back, without a command."""

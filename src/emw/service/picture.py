@@ -160,6 +160,12 @@ class Picture:
             may_fall_kw={n: self._governor.may_fall_kw(n, at) for n in nodes},
         )
 
+    def all_ended(self, now: datetime) -> None:
+        """At a start: limits that were over before are no news, and move nothing now."""
+        for limit in self._state.limits.values():
+            if limit.max_a is not None and not limit.in_force(now):
+                self._ended[limit.evse_id] = limit.command_id
+
     def ended(self, command_id: str, evse: Evse, would_a: float, limit_a: float, at: datetime) -> None:
         """A limit that ended by itself moved load without a command: the ramp must know, once."""
         if self._ended.get(evse.evse_id) == command_id:
