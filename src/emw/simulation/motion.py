@@ -195,7 +195,7 @@ class Motion:
         rhythm_s = self._rules.rhythm_s
         # Books kept over a crash are made again from the log, which does not say how much load there was to move:
         # they date small turns otherwise. Without a crash they must be right to the second.
-        window_s = rhythm_s if at_s - self.crashed_at_s > rhythm_s else AFTER_CRASH * rhythm_s
+        window_s = rhythm_s if at_s - self.crashed_at_s > 2 * rhythm_s else AFTER_CRASH * rhythm_s
         for way in node.ways:
             turned = way.moved(delta_kw, node.could[-1][1], at_s, rhythm_s)
             if turned and way.lately(at_s - rhythm_s, at_s - window_s) > self._rules.reversals and not law:
