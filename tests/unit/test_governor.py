@@ -76,8 +76,7 @@ class Outside:
         for node, controllable in self.controllable.items():
             allowed = max(rules.restore_share_per_min * controllable, rules.ramp_floor_kw_per_min)
             for total, inside in self.most_in_a_minute(node, +1):
-                big = [kw for kw in inside if kw > TINY_KW]
-                assert total <= allowed + TINY_KW * len(inside) + 1e-6 or len(big) <= 1, (node, inside)
+                assert total <= allowed + 1e-6 or len(inside) <= 1, (node, inside)
             turned = self.reversals(node)
             for t in turned:
                 inside_s = [x for x in turned if t - rules.rhythm_s < x <= t]

@@ -18,6 +18,9 @@ MINUTE_S = 60.0
 TURN_SHARE = 0.02
 """A move against the direction smaller than this share of the controllable load is a correction, not a turn."""
 TINY_KW = 0.05
+"""No node is so small that a turn of less than this would be felt."""
+NOTHING_KW = 1e-6
+"""A change of a milliwatt is none. Anything more counts: a fleet is many small ones."""
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ class Governor:
             return Held(f"changed less than {rules.gap_s:g} s ago")
         nodes = [self._node(node_id) for node_id in path]
         way = 1 if delta_kw > 0 else -1
-        if abs(delta_kw) > TINY_KW and not (law and way < 0):
+        if abs(delta_kw) > NOTHING_KW and not (law and way < 0):
             for node in nodes:
                 if not halt and not self._may_turn(node, way, now, abs(delta_kw)):
                     return Held(f"load has turned {rules.reversals} times in {rules.rhythm_s / 60:g} min")
@@ -104,7 +107,7 @@ class Governor:
                 if (
                     bound
                     and abs(delta_kw) > self._ramp_room(node, way, now, share)
-                    and self._moved(node, way, now) > 0
+                    and self._moved(node, way, now) > NOTHING_KW
                 ):
                     return Held("ramp: enough load has moved this minute")
         for node in nodes:
