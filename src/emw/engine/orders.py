@@ -143,7 +143,7 @@ def _releases(
             e.next_change_at if waits and e.next_change_at is not None else now + timedelta(seconds=5)
         )
         if not waits and limit.until - now < timedelta(seconds=rules.hold_before_end_s):
-            orders.append(_lengthen(held, now + timedelta(seconds=_ramp_left_s(view, free, rules))))
+            orders.append(_lengthen(held, now + _ramp_left(view, free, rules)))
     return orders, look
 
 
@@ -170,7 +170,7 @@ def _holds(
                 rise[node_id] += held.rise_kw
     tight = {n for n, kw in rise.items() if n in view.may_rise_kw and kw > view.may_rise_kw[n]}
     staged = [h for h in due if tight.intersection(h.evse.path)]
-    until = now + timedelta(seconds=_ramp_left_s(view, staged, rules)) + soon
+    until = now + min(_ramp_left(view, staged, rules) + soon, rules.hold)
     return [_lengthen(h, until) for h in sorted(staged, key=lambda h: h.evse.evse_id)]
 
 
@@ -195,8 +195,8 @@ def _lengthen(held: _Held, until: datetime) -> Order:
     )
 
 
-def _ramp_left_s(view: View, held: Sequence[_Held], rules: Rules) -> float:
-    """How long the staged return of these EVSEs takes at most, s, with a minute to spare."""
+def _ramp_left(view: View, held: Sequence[_Held], rules: Rules) -> timedelta:
+    """How long the staged return of these EVSEs takes at most, with a minute to spare, or its next piece."""
     rise: defaultdict[str, float] = defaultdict(float)
     load: defaultdict[str, float] = defaultdict(float)
     for e in view.evses:
@@ -212,7 +212,7 @@ def _ramp_left_s(view: View, held: Sequence[_Held], rules: Rules) -> float:
         ),
         default=0.0,
     )
-    return 60.0 * (minutes + 1.0)
+    return min(timedelta(minutes=minutes + 1.0), rules.hold)
 
 
 def same_limit(a: float | None, b: float | None) -> bool:

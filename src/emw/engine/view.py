@@ -44,6 +44,11 @@ class Rules:
         """`lease_s` as a timedelta."""
         return timedelta(seconds=self.lease_s)
 
+    @property
+    def hold(self) -> timedelta:
+        """The longest a limit may be held for a staged return at a time: a slower one is held in pieces."""
+        return timedelta(seconds=max(self.lease_s, 3_600.0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseView:

@@ -159,9 +159,9 @@ class Commands:
         if order.limit_a is None:
             return True
         rules = self._settings.rules
-        lease = rules.ceiling_lease_s if order.cause == Cause.CEILING else max(rules.lease_s, 3_600.0)
+        lease = timedelta(seconds=rules.ceiling_lease_s) if order.cause == Cause.CEILING else rules.hold
         in_range = order.limit_a == 0.0 or evse.floor_a <= order.limit_a <= evse.max_a + 1e-9
-        in_time = now < order.until <= now + timedelta(seconds=lease)
+        in_time = now < order.until <= now + lease
         if not (in_range and in_time):
             log.error(
                 "dispatch.illegal_order", evse_id=order.evse_id, limit_a=order.limit_a, until=str(order.until)

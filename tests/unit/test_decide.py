@@ -1,0 +1,420 @@
+"""One round of dispatch, and many: stories with a small fleet, and properties over any (P3, P4, P12, design 5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emw.domain.model import Cause
+from emw.engine.decide import decide
+from emw.engine.view import Rules
+from tests.unit.fleet import Car, Fleet, alike
+
+QUICK = Rules(ramp_floor_kw_per_min=1e6)
+"""For stories in which the ramp is not the point."""
+STEP_KW = 0.23
+
+
+def test_a_shed_is_shared_to_the_step_and_is_there_at_once() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 10.0)
+    fleet.round()
+    assert 10.0 <= fleet.shed_kw() < 10.0 + STEP_KW
+    assert fleet.states == {"R1": "active"}
+
+
+def test_P4_nobody_goes_below_the_floor_and_what_is_missing_is_said() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 1_000.0)
+    plan = fleet.round()
+    assert {o.limit_a for o in plan.orders} == {6.0}
+    assert plan.shortfalls[0].kw == pytest.approx(1_000 - 10 * 14 * 0.23)
+    assert "at floor" in plan.shortfalls[0].why
+
+
+def test_P3_long_requests_are_renewed_in_pieces_and_move_no_load() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 10.0, minutes=120)
+    fleet.round()
+    commands = len(fleet.sent)
+    shed = fleet.shed_kw()
+    for _ in range(115 * 6):
+        fleet.run(10)
+        assert fleet.shed_kw() == pytest.approx(shed), "no gap between two leases"
+    assert all(o.renewal for o in fleet.sent[commands:])
+    fleet.run(10 * 60)
+    assert fleet.free()
+    assert fleet.states == {"R1": "closed"}
+
+
+def test_P3_if_nobody_decides_any_more_every_limit_ends_by_itself() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 10.0, minutes=None)
+    fleet.round()
+    ends = sorted(x.until for x in fleet.limits.values())
+    assert ends[-1] <= fleet.now + timedelta(seconds=QUICK.lease_s)
+    assert ends[-1] - ends[0] > timedelta(seconds=30), "and not all in one second"
+    fleet.now += timedelta(seconds=QUICK.lease_s)
+    assert fleet.free()
+
+
+def test_a_cancelled_request_frees_its_cars() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 10.0)
+    fleet.round()
+    fleet.run(60)
+    fleet.cancel("R1")
+    fleet.run(60)
+    assert fleet.free()
+    assert fleet.states == {"R1": "closed"}
+    sent = len(fleet.sent)
+    fleet.run(600)
+    assert len(fleet.sent) == sent
+
+
+def test_a_request_in_the_future_waits() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 10.0, start_s=600)
+    plan = fleet.round()
+    assert not plan.orders
+    assert plan.wake_at == fleet.now + timedelta(seconds=600)
+    fleet.cancel("R1")
+    fleet.run(900)
+    assert not fleet.sent
+
+
+def test_a_request_that_is_over_before_anybody_looked_asks_nobody() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 10.0, minutes=1)
+    fleet.now += timedelta(minutes=5)
+    fleet.round()
+    assert not fleet.sent
+    assert fleet.states["R1"] in {"restoring", "closed"}
+
+
+def test_overlapping_requests_of_one_node_are_covered_by_the_larger() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 10.0, minutes=30)
+    fleet.round()
+    fleet.request("R2", 15.0, minutes=10)
+    fleet.run(120)
+    assert 15.0 <= fleet.shed_kw() < 15.0 + 10 * STEP_KW
+    fleet.run(12 * 60)
+    assert 10.0 - 1e-6 <= fleet.shed_kw() < 15.0, "the smaller goes on"
+    fleet.run(25 * 60)
+    assert fleet.free()
+    assert set(fleet.states.values()) == {"closed"}
+
+
+def test_what_a_child_sheds_counts_for_its_parent() -> None:
+    cars = {**alike(5, node="North"), **{f"S{n}": Car(evse_id=f"S{n}", node="South") for n in range(5)}}
+    fleet = Fleet(cars, QUICK)
+    fleet.request("child", 8.0, node="North")
+    fleet.request("parent", 10.0, node="East")
+    fleet.round()
+    assert fleet.shed_kw("North") >= 8.0
+    assert 10.0 <= fleet.shed_kw("East") < 10.0 + 2 * STEP_KW, "eight and two more, not eighteen"
+    fleet.requests.pop("parent")
+    fleet.request("less", 3.0, node="East")
+    fleet.run(180)
+    assert fleet.shed_kw("North") >= 8.0, "a smaller wish of the parent takes nothing back"
+
+
+def test_a_joiner_takes_part_and_a_leaver_is_made_up_for() -> None:
+    fleet = Fleet(alike(10, would_a=16.0), QUICK)
+    fleet.request("R1", 12.0)
+    fleet.round()
+    fleet.cars["Z"] = Car(evse_id="Z", would_a=32.0)
+    fleet.run(30)
+    assert fleet.held_a(fleet.cars["Z"]) is not None, "who comes is limited like the others"
+    for name in ("E00", "E01", "E02"):
+        del fleet.cars[name]
+    fleet.run(180)
+    assert fleet.shed_kw() >= 12.0 - STEP_KW, "to the step for which a command is worth its while"
+
+
+def test_who_opted_out_is_freed_first_and_never_asked() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 10.0)
+    fleet.round()
+    fleet.run(60)
+    fleet.cars["E03"] = replace(fleet.cars["E03"], why_not="opted out")
+    fleet.run(120)
+    assert fleet.held_a(fleet.cars["E03"]) is None
+    assert fleet.shed_kw() >= 10.0, "the others make up for it"
+
+
+def test_P11_who_is_offline_counts_as_nothing_and_is_not_asked() -> None:
+    cars = alike(10)
+    for n in range(5):
+        cars[f"E0{n}"] = replace(cars[f"E0{n}"], why_not="offline")
+    fleet = Fleet(cars, QUICK)
+    fleet.request("R1", 12.0)
+    fleet.round()
+    assert {o.evse_id for o in fleet.sent} == {f"E0{n}" for n in range(5, 10)}
+    assert fleet.shed_kw() >= 12.0
+
+
+def test_F12_who_refuses_is_left_alone_for_a_while_and_others_asked() -> None:
+    cars = alike(10)
+    cars["E00"] = replace(cars["E00"], refuses=True)
+    fleet = Fleet(cars, QUICK)
+    fleet.request("R1", 15.0, minutes=60)
+    fleet.round()
+    fleet.run(110)
+    asked = [o for o in fleet.sent if o.evse_id == "E00"]
+    assert len(asked) == 1
+    assert fleet.shed_kw() >= 15.0
+    fleet.run(120)
+    assert len([o for o in fleet.sent if o.evse_id == "E00"]) <= 3, "asked again, but not in every round"
+
+
+@pytest.mark.parametrize("minutes", [10, 30])
+def test_P7_after_an_event_load_comes_back_along_the_ramp(minutes: int) -> None:
+    rules = Rules(ramp_floor_kw_per_min=2.0)
+    fleet = Fleet(alike(40), rules)
+    controllable = 40 * 20 * 0.23
+    fleet.request("R1", 100.0, minutes=minutes)
+    fleet.round()
+    loads = []
+    for _ in range((minutes + 40) * 6):
+        fleet.run(10)
+        loads.append(controllable - fleet.shed_kw())
+    assert fleet.free()
+    assert fleet.states == {"R1": "closed"}
+    allowed = max(0.05 * controllable, 2.0) + 14 * 0.23
+    for i in range(len(loads) - 6):
+        assert loads[i + 6] - loads[i] <= allowed, "no minute rises more than its share and one EVSE"
+    at_end = loads[minutes * 6 - 1]
+    assert loads[minutes * 6] - at_end <= allowed, "nor the one in which the event ends"
+
+
+@pytest.mark.parametrize("share", [0.05, 0.02, 0.01, 0.005])
+def test_P7_P3_a_slow_ramp_holds_to_its_end(share: float) -> None:
+    """Holding the cars of a slow return longer than a command may last would let all go in one second."""
+    rules = Rules(ramp_floor_kw_per_min=0.0, restore_share_per_min=share)
+    fleet = Fleet(alike(40), rules)
+    controllable = 40 * 20 * 0.23
+    fleet.request("R1", 100.0, minutes=10)
+    fleet.round()
+    loads = []
+    for _ in range(int((10 + 1.3 / share) * 6)):
+        fleet.run(10)
+        loads.append(controllable - fleet.shed_kw())
+    allowed = share * controllable + 14 * 0.23 + 1e-6
+    for i in range(len(loads) - 6):
+        assert loads[i + 6] - loads[i] <= allowed, f"minute {i / 6:.1f}"
+    assert fleet.free()
+
+
+def test_P14_a_halt_frees_everybody_along_the_ramp() -> None:
+    fleet = Fleet(alike(20), Rules(ramp_floor_kw_per_min=5.0))
+    fleet.request("R1", 60.0)
+    fleet.round()
+    fleet.run(60)
+    fleet.halted = True
+    fleet.run(20 * 60)
+    assert fleet.free()
+    assert {o.cause for o in fleet.sent if o.limit_a is None} == {Cause.HALT}
+
+
+def test_P4_a_ceiling_holds_what_could_be_drawn_not_what_is() -> None:
+    fleet = Fleet(alike(10, would_a=10.0, potential_a=32.0), QUICK, ceilings={"East": 40.0})
+    fleet.round()
+    assert fleet.could_kw() <= 40.0 + 1e-9
+
+
+def test_P4_ceilings_on_a_path_hold_all_at_once_and_win_over_a_shed() -> None:
+    cars = {**alike(6, node="Site"), **{f"S{n}": Car(evse_id=f"S{n}", node="South") for n in range(6)}}
+    fleet = Fleet(cars, QUICK, ceilings={"Site": 15.0, "North": 20.0, "East": 40.0})
+    fleet.request("R1", 5.0)
+    for _ in range(30):
+        fleet.run(10)
+        for node, ceiling in fleet.ceilings.items():
+            assert fleet.could_kw(node) <= ceiling + 1e-9, node
+    fleet.run(60 * 60)
+    for node, ceiling in fleet.ceilings.items():
+        assert fleet.could_kw(node) <= ceiling + 1e-9, f"{node} after the shed"
+
+
+def test_P12_a_ceiling_binds_who_opted_out() -> None:
+    fleet = Fleet(alike(10, why_not="opted out"), QUICK, ceilings={"East": 30.0})
+    fleet.round()
+    assert fleet.could_kw() <= 30.0 + 1e-9
+
+
+def test_P12_who_opted_out_stays_under_a_ceiling_as_long_as_it_stands() -> None:
+    """Held by the law, he was let go in the next round because his limit was taken for given, and so on."""
+    fleet = Fleet(alike(10, why_not="opted out"), QUICK, ceilings={"East": 30.0})
+    fleet.round()
+    commands = len(fleet.sent)
+    for _ in range(60):
+        fleet.run(10)
+        assert fleet.could_kw() <= 30.0 + 1e-9
+    assert len(fleet.sent) == commands
+
+
+def test_P12_where_the_floor_is_too_much_a_ceiling_pauses() -> None:
+    fleet = Fleet(alike(10), QUICK, ceilings={"East": 10.0})
+    fleet.round()
+    assert fleet.could_kw() <= 10.0 + 1e-9
+    assert {o.limit_a for o in fleet.sent} >= {0.0}
+
+
+# --- any fleet, any history
+
+
+@st.composite
+def cars(draw: st.DrawFn) -> dict[str, Car]:
+    found = {}
+    for n in range(draw(st.integers(1, 10))):
+        phases = draw(st.sampled_from([1, 3]))
+        max_a = float(draw(st.sampled_from([6, 7, 10, 16, 20, 32, 63])))
+        would_a = round(max_a * draw(st.sampled_from([0.0, 0.1, 0.35, 0.7, 0.99, 1.0])), 3)
+        found[f"E{n}"] = Car(
+            evse_id=f"E{n}",
+            node=draw(st.sampled_from(["East", "North", "South", "Site"])),
+            kw_per_a=0.23 * phases,
+            max_a=max_a,
+            would_a=would_a,
+            potential_a=draw(st.sampled_from([would_a, max_a])),
+            may_pause=draw(st.booleans()),
+            gap_a=draw(st.sampled_from([0.0, 0.0, 0.7, 2.0])),
+            refuses=draw(st.sampled_from([False, False, False, True])),
+            why_not=draw(st.sampled_from([None, None, None, None, "offline", "opted out"])),
+        )
+    return found
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> Fleet:
+    rules = draw(
+        st.sampled_from([Rules(), QUICK, Rules(ramp_floor_kw_per_min=1.0), Rules(lease_s=60, gap_s=5)])
+    )
+    ceilings = draw(
+        st.dictionaries(
+            st.sampled_from(["East", "North", "South", "Site"]), st.sampled_from([0.0, 3.0, 10.0, 40.0])
+        )
+    )
+    fleet = Fleet(draw(cars()), rules, ceilings=draw(st.sampled_from([{}, ceilings])))
+    for n in range(draw(st.integers(0, 3))):
+        fleet.request(
+            f"R{n}",
+            draw(st.sampled_from([0.5, 3.0, 12.0, 500.0])),
+            node=draw(st.sampled_from(["East", "North", "South", "Site"])),
+            minutes=draw(st.sampled_from([None, 1, 5, 20])),
+            start_s=draw(st.sampled_from([0, 0, 30])),
+        )
+    return fleet
+
+
+@given(fleets())
+@settings(max_examples=150, deadline=None)
+def test_the_same_view_twice_is_the_same_plan_and_once_done_nothing_is_new(fleet: Fleet) -> None:
+    fleet.cars = {k: replace(c, refuses=False) for k, c in fleet.cars.items()}
+    view = fleet.view()
+    first, second = decide(view, fleet.now, fleet.rules), decide(view, fleet.now, fleet.rules)
+    assert first == second
+    shuffled = replace(view, evses=list(view.evses)[::-1], requests=list(view.requests)[::-1])
+    assert decide(shuffled, fleet.now, fleet.rules) == first, "the order of input does not matter"
+    plan = fleet.round()
+    held = fleet.held
+    again = fleet.round()
+    new = [o for o in again.orders if o not in plan.orders]
+    assert not new or held, new
+    assert not again.moves
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["wait", "wait", "cancel", "join", "leave", "opt out", "offline", "knob", "halt", "ask"]
+        ),
+        st.integers(0, 9),
+        st.sampled_from([5.0, 30.0, 60.0, 300.0]),
+    ),
+    max_size=12,
+)
+
+
+@given(fleets(), events)
+@settings(max_examples=150, deadline=None)
+def test_P3_P4_P12_whatever_happens_no_order_is_illegal_and_ceilings_hold(
+    fleet: Fleet, history: list[tuple[str, int, float]]
+) -> None:
+    """`Fleet.check` holds every order against P3 and P4; here the rest."""
+    fleet.round()
+    for number, (what, which, seconds) in enumerate(history):
+        name = f"E{which}"
+        car = fleet.cars.get(name)
+        if what == "cancel" and f"R{which % 3}" in fleet.requests:
+            fleet.cancel(f"R{which % 3}")
+        elif what == "join":
+            fleet.cars[f"J{number}"] = Car(evse_id=f"J{number}", node="Site")
+        elif what == "leave" and car is not None and len(fleet.cars) > 1:
+            del fleet.cars[name]
+            fleet.limits.pop(name, None)
+        elif what in {"opt out", "offline"} and car is not None:
+            why = {"opt out": "opted out"}.get(what, what)
+            fleet.cars[name] = replace(car, why_not=None if car.why_not else why)
+        elif what == "knob" and car is not None:
+            max_a = float(max(6, which * 4))
+            fleet.cars[name] = replace(car, max_a=max_a, would_a=min(car.would_a, max_a), potential_a=max_a)
+        elif what == "halt":
+            fleet.halted = not fleet.halted
+        elif what == "ask":
+            fleet.request(f"X{number}", 4.0 + which, minutes=5)
+        fleet.run(seconds, step=min(seconds, 15.0))
+        _ceilings_hold(fleet, history[: number + 1])
+    for key in list(fleet.requests):
+        fleet.cancel(key)
+    fleet.ceilings.clear()
+    fleet.halted = False
+    fleet.cars = {k: replace(c, refuses=False, why_not=None) for k, c in fleet.cars.items()}
+    fleet.run(2 * 3600, step=60.0)
+    assert fleet.free(), "in the end everybody is free"
+    assert set(fleet.states.values()) <= {"closed", "cancelled"}
+
+
+def _ceilings_hold(fleet: Fleet, history: object) -> None:
+    """What can be asked stays under every ceiling, whatever cannot be asked."""
+    if fleet.halted:
+        return
+    for node, ceiling in fleet.ceilings.items():
+        bound = [c for c in fleet.under(node) if fleet.why_not(c) in {None, "opted out"} and not c.refuses]
+        over = fleet.could_kw(node) - ceiling
+        assert over <= 1e-6 or all(fleet.draws_a(c, c.potential_a) <= 1e-9 for c in bound), (
+            node,
+            over,
+            [(c, fleet.limits.get(c.evse_id)) for c in bound],
+            history,
+        )
+
+
+@given(fleets())
+@settings(max_examples=150, deadline=None)
+def test_P11_a_shed_is_reached_or_what_is_short_is_said(fleet: Fleet) -> None:
+    fleet.cars = {k: replace(c, refuses=False) for k, c in fleet.cars.items()}
+    fleet.rules = QUICK
+    fleet.__post_init__()
+    plan = fleet.round()
+    shorts = {s.request_key: s.kw for s in plan.shortfalls}
+    for key, request in fleet.requests.items():
+        if str(request.state) != "active":
+            continue
+        shed = fleet.shed_kw(request.territory_id)
+        assert shorts[key] >= -1e-9
+        # What a pause of those who may not be paused brings under a ceiling comes on top.
+        assert shed + shorts[key] >= request.kw - 1e-6, (key, shed, shorts[key])
+        if shorts[key] > 1e-6 and not fleet.ceilings:
+            spare = [
+                c
+                for c in fleet.under(request.territory_id)
+                if c.why_not is None
+                and fleet.draws_a(c) > (0.0 if c.may_pause else max(6.0 - c.gap_a, 0.0)) + 1e-6
+            ]
+            assert not [c for c in spare if c.would_a > 6.0], (key, shorts[key], spare)
