@@ -189,7 +189,9 @@ def _hold_under(
     """Bring what the EVSEs under a node could draw below its ceiling; a law, so potential counts, not draw."""
 
     def could(e: EvseView) -> float:
-        return _stands_a(e, now) if e.why_not is not None else e.drawn_a(_limit_of(wanted, e), e.potential_a)
+        if e.why_not is not None and not e.opted_out:
+            return _stands_a(e, now)  # it can't be told otherwise
+        return e.drawn_a(_limit_of(wanted, e), e.potential_a)
 
     _share_under(node_id, ceiling_kw, pool, wanted, could)
 
