@@ -215,12 +215,3 @@ def test_P7_a_limit_that_ended_by_itself_counts_on_the_ramp() -> None:
     assert governor.may_rise_kw("East", 101.0) == 0.0
     assert not outside.ask(0, 1.0, 101.0, emergency=False)
     assert outside.ask(0, 1.0, 161.0, emergency=False)
-
-
-def test_P12_a_ceiling_binds_a_car_that_does_not_draw_yet_without_waiting() -> None:
-    governor = Governor(Rules())
-    assert governor.admit("E1", ("East",), 3.0, 0.0, emergency=False) is None
-    assert governor.admit("E1", ("East",), 0.0, 1.0, emergency=False, law=True) is None, (
-        "it could begin any second"
-    )
-    assert governor.admit("E1", ("East",), 1.0, 2.0, emergency=False, law=True) is not None

@@ -93,7 +93,7 @@ class Governor:
         """
         rules = self._rules
         gap_over = self.next_change(evse_id)
-        if gap_over is not None and now < gap_over - 1e-6 and not (law and delta_kw <= 0):
+        if gap_over is not None and now < gap_over - 1e-6 and not (law and delta_kw < 0):
             return Held(f"changed less than {rules.gap_s:g} s ago")
         nodes = [self._node(node_id) for node_id in path]
         way = 1 if delta_kw > 0 else -1
