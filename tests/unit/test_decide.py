@@ -236,7 +236,7 @@ def test_P4_ceilings_on_a_path_hold_all_at_once_and_win_over_a_shed() -> None:
         fleet.run(10)
         for node, ceiling in fleet.ceilings.items():
             assert fleet.could_kw(node) <= ceiling + 1e-9, node
-    fleet.run(60 * 60)
+    fleet.run(60 * 60, step=30)
     for node, ceiling in fleet.ceilings.items():
         assert fleet.could_kw(node) <= ceiling + 1e-9, f"{node} after the shed"
 
@@ -313,7 +313,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
 
 
 @given(fleets())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_same_view_twice_is_the_same_plan_and_once_done_nothing_is_new(fleet: Fleet) -> None:
     fleet.cars = {k: replace(c, refuses=False) for k, c in fleet.cars.items()}
     view = fleet.view()
@@ -342,7 +342,7 @@ events = st.lists(
 
 
 @given(fleets(), events)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_P3_P4_P12_whatever_happens_no_order_is_illegal_and_ceilings_hold(
     fleet: Fleet, history: list[tuple[str, int, float]]
 ) -> None:
@@ -398,7 +398,7 @@ def _ceilings_hold(fleet: Fleet, history: object) -> None:
 
 
 @given(fleets())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_P11_a_shed_is_reached_or_what_is_short_is_said(fleet: Fleet) -> None:
     fleet.cars = {k: replace(c, refuses=False) for k, c in fleet.cars.items()}
     fleet.rules = QUICK

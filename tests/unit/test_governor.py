@@ -106,7 +106,7 @@ asked = st.lists(
 
 
 @given(asked, st.sampled_from(RULES), st.sampled_from([7.0, 3.68, 22.0, 0.04]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_P7_A9_whoever_asks_load_is_ramped_and_turns_twice_in_ten_minutes(
     calls: list[tuple[int, int, int, float, bool]], rules: Rules, kw: float
 ) -> None:
