@@ -47,8 +47,10 @@ format: $(STAMPS)/dev ## Put the code into form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(STAMPS)/dev ## Measure the claims; ARGS="-k allocate" picks
-	$(BIN)/python -m pytest bench --capture=no $(ARGS)
+BENCHES ?= heartbeats facts decrease memory
+
+bench: $(STAMPS)/dev ## Measure the hot paths; BENCHES="facts memory" picks
+	@for bench in $(BENCHES); do $(BIN)/python -m bench.$$bench || exit 1; done
 
 docs: $(STAMPS)/dev ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict

@@ -2,7 +2,7 @@
 
 Floor: a bare concurrent POST of the same bodies to the same stations with the same client library, in the same run.
 
-    python bench/decrease.py [--stations 2000]
+    python -m bench.decrease [--stations 2000]
 
 Prints the ratio of the two times (goal: at most 2.5).
 """
@@ -19,6 +19,8 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from bench.field import TERRITORY, plugged_in
 
 
 def serve_stations(pipe: Connection) -> None:
@@ -68,7 +70,6 @@ async def emw(port: int, stations: int, folder: str, rounds: int) -> list[float]
     """Seconds from the decrease to the last confirmation, over emw's own service and store."""
     from emw.app.build import parts_of
     from emw.app.config import Config, Dispatch
-    from emw.service.intake import PlugIn, PowerOn
     from emw.service.requests import Decrease
 
     config = Config(
@@ -80,35 +81,15 @@ async def emw(port: int, stations: int, folder: str, rounds: int) -> list[float]
         headend = parts.headend
         running = asyncio.create_task(headend.run())
         await headend.ready.wait()
-        await headend.admin.define_territory("bench", "East")
+        await headend.admin.define_territory("bench", TERRITORY)
 
-        async def plugged(n: int) -> None:
-            evse_id = f"evse-{n:05}"
-            await headend.admin.add_station("bench", evse_id)
-            said = PowerOn(
-                evse_id=evse_id,
-                model="bench",
-                customer_id="bench",
-                line_voltage_v=230.0,
-                phases=1,
-                status="available",
-                territory_id="East",
-                site=None,
-                latitude=None,
-                longitude=None,
-                access_url=f"http://127.0.0.1:{port}/s/{n}",
-                max_a=32.0,
-            )
-            await headend.intake.power_on(headend.state.stations[evse_id], said)
-            car = PlugIn(line_voltage_v=230.0, evse_max_a=32.0, car_max_a=32.0)
-            await headend.intake.plugged_in(headend.state.stations[evse_id], evse_id, car)
-
-        await asyncio.gather(*(plugged(n) for n in range(stations)))
+        urls = [f"http://127.0.0.1:{port}/s/{n}" for n in range(stations)]
+        await asyncio.gather(*(plugged_in(headend, f"evse-{n:05}", access_url=u) for n, u in enumerate(urls)))
         await asyncio.sleep(2)
         kw = stations * 0.23 * 16
         for n in range(rounds):
             began = time.perf_counter()
-            asked = Decrease(request_id=f"r{n}", territory_id="East", kw=kw, minutes=30)
+            asked = Decrease(request_id=f"r{n}", territory_id=TERRITORY, kw=kw, minutes=30)
             request = await headend.requests.decrease("bench", asked, actor="bench")
             await headend.accounts.answered(request.request_key)
             took.append(time.perf_counter() - began)

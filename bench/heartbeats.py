@@ -3,7 +3,7 @@
 Floor: a constant-answer plain ASGI app on the same uvicorn, driven in the same run by the same client. Each server
 is a process of its own; the client keeps connections alive and always has one request waiting on each.
 
-    python bench/heartbeats.py [--seconds 4] [--connections 32]
+    python -m bench.heartbeats [--seconds 4] [--connections 32]
 
 Prints the ratio of the two rates (goal: at least 0.50).
 """
@@ -22,6 +22,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from bench.field import TERRITORY, plugged_in
 
 STATIONS = 500
 
@@ -63,39 +65,15 @@ def serve_emw(pipe: Connection, folder: str) -> None:
             headend = parts.headend
             running = asyncio.create_task(headend.run())
             await headend.ready.wait()
-            await headend.admin.define_territory("bench", "East")
-            tokens = await asyncio.gather(*(_plugged(headend, f"evse-{n}") for n in range(STATIONS)))
+            await headend.admin.define_territory("bench", TERRITORY)
+            ids = [f"evse-{n}" for n in range(STATIONS)]
+            tokens = await asyncio.gather(*(plugged_in(headend, i) for i in ids))
             sock = bind("127.0.0.1", 0, "bench")
-            pipe.send((sock.getsockname()[1], tokens))
+            pipe.send((sock.getsockname()[1], list(zip(ids, tokens, strict=True))))
             await server_for(parts.station_plane).serve(sockets=[sock])
             running.cancel()
 
     uvloop.run(run())
-
-
-async def _plugged(headend: Any, evse_id: str) -> tuple[str, str]:
-    from emw.service.intake import PlugIn, PowerOn
-
-    await headend.admin.add_station("bench", evse_id)
-    station = headend.state.stations[evse_id]
-    said = PowerOn(
-        evse_id=evse_id,
-        model="bench",
-        customer_id="bench",
-        line_voltage_v=230.0,
-        phases=1,
-        status="available",
-        territory_id="East",
-        site=None,
-        latitude=None,
-        longitude=None,
-        access_url=None,
-        max_a=32.0,
-    )
-    welcome = await headend.intake.power_on(station, said)
-    car = PlugIn(line_voltage_v=230.0, evse_max_a=32.0, car_max_a=32.0)
-    await headend.intake.plugged_in(headend.state.stations[evse_id], evse_id, car)
-    return evse_id, welcome.token
 
 
 def request_of(evse_id: str, token: str) -> bytes:

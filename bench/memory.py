@@ -1,6 +1,6 @@
 """Memory per idle EVSE in the server, measured at 20,000: powered on, plugged in, one heartbeat each.
 
-    python bench/memory.py [--stations 20000]
+    python -m bench.memory [--stations 20000]
 
 Prints KB per EVSE of resident memory above the empty server (goal: at most 6).
 """
@@ -13,6 +13,8 @@ import gc
 import json
 import tempfile
 from pathlib import Path
+
+from bench.field import TERRITORY, plugged_in
 
 
 def resident_kb() -> float:
@@ -28,34 +30,17 @@ async def measure(stations: int, folder: str) -> float:
     from emw.app.build import parts_of
     from emw.app.config import Config
     from emw.app.logs import set_up_logs
-    from emw.service.intake import HeartBeat, PlugIn, PowerOn
+    from emw.service.intake import HeartBeat
 
     set_up_logs("error")
     async with parts_of(Config(data_dir=folder)) as parts:
         headend = parts.headend
         running = asyncio.create_task(headend.run())
         await headend.ready.wait()
-        await headend.admin.define_territory("bench", "East")
+        await headend.admin.define_territory("bench", TERRITORY)
 
         async def one(evse_id: str) -> None:
-            await headend.admin.add_station("bench", evse_id)
-            said = PowerOn(
-                evse_id=evse_id,
-                model="bench",
-                customer_id="bench",
-                line_voltage_v=230.0,
-                phases=1,
-                status="available",
-                territory_id="East",
-                site=None,
-                latitude=None,
-                longitude=None,
-                access_url=f"http://10.0.0.1:8080/{evse_id}",
-                max_a=32.0,
-            )
-            await headend.intake.power_on(headend.state.stations[evse_id], said)
-            car = PlugIn(line_voltage_v=230.0, evse_max_a=32.0, car_max_a=32.0)
-            await headend.intake.plugged_in(headend.state.stations[evse_id], evse_id, car)
+            await plugged_in(headend, evse_id, access_url=f"http://10.0.0.1:8080/{evse_id}")
             beat = HeartBeat(
                 at=headend.clock.now(),
                 voltage_v=230.0,
