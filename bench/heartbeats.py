@@ -1,7 +1,8 @@
 """Heartbeats over HTTP: one server process, checked, authenticated, handed to the durable path.
 
-Floor: a constant-answer plain ASGI app on the same uvicorn, driven in the same run by the same client. Each server
-is a process of its own; the client keeps connections alive and always has one request waiting on each.
+Floor: a constant-answer plain ASGI app on uvicorn as it comes (httptools, uvloop), driven in the same run by the same
+client. Each server is a process of its own; the client keeps connections alive and always has one request waiting on
+each.
 
     python -m bench.heartbeats [--seconds 4] [--connections 32]
 
@@ -38,14 +39,23 @@ async def constant(scope: Any, receive: Any, send: Any) -> None:
 
 def serve_constant(pipe: Connection) -> None:
     """The floor's process."""
+    import uvicorn
     import uvloop
 
-    from emw.app.server import bind, server_for
+    from emw.app.server import bind
 
     async def run() -> None:
         sock = bind("127.0.0.1", 0, "bench")
         pipe.send((sock.getsockname()[1], []))
-        await server_for(constant).serve(sockets=[sock])
+        config = uvicorn.Config(
+            constant,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
+        await uvicorn.Server(config).serve(sockets=[sock])
 
     uvloop.run(run())
 

@@ -6,12 +6,11 @@ what the service refuses carries its own status. Nothing a caller sends ends in 
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -25,7 +24,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MOST_BODY: Final = 65_536
-BODY_DEADLINE_S: Final = 10.0
 JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 PROBLEM: Final = b"application/problem+json"
 WHERE: Final = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`")
@@ -35,8 +33,7 @@ LAST_NAME: Final = re.compile(rb'"([^"\\\x00-\x1f]{1,64})"\s*:\s*(?:"[^"]*|[^",{
 """The name of the value that a text breaks off in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who speaks, as far as the wire tells: a bearer token and an address. `prefer` is the Prefer header."""
 
     token: str | None
@@ -103,8 +100,6 @@ class Plane:
         except BadBody as error:
             status = error.status
             headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
-            if status == 408:  # what comes after a body that was given up can't be told from it
-                headers.append((b"connection", b"close"))
             body = self._problem(status, "Bad input", str(error), error.field)
         except Exception:  # a bug: the caller hears so, the log gets the trace, the server lives on
             log.exception("plane.bug", path=scope["path"])
@@ -134,7 +129,7 @@ class Plane:
         content_type, caller = _read_headers(scope)
         said: Any = rest
         if door.takes is not None:
-            if content_type.split(b";", 1)[0].strip().lower() != b"application/json":
+            if content_type != b"application/json" and _plain(content_type) != b"application/json":
                 raise BadBody(415, "send JSON with Content-Type: application/json")
             said = self._decode(path, await read_body(receive))
         told = await door.handler(caller, said)
@@ -193,44 +188,46 @@ def utc(field: str, when: datetime) -> datetime:
         raise BadInput(field, "is no time that there is in UTC") from error
 
 
+def _plain(content_type: bytes) -> bytes:
+    """The media type without its parameters."""
+    return content_type.split(b";", 1)[0].strip().lower()
+
+
 def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
-    content_type, token, prefer = b"", None, ""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            kind, _, rest = value.partition(b" ")
-            if kind.lower() == b"bearer" and len(rest) <= 512:
-                token = rest.strip().decode("latin-1")
-        elif name == b"content-type":
-            content_type = value
-        elif name == b"prefer":
-            prefer = value.decode("latin-1")
-        elif name == b"content-length":
-            if not value.isdigit():
-                raise BadBody(400, "Content-Length must be a number")
-            if len(value) > 9 or int(value) > MOST_BODY:
-                raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise BadBody(415, "send the body uncompressed")
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    get = headers.get
+    length, coding = get(b"content-length"), get(b"content-encoding")
+    if length is not None:
+        if not length.isdigit():
+            raise BadBody(400, "Content-Length must be a number")
+        if len(length) > 9 or int(length) > MOST_BODY:
+            raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+    if coding is not None and coding.lower() != b"identity":
+        raise BadBody(415, "send the body uncompressed")
+    token = None
+    kind, _, secret = get(b"authorization", b"").partition(b" ")
+    if kind.lower() == b"bearer" and len(secret) <= 512:
+        token = secret.strip().decode("latin-1")
     client = scope.get("client")
-    return content_type, Caller(token, client[0] if client else "local", prefer)
+    prefer = get(b"prefer")
+    caller = Caller(
+        token, client[0] if client else "local", "" if prefer is None else prefer.decode("latin-1")
+    )
+    return get(b"content-type", b""), caller
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body, bounded in size and time: also one of which nothing ever comes."""
+    """The whole body, bounded in size. The server ends the connection of one that does not come in time."""
     parts: list[bytes] = []
     size = 0
     more = True
-    try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise BadBody(400, "the connection closed before the body was whole")
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > MOST_BODY:
-                    raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
-                more = message.get("more_body", False)
-    except TimeoutError as error:
-        raise BadBody(408, "the body did not arrive in time") from error
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadBody(400, "the connection closed before the body was whole")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MOST_BODY:
+            raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+        more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)

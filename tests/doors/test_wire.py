@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from emw import plane as plane_module
 from emw.app import server as server_module
 from tests.doors.house import House, served
 
@@ -27,7 +26,7 @@ PART_S = 0.25
 @pytest.fixture
 async def wire(emw: House, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Address, None]:
     monkeypatch.setattr(server_module, "HEAD_DEADLINE_S", PART_S)
-    monkeypatch.setattr(plane_module, "BODY_DEADLINE_S", PART_S)
+    monkeypatch.setattr(server_module, "BODY_DEADLINE_S", PART_S)
     await emw.power_on("S1")
     async with served(emw.plane) as address:
         yield address
@@ -257,6 +256,33 @@ async def test_F19_a_hundred_slow_ones_hold_nobody_up(emw: House, wire: Address)
     assert asyncio.get_running_loop().time() - started < 1.0
     for told in await asyncio.gather(*slow):
         assert statuses(told) == [408]
+
+
+async def test_F19_a_late_body_hears_why_and_nothing_is_read_after_it(emw: House, wire: Address) -> None:
+    told = await say(wire, head(b"Content-Length: 30"), b"{", SMUGGLED, pause_s=PART_S + 1.0)
+    assert statuses(told) == [408]
+    top, _, body = told.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in top
+    assert f"content-length: {len(body)}".encode() in top
+    assert json.loads(body)["status"] == 408
+
+
+async def test_F19_an_answer_is_not_lost_by_a_next_request_that_stalls(emw: House, wire: Address) -> None:
+    good = head(b"Content-Length: " + LENGTH, token=emw.tokens["S1"]) + BODY
+    assert statuses(await say(wire, good, head(b"Content-Length: 30"), pause_s=1.0)) == [200, 408]
+    assert statuses(await say(wire, good + head(b"Content-Length: 30"), b"{", pause_s=1.0)) == [200, 408]
+    assert statuses(await say(wire, good, LINE + HOST, pause_s=0.05)) == [200]
+
+
+async def test_F19_a_connection_without_requests_is_closed(
+    emw: House, wire: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "NEXT_DEADLINE_S", PART_S)
+    reader, writer = await asyncio.open_connection(*wire)
+    writer.write(head(b"Content-Length: " + LENGTH, token=emw.tokens["S1"]) + BODY)
+    async with asyncio.timeout(PART_S * 8):
+        assert statuses(await reader.read()) == [200]
+    writer.close()
 
 
 async def test_F19_ten_megabytes_are_refused_without_being_kept(emw: House, wire: Address) -> None:

@@ -21,13 +21,13 @@ class SystemClock:
     def __init__(self, *, speed: float = 1.0, start: datetime | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._speed = speed
-        self._start = start or datetime.now(UTC)
+        self._start_s = (start or datetime.now(UTC)).timestamp()
         self._zero = self._loop.time()
         self._compressed = speed != 1.0 or start is not None
 
     def now(self) -> datetime:
         """The time, aware, UTC."""
-        return self._start + timedelta(seconds=(self._loop.time() - self._zero) * self._speed)
+        return datetime.fromtimestamp(self._start_s + (self._loop.time() - self._zero) * self._speed, UTC)
 
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` of this clock."""
@@ -45,7 +45,7 @@ class SystemClock:
             if abs(off) > JUMP:
                 log.error("clock.jumped", seconds=round(off.total_seconds(), 3), kept="the steady clock")
             else:
-                self._start += off
+                self._start_s += off.total_seconds()
 
 
 class RandomIds:

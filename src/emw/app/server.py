@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 from collections.abc import Generator
+from enum import Enum, auto
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,33 +18,91 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from emw.app.config import ConfigError
 
 HEAD_DEADLINE_S = 15.0
+BODY_DEADLINE_S = 10.0
+NEXT_DEADLINE_S = 75.0
+"""How long a connection may stay without a request: more than a heartbeat's interval."""
+TICKS_PER_LOOK = 5
+"""The server's own tick is a tenth of a second."""
 MOST_HEADER_BYTES = 32_768
 MOST_HEADERS = 100
+MOST_WAITING_BYTES = 65_536
+LATE_PROBLEM = (
+    b'{"type":"about:blank","title":"Bad input","status":408,"detail":"the body did not arrive in time"}'
+)
+LATE = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\n"
+    b"x-content-type-options: nosniff\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+) % (len(LATE_PROBLEM), LATE_PROBLEM)
+
+
+class Corked:
+    """A transport that sends what was written in one turn of the loop at once, when the loop turns.
+
+    Uvicorn writes head and body of an answer apart, and each write wakes the peer. Here an answer is one packet, and
+    the answers of all requests that came together go out together.
+    """
+
+    __slots__ = ("_loop", "_transport", "_waiting")
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting = b""
+
+    def write(self, data: bytes) -> None:
+        """Write when the loop turns, or now where it is much: the transport then slows its writer down."""
+        if not self._waiting:
+            self._loop.call_soon(self._let_go)
+        self._waiting += data
+        if len(self._waiting) > MOST_WAITING_BYTES:
+            self._let_go()
+
+    def close(self) -> None:
+        """Write what waits, then close."""
+        self._let_go()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or about to be."""
+        return bool(self._transport.is_closing())
+
+    def _let_go(self) -> None:
+        waiting, self._waiting = self._waiting, b""
+        if waiting and not self._transport.is_closing():
+            self._transport.write(waiting)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Phase(Enum):
+    """What a connection waits for."""
+
+    HEAD = auto()
+    BODY = auto()
+    ANSWER = auto()
+    NEXT = auto()
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """Cuts off heads that come too slowly or are too large (fault F19)."""
+    """Cuts off heads that come too slowly or are too large, and bodies that do not come (fault F19).
+
+    Timers armed and stopped for each request cost as much as all that a heartbeat asks of emw. Here a connection only
+    notes by when it must have gone on, and the server looks at all of them twice a second.
+    """
 
     def connection_made(self, transport: Any) -> None:
         """A connection: its first request's head has a deadline."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Corked(transport, self.loop)))
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_DEADLINE_S, self._cut)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Gone: nothing is waited for."""
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes: between requests they are the head of the next one."""
-        if self._head_timer is None and self._idle():
-            self._head_timer = self.loop.call_later(HEAD_DEADLINE_S, self._cut)
-        super().data_received(data)
+        self._phase = Phase.HEAD
+        self._due = self.loop.time() + HEAD_DEADLINE_S
 
     def on_message_begin(self) -> None:
         """A new request's head."""
         self._head_bytes = 0
+        self._phase = Phase.HEAD
+        self._due = self.loop.time() + HEAD_DEADLINE_S
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -56,13 +116,42 @@ class GuardedHttp(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole: bodies have a deadline of their own where they are read."""
-        self._stop_timer()
+        """The head is whole: the body has a deadline of its own."""
+        self._phase = Phase.BODY
+        self._due = self.loop.time() + BODY_DEADLINE_S
         super().on_headers_complete()
 
-    def _idle(self) -> bool:
-        cycle: Any = self.cycle
-        return cycle is None or bool(cycle.response_complete)
+    def on_message_complete(self) -> None:
+        """The request is whole: how long its answer takes is the application's business."""
+        if self.cycle.response_complete:
+            self._wait_for_next()
+        else:
+            self._phase = Phase.ANSWER
+            self._due = math.inf
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on as uvicorn does, but without its timer for connections that stay idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._phase is Phase.ANSWER:
+            self._wait_for_next()
+
+    def look(self, now: float) -> None:
+        """End what is overdue, with an answer where this request is the one to be answered next."""
+        if now < self._due:
+            return
+        if self._phase is Phase.BODY and not self.pipeline and not self.cycle.response_started:
+            self.transport.write(LATE)
+        self._cut()
+
+    def _wait_for_next(self) -> None:
+        self._phase = Phase.NEXT
+        self._due = self.loop.time() + NEXT_DEADLINE_S
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -71,15 +160,9 @@ class GuardedHttp(HttpToolsProtocol):
             raise ValueError("the head of this request is too large")
 
     def _cut(self) -> None:
-        self._stop_timer()
+        self._due = math.inf
         if not self.transport.is_closing():
             self.transport.close()
-
-    def _stop_timer(self) -> None:
-        timer = getattr(self, "_head_timer", None)
-        if timer is not None:
-            timer.cancel()
-            self._head_timer = None
 
 
 class PlaneServer(uvicorn.Server):
@@ -93,6 +176,15 @@ class PlaneServer(uvicorn.Server):
         """Start, and say so."""
         await super().startup(sockets)
         self.serving.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the connections now and then."""
+        if counter % TICKS_PER_LOOK == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, GuardedHttp):
+                    connection.look(now)
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -113,7 +205,6 @@ def server_for(app: Any, *, certificate: str | None = None, key: str | None = No
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
             backlog=4096,
             ssl_certfile=certificate,

@@ -23,6 +23,7 @@ from emw.app.build import Serving
 from emw.app.build import serve as serve_planes
 from emw.app.config import Config
 from emw.app.logs import set_up_logs
+from emw.app.loop import run
 from emw.cli.show import AsJson, err, fail, print_json, say
 from emw.domain.model import Role
 from emw.simulator import records
@@ -62,7 +63,7 @@ def demo(
         config.operator.listen = _free(operator)
         config.outgoing.networks = ["127.0.0.0/8"]
         config.dispatch.report_interval_seconds = 300.0
-        result = asyncio.run(_run(config, stations, seed, once=once, as_json=as_json))
+        result = run(_run(config, stations, seed, once=once, as_json=as_json))
     if once:
         if as_json:
             print_json(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from emw.app.build import Serving
 from emw.app.build import serve as serve_planes
 from emw.app.config import Config, load_config
 from emw.app.logs import set_up_logs
+from emw.app.loop import run
 from emw.cli.control import Control
 from emw.cli.show import AsJson, print_json, say
 
@@ -67,7 +67,7 @@ def serve(
                 "calls to stations are off: no outgoing.networks is configured; stations hear limits in answers"
             )
 
-    asyncio.run(serve_planes(config, on_ready=ready))
+    run(serve_planes(config, on_ready=ready))
 
 
 def _line(value: object) -> str:

@@ -95,8 +95,11 @@ class Telemetry:
         current_a: float,
         limit_a: float | None,
         energy_kwh: float | None,
-    ) -> Live:
-        """Take one reading. Late, doubled and year-old ones are kept as late and change nothing else (fault F15)."""
+    ) -> bool:
+        """Take one reading; returns whether it says something of now.
+
+        Late, doubled and year-old ones are kept as late and change nothing else (fault F15).
+        """
         live = self.heard(evse.evse_id, now)
         late = self.is_late(evse.evse_id, at, now)
         if late:
@@ -114,10 +117,10 @@ class Telemetry:
         self.taken += 1
         if late:
             self.late += 1
-            return live
+            return False
         live.reading = reading
         self._learn(live, limit, now)
-        return live
+        return True
 
     def _learn(self, live: Live, limit: Limit | None, now: datetime) -> None:
         reading = live.reading

@@ -247,13 +247,13 @@ class RestStations:
             station,
             said.evseID,
             HeartBeat(
-                at=utc("timestamp", said.timestamp),
-                voltage_v=said.lineVoltage,
-                current_a=said.currentAmps,
-                evse_max_a=said.evseMaxAmps,
-                car_max_a=said.carMaxAmps,
-                limit_a=said.limitAmps,
-                energy_kwh=said.energyKWh,
+                utc("timestamp", said.timestamp),
+                said.lineVoltage,
+                said.currentAmps,
+                said.evseMaxAmps,
+                said.carMaxAmps,
+                said.limitAmps,
+                said.energyKWh,
             ),
         )
         return QUIET if limit is None else LimitAnswer(self._limit(limit))
