@@ -75,7 +75,7 @@ async def told(place: Place) -> AnyStore:
             measured_kw=95.5,
             baseline_kw=None,
             load_kw=3.0,
-            method="held-before-limit",
+            method="virtual-twin",
         )
         for i in range(2)
     ]

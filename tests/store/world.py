@@ -232,7 +232,7 @@ class History:
             measured_kw=None,
             baseline_kw=5.5,
             load_kw=4.5,
-            method="held-before-limit",
+            method="virtual-twin",
         )
 
     def _report(self, n: int) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from emw.domain.model import Cause, Limit, Outcome, ReductionRequest, RequestState, Territory
+from emw.engine.allocate import Price
 from emw.engine.decide import decide
 from emw.engine.governor import Governor
 from emw.engine.view import EvseView, Order, Plan, Rules, View
@@ -35,6 +36,8 @@ class Car:
     gap_a: float = 0.0
     refuses: bool = False
     why_not: str | None = None
+    plugged_at: datetime | None = None
+    price: Price | None = None
 
 
 @dataclass
@@ -104,6 +107,8 @@ class Fleet:
                     why_not=why_not,
                     opted_out=why_not == "opted out",
                     limit=self.limits.get(car.evse_id),
+                    plugged_at=car.plugged_at,
+                    price=car.price,
                     next_change_at=None
                     if next_change is None
                     else self.now + timedelta(seconds=next_change - at),

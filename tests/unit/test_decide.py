@@ -128,7 +128,8 @@ def test_a_joiner_takes_part_and_a_leaver_is_made_up_for() -> None:
     fleet = Fleet(alike(10, would_a=16.0), QUICK)
     fleet.request("R1", 12.0)
     fleet.round()
-    fleet.cars["Z"] = Car(evse_id="Z", would_a=32.0)
+    fleet.now += timedelta(seconds=60)
+    fleet.cars["Z"] = Car(evse_id="Z", would_a=32.0, plugged_at=fleet.now)
     fleet.run(30)
     assert fleet.held_a(fleet.cars["Z"]) is not None, "who comes is limited like the others"
     for name in ("E00", "E01", "E02"):

@@ -252,7 +252,7 @@ class RequestInterval:
     measured_kw: float | None
     baseline_kw: float | None
     load_kw: float | None
-    method: str = "held-before-limit"
+    method: str = "virtual-twin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

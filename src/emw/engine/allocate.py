@@ -35,6 +35,18 @@ NEAR_A = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What holding an EVSE is expected to cost its driver, kWh missed at departure per kWh shed."""
+
+    floor: float
+    """Of bringing it to its floor."""
+    pause: float
+    """Of going on from there to 0 A; never less than `floor`."""
+    hold: float
+    """Of what it gives now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flexible:
     """One EVSE that may be asked: what it draws unlimited, and what it may be brought to.
 
@@ -61,6 +73,8 @@ class Flexible:
     """Priority: twice the weight, twice the level."""
     current_a: float | None = None
     """The limit in force, A: between equals, who is already there stays there."""
+    price: Price | None = None
+    """What its driver would miss; None: nothing is known (`cheapest`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +108,7 @@ def allocate(fleet: Sequence[Flexible], shed_kw: float) -> Allocation:
     """
     if not isfinite(shed_kw) or shed_kw < 0:
         raise ValueError(f"shed_kw must be finite and not negative, got {shed_kw}")
-    ladders = _Ladders(_checked(fleet))
+    ladders = Ladders(checked(fleet))
     taken, paused = _take(ladders, shed_kw)
     limits_a = ladders.limit_a(taken)
     curtail_kw = np.where(paused, ladders.unlimited_kw, ladders.given_kw(taken))
@@ -119,12 +133,12 @@ def allocate(fleet: Sequence[Flexible], shed_kw: float) -> Allocation:
 
 def available_kw(fleet: Sequence[Flexible]) -> float:
     """The most this fleet can shed now, kW: everybody at the floor, or paused where that is allowed."""
-    ladders = _Ladders(_checked(fleet))
+    ladders = Ladders(checked(fleet))
     all_down = np.where(ladders.may_pause, ladders.unlimited_kw, ladders.given_kw(ladders.steps))
     return float(all_down.sum())
 
 
-def _checked(fleet: Sequence[Flexible]) -> list[Flexible]:
+def checked(fleet: Sequence[Flexible]) -> list[Flexible]:
     """The fleet in order of id, or ValueError naming the EVSE and the field."""
     for e in fleet:
         for field, value, least in (
@@ -149,7 +163,7 @@ def _checked(fleet: Sequence[Flexible]) -> list[Flexible]:
     return ordered
 
 
-class _Ladders:
+class Ladders:
     """The fleet as columns, one row per EVSE in order of id; a count of steps taken says where each one stands."""
 
     def __init__(self, fleet: Sequence[Flexible]) -> None:
@@ -208,7 +222,7 @@ class _Ladders:
         return count
 
 
-def _take(ladders: _Ladders, shed_kw: float) -> tuple[Ints, NDArray[np.bool_]]:
+def _take(ladders: Ladders, shed_kw: float) -> tuple[Ints, NDArray[np.bool_]]:
     """Steps taken and pauses, per EVSE: the shortest stretch of the fixed order that reaches the shed."""
     none = np.zeros(len(ladders.ids), dtype=np.int64)
     paused = np.zeros(len(ladders.ids), dtype=np.bool_)
@@ -237,8 +251,8 @@ def _take(ladders: _Ladders, shed_kw: float) -> tuple[Ints, NDArray[np.bool_]]:
 class _Rows:
     """Single steps of the ladders: the one after `count` of row `row`."""
 
-    def __init__(self, ladders: _Ladders, row: Ints) -> None:
-        self._part = object.__new__(_Ladders)
+    def __init__(self, ladders: Ladders, row: Ints) -> None:
+        self._part = object.__new__(Ladders)
         for name in ("kw_per_a", "draw_a", "floor_a", "step_a", "gap_a", "weight", "steps", "first_a"):
             setattr(self._part, name, getattr(ladders, name)[row])
 
@@ -252,7 +266,7 @@ class _Rows:
         return self._part.limit_a(count + 1)
 
 
-def _bracket(ladders: _Ladders, shed_kw: float) -> tuple[float, float]:
+def _bracket(ladders: Ladders, shed_kw: float) -> tuple[float, float]:
     """Two levels, the steps above `high` giving less than the shed and those above `low` reaching it.
 
     Starts at the level that would give the shed exactly if limits were not in steps, and widens from there.
@@ -295,7 +309,7 @@ def common_level(kw_per_a: Floats, draw_a: Floats, low_a: Floats, shed_kw: float
     return float(at[i - 1] - (shed_kw - given[i - 1]) / slope[i - 1])
 
 
-def _pause(ladders: _Ladders, missing_kw: float, down_kw: Floats, paused: NDArray[np.bool_]) -> None:
+def _pause(ladders: Ladders, missing_kw: float, down_kw: Floats, paused: NDArray[np.bool_]) -> None:
     """Everybody is at the floor and it is not enough: pause, most to spare first, until it is."""
     gain_kw = np.where(ladders.may_pause, ladders.unlimited_kw - down_kw, 0.0)
     able = np.flatnonzero(gain_kw > NEAR_KW)

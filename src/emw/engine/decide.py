@@ -8,14 +8,14 @@ renewals, releases along the ramp.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from emw.domain.model import Cause, ReductionRequest, RequestState
-from emw.engine.allocate import Flexible, allocate
-from emw.engine.orders import Wanted, gives, orders_of
+from emw.engine.allocate import allocate
+from emw.engine.orders import Wanted, orders_of
+from emw.engine.share import flexible, shed
 from emw.engine.view import EvseView, Plan, Rules, Shortfall, View
 
 
@@ -30,7 +30,7 @@ def decide(view: View, now: datetime, rules: Rules) -> Plan:
         pool = under.get(node_id, ())
         here = [r for r in active if r.territory_id == node_id]
         if here:
-            shortfalls += _shed(node_id, here, pool, wanted, now, rules)
+            shortfalls += shed(view, node_id, here, pool, wanted, now, rules)
         ceiling = view.territories[node_id].ceiling_kw
         if ceiling is not None and not view.halted:
             _hold_under(node_id, ceiling, pool, wanted, now)
@@ -105,84 +105,6 @@ def _under(evses: Sequence[EvseView]) -> dict[str, list[EvseView]]:
     return under
 
 
-def _flexible(evse: EvseView, draw_a: float) -> Flexible:
-    current = evse.limit.max_a if evse.limit is not None else None
-    return Flexible(
-        evse_id=evse.evse_id,
-        kw_per_a=evse.kw_per_a,
-        draw_a=draw_a,
-        max_a=evse.max_a,
-        floor_a=evse.floor_a,
-        step_a=evse.step_a,
-        may_pause=evse.may_pause,
-        gap_a=evse.gap_a,
-        current_a=current,
-    )
-
-
-def _shed(
-    node_id: str,
-    here: Sequence[ReductionRequest],
-    pool: Sequence[EvseView],
-    wanted: dict[str, Wanted],
-    now: datetime,
-    rules: Rules,
-) -> list[Shortfall]:
-    """Share one node's shed; the largest request leads, the others are covered by it."""
-    lead = max(here, key=lambda r: (r.kw, -r.received_at.timestamp(), r.request_key))
-    askable = [e for e in pool if e.why_not is None]
-    given = sum(gives(e, wanted.get(e.evse_id)) for e in askable)
-    if not _keep(lead, askable, wanted, now, rules):
-        fleet = [_flexible(e, e.drawn_a(_limit_of(wanted, e))) for e in askable]
-        for share in allocate(fleet, max(lead.kw - given, 0.0)).shares:
-            if share.limit_a is not None:
-                wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
-    given = sum(gives(e, wanted.get(e.evse_id)) for e in askable)
-    return [
-        Shortfall(
-            request_key=r.request_key, kw=max(r.kw - given, 0.0), why=_why_short(pool, wanted, r.kw - given)
-        )
-        for r in here
-    ]
-
-
-def _keep(
-    lead: ReductionRequest,
-    askable: Sequence[EvseView],
-    wanted: dict[str, Wanted],
-    now: datetime,
-    rules: Rules,
-) -> bool:
-    """Keep the limits in force where they still give what is asked: a station bears few commands, not many.
-
-    They are shared anew when they miss the target by more than the dead band or one step, or when an EVSE that
-    draws more than the others are allowed has none yet (it has just joined).
-    """
-    kept: dict[str, Wanted] = {}
-    given = 0.0
-    step_kw = 0.0
-    level_a = 0.0
-    for e in askable:
-        already = wanted.get(e.evse_id)
-        if already is not None:
-            given += gives(e, already)
-            continue
-        if e.limit is not None and e.limit.max_a is not None and e.limit.cause is Cause.SHED:
-            held = Wanted(e.limit.max_a, Cause.SHED, lead, lead.territory_id)
-            if e.holds(now) and e.limit.max_a <= e.max_a:
-                kept[e.evse_id] = held
-                given += gives(e, held)
-                step_kw = max(step_kw, e.kw_per_a * e.step_a)
-                level_a = max(level_a, e.limit.max_a)
-    if not kept or abs(given - lead.kw) > max(rules.dead_band * lead.kw, step_kw):
-        return False
-    for e in askable:
-        if e.evse_id not in kept and e.evse_id not in wanted and e.would_draw_a > level_a + e.step_a:
-            return False
-    wanted.update(kept)
-    return True
-
-
 def _hold_under(
     node_id: str, ceiling_kw: float, pool: Sequence[EvseView], wanted: dict[str, Wanted], now: datetime
 ) -> None:
@@ -190,29 +112,23 @@ def _hold_under(
 
     def could(e: EvseView) -> float:
         if e.why_not is not None and not e.opted_out:
-            return _stands_a(e, now)  # it can't be told otherwise
+            return e.stands_a(now)  # it can't be told otherwise
         return e.drawn_a(_limit_of(wanted, e), e.potential_a)
 
     _share_under(node_id, ceiling_kw, pool, wanted, could)
-
-
-def _stands_a(e: EvseView, now: datetime) -> float:
-    """The most an EVSE could come to draw under the limit that it holds now, A."""
-    held = e.limit.max_a if e.limit is not None and e.holds(now) else None
-    return e.drawn_a(held, e.potential_a)
 
 
 def _mark_law(
     ceiling_kw: float, pool: Sequence[EvseView], wanted: Mapping[str, Wanted], now: datetime
 ) -> None:
     """Where a ceiling is broken as things stand, what brings the load below it is the law's: a shed, too."""
-    over_kw = sum(e.kw_per_a * _stands_a(e, now) for e in pool) - ceiling_kw
+    over_kw = sum(e.kw_per_a * e.stands_a(now) for e in pool) - ceiling_kw
     for e in pool:
         want = wanted.get(e.evse_id)
         if over_kw <= 0:
             return
         if want is not None:
-            falls_kw = e.kw_per_a * (_stands_a(e, now) - e.drawn_a(want.limit_a, e.potential_a))
+            falls_kw = e.kw_per_a * (e.stands_a(now) - e.drawn_a(want.limit_a, e.potential_a))
             if falls_kw > 0:
                 want.law = True
                 over_kw -= falls_kw
@@ -231,10 +147,10 @@ def _share_under(
     # Opted out is a driver's wish; a ceiling is not one of the things a driver can refuse.
     bound = [e for e in pool if e.why_not is None or e.opted_out]
     step_kw = max((e.kw_per_a * e.step_a for e in bound), default=0.0)
-    result = allocate([_flexible(e, could(e)) for e in bound], over_kw)
+    result = allocate([flexible(e, could(e)) for e in bound], over_kw)
     if result.short_kw > 1e-9 and any(not e.may_pause for e in bound):
         # At the floor and still over: equipment comes before a car that may not wake from a pause.
-        result = allocate([replace(_flexible(e, could(e)), may_pause=True) for e in bound], over_kw + step_kw)
+        result = allocate([replace(flexible(e, could(e)), may_pause=True) for e in bound], over_kw + step_kw)
     by_id = {e.evse_id: e for e in bound}
     for share in result.shares:
         if share.limit_a is not None:
@@ -272,30 +188,6 @@ def _limit_of(wanted: dict[str, Wanted], evse: EvseView) -> float | None:
 def _request(wanted: dict[str, Wanted], evse_id: str) -> ReductionRequest | None:
     want = wanted.get(evse_id)
     return None if want is None else want.request
-
-
-def _why_short(pool: Sequence[EvseView], wanted: Mapping[str, Wanted], short_kw: float) -> str:
-    """The shortfall in words: what keeps the rest of the load from being asked."""
-    if short_kw <= 1e-6:
-        return ""
-    if not pool:
-        return "no vehicle is charging here"
-    spare_kw = 0.0
-    for e in pool:
-        if e.why_not is None:
-            lowest_a = e.drawn_a(0.0 if e.may_pause else e.floor_a)
-            want = wanted.get(e.evse_id)
-            spare_kw += e.kw_per_a * (e.drawn_a(None if want is None else want.limit_a) - lowest_a)
-    if spare_kw > short_kw:
-        return "less than a step, or than is worth a command to every station"
-    kw: defaultdict[str, float] = defaultdict(float)
-    for e in pool:
-        if e.why_not is None:
-            kw["at floor"] += e.kw_per_a * min(e.would_draw_a, e.floor_a)
-        else:
-            kw[e.why_not] += e.kw_per_a * e.would_draw_a
-    parts = [f"{value:.1f} kW {why}" for why, value in sorted(kw.items()) if value >= 0.05]
-    return f"short {short_kw:.1f} kW: " + (", ".join(parts) if parts else "nothing is being drawn")
 
 
 def _limits_end(view: View, now: datetime) -> list[datetime]:

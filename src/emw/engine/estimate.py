@@ -158,6 +158,7 @@ class Estimator:
     def _goodbye(self, seen: Columns, hours: float) -> None:
         """Learn from who left and who did not."""
         s = self.state
+        self.chance = np.zeros(len(seen.was))
         if not len(s.fade) or hours <= 0:
             return
         now_h = seen.now_min / 60
@@ -168,7 +169,6 @@ class Estimator:
         left[seen.was[seen.was >= 0]] = False
         plain = (s.deficit_kwh <= 0) & (s.done | (s.would_a > 0)) & ~s.stuck
         self.leave.learn(chance[plain], s.done[plain], left[plain])
-        self.chance = np.zeros(len(seen.was))
         known = seen.was >= 0
         self.chance[known] = chance[seen.was[known]]
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from emw.domain.model import Cause, Limit, ReductionRequest
-from emw.engine.view import EvseView, Order, Rules, View
+from emw.engine.headroom import Headroom
+from emw.engine.view import SMALL_A, EvseView, Order, Rules, View
 
-SMALL_A = 0.05
+SMALL_KW = 1e-3
+AGAIN = timedelta(seconds=5)
+"""When to look again at what there was no room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Wanted:
 
 def gives(evse: EvseView, want: Wanted | None) -> float:
     """The curtailment a limit brings, kW."""
-    return 0.0 if want is None else evse.kw_per_a * (evse.would_draw_a - evse.drawn_a(want.limit_a))
+    return evse.gives_kw(None if want is None else want.limit_a)
 
 
 def orders_of(
@@ -52,6 +55,7 @@ def orders_of(
     orders: list[Order] = []
     look: list[datetime] = []
     free: list[_Held] = []
+    headroom = Headroom(view, now)
     for e in sorted(view.evses, key=lambda x: x.evse_id):
         want = wanted.get(e.evse_id)
         if want is None:
@@ -70,8 +74,11 @@ def orders_of(
         if e.next_change_at is not None and now < e.next_change_at and not want.law:
             look.append(e.next_change_at)
             continue
+        if not headroom.takes(e, want.limit_a):
+            look.append(now + AGAIN)
+            continue
         orders.append(_order(e, want, until))
-    more, next_release = _releases(view, free, now, rules)
+    more, next_release = _releases(view, free, headroom, now, rules)
     orders += more
     orders += _holds(view, wanted, now, rules)
     return orders, look + next_release
@@ -109,19 +116,22 @@ def _until(e: EvseView, want: Wanted, now: datetime, rules: Rules) -> datetime:
 
 
 def _releases(
-    view: View, free: Sequence[_Held], now: datetime, rules: Rules
+    view: View, free: Sequence[_Held], headroom: Headroom, now: datetime, rules: Rules
 ) -> tuple[list[Order], list[datetime]]:
-    """The staged way back: opted-out drivers first, then in an order drawn by seed, along every node's ramp."""
-    room = dict(view.may_rise_kw)
+    """The staged way back: opted-out drivers first, then who brings no load, then those in need, along every ramp.
+
+    Drivers of whom no more is known than of others go in an order drawn by seed.
+    """
+    room = _room(view)
     moved: set[str] = set()
     orders: list[Order] = []
     look: list[datetime] = []
     lots = {h.evse.evse_id: lot(h.evse.evse_id, str(view.seed)) for h in free}
-    for held in sorted(free, key=lambda h: (not h.evse.opted_out, lots[h.evse.evse_id], h.evse.evse_id)):
+    for held in sorted(free, key=lambda h: (*_turn(h), lots[h.evse.evse_id], h.evse.evse_id)):
         e, limit, rise_kw = held.evse, held.limit, held.rise_kw
         fits = all(rise_kw <= room.get(n, rise_kw) or (n not in moved and room[n] > 0) for n in e.path)
         waits = e.next_change_at is not None and now < e.next_change_at
-        if fits and not waits:
+        if fits and not waits and headroom.takes(e, None):
             for node_id in e.path:
                 if node_id in room:
                     room[node_id] = max(0.0, room[node_id] - rise_kw)
@@ -139,12 +149,31 @@ def _releases(
                 )
             )
             continue
-        look.append(
-            e.next_change_at if waits and e.next_change_at is not None else now + timedelta(seconds=5)
-        )
+        look.append(e.next_change_at if waits and e.next_change_at is not None else now + AGAIN)
         if not waits and limit.until - now < timedelta(seconds=rules.hold_before_end_s):
             orders.append(_lengthen(held, now + _ramp_left(view, free, rules)))
     return orders, look
+
+
+def _turn(held: _Held) -> tuple[bool, bool, float]:
+    price = held.evse.price
+    return not held.evse.opted_out, held.rise_kw > SMALL_KW, 0.0 if price is None else -price.hold
+
+
+def _room(view: View) -> dict[str, float]:
+    """How much each node's load may rise now: along its ramp, and to no new peak. A halt knows only the ramp."""
+    room = dict(view.may_rise_kw)
+    if view.halted or not view.highest_kw:
+        return room
+    load: defaultdict[str, float] = defaultdict(float)
+    for e in view.evses:
+        limit_a = e.limit.max_a if e.limit is not None else None
+        for node_id in e.path:
+            load[node_id] += e.kw_per_a * e.now_a(limit_a)
+    for node_id, highest_kw in view.highest_kw.items():
+        if node_id in room:
+            room[node_id] = min(room[node_id], max(highest_kw - load[node_id], 0.0))
+    return room
 
 
 def _holds(

@@ -8,6 +8,10 @@ from datetime import datetime, timedelta
 
 from emw.domain.model import Limit, Outcome, ReductionRequest, Territory
 from emw.domain.units import FLOOR_A
+from emw.engine.allocate import Price
+
+SMALL_A = 0.05
+"""Limits closer than this are the same to a station."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,17 @@ class Rules:
     retry_most_s: float = 1_800.0
     round_s: float = 30.0
     """The longest time between two rounds while a request is live."""
+    band_doubt: float = 0.2
+    """Nobody is moved for less than this part of the doubt about the counterfactual."""
+    young_s: float = 120.0
+    """A vehicle this young joins a running shed at its level; later it is one among the others."""
+    hand_on_every_s: float = 300.0
+    hand_on_after_s: float = 600.0
+    """A hold this old may be handed on to another driver."""
+    hand_on_margin: float = 0.07
+    """... whose price is lower by this much, kWh missed per kWh shed."""
+    hand_on_share: float = 0.008
+    """... for at most this share of the load at a time: it must not look like a turn of the load."""
 
     @property
     def lease(self) -> timedelta:
@@ -54,8 +69,10 @@ class Rules:
 class EvseView:
     """One EVSE with a vehicle, or one that still holds a limit.
 
-    `would_draw_a`: what it would draw unlimited, A per phase. `potential_a`: the most it could come to draw.
-    `gap_a`: how much less than it is offered it takes.
+    `would_draw_a`: what it would draw if it were let go now, A per phase; `potential_a`: the most it could come to.
+    `baseline_a`: what it is expected to draw had nobody asked anything of it (None: the same as `would_draw_a`).
+    `draw_a`: what its meter shows under the limit in force (None: not metered since that began).
+    `gap_a`: how much less than it is offered it takes. `price`: what holding it costs its driver.
     `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can.
     """
 
@@ -73,11 +90,33 @@ class EvseView:
     opted_out: bool = False
     limit: Limit | None = None
     next_change_at: datetime | None = None
+    baseline_a: float | None = None
+    draw_a: float | None = None
+    price: Price | None = None
+    plugged_at: datetime | None = None
 
     def drawn_a(self, limit_a: float | None, unlimited_a: float | None = None) -> float:
         """Predicted draw under a limit, A: what it is offered less its gap, never more than it would draw."""
         would_a = self.would_draw_a if unlimited_a is None else unlimited_a
         return would_a if limit_a is None else min(would_a, max(limit_a - self.gap_a, 0.0))
+
+    def stands_a(self, now: datetime) -> float:
+        """The most it could come to draw under the limit that it holds now, A per phase."""
+        held = self.limit.max_a if self.limit is not None and self.holds(now) else None
+        return self.drawn_a(held, self.potential_a)
+
+    def now_a(self, limit_a: float | None) -> float:
+        """Draw under a limit: metered where it is the one in force and has settled, else predicted."""
+        in_force_a = self.limit.max_a if self.limit is not None else None
+        same = limit_a == in_force_a or (
+            limit_a is not None and in_force_a is not None and abs(limit_a - in_force_a) < SMALL_A
+        )
+        return self.draw_a if same and self.draw_a is not None else self.drawn_a(limit_a)
+
+    def gives_kw(self, limit_a: float | None) -> float:
+        """The curtailment under a limit, kW: what it is expected to draw without any request less what it draws."""
+        baseline_a = self.would_draw_a if self.baseline_a is None else self.baseline_a
+        return self.kw_per_a * (baseline_a - self.now_a(limit_a))
 
     def holds(self, now: datetime) -> bool:
         """Whether a limit is in force that the station agreed to or has not answered yet."""
@@ -100,6 +139,12 @@ class View:
     """Per node: how much load may rise now (governor); a node that is not named may rise without bound."""
     may_fall_kw: Mapping[str, float] = field(default_factory=dict)
     """The same for falling; emergencies are not bound by it."""
+    highest_kw: Mapping[str, float] = field(default_factory=dict)
+    """Per node: the load that a return may come up to, so that it makes no new peak; not named: without bound."""
+    doubt_kw: float = 0.0
+    """Standard deviation of what all EVSEs together are believed to draw without requests."""
+    hand_on: bool = False
+    """Whether it is time to look who could be let go because another can do the same for less."""
     seed: int = 0
 
 

@@ -23,8 +23,8 @@ from emw.service.telemetry import Telemetry
 NOT_STARTED = "not started"
 """Why a request is short that no round has looked at yet (`evolve` says so)."""
 WAITS = "commands wait for the next round (ramp, rhythm or the minimum gap between two changes)"
-METHOD = "held-before-limit"
-"""The live counterfactual of this version: what each EVSE drew before its limit, kept while it is held."""
+METHOD = "virtual-twin"
+"""The live counterfactual: each held vehicle's twin goes on charging, and fades as its need would have been met."""
 
 
 @dataclass(slots=True)
@@ -227,7 +227,7 @@ class Accounts:
             if session is None or limit is None or kw is None or not limit.in_force(now):
                 continue
             if evse.online:
-                would_kw = evse.kw_per_a * self._telemetry.would_draw_a(evse, session)
+                would_kw = evse.kw_per_a * self._telemetry.baseline_a(evse, session)
                 name = (request.request_key, evse_id)
                 self._measured_kwh[name] = (
                     self._measured_kwh.get(name, 0.0) + (would_kw - kw) * seconds / 3600

@@ -7,6 +7,7 @@ answer comes back as facts and wakes the tree. Overlapping requests always meet 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -135,11 +136,13 @@ class Dispatch:
 
     async def _round(self, root: str) -> float:
         """Decide once and carry it out; returns how long the tree may sleep, s."""
-        now = self._clock.now()
+        now, rules = self._clock.now(), self._settings.rules
+        self.picture.look(root, now)
         view = self.picture.view(root, now, halted=self.halted)
         if not view.requests and not view.evses:
-            return self._settings.rules.round_s
-        plan = decide(view, now, self._settings.rules)
+            return rules.round_s
+        hand_on = self.picture.learning.hand_on_due(root, now, rules.hand_on_every_s)
+        plan = decide(replace(view, hand_on=hand_on), now, rules)
         self.rounds += 1
         try:
             await self._live_on(plan, now)
@@ -151,8 +154,8 @@ class Dispatch:
             return 1.0
         wake_at = plan.wake_at
         if wake_at is None:
-            return self._settings.rules.round_s
-        return max(0.0, min((wake_at - self._clock.now()).total_seconds(), self._settings.rules.round_s))
+            return rules.round_s
+        return max(0.0, min((wake_at - self._clock.now()).total_seconds(), rules.round_s))
 
     async def _live_on(self, plan: Plan, now: datetime) -> None:
         """Record what the clock did to requests."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
-from emw.domain.model import Evse, Outcome
+from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState
 from emw.domain.state import State
 from emw.engine.governor import Governor
 from emw.engine.view import EvseView, View
+from emw.service.learning import Learning, horizon_h
 from emw.service.ports import Clock
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import Telemetry
@@ -27,6 +29,7 @@ class Picture:
         self._governor = governor
         self._clock = clock
         self._rules = settings.rules
+        self.learning = Learning(state, telemetry)
         self._paths: dict[str, tuple[str, ...]] = {}
         self._refusals: dict[str, tuple[int, datetime, Outcome]] = {}
         self._ended: dict[str, str] = {}
@@ -100,11 +103,29 @@ class Picture:
                 controllable[node_id] += evse.kw_per_a * self._telemetry.would_draw_a(evse, session)
         self._governor.know(controllable)
 
-    def view(self, root: str, now: datetime, *, halted: bool) -> View:
-        """One tree as it is now. Only EVSEs with a vehicle or with a limit count."""
+    def look(self, root: str, now: datetime) -> None:
+        """Learn from what the meters said, at most once a minute."""
+        paths = {t: self.path(t) for t in self._state.territories if self.root(t) == root}
+        evses = (e for e in self._state.evses.values() if e.territory_id in paths)
+        self.learning.look(root, evses, paths, self._requests(paths), now)
+
+    def _requests(self, nodes: Container[str]) -> list[ReductionRequest]:
+        return [r for r in self._state.requests.values() if r.live and r.territory_id in nodes]
+
+    def view(
+        self,
+        root: str,
+        now: datetime,
+        *,
+        halted: bool,
+        what_if: Sequence[ReductionRequest] = (),
+    ) -> View:
+        """One tree as it is now. Only EVSEs with a vehicle or with a limit count. `what_if`: requests to imagine."""
         state = self._state
         nodes = {t: node for t, node in state.territories.items() if self.root(t) == root}
-        requests = [r for r in state.requests.values() if r.live and r.territory_id in nodes]
+        requests = [*self._requests(nodes), *what_if]
+        if requests:
+            self.learning.price(root, horizon_h(requests, now))
         evses: list[EvseView] = []
         controllable: defaultdict[str, float] = defaultdict(float)
         limited: set[str] = set()
@@ -124,6 +145,7 @@ class Picture:
             if held:
                 limited.update(path)
             why_not = self.why_not(evse, now)
+            belief = self._telemetry.belief(evse.evse_id, session)
             next_change = self._governor.next_change(evse.evse_id)
             evses.append(
                 EvseView(
@@ -136,7 +158,11 @@ class Picture:
                     floor_a=evse.floor_a,
                     step_a=evse.step_a,
                     may_pause=evse.may_pause,
+                    baseline_a=self._telemetry.baseline_a(evse, session),
+                    draw_a=None if session is None else self._telemetry.settled_a(evse, limit, now),
                     gap_a=self._telemetry.gap_a(evse.evse_id),
+                    price=None if belief is None else belief.price,
+                    plugged_at=None if session is None else session.started_at,
                     why_not=why_not,
                     opted_out=why_not == "opted out",
                     limit=limit,
@@ -150,6 +176,7 @@ class Picture:
                 self.ended(limit.command_id, evse, would_a, limit.max_a, now)
         self._governor.know(controllable)
         at = self.seconds(now)
+        returning = any(r.state is RequestState.RESTORING for r in requests)
         return View(
             root=root,
             territories=nodes,
@@ -158,6 +185,8 @@ class Picture:
             halted=halted,
             may_rise_kw={n: self._governor.may_rise_kw(n, at, halted=halted) for n in sorted(limited)},
             may_fall_kw={n: self._governor.may_fall_kw(n, at) for n in nodes},
+            highest_kw=self.learning.highest_kw(root, now) if returning else {},
+            doubt_kw=self.learning.doubt_kw(root),
         )
 
     def all_ended(self, now: datetime) -> None:

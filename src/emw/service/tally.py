@@ -52,26 +52,30 @@ def tally(
         limit = state.limits.get(evse.evse_id)
         held = limit is not None and limit.in_force(now)
         drawn = telemetry.drawn_kw(evse.evse_id)
-        baseline += evse.kw_per_a * would_a
-        load += evse.kw_per_a * would_a if drawn is None else drawn
+        baseline_kw = evse.kw_per_a * telemetry.baseline_a(evse, session)
+        baseline += baseline_kw
+        load += baseline_kw if drawn is None else drawn
         floor_a = 0.0 if evse.may_pause else evse.floor_a
+        # What its need would have ended by itself is no shed, whoever limits it meanwhile.
+        fades_kw = evse.kw_per_a * would_a - baseline_kw
         if evse.online and (evse.opted_out_until is None or evse.opted_out_until <= now):
-            available += curtailed_kw(evse, would_a, floor_a, gap_a)
+            available += max(curtailed_kw(evse, would_a, floor_a, gap_a) - fades_kw, 0.0)
+        # Who was let go and draws what its twin no longer would gives back what was shed: that counts, too.
+        if drawn is not None and evse.online and (held or fades_kw > 0):
+            # The meter alone counts here: who is deaf gives nothing whatever it said (promise P11).
+            shed += baseline_kw - drawn
+            seen = True
         if limit is None or not held:
             continue
-        if drawn is not None and evse.online:
-            # The meter alone counts here: who is deaf gives nothing whatever it said (promise P11).
-            shed += evse.kw_per_a * would_a - drawn
-            seen = True
         agreed = limit.outcome is Outcome.APPLIED or (
             limit.outcome is Outcome.PENDING and limit.answered_a is not None
         )
         if agreed and evse.online:
-            confirmed += curtailed_kw(evse, would_a, limit.answered_a, gap_a)
+            confirmed += max(curtailed_kw(evse, would_a, limit.answered_a, gap_a) - fades_kw, 0.0)
         elif limit.outcome is Outcome.PENDING and evse.online:
-            pending += curtailed_kw(evse, would_a, limit.max_a, gap_a)
+            pending += max(curtailed_kw(evse, would_a, limit.max_a, gap_a) - fades_kw, 0.0)
         else:
-            refused += curtailed_kw(evse, would_a, limit.max_a, gap_a)
+            refused += max(curtailed_kw(evse, would_a, limit.max_a, gap_a) - fades_kw, 0.0)
     asked = request.kw
     if request.state is not RequestState.ACTIVE:
         # Before it starts nothing is confirmed, after its end nothing is owed: what it reached is in its record.

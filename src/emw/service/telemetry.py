@@ -7,9 +7,11 @@ here (what an EVSE would draw unlimited) is what a shed is counted against.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from emw.domain.model import Evse, Limit, Outcome, Session
+from emw.engine.learn import Belief
 from emw.service.errors import Unavailable
 from emw.service.ports import Reading, Store
 from emw.service.settings import ServiceSettings
@@ -31,7 +33,19 @@ STRIKES = 2
 class Live:
     """What is known of one EVSE this minute. Mutable on purpose: it is written once a heartbeat."""
 
-    __slots__ = ("free_a", "gap_a", "heard_at", "left_at", "odd", "reading", "skew", "station_at", "strikes")
+    __slots__ = (
+        "belief",
+        "free",
+        "free_a",
+        "gap_a",
+        "heard_at",
+        "left_at",
+        "odd",
+        "reading",
+        "skew",
+        "station_at",
+        "strikes",
+    )
 
     def __init__(self, heard_at: datetime) -> None:
         self.heard_at = heard_at
@@ -40,9 +54,11 @@ class Live:
         self.skew = timedelta(0)  # how far off its clock was then
         self.odd: tuple[datetime, datetime] | None = None  # the last one out of line: its time, when it came
         self.free_a: float | None = None  # what it drew when nothing held it
+        self.free = False  # nothing held it when it was read last
         self.gap_a = 0.0  # how much less than offered it takes, learned while it is held
         self.strikes = 0
         self.left_at: datetime | None = None  # when the last vehicle left
+        self.belief: tuple[str, Belief] | None = None  # what is believed of which session
 
 
 class Telemetry:
@@ -127,7 +143,8 @@ class Telemetry:
         if reading is None:
             return
         held = limit is not None and limit.in_force(now) and limit.outcome is not Outcome.REJECTED
-        if limit is None or (not held and now - limit.issued_at > SETTLE):
+        live.free = limit is None or (not held and now - limit.issued_at > SETTLE)
+        if limit is None or live.free:
             live.free_a, live.strikes = reading.current_a, 0
             return
         if not held or limit.max_a is None or limit.answered_at is None:
@@ -151,21 +168,64 @@ class Telemetry:
         """A new vehicle: nothing of the last one holds for it."""
         live = self.heard(evse_id, now)
         live.free_a, live.gap_a, live.strikes, live.reading = None, 0.0, 0, None
+        live.free, live.belief = False, None
+
+    # --- what is believed
+
+    def believe(self, session_ids: Iterable[str], evse_ids: Iterable[str], beliefs: Sequence[Belief]) -> None:
+        """Keep what the engine believes of these sessions."""
+        for session_id, evse_id, belief in zip(session_ids, evse_ids, beliefs, strict=True):
+            live = self.live.get(evse_id)
+            if live is not None:
+                live.belief = (session_id, belief)
+
+    def belief(self, evse_id: str, session: Session | None) -> Belief | None:
+        """What is believed of a session; None when it is too young for that."""
+        live = self.live.get(evse_id)
+        if live is None or live.belief is None or session is None:
+            return None
+        session_id, belief = live.belief
+        return belief if session_id == session.session_id else None
 
     def would_draw_a(self, evse: Evse, session: Session | None) -> float:
-        """What the vehicle would draw unlimited, A per phase: measured when free, else what it may take."""
+        """What the vehicle would draw if it were let go, A per phase: metered when free, else believed, else told."""
         if session is None:
             return 0.0
         potential = min(evse.max_a, session.car_max_a)
         live = self.live.get(evse.evse_id)
-        if live is None or live.free_a is None:
+        if live is None:
             return potential
-        return min(live.free_a, potential)
+        belief = None if live.free else self.belief(evse.evse_id, session)
+        would_a = live.free_a if belief is None else belief.would_a
+        return potential if would_a is None else min(would_a, potential)
+
+    def baseline_a(self, evse: Evse, session: Session | None) -> float:
+        """What it is expected to draw had nobody asked anything of it, A per phase: the live counterfactual."""
+        belief = self.belief(evse.evse_id, session)
+        would_a = self.would_draw_a(evse, session)
+        return would_a if belief is None else would_a * belief.alive
 
     def gap_a(self, evse_id: str) -> float:
         """How much less than it is offered the vehicle takes, A; 0 until it has been seen."""
         live = self.live.get(evse_id)
-        return 0.0 if live is None else live.gap_a
+        if live is None:
+            return 0.0
+        return live.gap_a if live.belief is None else live.belief[1].gap_a
+
+    def settled_a(self, evse: Evse, limit: Limit | None, now: datetime) -> float | None:
+        """The draw as metered under the limit that stands now, A per phase; None when it is older than that."""
+        live = self.live.get(evse.evse_id)
+        reading = None if live is None else live.reading
+        if reading is None or evse.kw_per_a <= 0:
+            return None
+        if limit is not None:
+            held = limit.in_force(now)
+            if held and limit.outcome is Outcome.PENDING:
+                return None
+            since = limit.until if limit.max_a is not None and not held else limit.answered_at
+            if reading.received_at < (since or limit.issued_at) + SETTLE:
+                return None
+        return reading.kw / evse.kw_per_a
 
     def drawn_kw(self, evse_id: str) -> float | None:
         """The load measured last, kW; None when nothing has been measured since the vehicle came."""

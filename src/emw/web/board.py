@@ -160,14 +160,15 @@ class Board:
         )
         row.measured_kw = telemetry.drawn_kw(evse.evse_id) if session is not None else None
         would_a = telemetry.would_draw_a(evse, session)
-        row.baseline_kw = evse.kw_per_a * would_a
+        row.baseline_kw = evse.kw_per_a * telemetry.baseline_a(evse, session)
         row.load_kw = row.baseline_kw if row.measured_kw is None else row.measured_kw
         measured = row.limited and row.measured_kw is not None and evse.online
         row.shed_kw = row.baseline_kw - row.load_kw if measured else 0.0
         gap_a = telemetry.gap_a(evse.evse_id)
         floor_a = 0.0 if evse.may_pause else evse.floor_a
         can = session is not None and evse.online and not opted_out
-        row.available_kw = curtailed_kw(evse, would_a, floor_a, gap_a) if can else 0.0
+        fades_kw = evse.kw_per_a * would_a - row.baseline_kw
+        row.available_kw = max(curtailed_kw(evse, would_a, floor_a, gap_a) - fades_kw, 0.0) if can else 0.0
         row.state = _state_of(row, evse, opted_out=opted_out)
 
     def _sum_leaves(self, dirty: set[str]) -> None:

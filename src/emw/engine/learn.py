@@ -1,0 +1,113 @@
+"""What is believed of a fleet, minute by minute: what each EVSE would draw, and what holding it costs its driver.
+
+Readings in, beliefs out. The counterfactual is `estimate`'s (a virtual twin that fades), the prices are `select`'s
+(energy expected to be missed at departure per kWh shed). State is kept between looks; there is no clock here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emw.engine.allocate import Price
+from emw.engine.columns import Columns, Floats
+from emw.engine.estimate import Estimator
+from emw.engine.select import Outlook, Taste, costs
+
+OBEYS_A = 1.0
+"""A draw this near its limit, and this far below what it is without one, shows that the limit is kept."""
+MANY_GAPS = 10
+"""So many EVSEs must have shown what they take less than they are offered before others are taken to be like them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belief:
+    """What is believed of one vehicle now.
+
+    Had nobody asked anything of it, it would still charge with the chance `alive`, and then draw `would_a`.
+    """
+
+    would_a: float
+    """Draw when free and still charging, A per phase."""
+    alive: float = 1.0
+    """... which fades while it is held: its need would have been met by and by."""
+    gap_a: float = 0.0
+    """What it takes less than it is offered, A."""
+    learned: bool = True
+    """Its draw was seen while nothing held it."""
+    price: Price | None = None
+
+    @property
+    def baseline_a(self) -> float:
+        """Expected draw had nobody asked anything of it, A per phase."""
+        return self.would_a * self.alive
+
+
+class Learner:
+    """One fleet's memory. `look` once a minute; `beliefs` answers in the order of the columns looked at."""
+
+    def __init__(self, taste: Taste | None = None) -> None:
+        self.est = Estimator()
+        self._outlook = Outlook()
+        self._taste = taste or Taste()
+        self._seen: Columns | None = None
+        self._beliefs: list[Belief] = []
+        self._horizon_h = -1.0
+
+    def look(self, seen: Columns, known_a: Floats | None = None) -> None:
+        """Take in one minute's readings.
+
+        `known_a`: what an EVSE was seen to draw when nothing held it, A; NaN: it never was. It counts for sessions
+        that are limited at first sight (after a restart), and for stations that did not obey and do so now.
+        """
+        self.est.update(seen)
+        if known_a is not None:
+            state, known = self.est.state, np.isfinite(known_a)
+            obeys = (seen.limit_a < known_a - OBEYS_A) & (seen.draw_a < seen.limit_a + OBEYS_A)
+            forgiven = state.deaf & known & obeys
+            state.deaf &= ~forgiven
+            told = forgiven | ((seen.was < 0) & known & ~state.done)
+            state.would_a = np.where(told, known_a, state.would_a)
+            state.learned |= told
+        self._outlook.align(seen)
+        self._seen, self._beliefs, self._horizon_h = seen, [], -1.0
+
+    @property
+    def doubt_kw(self) -> float:
+        """Standard deviation of what the fleet is believed to draw without requests, kW."""
+        return 0.0 if self._seen is None else self.est.doubt_kw(self._seen)
+
+    def beliefs(self, horizon_h: float | None = None) -> Sequence[Belief]:
+        """One per row of the last look; with prices of holding for `horizon_h` hours where that is given."""
+        wanted_h = 0.0 if horizon_h is None else round(min(horizon_h, self._taste.look_h), 2)
+        if self._seen is not None and wanted_h != self._horizon_h:
+            self._beliefs = self._believe(self._seen, wanted_h)
+            self._horizon_h = wanted_h
+        return self._beliefs
+
+    def _believe(self, seen: Columns, horizon_h: float) -> list[Belief]:
+        state = self.est.state
+        prices: list[Price | None] = [None] * len(seen.was)
+        if horizon_h > 0 and len(prices):
+            rows = np.arange(len(prices))
+            cost = costs(seen, self.est, self._outlook, rows, seen.draw_a, horizon_h, self._taste)
+            parts = zip(cost.floor.tolist(), cost.pause.tolist(), cost.hold.tolist(), strict=True)
+            prices = [Price(floor=floor, pause=pause, hold=hold) for floor, pause, hold in parts]
+        columns = (
+            np.where(state.done, 0.0, state.would_a).tolist(),
+            np.where(state.deaf, 1.0, self.est.alive).tolist(),
+            self._gaps().tolist(),
+            state.learned.tolist(),
+        )
+        return [
+            Belief(would_a=would_a, alive=alive, gap_a=gap_a, learned=learned, price=price)
+            for would_a, alive, gap_a, learned, price in zip(*columns, prices, strict=True)
+        ]
+
+    def _gaps(self) -> Floats:
+        """Who has not shown a gap is given the fleet's only where enough others have shown theirs."""
+        gap_a = self.est.state.gap_a
+        known = ~np.isnan(gap_a)
+        return np.where(known, gap_a, self.est.typical_gap_a if known.sum() >= MANY_GAPS else 0.0)

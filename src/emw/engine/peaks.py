@@ -1,0 +1,72 @@
+"""The highest load that each node would have had anyway: a return that stays below it makes no new peak. Pure.
+
+From an hour before an event on, five-minute means are remembered: of the load as metered while nothing is asked, of
+the estimated counterfactual while something is. The load may also always come up to what would be drawn now.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from emw.engine.restore import WayBack
+
+MEAN_OF = 5
+"""Looks, a minute apart, per mean."""
+
+
+class Peaks:
+    """Remembers the peaks of one tree's nodes. Minutes of any steady clock."""
+
+    def __init__(self, rules: WayBack | None = None) -> None:
+        self._rules = rules or WayBack()
+        self._recent: deque[Mapping[str, float]] = deque(maxlen=MEAN_OF)
+        self._means: deque[tuple[float, dict[str, float]]] = deque()
+        self._would_kw: Mapping[str, float] = {}
+        self._returning_since_min: float | None = None
+
+    def watch(
+        self,
+        now_min: float,
+        load_kw: Mapping[str, float],
+        would_kw: Mapping[str, float],
+        *,
+        quiet: bool,
+        returning: bool,
+    ) -> None:
+        """One look: load metered and load expected without requests, kW per node.
+
+        `quiet`: nothing is asked and nobody held. `returning`: events are over, the last cars are being let go.
+        """
+        rules = self._rules
+        self._would_kw = would_kw
+        self._recent.append(load_kw if quiet else would_kw)
+        part = rules.measured_part if quiet else rules.estimated_part
+        if len(self._recent) == MEAN_OF:
+            sums: dict[str, float] = {}
+            for look in self._recent:
+                for node_id, kw in look.items():
+                    sums[node_id] = sums.get(node_id, 0.0) + kw
+            self._means.append((now_min, {n: kw / MEAN_OF * part for n, kw in sums.items()}))
+        if quiet:
+            while self._means and self._means[0][0] < now_min - rules.lookback_min:
+                self._means.popleft()
+        if not returning:
+            self._returning_since_min = None
+        elif self._returning_since_min is None:
+            self._returning_since_min = now_min
+
+    def highest_kw(self, now_min: float) -> dict[str, float]:
+        """Per node, what the load may come up to; nothing where no bound is known or patience is over."""
+        rules, since_min = self._rules, self._returning_since_min
+        if not self._means:
+            return {}
+        waited = 0.0 if since_min is None else max((now_min - since_min) / rules.patience_min - 1, 0.0)
+        if waited > 1:
+            return {}
+        wears = 1 + (1 - rules.measured_part) * waited
+        found: dict[str, float] = {}
+        for _, means in self._means:
+            for node_id, kw in means.items():
+                found[node_id] = max(found.get(node_id, 0.0), kw)
+        return {n: max(kw * wears, self._would_kw.get(n, 0.0)) for n, kw in found.items()}

@@ -1,0 +1,311 @@
+"""One node's shed: keep the limits that stand, ask the cheapest for more, give back to the dearest. Pure.
+
+    error = asked - Σ (baseline - draw)    metered where a limit has settled, predicted where it is young
+
+A station bears few commands, so nothing moves within the dead band, and what moves is only what closes the gap.
+Where no driver's price is known the sharing is even (`allocate`), else cheapest first (`cheapest`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from math import ceil, sqrt
+
+from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
+from emw.engine.allocate import Allocation, Flexible, allocate
+from emw.engine.cheapest import UNKNOWN, cheapest
+from emw.engine.orders import Wanted, gives
+from emw.engine.view import EvseView, Rules, Shortfall, View
+
+NEAR_KW = 1e-9
+
+
+def shed(
+    view: View,
+    node_id: str,
+    here: Sequence[ReductionRequest],
+    pool: Sequence[EvseView],
+    wanted: dict[str, Wanted],
+    now: datetime,
+    rules: Rules,
+) -> list[Shortfall]:
+    """Bring what a node gives to its shed; the largest request leads, the others are covered by it.
+
+    `wanted` holds what the nodes below want already, and is added to. Returns what is short of each request.
+    """
+    lead = max(here, key=lambda r: (r.kw, -r.received_at.timestamp(), r.request_key))
+    askable = [e for e in pool if e.why_not is None]
+    own = _kept(lead, node_id, here, askable, wanted, view, now)
+    _join(lead, node_id, askable, wanted, now, rules)
+    error_kw = lead.kw - _given(askable, wanted)
+    band_kw = _band_kw(view, lead, askable, own, rules)
+    if view.hand_on:
+        error_kw += _hand_on(askable, own, wanted, now, rules)
+    if error_kw > band_kw:
+        _ask(lead, node_id, error_kw, askable, wanted, now)
+    elif error_kw < -band_kw:
+        _give_back(lead, node_id, -error_kw, own, wanted, now)
+    given_kw = _given(askable, wanted)
+    return [
+        Shortfall(
+            request_key=r.request_key,
+            kw=max(r.kw - given_kw, 0.0),
+            why=why_short(pool, wanted, r.kw - given_kw),
+        )
+        for r in here
+    ]
+
+
+def _given(evses: Iterable[EvseView], wanted: Mapping[str, Wanted]) -> float:
+    return sum(gives(e, wanted.get(e.evse_id)) for e in evses)
+
+
+def _kept(
+    lead: ReductionRequest,
+    node_id: str,
+    here: Sequence[ReductionRequest],
+    askable: Sequence[EvseView],
+    wanted: dict[str, Wanted],
+    view: View,
+    now: datetime,
+) -> list[EvseView]:
+    """The limits that stand are wanted still; returns the EVSEs under them that no node below speaks for.
+
+    Those of this node's requests, and of requests that are over; of others' only as many as are needed here.
+    """
+    ours = {r.request_key for r in here}
+    others = {
+        r.request_key: r
+        for r in view.requests
+        if r.state is RequestState.ACTIVE and r.request_key not in ours
+    }
+    kept: list[EvseView] = []
+    for foreign in (False, True):
+        missing_kw = lead.kw - _given(askable, wanted) if foreign else 0.0
+        for e in askable:
+            limit = e.limit
+            if e.evse_id in wanted or limit is None or limit.max_a is None or not _sheds(limit):
+                continue
+            if (limit.request_key in others) is not foreign or (foreign and missing_kw <= NEAR_KW):
+                continue
+            if e.holds(now) and limit.max_a <= e.max_a:
+                missing_kw -= e.gives_kw(limit.max_a)
+                request = others.get(limit.request_key or "", lead)
+                wanted[e.evse_id] = Wanted(limit.max_a, Cause.SHED, request, node_id)
+                kept.append(e)
+    return kept
+
+
+def _sheds(limit: Limit) -> bool:
+    """A shed set it, or a ceiling that lowered what a shed wanted."""
+    return limit.cause is Cause.SHED or (limit.cause is Cause.CEILING and limit.request_key is not None)
+
+
+def _join(
+    lead: ReductionRequest,
+    node_id: str,
+    askable: Sequence[EvseView],
+    wanted: dict[str, Wanted],
+    now: datetime,
+    rules: Rules,
+) -> None:
+    """Who has come since the event began starts at its level: the part of what all want that all get."""
+    young = [e for e in askable if _is_young(e, lead, wanted, now, rules)]
+    others = [e for e in askable if e not in young] if young else []
+    would_kw = sum((e.kw_per_a * e.would_draw_a for e in others), 0.0)
+    if would_kw <= NEAR_KW:
+        return
+    level = 1 - min(lead.kw / would_kw, 1.0)
+    for e in young:
+        steps = ceil((e.would_draw_a * level - e.floor_a) / e.step_a - 1e-9)
+        limit_a = e.floor_a + max(steps, 0) * e.step_a
+        if limit_a < min(e.would_draw_a, e.max_a):
+            wanted[e.evse_id] = Wanted(limit_a, Cause.SHED, lead, node_id)
+
+
+def _is_young(
+    e: EvseView, lead: ReductionRequest, wanted: Mapping[str, Wanted], now: datetime, rules: Rules
+) -> bool:
+    """A joiner that has not been told anything yet."""
+    came = e.plugged_at
+    if came is None or came <= lead.start_at or e.evse_id in wanted:
+        return False
+    told = e.limit is not None and e.limit.issued_at >= came
+    return not told and now - came < timedelta(seconds=rules.young_s)
+
+
+def _band_kw(
+    view: View, lead: ReductionRequest, askable: Sequence[EvseView], own: Sequence[EvseView], rules: Rules
+) -> float:
+    """What is not worth a command: a part of the target, of the doubt, or less than a step."""
+    if not own:
+        return NEAR_KW
+    step_kw = max(e.kw_per_a * e.step_a for e in own)
+    share = len(askable) / max(len(view.evses), 1)
+    doubt_kw = view.doubt_kw * sqrt(share)
+    return max(rules.dead_band * lead.kw, rules.band_doubt * doubt_kw, step_kw)
+
+
+def _waits(e: EvseView, now: datetime) -> bool:
+    return e.next_change_at is not None and now < e.next_change_at
+
+
+# --- more
+
+
+def _ask(
+    lead: ReductionRequest,
+    node_id: str,
+    error_kw: float,
+    askable: Sequence[EvseView],
+    wanted: dict[str, Wanted],
+    now: datetime,
+) -> None:
+    """Who may change now first; then those who must wait for their minute, who are looked at again then."""
+    for waiting in (False, True):
+        able = [e for e in askable if _waits(e, now) is waiting]
+        fleet = [flexible(e, e.now_a(_limit_a(wanted, e))) for e in able]
+        result = _shared(fleet, max(error_kw, 0.0))
+        for share in result.shares:
+            if share.limit_a is not None:
+                wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
+        error_kw = result.short_kw
+        if error_kw <= NEAR_KW:
+            return
+
+
+def _shared(fleet: Sequence[Flexible], kw: float) -> Allocation:
+    return cheapest(fleet, kw) if any(e.price is not None for e in fleet) else allocate(fleet, kw)
+
+
+def _limit_a(wanted: Mapping[str, Wanted], e: EvseView) -> float | None:
+    want = wanted.get(e.evse_id)
+    return None if want is None else want.limit_a
+
+
+def flexible(e: EvseView, draw_a: float) -> Flexible:
+    """An EVSE as the allocator takes it: drawing `draw_a` as things are wanted so far."""
+    return Flexible(
+        evse_id=e.evse_id,
+        kw_per_a=e.kw_per_a,
+        draw_a=draw_a,
+        max_a=e.max_a,
+        floor_a=e.floor_a,
+        step_a=e.step_a,
+        may_pause=e.may_pause,
+        gap_a=e.gap_a,
+        current_a=e.limit.max_a if e.limit is not None else None,
+        price=e.price,
+    )
+
+
+# --- less
+
+
+def _hold_price(e: EvseView) -> float:
+    return UNKNOWN if e.price is None else e.price.hold
+
+
+def _rise_kw(e: EvseView, want: Wanted) -> float:
+    return e.kw_per_a * (e.would_draw_a - e.drawn_a(want.limit_a))
+
+
+def _give_back(
+    lead: ReductionRequest,
+    node_id: str,
+    over_kw: float,
+    own: Sequence[EvseView],
+    wanted: dict[str, Wanted],
+    now: datetime,
+) -> None:
+    """Let go of the dearest, the last one part of the way; where no price is known, share anew among the held."""
+    able = [e for e in own if not _waits(e, now)]
+    if not any(e.price is not None for e in able):
+        held_kw = sum(_rise_kw(e, wanted[e.evse_id]) for e in able)
+        anew = allocate([flexible(e, e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))
+        for share in anew.shares:
+            if share.limit_a is None:
+                wanted.pop(share.evse_id)
+            else:
+                wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
+        return
+    for e in sorted(able, key=lambda e: (-_hold_price(e), e.evse_id)):
+        rise_kw = _rise_kw(e, wanted[e.evse_id])
+        if rise_kw <= over_kw:
+            wanted.pop(e.evse_id)
+            over_kw -= rise_kw
+        else:
+            steps = int(over_kw / (e.kw_per_a * e.step_a) + 1e-9)
+            limit_a = wanted[e.evse_id].limit_a
+            raised_a = limit_a + steps * e.step_a
+            if steps and e.floor_a <= limit_a and raised_a <= e.max_a:
+                wanted[e.evse_id] = Wanted(raised_a, Cause.SHED, lead, node_id)
+                return
+
+
+def _hand_on(
+    askable: Sequence[EvseView],
+    own: Sequence[EvseView],
+    wanted: dict[str, Wanted],
+    now: datetime,
+    rules: Rules,
+) -> float:
+    """Let go of some who have been held for long, where others who are free can do the same for less.
+
+    Returns what they gave, kW: it is missing now, and the cheapest are asked for it.
+    """
+    long = timedelta(seconds=rules.hand_on_after_s)
+    held = [
+        e
+        for e in own
+        if e.price is not None
+        and e.limit is not None
+        and now - e.limit.issued_at >= long
+        and not _waits(e, now)
+    ]
+    free = [e for e in askable if e.evse_id not in wanted and e.price is not None and not _waits(e, now)]
+    most_kw = rules.hand_on_share * sum(e.kw_per_a * e.would_draw_a for e in askable)
+    supply = iter(sorted(free, key=lambda e: (e.price.floor if e.price else UNKNOWN, e.evse_id)))
+    supplied_kw = moved_kw = 0.0
+    offer = UNKNOWN
+    for e in sorted(held, key=lambda e: (-_hold_price(e), e.evse_id)):
+        rise_kw = _rise_kw(e, wanted[e.evse_id])
+        while supplied_kw < moved_kw + rise_kw:
+            other = next(supply, None)
+            if other is None:
+                return moved_kw
+            supplied_kw += other.kw_per_a * max(other.would_draw_a - other.drawn_a(other.floor_a), 0.0)
+            offer = other.price.floor if other.price else UNKNOWN
+        if _hold_price(e) - offer <= rules.hand_on_margin or moved_kw + rise_kw > most_kw:
+            return moved_kw
+        wanted.pop(e.evse_id)
+        moved_kw += rise_kw
+    return moved_kw
+
+
+# --- in words
+
+
+def why_short(pool: Sequence[EvseView], wanted: Mapping[str, Wanted], short_kw: float) -> str:
+    """The shortfall in words: what keeps the rest of the load from being asked."""
+    if short_kw <= 1e-6:
+        return ""
+    if not pool:
+        return "no vehicle is charging here"
+    spare_kw = 0.0
+    for e in pool:
+        if e.why_not is None:
+            lowest_a = e.drawn_a(0.0 if e.may_pause else e.floor_a)
+            spare_kw += e.kw_per_a * (e.now_a(_limit_a(wanted, e)) - lowest_a)
+    if spare_kw > short_kw:
+        return "less than a step, or than is worth a command to every station"
+    kw: defaultdict[str, float] = defaultdict(float)
+    for e in pool:
+        if e.why_not is None:
+            kw["at floor"] += e.kw_per_a * min(e.would_draw_a, e.floor_a)
+        else:
+            kw[e.why_not] += e.kw_per_a * e.would_draw_a
+    parts = [f"{value:.1f} kW {why}" for why, value in sorted(kw.items()) if value >= 0.05]
+    return f"short {short_kw:.1f} kW: " + (", ".join(parts) if parts else "nothing is being drawn")

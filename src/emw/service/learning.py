@@ -1,0 +1,248 @@
+"""From readings to beliefs: once a minute and tree, what the meters say goes to the engine's learner.
+
+What comes back (what each vehicle would draw, how sure that is, what holding it costs) is kept with the telemetry,
+where dispatch, accounts and the console read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import nan
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState, Session
+from emw.domain.state import State
+from emw.engine.columns import Columns
+from emw.engine.learn import Learner
+from emw.engine.peaks import Peaks
+from emw.service.ports import Reading
+from emw.service.telemetry import SETTLE, Telemetry
+
+EVERY = timedelta(seconds=59)
+"""Readings come once a minute; a look earlier would see most of them twice."""
+AHEAD_H = 1.0
+"""How far ahead a hold is priced when nothing is running, or nobody knows when it ends."""
+
+
+@dataclass(slots=True)
+class _Mind:
+    """What is remembered of one tree."""
+
+    anchor: datetime
+    """Local midnight before the first look: minutes count from here."""
+    learner: Learner = field(default_factory=Learner)
+    peaks: Peaks = field(default_factory=Peaks)
+    rows: dict[str, int] = field(default_factory=dict)
+    """Session to row of the last look."""
+    got_kwh: dict[str, float] = field(default_factory=dict)
+    """Energy of sessions whose station does not tell it, summed up from readings."""
+    looked_at: datetime | None = None
+    handed_on_at: datetime | None = None
+
+    def minute(self, at: datetime) -> float:
+        return (at - self.anchor).total_seconds() / 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One vehicle and what was heard of it last."""
+
+    evse: Evse
+    session: Session
+    reading: Reading
+    free_a: float | None
+    limit: Limit | None
+
+
+class Learning:
+    """Looks at trees, tells telemetry what is believed."""
+
+    def __init__(self, state: State, telemetry: Telemetry) -> None:
+        self._state = state
+        self._telemetry = telemetry
+        self._minds: dict[str, _Mind] = {}
+
+    def look(
+        self,
+        root: str,
+        evses: Iterable[Evse],
+        paths: Mapping[str, Sequence[str]],
+        requests: Sequence[ReductionRequest],
+        now: datetime,
+    ) -> None:
+        """Learn from the latest readings of a tree, at most once a minute. `paths`: node to the nodes above it."""
+        mind = self._mind(root, now)
+        if mind.looked_at is not None and now - mind.looked_at < EVERY:
+            return
+        rows = self._rows(evses)
+        seen, known_a = self._columns(mind, rows, now)
+        mind.learner.look(seen, np.array(known_a, dtype=np.float64))
+        mind.rows = {r.session.session_id: i for i, r in enumerate(rows)}
+        mind.looked_at = now
+        running = [r for r in requests if r.live]
+        beliefs = mind.learner.beliefs(horizon_h(running, now) if running else None)
+        self._telemetry.believe((r.session.session_id for r in rows), (r.evse.evse_id for r in rows), beliefs)
+        self._watch_peaks(mind, rows, paths, running, now)
+
+    def price(self, root: str, hours: float) -> None:
+        """Make sure that prices are there: a request has come between two looks, or somebody asks what if."""
+        mind = self._minds.get(root)
+        if mind is None:
+            return
+        beliefs = mind.learner.beliefs(hours)
+        in_row = list(mind.rows)
+        evse_ids = [self._state.sessions[s].evse_id if s in self._state.sessions else "" for s in in_row]
+        self._telemetry.believe(in_row, evse_ids, beliefs)
+
+    def doubt_kw(self, root: str) -> float:
+        """Standard deviation of the tree's counterfactual, kW."""
+        mind = self._minds.get(root)
+        return 0.0 if mind is None else mind.learner.doubt_kw
+
+    def highest_kw(self, root: str, now: datetime) -> dict[str, float]:
+        """Per node, the load that a return may come up to."""
+        mind = self._minds.get(root)
+        return {} if mind is None else mind.peaks.highest_kw(mind.minute(now))
+
+    def hand_on_due(self, root: str, now: datetime, every_s: float) -> bool:
+        """Whether it is time to look who could hand on to whom; true once in `every_s`."""
+        mind = self._minds.get(root)
+        if mind is None:
+            return False
+        if mind.handed_on_at is not None and now - mind.handed_on_at < timedelta(seconds=every_s):
+            return False
+        first = mind.handed_on_at is None
+        mind.handed_on_at = now
+        return not first
+
+    # --- one look
+
+    def _mind(self, root: str, now: datetime) -> _Mind:
+        mind = self._minds.get(root)
+        if mind is None:
+            node = self._state.territories.get(root)
+            local = now.astimezone(ZoneInfo(node.time_zone if node is not None else "UTC"))
+            midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+            mind = self._minds[root] = _Mind(midnight)
+        return mind
+
+    def _rows(self, evses: Iterable[Evse]) -> list[_Row]:
+        """EVSEs with a vehicle that has been metered, in order of id."""
+        state, live_of = self._state, self._telemetry.live
+        rows = []
+        for evse in evses:
+            session = state.sessions.get(evse.session_id) if evse.session_id is not None else None
+            live = live_of.get(evse.evse_id)
+            if session is not None and live is not None and live.reading is not None:
+                limit = state.limits.get(evse.evse_id)
+                rows.append(_Row(evse, session, live.reading, live.free_a, limit))
+        rows.sort(key=lambda r: r.evse.evse_id)
+        return rows
+
+    def _columns(self, mind: _Mind, rows: Sequence[_Row], now: datetime) -> tuple[Columns, list[float]]:
+        was = [mind.rows.get(r.session.session_id, -1) for r in rows]
+        before = mind.learner.est.state.limit_a
+        hours = 0.0 if mind.looked_at is None else (now - mind.looked_at).total_seconds() / 3600
+        table = []
+        got: dict[str, float] = {}
+        known_a = []
+        for r, row in zip(rows, was, strict=True):
+            reading, session, evse = r.reading, r.session, r.evse
+            draw_a = reading.kw / evse.kw_per_a if evse.kw_per_a > 0 else reading.current_a
+            key = session.session_id
+            if reading.energy_kwh is not None:
+                got_kwh = reading.energy_kwh
+            else:
+                got_kwh = got[key] = mind.got_kwh.get(key, 0.0) + reading.kw * hours
+            table.append(
+                (
+                    evse.kw_per_a,
+                    evse.max_a,
+                    evse.floor_a,
+                    evse.step_a,
+                    _limit_shown(r, float(before[row]) if row >= 0 else evse.max_a, now),
+                    draw_a,
+                    got_kwh,
+                    nan if session.energy_requested_kwh is None else session.energy_requested_kwh,
+                    mind.minute(session.started_at),
+                    nan if session.departure_at is None else mind.minute(session.departure_at),
+                    evse.opted_out_until is not None and evse.opted_out_until > now,
+                    evse.online,
+                )
+            )
+            known_a.append(nan if r.free_a is None else r.free_a)
+        mind.got_kwh = got
+        columns = np.array(table, dtype=np.float64).reshape(len(rows), 12).T
+        seen = Columns(
+            now_min=mind.minute(now),
+            was=np.array(was, dtype=np.int64),
+            kw_per_a=columns[0],
+            max_a=columns[1],
+            floor_a=columns[2],
+            step_a=columns[3],
+            limit_a=np.minimum(columns[4], columns[1]),
+            draw_a=np.maximum(columns[5], 0.0),
+            got_kwh=np.maximum(columns[6], 0.0),
+            req_kwh=columns[7],
+            plug_min=columns[8],
+            depart_min=columns[9],
+            opted_out=columns[10] > 0,
+            online=columns[11] > 0,
+        )
+        return seen, known_a
+
+    def _watch_peaks(
+        self,
+        mind: _Mind,
+        rows: Sequence[_Row],
+        paths: Mapping[str, Sequence[str]],
+        running: Sequence[ReductionRequest],
+        now: datetime,
+    ) -> None:
+        load: dict[str, float] = {}
+        would: dict[str, float] = {}
+        held = False
+        for r in rows:
+            would_kw = r.evse.kw_per_a * self._telemetry.baseline_a(r.evse, r.session)
+            held = held or (r.limit is not None and r.limit.in_force(now))
+            for node_id in paths.get(r.evse.territory_id, ()):
+                load[node_id] = load.get(node_id, 0.0) + r.reading.kw
+                would[node_id] = would.get(node_id, 0.0) + would_kw
+        started = [r for r in running if r.state is not RequestState.PENDING]
+        mind.peaks.watch(
+            mind.minute(now),
+            load,
+            would,
+            quiet=not started and not held,
+            returning=bool(started) and all(r.state is RequestState.RESTORING for r in started),
+        )
+
+
+def _limit_shown(r: _Row, before_a: float, now: datetime) -> float:
+    """The limit that the last reading was taken under, A: a command may be younger than it, or not answered yet."""
+    limit, reading = r.limit, r.reading
+    if limit is None:
+        return r.evse.max_a
+    if limit.max_a is None or limit.outcome is not Outcome.PENDING:
+        since = limit.answered_at or limit.issued_at
+    else:
+        return before_a
+    stands = limit.in_force(now) and limit.outcome is Outcome.APPLIED
+    if limit.max_a is not None and not limit.in_force(now):
+        since = limit.until
+    if reading.received_at < since + SETTLE:
+        return before_a
+    if not stands or limit.max_a is None:
+        return r.evse.max_a
+    return limit.max_a if limit.answered_a is None else limit.answered_a
+
+
+def horizon_h(requests: Iterable[ReductionRequest], now: datetime) -> float:
+    """How long what runs will still run, h."""
+    ends = [r.end_at for r in requests if r.state in {RequestState.ACTIVE, RequestState.PENDING}]
+    hours = [AHEAD_H if end is None else (end - now).total_seconds() / 3600 for end in ends]
+    return max([*hours, 5 / 60])
