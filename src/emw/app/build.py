@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -59,12 +60,27 @@ def station_plane(headend: HeadEnd, outgoing: Outgoing) -> Plane:
     return Plane({**RestStations(headend, outgoing).doors(), **IsoDoors(headend, outgoing).doors()})
 
 
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """While the live view is loaded: hundreds of thousands of objects come, and all stay.
+
+    Nor does a later collection look through them again: it would stop the loop for as long as a fleet is large.
+    """
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
 @contextlib.asynccontextmanager
 async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
     """Open the store and wire the service; the caller runs it. Only one at a time per data folder."""
     settings = config.service_settings()
     rules = config.outgoing_rules()
-    with only_one(config.data):
+    with only_one(config.data), contextlib.ExitStack() as loading:
+        loading.enter_context(no_collection())
         clock = SystemClock(
             speed=config.speed, start=datetime.fromisoformat(config.start) if config.start else None
         )
@@ -90,10 +106,12 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 settings=settings,
                 version=__version__,
             )
+            loading.close()
             try:
                 yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids)
             finally:
                 await headend.close()
+                gc.unfreeze()
 
 
 @contextlib.asynccontextmanager

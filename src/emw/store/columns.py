@@ -134,11 +134,11 @@ def from_driver(kind: Any, dialect: str) -> Convert | None:
     if kind is datetime:
         return datetime.fromisoformat if dialect == "sqlite" else utc
     if kind is bool:
-        return bool
+        return {0: False, 1: True}.__getitem__
     if kind == tuple[str, ...]:
         return tuple_of
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind
+        return {member.value: member for member in kind}.__getitem__
     return None
 
 

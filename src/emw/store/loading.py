@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -25,17 +22,16 @@ RECENT: Final = timedelta(minutes=15)
 def read_state(connection: Any, dialect: str) -> State:
     """What is live, through the partial indexes."""
     state = State()
-    with _no_collection():
-        for kind, codec in codecs(dialect).items():
-            if kind is RequestInterval:
-                continue  # over as soon as it is written
-            query = sa.select(codec.table)
-            if codec.table.name in schema.LIVE:
-                query = query.where(schema.LIVE[codec.table.name])
-            rows = connection.execute(driver_text(query, dialect)).fetchall()
-            put = state.put
-            for record in codec.records(rows):
-                put(record)
+    for kind, codec in codecs(dialect).items():
+        if kind is RequestInterval:
+            continue  # over as soon as it is written
+        query = sa.select(codec.table)
+        if codec.table.name in schema.LIVE:
+            query = query.where(schema.LIVE[codec.table.name])
+        rows = connection.execute(driver_text(query, dialect)).fetchall()
+        put = state.put
+        for record in codec.records(rows):
+            put(record)
     return state
 
 
@@ -61,17 +57,4 @@ def read_readings(connection: Any, dialect: str) -> dict[str, Reading]:
         t.c.evse_id == latest.c.evse_id, t.c.at == latest.c.at, t.c.late.is_(False)
     )
     rows = connection.execute(driver_text(query, dialect), (write(since) if write else since,)).fetchall()
-    with _no_collection():
-        return {reading.evse_id: reading for reading in codec.records(rows)}
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Hundreds of thousands of new objects that all stay: looking through them again and again finds nothing."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+    return {reading.evse_id: reading for reading in codec.records(rows)}

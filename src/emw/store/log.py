@@ -119,7 +119,7 @@ def tables_of(connection: sa.Connection) -> Rows:
     found: Rows = {}
     dialect = connection.dialect.name
     for kind, codec in codecs(dialect).items():
-        rows = connection.exec_driver_sql(driver_text(sa.select(codec.table), dialect))
+        rows = connection.exec_driver_sql(driver_text(sa.select(codec.table), dialect)).fetchall()
         for record in codec.records(rows):
             found[kind, key_of(record)] = record
     return found
