@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import typer.main
 
-from emw.cli.main import app
+from emw.cli.main import app_for
 
 PAGE: Final = Path(__file__).parents[2] / "docs/reference/cli.md"
 HEAD: Final = """# Command line
@@ -27,7 +27,7 @@ Made from the commands' own `--help` by `python -m tests.docs.cli_page`; `make t
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Every command that does something, by its full name, as --help lists them."""
-    yield from _under("emw", typer.main.get_command(app))
+    yield from _under("emw", typer.main.get_command(app_for("")))
 
 
 def _under(name: str, command: Any) -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,6 @@ from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 
-from emw.app.build import local_app, parts_of
 from emw.app.config import Config
 
 
@@ -81,6 +80,8 @@ class Control:
 
     async def _in_process(self, method: str, path: str, payload: bytes | None) -> tuple[int, bytes]:
         """No server runs: open the data folder ourselves, do this one thing, close it."""
+        from emw.app.build import local_app, parts_of  # heavy, and mostly a server runs
+
         async with parts_of(self._config) as parts:
             async with asyncio.TaskGroup() as tasks:
                 ledger = tasks.create_task(parts.headend.ledger.run())

@@ -1,52 +1,74 @@
-"""Every command by name. Exit status 0 done, 1 failed, 2 wrong use; `--json` everywhere for machines."""
+"""Every command by name. Exit status 0 done, 1 failed, 2 wrong use; `--json` everywhere for machines.
+
+Only the command that was named is imported: all of them together take seconds, and bring the web, the database and
+the simulator with them.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Final
 
 import typer
 
 from emw import __version__
-from emw.app.config import ConfigError
-from emw.app.lock import DataDirBusy
-from emw.cli import admin, database, demo, doctor, engine, iso, reports, serve, stations
-from emw.cli.control import ControlError
-from emw.cli.show import say_error
-from emw.service.errors import EmwError
 
-app = typer.Typer(
-    name="emw",
-    help="The demand-response head-end for EV charging.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-serve.add_to(app)
-demo.add_to(app)
-admin.add_to(app)
-stations.add_to(app)
-iso.add_to(app)
-engine.add_to(app)
-reports.add_to(app)
-doctor.add_to(app)
-database.add_to(app)
+ROOMS: Final = {
+    "serve": ("serve", "halt", "resume"),
+    "demo": ("demo",),
+    "admin": ("territory", "operator", "token"),
+    "stations": ("station", "evse", "fleet"),
+    "iso": ("iso",),
+    "engine": ("allocate",),
+    "reports": ("report",),
+    "doctor": ("doctor",),
+    "database": ("db",),
+}
+"""Modules of this package and the commands they add, in the order in which `--help` lists them."""
 
 
-@app.command()
+def app_for(command: str) -> typer.Typer:
+    """The command line as far as `command` needs it; all of it where there is no such command."""
+    app = typer.Typer(
+        name="emw",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_nothing)  # where there was one command alone, there would be no name to call it by
+    rooms = [room for room, commands in ROOMS.items() if command in commands]
+    if not rooms and command != "version":
+        rooms = list(ROOMS)
+    for room in rooms:
+        import_module(f"emw.cli.{room}").add_to(app)
+    app.command()(version)
+    return app
+
+
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
 
 
+def _nothing() -> None:
+    """The demand-response head-end for EV charging."""
+
+
 def main() -> None:
     """Run the command line; known failures are one sentence, not a traceback."""
+    app = app_for(sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         app()
-    except (ConfigError, ControlError, DataDirBusy, EmwError) as error:
-        say_error(str(error))
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        from emw.cli.failures import KNOWN, say_failure  # nobody waits for what may not happen
+
+        if not isinstance(error, KNOWN):
+            raise
+        say_failure(error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

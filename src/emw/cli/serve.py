@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from emw.app.build import Serving
-from emw.app.build import serve as serve_planes
 from emw.app.config import Config, load_config
 from emw.app.logs import set_up_logs
 from emw.app.loop import run
 from emw.cli.control import Control
 from emw.cli.show import AsJson, print_json, say
+
+if TYPE_CHECKING:
+    from emw.app.build import Serving
 
 ConfigPath = Annotated[
     Path | None, typer.Option("--config", "-c", help="The TOML file (default: emw.toml, where there is one).")
@@ -39,6 +40,8 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C."""
+    from emw.app.build import serve as serve_planes  # heavy, and other commands need this module
+
     config = configured(config_path, data_dir)
     if stations is not None:
         config.stations.listen = stations

@@ -1,0 +1,18 @@
+"""What ends a command with one sentence instead of a traceback."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from emw.app.config import ConfigError
+from emw.app.lock import DataDirBusy
+from emw.cli.control import ControlError
+from emw.cli.show import say_error
+from emw.service.errors import EmwError
+
+KNOWN: Final = (ConfigError, ControlError, DataDirBusy, EmwError)
+
+
+def say_failure(error: Exception) -> None:
+    """Say it on stderr."""
+    say_error(str(error))

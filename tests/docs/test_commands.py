@@ -1,0 +1,32 @@
+"""The command line finds each command without importing all of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import typer.main
+
+from emw.cli.main import ROOMS, app_for
+
+HEAVY = {"aiohttp", "litestar", "numpy", "sqlalchemy"}
+
+
+def names_of(command: str) -> set[str]:
+    group = typer.main.get_command(app_for(command))
+    return set(getattr(group, "commands", {}))
+
+
+def test_each_command_is_where_it_is_looked_for() -> None:
+    for room, commands in ROOMS.items():
+        for command in commands:
+            assert names_of(command) == {*commands, "version"}, room
+    assert names_of("") == {"version", *(c for commands in ROOMS.values() for c in commands)}
+    assert names_of("no-such-command") == names_of("")
+
+
+def test_a_version_is_told_without_web_and_database() -> None:
+    asked = "import sys; from emw.cli import main; sys.argv = ['emw', 'version']\ntry: main()\n"
+    asked += "except SystemExit as end: assert not end.code\nprint(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert HEAVY.isdisjoint(told.stdout.split())
