@@ -7,7 +7,7 @@ that the write-ahead log is left behind.
 Floor: a bare Python process that opens the same file with sqlite3 and reads the same rows: all tables of what is
 live, the latest readings, the commands of the last half hour.
 
-    python -m bench.startup [--stations 20000] [--log 200000] [--rounds 3] [--keep FOLDER]
+    python -m bench.startup [--stations 50000] [--log 250000] [--rounds 3] [--keep FOLDER]
 
 Prints the ratio of the two times (goal: at most 5).
 """
@@ -197,8 +197,8 @@ def seconds_to_read(path: Path, since: datetime) -> float:
 def main() -> None:
     """Build, measure in turns, print the ratio."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--stations", type=int, default=20_000)
-    parser.add_argument("--log", type=int, default=200_000)
+    parser.add_argument("--stations", type=int, default=50_000)
+    parser.add_argument("--log", type=int, default=250_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", help="a folder for the database, used again when it is there")
     options = parser.parse_args()

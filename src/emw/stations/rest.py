@@ -7,7 +7,6 @@ identity is its `evseID`.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -298,7 +297,7 @@ class RestLink:
     def control_token(self, station: Station) -> str:
         """The token our calls to this station carry: its own, new at every power-on, never another's (A7)."""
         text = f"{station.station_id}\x00{station.token_hash or ''}".encode("utf-8", "surrogatepass")
-        digest = hmac.new(self._key, text, hashlib.sha256).digest()
+        digest = hmac.digest(self._key, text, "sha256")
         return "ct_" + base64.urlsafe_b64encode(digest[:24]).decode().rstrip("=")
 
     async def greet(self, station: Station) -> None:
