@@ -21,6 +21,7 @@ ROOMS: Final = {
     "stations": ("station", "evse", "fleet"),
     "iso": ("iso",),
     "engine": ("allocate",),
+    "replay": ("replay",),
     "reports": ("report",),
     "doctor": ("doctor",),
     "database": ("db",),

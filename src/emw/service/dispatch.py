@@ -7,6 +7,7 @@ answer comes back as facts and wakes the tree. Overlapping requests always meet 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -66,6 +67,9 @@ class Dispatch:
         self.commands = Commands(ledger, link, self.picture, self.governor, accounts, clock, ids, settings)
         self.commands.wake = self.wake
         self.rounds = 0
+        self.thought_s = 0.0
+        """Time spent deciding, by `stopwatch`."""
+        self.stopwatch: Callable[[], float] = lambda: 0.0
         self._trees: dict[str, _Tree] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._stop_now = False
@@ -137,6 +141,7 @@ class Dispatch:
     async def _round(self, root: str) -> float:
         """Decide once and carry it out; returns how long the tree may sleep, s."""
         now, rules = self._clock.now(), self._settings.rules
+        began_s = self.stopwatch()
         self.picture.look(root, now)
         view = self.picture.view(root, now, halted=self.halted)
         if not view.requests and not view.evses:
@@ -144,6 +149,7 @@ class Dispatch:
         hand_on = self.picture.learning.hand_on_due(root, now, rules.hand_on_every_s)
         plan = decide(replace(view, hand_on=hand_on), now, rules)
         self.rounds += 1
+        self.thought_s += self.stopwatch() - began_s
         try:
             await self._live_on(plan, now)
             await self.commands.issue(plan.orders, now)

@@ -28,6 +28,14 @@ AHEAD_H = 1.0
 """How far ahead a hold is priced when nothing is running, or nobody knows when it ends."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A draw and the limit it was taken under, A per phase."""
+
+    limit_a: float
+    draw_a: float
+
+
 @dataclass(slots=True)
 class _Mind:
     """What is remembered of one tree."""
@@ -40,6 +48,8 @@ class _Mind:
     """Session to row of the last look."""
     got_kwh: dict[str, float] = field(default_factory=dict)
     """Energy of sessions whose station does not tell it, summed up from readings."""
+    shown: dict[str, _Shown] = field(default_factory=dict)
+    """What each session showed at the last look."""
     looked_at: datetime | None = None
     handed_on_at: datetime | None = None
 
@@ -145,15 +155,16 @@ class Learning:
 
     def _columns(self, mind: _Mind, rows: Sequence[_Row], now: datetime) -> tuple[Columns, list[float]]:
         was = [mind.rows.get(r.session.session_id, -1) for r in rows]
-        before = mind.learner.est.state.limit_a
+        before = mind.shown
         hours = 0.0 if mind.looked_at is None else (now - mind.looked_at).total_seconds() / 3600
         table = []
         got: dict[str, float] = {}
         known_a = []
-        for r, row in zip(rows, was, strict=True):
+        shows: dict[str, _Shown] = {}
+        for r in rows:
             reading, session, evse = r.reading, r.session, r.evse
-            draw_a = reading.kw / evse.kw_per_a if evse.kw_per_a > 0 else reading.current_a
             key = session.session_id
+            shown = shows[key] = _shown(r, before.get(key), now)
             if reading.energy_kwh is not None:
                 got_kwh = reading.energy_kwh
             else:
@@ -164,8 +175,8 @@ class Learning:
                     evse.max_a,
                     evse.floor_a,
                     evse.step_a,
-                    _limit_shown(r, float(before[row]) if row >= 0 else evse.max_a, now),
-                    draw_a,
+                    shown.limit_a,
+                    shown.draw_a,
                     got_kwh,
                     nan if session.energy_requested_kwh is None else session.energy_requested_kwh,
                     mind.minute(session.started_at),
@@ -175,7 +186,7 @@ class Learning:
                 )
             )
             known_a.append(nan if r.free_a is None else r.free_a)
-        mind.got_kwh = got
+        mind.got_kwh, mind.shown = got, shows
         columns = np.array(table, dtype=np.float64).reshape(len(rows), 12).T
         seen = Columns(
             now_min=mind.minute(now),
@@ -222,23 +233,26 @@ class Learning:
         )
 
 
-def _limit_shown(r: _Row, before_a: float, now: datetime) -> float:
-    """The limit that the last reading was taken under, A: a command may be younger than it, or not answered yet."""
-    limit, reading = r.limit, r.reading
+def _shown(r: _Row, before: _Shown | None, now: datetime) -> _Shown:
+    """The last reading that has settled, and the limit it was taken under.
+
+    A reading from just after a change belongs to neither side of it: what was shown before stands for one more look.
+    """
+    limit, reading, evse = r.limit, r.reading, r.evse
+    draw_a = reading.kw / evse.kw_per_a if evse.kw_per_a > 0 else reading.current_a
     if limit is None:
-        return r.evse.max_a
-    if limit.max_a is None or limit.outcome is not Outcome.PENDING:
-        since = limit.answered_at or limit.issued_at
-    else:
-        return before_a
-    stands = limit.in_force(now) and limit.outcome is Outcome.APPLIED
-    if limit.max_a is not None and not limit.in_force(now):
-        since = limit.until
-    if reading.received_at < since + SETTLE:
-        return before_a
-    if not stands or limit.max_a is None:
-        return r.evse.max_a
-    return limit.max_a if limit.answered_a is None else limit.answered_a
+        return _Shown(evse.max_a, draw_a)
+    held = limit.max_a is not None and limit.in_force(now)
+    under_a = evse.max_a
+    if held and limit.max_a is not None and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}:
+        under_a = limit.max_a if limit.answered_a is None else limit.answered_a
+    if before is None:
+        return _Shown(under_a, draw_a)
+    since = limit.until if limit.max_a is not None and not held else limit.answered_at or limit.issued_at
+    if limit.outcome is Outcome.PENDING or reading.received_at < since + SETTLE:
+        # Taken before the change it is as good as any; taken while it came about it says nothing.
+        return _Shown(before.limit_a, draw_a if reading.received_at < limit.issued_at else before.draw_a)
+    return _Shown(under_a, draw_a)
 
 
 def horizon_h(requests: Iterable[ReductionRequest], now: datetime) -> float:

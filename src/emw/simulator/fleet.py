@@ -275,7 +275,7 @@ class Fleet:
         for session in planned:
             if session.unplug <= now:
                 continue
-            car = _car_of(session, Random(f"{self._seed}:car:{session.session_id}"))
+            car = car_of(session, Random(f"{self._seed}:car:{session.session_id}"))
             if session.plug <= now:
                 member.hardware.plug(car, session.plug)
                 member.hardware.advance(now)
@@ -342,7 +342,7 @@ def specs_for(
     ]
 
 
-def _car_of(session: Session, rng: Random) -> Car:
+def car_of(session: Session, rng: Random) -> Car:
     """The car of a recorded session: 0-2 A less than offered, and the last kWh more slowly."""
     return Car(
         max_a=session.max_a,
