@@ -99,8 +99,10 @@ def _kept(
 
 
 def _sheds(limit: Limit) -> bool:
-    """A shed set it, or a ceiling that lowered what a shed wanted."""
-    return limit.cause is Cause.SHED or (limit.cause is Cause.CEILING and limit.request_key is not None)
+    """A shed set it, or a ceiling lowered what a shed wanted, or it was lengthened for a staged return."""
+    if limit.cause is Cause.CEILING:
+        return limit.request_key is not None
+    return limit.cause in {Cause.SHED, Cause.RESTORATION}
 
 
 def _join(

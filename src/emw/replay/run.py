@@ -95,20 +95,6 @@ def replay(
         return task.result()
 
 
-class _Beat:
-    """One station's heartbeat: while a car is plugged in, it reports and is due again."""
-
-    def __init__(self, play: _Play, bay: Bay, at: At) -> None:
-        self._play, self._bay, self._at = play, bay, at
-
-    async def __call__(self, now: datetime) -> None:
-        bay = self._bay
-        self._at(now + timedelta(seconds=BEAT_S), self)
-        if not bay.hardware.plugged:
-            return
-        await self._play.beat(bay, now)
-
-
 class _Meter:
     """Looks at the truth once a minute."""
 
@@ -209,7 +195,7 @@ class _Play:
 
     async def _play(self, end: datetime) -> list[Minute]:
         """Every arrival, departure, heartbeat and request in order of time; a line a minute."""
-        clock, chance = self._clock, Random(f"{self._seed}:beats")
+        clock = self._clock
         agenda: list[tuple[datetime, int, Do]] = []
         began, serial = clock.now(), count()
 
@@ -219,8 +205,11 @@ class _Play:
         for session in self._sessions:
             at(session.plug, partial(self._arrive, session))
             at(session.unplug, partial(self._depart, session))
-        for bay in self._street.bays.values():
-            at(began + timedelta(seconds=chance.uniform(0, BEAT_S)), _Beat(self, bay, at))
+        beats = self._beats()
+        for second in range(int((end - began).total_seconds())):
+            due = beats[second % BEAT_S]
+            if due:
+                at(began + timedelta(seconds=second), partial(self._beat, due))
         for request in self._requests:
             at(request.start, partial(self._ask, request))
         meter = _Meter(self, self._street, began)
@@ -235,22 +224,32 @@ class _Play:
                 self.progress((when - began) / (end - began), (when - began).total_seconds())
         return meter.minutes
 
-    async def beat(self, bay: Bay, now: datetime) -> None:
-        """One heartbeat of a station with a car."""
-        read = bay.hardware.read(now)
-        said = HeartBeat(
-            at=now,
-            voltage_v=read.voltage_v,
-            current_a=read.current_a,
-            evse_max_a=read.knob_a,
-            car_max_a=read.knob_a,
-            limit_a=read.limit_a,
-            energy_kwh=read.energy_kwh,
-        )
-        evse = self._headend.state.evses[bay.evse_id]
-        if evse.session_id is not None:
-            station = self._headend.state.stations[bay.evse_id]
-            await self._headend.intake.heartbeat(station, bay.evse_id, said)
+    def _beats(self) -> list[list[Bay]]:
+        """Which stations report in which second of a minute."""
+        chance = Random(f"{self._seed}:beats")
+        beats: list[list[Bay]] = [[] for _ in range(BEAT_S)]
+        for bay in self._street.bays.values():
+            beats[chance.randrange(BEAT_S)].append(bay)
+        return beats
+
+    async def _beat(self, bays: Sequence[Bay], now: datetime) -> None:
+        """The heartbeats of one second, of stations with a car."""
+        state, intake = self._headend.state, self._headend.intake
+        for bay in bays:
+            evse = state.evses[bay.evse_id]
+            if not bay.hardware.plugged or evse.session_id is None:
+                continue
+            read = bay.hardware.read(now)
+            said = HeartBeat(
+                at=now,
+                voltage_v=read.voltage_v,
+                current_a=read.current_a,
+                evse_max_a=read.knob_a,
+                car_max_a=read.knob_a,
+                limit_a=read.limit_a,
+                energy_kwh=read.energy_kwh,
+            )
+            await intake.heartbeat(state.stations[bay.evse_id], bay.evse_id, said)
 
     async def _arrive(self, session: Session, now: datetime) -> None:
         self._street.bays[session.evse_id].plug(session, self._seed, now)
