@@ -6,6 +6,7 @@ Sign: power drawn from the grid is positive. Amperes are per phase.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final, NewType
 
 Amps = NewType("Amps", float)
@@ -20,6 +21,7 @@ LINE_TO_LINE_FROM_V: Final = 380.0
 """A three-phase voltage at or above this is measured between two phases, not against neutral."""
 
 
+@lru_cache(maxsize=4096)
 def kw_per_a(line_voltage_v: float, phases: int) -> float:
     """Real power per ampere and phase, kW/A, at unity power factor.
 

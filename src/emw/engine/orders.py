@@ -123,6 +123,7 @@ def _releases(
     Drivers of whom no more is known than of others go in an order drawn by seed.
     """
     room = _room(view)
+    ramp_left: timedelta | None = None
     moved: set[str] = set()
     orders: list[Order] = []
     look: list[datetime] = []
@@ -151,7 +152,8 @@ def _releases(
             continue
         look.append(e.next_change_at if waits and e.next_change_at is not None else now + AGAIN)
         if not waits and limit.until - now < timedelta(seconds=rules.hold_before_end_s):
-            orders.append(_lengthen(held, now + _ramp_left(view, free, rules)))
+            ramp_left = ramp_left or _ramp_left(view, free, rules)
+            orders.append(_lengthen(held, now + ramp_left))
     return orders, look
 
 

@@ -227,7 +227,7 @@ class Accounts:
             if session is None or limit is None or kw is None or not limit.in_force(now):
                 continue
             if evse.online:
-                would_kw = evse.kw_per_a * self._telemetry.baseline_a(evse, session)
+                would_kw = evse.kw_per_a * self._telemetry.outlook(evse, session).baseline_a
                 name = (request.request_key, evse_id)
                 self._measured_kwh[name] = (
                     self._measured_kwh.get(name, 0.0) + (would_kw - kw) * seconds / 3600

@@ -24,6 +24,8 @@ from emw.service.telemetry import SETTLE, Telemetry
 
 EVERY = timedelta(seconds=59)
 """Readings come once a minute; a look earlier would see most of them twice."""
+NEWBORN = timedelta(seconds=5)
+"""A server that starts serves first and learns then."""
 AHEAD_H = 1.0
 """How far ahead a hold is priced when nothing is running, or nobody knows when it ends."""
 
@@ -42,6 +44,7 @@ class _Mind:
 
     anchor: datetime
     """Local midnight before the first look: minutes count from here."""
+    born_at: datetime
     learner: Learner = field(default_factory=Learner)
     peaks: Peaks = field(default_factory=Peaks)
     rows: dict[str, int] = field(default_factory=dict)
@@ -51,6 +54,8 @@ class _Mind:
     shown: dict[str, _Shown] = field(default_factory=dict)
     """What each session showed at the last look."""
     looked_at: datetime | None = None
+    priced: bool = False
+    """Whether the beliefs of the last look came with prices."""
     handed_on_at: datetime | None = None
 
     def minute(self, at: datetime) -> float:
@@ -86,7 +91,7 @@ class Learning:
     ) -> None:
         """Learn from the latest readings of a tree, at most once a minute. `paths`: node to the nodes above it."""
         mind = self._mind(root, now)
-        if mind.looked_at is not None and now - mind.looked_at < EVERY:
+        if now - mind.born_at < NEWBORN or (mind.looked_at is not None and now - mind.looked_at < EVERY):
             return
         rows = self._rows(evses)
         seen, known_a = self._columns(mind, rows, now)
@@ -94,6 +99,7 @@ class Learning:
         mind.rows = {r.session.session_id: i for i, r in enumerate(rows)}
         mind.looked_at = now
         running = [r for r in requests if r.live]
+        mind.priced = bool(running)
         beliefs = mind.learner.beliefs(horizon_h(running, now) if running else None)
         self._telemetry.believe((r.session.session_id for r in rows), (r.evse.evse_id for r in rows), beliefs)
         self._watch_peaks(mind, rows, paths, running, now)
@@ -101,8 +107,9 @@ class Learning:
     def price(self, root: str, hours: float) -> None:
         """Make sure that prices are there: a request has come between two looks, or somebody asks what if."""
         mind = self._minds.get(root)
-        if mind is None:
+        if mind is None or mind.priced:
             return
+        mind.priced = True
         beliefs = mind.learner.beliefs(hours)
         in_row = list(mind.rows)
         evse_ids = [self._state.sessions[s].evse_id if s in self._state.sessions else "" for s in in_row]
@@ -137,7 +144,7 @@ class Learning:
             node = self._state.territories.get(root)
             local = now.astimezone(ZoneInfo(node.time_zone if node is not None else "UTC"))
             midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-            mind = self._minds[root] = _Mind(midnight)
+            mind = self._minds[root] = _Mind(midnight, now)
         return mind
 
     def _rows(self, evses: Iterable[Evse]) -> list[_Row]:
@@ -218,7 +225,7 @@ class Learning:
         would: dict[str, float] = {}
         held = False
         for r in rows:
-            would_kw = r.evse.kw_per_a * self._telemetry.baseline_a(r.evse, r.session)
+            would_kw = r.evse.kw_per_a * self._telemetry.outlook(r.evse, r.session).baseline_a
             held = held or (r.limit is not None and r.limit.in_force(now))
             for node_id in paths.get(r.evse.territory_id, ()):
                 load[node_id] = load.get(node_id, 0.0) + r.reading.kw

@@ -100,7 +100,7 @@ class Picture:
         for evse in self._state.evses.values():
             session = self._state.sessions.get(evse.session_id) if evse.session_id is not None else None
             for node_id in self.path(evse.territory_id):
-                controllable[node_id] += evse.kw_per_a * self._telemetry.would_draw_a(evse, session)
+                controllable[node_id] += evse.kw_per_a * self._telemetry.outlook(evse, session).would_a
         self._governor.know(controllable)
 
     def look(self, root: str, now: datetime) -> None:
@@ -129,6 +129,7 @@ class Picture:
         evses: list[EvseView] = []
         controllable: defaultdict[str, float] = defaultdict(float)
         limited: set[str] = set()
+        at = self.seconds(now)
         wanted_at_all = bool(requests) or any(n.ceiling_kw is not None for n in nodes.values())
         for evse in state.evses.values():
             if evse.territory_id not in nodes:
@@ -138,44 +139,42 @@ class Picture:
             session = state.sessions.get(evse.session_id) if evse.session_id is not None else None
             if not held and (session is None or not wanted_at_all):
                 continue
-            would_a = self._telemetry.would_draw_a(evse, session)
-            path = self.path(evse.territory_id)
+            would_a, baseline_a, gap_a, price = self._telemetry.outlook(evse, session)
+            path, kw_per_a = self.path(evse.territory_id), evse.kw_per_a
             for node_id in path:
-                controllable[node_id] += evse.kw_per_a * would_a
+                controllable[node_id] += kw_per_a * would_a
             if held:
                 limited.update(path)
             why_not = self.why_not(evse, now)
-            belief = self._telemetry.belief(evse.evse_id, session)
             next_change = self._governor.next_change(evse.evse_id)
             evses.append(
                 EvseView(
                     evse_id=evse.evse_id,
                     path=path,
-                    kw_per_a=evse.kw_per_a,
+                    kw_per_a=kw_per_a,
                     max_a=evse.max_a,
                     would_draw_a=would_a,
                     potential_a=0.0 if session is None else min(evse.max_a, session.car_max_a),
                     floor_a=evse.floor_a,
                     step_a=evse.step_a,
                     may_pause=evse.may_pause,
-                    baseline_a=self._telemetry.baseline_a(evse, session),
+                    baseline_a=baseline_a,
                     draw_a=None if session is None else self._telemetry.settled_a(evse, limit, now),
-                    gap_a=self._telemetry.gap_a(evse.evse_id),
-                    price=None if belief is None else belief.price,
+                    gap_a=gap_a,
+                    price=price,
                     plugged_at=None if session is None else session.started_at,
                     why_not=why_not,
                     opted_out=why_not == "opted out",
                     limit=limit,
                     next_change_at=None
-                    if next_change is None
-                    else now + timedelta(seconds=next_change - self.seconds(now)),
+                    if next_change is None or next_change <= at
+                    else now + timedelta(seconds=next_change - at),
                 )
             )
             came_after = session is None or (limit is not None and session.started_at >= limit.until)
             if limit is not None and limit.max_a is not None and not held and not came_after:
                 self.ended(limit.command_id, evse, would_a, limit.max_a, now)
         self._governor.know(controllable)
-        at = self.seconds(now)
         returning = any(r.state is RequestState.RESTORING for r in requests)
         return View(
             root=root,

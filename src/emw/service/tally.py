@@ -47,12 +47,11 @@ def tally(
         session = state.sessions.get(evse.session_id) if evse.session_id else None
         if session is None:
             continue
-        would_a = telemetry.would_draw_a(evse, session)
-        gap_a = telemetry.gap_a(evse.evse_id)
+        would_a, baseline_a, gap_a, _ = telemetry.outlook(evse, session)
         limit = state.limits.get(evse.evse_id)
         held = limit is not None and limit.in_force(now)
         drawn = telemetry.drawn_kw(evse.evse_id)
-        baseline_kw = evse.kw_per_a * telemetry.baseline_a(evse, session)
+        baseline_kw = evse.kw_per_a * baseline_a
         baseline += baseline_kw
         load += baseline_kw if drawn is None else drawn
         floor_a = 0.0 if evse.may_pause else evse.floor_a

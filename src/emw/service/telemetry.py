@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from emw.domain.model import Evse, Limit, Outcome, Session
+from emw.engine.allocate import Price
 from emw.engine.learn import Belief
 from emw.service.errors import Unavailable
 from emw.service.ports import Reading, Store
@@ -28,6 +30,21 @@ OBEYED_A = 1.0
 """A limited EVSE drawing more than this above its limit does not obey it."""
 STRIKES = 2
 """So many readings in a row must show it (fault F13)."""
+
+
+class Outlook(NamedTuple):
+    """What is expected of one vehicle, A per phase. A tuple: one is made for every vehicle in every round."""
+
+    would_a: float
+    """If it were let go now."""
+    baseline_a: float
+    """Had nobody asked anything of it: the live counterfactual."""
+    gap_a: float
+    """How much less than it is offered it takes; 0 until it has been seen."""
+    price: Price | None
+
+
+NOBODY = Outlook(0.0, 0.0, 0.0, None)
 
 
 class Live:
@@ -179,38 +196,26 @@ class Telemetry:
             if live is not None:
                 live.belief = (session_id, belief)
 
-    def belief(self, evse_id: str, session: Session | None) -> Belief | None:
-        """What is believed of a session; None when it is too young for that."""
-        live = self.live.get(evse_id)
-        if live is None or live.belief is None or session is None:
-            return None
-        session_id, belief = live.belief
-        return belief if session_id == session.session_id else None
+    def outlook(self, evse: Evse, session: Session | None) -> Outlook:
+        """What the vehicle would draw if it were let go, and had nobody asked anything of it.
 
-    def would_draw_a(self, evse: Evse, session: Session | None) -> float:
-        """What the vehicle would draw if it were let go, A per phase: metered when free, else believed, else told."""
-        if session is None:
-            return 0.0
-        potential = min(evse.max_a, session.car_max_a)
+        Metered when it is free, else believed, else what station and vehicle could draw together.
+        """
         live = self.live.get(evse.evse_id)
+        if session is None:
+            return NOBODY
+        potential = min(session.car_max_a, evse.max_a)
         if live is None:
-            return potential
-        belief = None if live.free else self.belief(evse.evse_id, session)
-        would_a = live.free_a if belief is None else belief.would_a
-        return potential if would_a is None else min(would_a, potential)
-
-    def baseline_a(self, evse: Evse, session: Session | None) -> float:
-        """What it is expected to draw had nobody asked anything of it, A per phase: the live counterfactual."""
-        belief = self.belief(evse.evse_id, session)
-        would_a = self.would_draw_a(evse, session)
-        return would_a if belief is None else would_a * belief.alive
-
-    def gap_a(self, evse_id: str) -> float:
-        """How much less than it is offered the vehicle takes, A; 0 until it has been seen."""
-        live = self.live.get(evse_id)
-        if live is None:
-            return 0.0
-        return live.gap_a if live.belief is None else live.belief[1].gap_a
+            return Outlook(potential, potential, 0.0, None)
+        belief = None
+        if live.belief is not None and live.belief[0] == session.session_id:
+            belief = live.belief[1]
+        would_a = live.free_a if belief is None or live.free else belief.would_a
+        if would_a is None or would_a > potential:
+            would_a = potential
+        if belief is None:
+            return Outlook(would_a, would_a, live.gap_a, None)
+        return Outlook(would_a, would_a * belief.alive, belief.gap_a, belief.price)
 
     def settled_a(self, evse: Evse, limit: Limit | None, now: datetime) -> float | None:
         """The draw as metered under the limit that stands now, A per phase; None when it is older than that."""

@@ -305,7 +305,7 @@ class World:
             return 0.0
         evse = headend.state.evses[evse_id]
         session = headend.state.sessions.get(evse.session_id) if evse.session_id else None
-        return headend.telemetry.would_draw_a(evse, session)
+        return headend.telemetry.outlook(evse, session).would_a
 
     # --- seams
 

@@ -159,12 +159,11 @@ class Board:
             default=None,
         )
         row.measured_kw = telemetry.drawn_kw(evse.evse_id) if session is not None else None
-        would_a = telemetry.would_draw_a(evse, session)
-        row.baseline_kw = evse.kw_per_a * telemetry.baseline_a(evse, session)
+        would_a, baseline_a, gap_a, _ = telemetry.outlook(evse, session)
+        row.baseline_kw = evse.kw_per_a * baseline_a
         row.load_kw = row.baseline_kw if row.measured_kw is None else row.measured_kw
         measured = row.limited and row.measured_kw is not None and evse.online
         row.shed_kw = row.baseline_kw - row.load_kw if measured else 0.0
-        gap_a = telemetry.gap_a(evse.evse_id)
         floor_a = 0.0 if evse.may_pause else evse.floor_a
         can = session is not None and evse.online and not opted_out
         fades_kw = evse.kw_per_a * would_a - row.baseline_kw
