@@ -125,6 +125,7 @@ class Fleet:
             requests=[r for r in self.requests.values() if r.live],
             halted=self.halted,
             may_rise_kw={n: self.governor.may_rise_kw(n, at, halted=self.halted) for n in PARENTS},
+            rose_kw={n: self.governor.rose_kw(n, at) for n in PARENTS},
             may_fall_kw={n: self.governor.may_fall_kw(n, at) for n in PARENTS},
         )
 

@@ -66,6 +66,10 @@ class Governor:
         """How much the node's load may be brought down now outside an emergency, kW."""
         return self._room(self._node(node_id), -1, now, self._rules.shed_share_per_min)
 
+    def rose_kw(self, node_id: str, now: float) -> float:
+        """How much of the node's load was let rise within the last minute, kW."""
+        return self._moved(self._node(node_id), +1, now)
+
     def may_turn_down(self, node_id: str, now: float) -> bool:
         """Whether the rhythm lets this node's load fall now."""
         return self._may_turn(self._node(node_id), -1, now)

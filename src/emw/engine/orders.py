@@ -122,7 +122,7 @@ def _releases(
 
     Drivers of whom no more is known than of others go in an order drawn by seed.
     """
-    room = _room(view)
+    room = _room(view, rules)
     ramp_left: timedelta | None = None
     moved: set[str] = set()
     orders: list[Order] = []
@@ -162,9 +162,21 @@ def _turn(held: _Held) -> tuple[bool, bool, float]:
     return not held.evse.opted_out, held.rise_kw > SMALL_KW, 0.0 if price is None else -price.hold
 
 
-def _room(view: View) -> dict[str, float]:
-    """How much each node's load may rise now: along its ramp, and to no new peak. A halt knows only the ramp."""
+def _return_kw_per_min(view: View, rules: Rules) -> dict[str, float]:
+    """How fast load comes back under each node with a request: over `return_min`; small sheds faster than that."""
+    found: dict[str, float] = {}
+    for r in view.requests if not view.halted else ():
+        per_min = max(r.kw / rules.return_min, rules.ramp_floor_kw_per_min)
+        found[r.territory_id] = max(found.get(r.territory_id, 0.0), per_min)
+    return found
+
+
+def _room(view: View, rules: Rules) -> dict[str, float]:
+    """How much each node's load may rise now: along its ramps, to no new peak. A halt knows only the ramp of the grid."""
     room = dict(view.may_rise_kw)
+    for node_id, per_min in _return_kw_per_min(view, rules).items():
+        if node_id in room:
+            room[node_id] = min(room[node_id], max(per_min - view.rose_kw.get(node_id, 0.0), 0.0))
     if view.halted or not view.highest_kw:
         return room
     load: defaultdict[str, float] = defaultdict(float)
@@ -199,7 +211,8 @@ def _holds(
             due.append(held)
             for node_id in e.path:
                 rise[node_id] += held.rise_kw
-    tight = {n for n, kw in rise.items() if n in view.may_rise_kw and kw > view.may_rise_kw[n]}
+    room = _room(view, rules)
+    tight = {n for n, kw in rise.items() if n in room and kw > room[n]}
     staged = [h for h in due if tight.intersection(h.evse.path)]
     until = now + min(_ramp_left(view, staged, rules) + soon, rules.hold)
     return [_lengthen(h, until) for h in sorted(staged, key=lambda h: h.evse.evse_id)]
@@ -236,13 +249,12 @@ def _ramp_left(view: View, held: Sequence[_Held], rules: Rules) -> timedelta:
     for h in held:
         for node_id in h.evse.path:
             rise[node_id] += h.rise_kw
-    minutes = max(
-        (
-            kw / max(load[n] * rules.restore_share_per_min, rules.ramp_floor_kw_per_min)
-            for n, kw in rise.items()
-        ),
-        default=0.0,
-    )
+    per_min = {
+        n: max(kw * rules.restore_share_per_min, rules.ramp_floor_kw_per_min) for n, kw in load.items()
+    }
+    for node_id, kw in _return_kw_per_min(view, rules).items():
+        per_min[node_id] = min(per_min.get(node_id, kw), kw)
+    minutes = max((kw / per_min[n] for n, kw in rise.items()), default=0.0)
     return min(timedelta(minutes=minutes + 1.0), rules.hold)
 
 

@@ -33,6 +33,8 @@ class Rules:
     reversals: int = 2
     """A node's load may turn its direction this often in `rhythm_s` (promise P7)."""
     rhythm_s: float = 600.0
+    return_min: float = 20.0
+    """A large shed comes back over this time, min: slower than the ramp that the grid must bear at all."""
     hold_before_end_s: float = 15.0
     """How long before an event's end the limits of a staged return go out."""
     dead_band: float = 0.006
@@ -139,6 +141,8 @@ class View:
     """Per node: how much load may rise now (governor); a node that is not named may rise without bound."""
     may_fall_kw: Mapping[str, float] = field(default_factory=dict)
     """The same for falling; emergencies are not bound by it."""
+    rose_kw: Mapping[str, float] = field(default_factory=dict)
+    """Per node: how much load was let rise within the last minute."""
     highest_kw: Mapping[str, float] = field(default_factory=dict)
     """Per node: the load that a return may come up to, so that it makes no new peak; not named: without bound."""
     doubt_kw: float = 0.0

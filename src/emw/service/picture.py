@@ -183,6 +183,7 @@ class Picture:
             requests=requests,
             halted=halted,
             may_rise_kw={n: self._governor.may_rise_kw(n, at, halted=halted) for n in sorted(limited)},
+            rose_kw={n: self._governor.rose_kw(n, at) for n in nodes},
             may_fall_kw={n: self._governor.may_fall_kw(n, at) for n in nodes},
             highest_kw=self.learning.highest_kw(root, now) if returning else {},
             doubt_kw=self.learning.doubt_kw(root),
