@@ -23,6 +23,8 @@ DOORS: dict[tuple[str, str], tuple[Role, Any]] = {
     ("GET", "/api/v1/requests"): (VIEW, None),
     ("POST", "/api/v1/requests"): (OPERATE, {"territory": "East", "kW": 1, "requestID": "R1"}),
     ("GET", "/api/v1/requests/{request_key}"): (VIEW, None),
+    ("POST", "/api/v1/preview"): (VIEW, {"territory": "East", "kW": 1}),
+    ("GET", "/api/v1/territories/{territory_id}/forecast"): (VIEW, None),
     ("GET", "/api/v1/requests/{request_key}/enrolments"): (VIEW, None),
     ("POST", "/api/v1/requests/{request_key}/returnToNormal"): (OPERATE, {}),
     ("GET", "/api/v1/territories"): (VIEW, None),
@@ -60,6 +62,7 @@ IDS = {
     "request_key": "operator:R1",
     "station_id": "E1",
     "iso_id": "grid",
+    "territory_id": "East",
     "name": "vic",
     "key_id": "nokey",
 }

@@ -20,6 +20,7 @@ ROOMS: Final = {
     "admin": ("territory", "operator", "token"),
     "stations": ("station", "evse", "fleet"),
     "iso": ("iso",),
+    "what_if": ("preview", "forecast"),
     "engine": ("allocate",),
     "replay": ("replay",),
     "reports": ("report",),

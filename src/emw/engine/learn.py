@@ -14,10 +14,14 @@ import numpy as np
 from emw.engine.allocate import Price
 from emw.engine.columns import Columns, Floats
 from emw.engine.estimate import Estimator
+from emw.engine.forecast import Ahead, ahead, still_charging
+from emw.engine.need import TAU_H
 from emw.engine.select import Outlook, Taste, costs
 
 OBEYS_A = 1.0
 """A draw this near its limit, and this far below what it is without one, shows that the limit is kept."""
+UNSEEN_H = 2.0
+"""Mean need of a vehicle that has not been looked at yet, h of charging."""
 MANY_GAPS = 10
 """So many EVSEs must have shown what they take less than they are offered before others are taken to be like them."""
 
@@ -86,6 +90,23 @@ class Learner:
             self._beliefs = self._believe(self._seen, wanted_h)
             self._horizon_h = wanted_h
         return self._beliefs
+
+    def forecast(self, gives_kw: Floats, unseen_kw: Floats, hours: Sequence[float]) -> list[Ahead]:
+        """What can be shed in so many hours.
+
+        `gives_kw`: what each row can give while it charges, 0: it can't be asked. `unseen_kw`: the same of vehicles
+        that have not been looked at yet.
+        """
+        unseen = [np.full(len(unseen_kw), np.exp(-h / UNSEEN_H)) for h in hours]
+        seen = self._seen
+        if seen is None or not len(gives_kw):
+            return ahead(unseen_kw, unseen, hours)
+        self._outlook.renew(seen, self.est, self._taste, np.flatnonzero(~self.est.state.done))
+        old = np.isneginf(self._outlook.at_min)[:, None]
+        met = np.where(old, np.exp(-TAU_H / UNSEEN_H), self._outlook.alive)
+        charging = [still_charging(seen, self.est, met, h) for h in hours]
+        both = [np.concatenate(pair) for pair in zip(charging, unseen, strict=True)]
+        return ahead(np.concatenate((gives_kw, unseen_kw)), both, hours)
 
     def _believe(self, seen: Columns, horizon_h: float) -> list[Belief]:
         state = self.est.state

@@ -172,7 +172,7 @@ def _return_kw_per_min(view: View, rules: Rules) -> dict[str, float]:
 
 
 def _room(view: View, rules: Rules) -> dict[str, float]:
-    """How much each node's load may rise now: along its ramps, to no new peak. A halt knows only the ramp of the grid."""
+    """How much each node's load may rise now: along its ramps, to no new peak. A halt knows only the grid ramp."""
     room = dict(view.may_rise_kw)
     for node_id, per_min in _return_kw_per_min(view, rules).items():
         if node_id in room:

@@ -20,6 +20,8 @@ from emw.engine.orders import Wanted, gives
 from emw.engine.view import EvseView, Rules, Shortfall, View
 
 NEAR_KW = 1e-9
+WORTH_A = 0.25
+"""A vehicle that could give less than this is not sent a command for it."""
 
 
 def shed(
@@ -167,8 +169,8 @@ def _ask(
 ) -> None:
     """Who may change now first; then those who must wait for their minute, who are looked at again then."""
     for waiting in (False, True):
-        able = [e for e in askable if _waits(e, now) is waiting]
-        fleet = [flexible(e, e.now_a(_limit_a(wanted, e))) for e in able]
+        able = [(e, e.now_a(_limit_a(wanted, e))) for e in askable if _waits(e, now) is waiting]
+        fleet = [flexible(e, draw_a) for e, draw_a in able if draw_a - _lowest_a(e) > WORTH_A]
         result = _shared(fleet, max(error_kw, 0.0))
         for share in result.shares:
             if share.limit_a is not None:
@@ -180,6 +182,11 @@ def _ask(
 
 def _shared(fleet: Sequence[Flexible], kw: float) -> Allocation:
     return cheapest(fleet, kw) if any(e.price is not None for e in fleet) else allocate(fleet, kw)
+
+
+def _lowest_a(e: EvseView) -> float:
+    """The least it can be brought to draw."""
+    return e.drawn_a(0.0 if e.may_pause else e.floor_a)
 
 
 def _limit_a(wanted: Mapping[str, Wanted], e: EvseView) -> float | None:
@@ -299,8 +306,7 @@ def why_short(pool: Sequence[EvseView], wanted: Mapping[str, Wanted], short_kw: 
     spare_kw = 0.0
     for e in pool:
         if e.why_not is None:
-            lowest_a = e.drawn_a(0.0 if e.may_pause else e.floor_a)
-            spare_kw += e.kw_per_a * (e.now_a(_limit_a(wanted, e)) - lowest_a)
+            spare_kw += e.kw_per_a * (e.now_a(_limit_a(wanted, e)) - _lowest_a(e))
     if spare_kw > short_kw:
         return "less than a step, or than is worth a command to every station"
     kw: defaultdict[str, float] = defaultdict(float)

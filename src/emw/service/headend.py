@@ -19,6 +19,7 @@ from emw.service.requests import Requests
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import Telemetry
 from emw.service.watch import Watch
+from emw.service.what_if import Oracle
 
 
 class HeadEnd:
@@ -49,6 +50,7 @@ class HeadEnd:
         self.dispatch = Dispatch(self.ledger, self.telemetry, stations, clock, ids, settings, self.accounts)
         self.intake = Intake(self.ledger, self.telemetry, self.dispatch, clock, ids, settings)
         self.requests = Requests(self.ledger, self.accounts, self.dispatch, store, clock, settings)
+        self.oracle = Oracle(self.dispatch, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)
         self.outbox = Outbox(self.ledger, reports, clock, chance, settings)
         self.watch = Watch(self.ledger, self.telemetry, self.dispatch, store, clock, settings)

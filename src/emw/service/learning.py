@@ -17,6 +17,7 @@ import numpy as np
 from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState, Session
 from emw.domain.state import State
 from emw.engine.columns import Columns
+from emw.engine.forecast import Ahead
 from emw.engine.learn import Learner
 from emw.engine.peaks import Peaks
 from emw.service.ports import Reading
@@ -114,6 +115,17 @@ class Learning:
         in_row = list(mind.rows)
         evse_ids = [self._state.sessions[s].evse_id if s in self._state.sessions else "" for s in in_row]
         self._telemetry.believe(in_row, evse_ids, beliefs)
+
+    def forecast(self, root: str, gives_kw: Mapping[str, float], hours: Sequence[float]) -> list[Ahead]:
+        """What can be shed in so many hours by the EVSEs named, of which `gives_kw` says what each can give."""
+        mind = self._minds.get(root)
+        sessions = self._state.sessions
+        in_row = [] if mind is None else [sessions[s].evse_id if s in sessions else "" for s in mind.rows]
+        seen_kw = np.array([gives_kw.get(evse_id, 0.0) for evse_id in in_row], dtype=np.float64)
+        known = set(in_row)
+        unseen_kw = np.array([kw for e, kw in sorted(gives_kw.items()) if e not in known], dtype=np.float64)
+        learner = Learner() if mind is None else mind.learner
+        return learner.forecast(seen_kw, unseen_kw, hours)
 
     def doubt_kw(self, root: str) -> float:
         """Standard deviation of the tree's counterfactual, kW."""

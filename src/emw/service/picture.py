@@ -119,6 +119,7 @@ class Picture:
         *,
         halted: bool,
         what_if: Sequence[ReductionRequest] = (),
+        everybody: bool = False,
     ) -> View:
         """One tree as it is now. Only EVSEs with a vehicle or with a limit count. `what_if`: requests to imagine."""
         state = self._state
@@ -130,7 +131,7 @@ class Picture:
         controllable: defaultdict[str, float] = defaultdict(float)
         limited: set[str] = set()
         at = self.seconds(now)
-        wanted_at_all = bool(requests) or any(n.ceiling_kw is not None for n in nodes.values())
+        wanted_at_all = everybody or bool(requests) or any(n.ceiling_kw is not None for n in nodes.values())
         for evse in state.evses.values():
             if evse.territory_id not in nodes:
                 continue

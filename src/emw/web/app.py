@@ -21,6 +21,7 @@ from emw.web.api_evses import Evses, Sessions
 from emw.web.api_log import Activity, asked_of
 from emw.web.api_login import Login
 from emw.web.api_requests import Requests
+from emw.web.api_what_if import WhatIf
 from emw.web.auth import Auth, caller_of, viewer
 from emw.web.board import Board
 from emw.web.given import TheAuth, TheFeed, TheMetrics, TheReadiness, TheSettings
@@ -98,6 +99,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids) -> OperatorA
             Evses,
             Sessions,
             Requests,
+            WhatIf,
             Territories,
             Stations,
             Isos,

@@ -1,0 +1,79 @@
+"""What can be shed later: sessions in progress, by the chance that each still charges then. Pure.
+
+A vehicle counts at h hours from now with what it can give times the chance that its need is not met by then and its
+driver has not left. Vehicles that have not come yet are not counted: the forecast is a floor, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import erf, sqrt
+
+import numpy as np
+
+from emw.engine.columns import Columns, Floats
+from emw.engine.estimate import Estimator
+from emw.engine.need import TAU_H
+
+STEP_H = 0.25
+BAND = 1.2816
+"""Standard deviations either side of the mean that four of five outcomes lie within."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """What can be shed `hours` from now, kW: expected, and the band that four of five outcomes lie within."""
+
+    hours: float
+    kw: float
+    doubt_kw: float
+    """Standard deviation."""
+
+    @property
+    def low_kw(self) -> float:
+        """Nine of ten outcomes are above."""
+        return max(self.kw - BAND * self.doubt_kw, 0.0)
+
+    @property
+    def high_kw(self) -> float:
+        """Nine of ten outcomes are below."""
+        return self.kw + BAND * self.doubt_kw
+
+    def chance_of(self, kw: float) -> float:
+        """The chance that at least `kw` can be shed then."""
+        if self.doubt_kw <= 0:
+            return 1.0 if self.kw >= kw else 0.0
+        return 0.5 * (1 + erf((self.kw - kw) / self.doubt_kw / sqrt(2)))
+
+
+def still_charging(seen: Columns, est: Estimator, met: Floats, hours: float) -> Floats:
+    """The chance that each vehicle still charges `hours` from now. `met`: survival of its need at TAU_H."""
+    state = est.state
+    place = min(int(np.searchsorted(TAU_H, hours, side="right")) - 1, len(TAU_H) - 2)
+    part = min((hours - TAU_H[place]) / (TAU_H[place + 1] - TAU_H[place]), 1.0)
+    needs = met[:, place] + part * (met[:, place + 1] - met[:, place])
+    now_h = seen.now_min / 60
+    steps = max(round(hours / STEP_H), 1)
+    gone = np.zeros(len(needs))
+    for n in range(steps):
+        at_h = now_h + (n + 0.5) * hours / steps
+        chance = est.leave.plain(
+            np.full(len(needs), at_h), at_h - state.plug_min / 60, at_h - state.depart_min / 60
+        )
+        gone += chance * (hours / steps)
+    stays: Floats = np.exp(-gone * est.leave.charging)
+    found: Floats = est.alive * needs * stays
+    return found
+
+
+def ahead(gives_kw: Floats, charging: Sequence[Floats], hours: Sequence[float]) -> list[Ahead]:
+    """Sum up what vehicles can give (kW), by their chances at each of `hours`; independent of one another."""
+    return [
+        Ahead(
+            hours=h,
+            kw=float((gives_kw * p).sum()),
+            doubt_kw=float(np.sqrt((gives_kw**2 * p * (1 - p)).sum())),
+        )
+        for h, p in zip(hours, charging, strict=True)
+    ]

@@ -1,0 +1,148 @@
+"""What if: a request that is imagined and not made, and what could be shed in the coming hours.
+
+Both ask the engine the very question that dispatch asks it, over the same view; nothing is recorded or sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from emw.domain.model import ReductionRequest, RequestState
+from emw.engine.decide import decide
+from emw.engine.forecast import Ahead
+from emw.engine.view import EvseView, Order
+from emw.service.dispatch import Dispatch
+from emw.service.errors import BadInput, NotFound
+from emw.service.ports import Clock
+from emw.service.settings import ServiceSettings
+
+KEY = "what if"
+HOURS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+MOST_HOURS = 24.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One EVSE's part in an imagined request."""
+
+    evse_id: str
+    draw_a: float
+    limit_a: float
+    gives_kw: float
+    missed_kwh: float | None
+    """What its driver is expected to miss at departure; None: nothing is known of him yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """What an imagined request would do."""
+
+    territory_id: str
+    kw: float
+    minutes: float
+    shed_kw: float
+    short_kw: float
+    why_short: str
+    available: Ahead
+    """What can be shed now."""
+    at_end: Ahead
+    """What can still be shed when it ends, by the vehicles that are here now."""
+    parts: tuple[Part, ...]
+
+    @property
+    def missed_kwh(self) -> float:
+        """What all drivers together are expected to miss."""
+        return sum(p.missed_kwh or 0.0 for p in self.parts)
+
+
+class Oracle:
+    """Answers what would happen."""
+
+    def __init__(self, dispatch: Dispatch, clock: Clock, settings: ServiceSettings) -> None:
+        self._dispatch = dispatch
+        self._clock = clock
+        self._settings = settings
+
+    def preview(self, territory_id: str, kw: float, minutes: float) -> WhatIf:
+        """Who would be limited to what if `kw` were asked of a territory now, on top of what runs.
+
+        Raises NotFound, BadInput.
+        """
+        most_min = self._settings.max_request_s / 60
+        if not 0 < kw <= self._settings.max_request_kw:
+            raise BadInput("kW", f"must be more than 0 and at most {self._settings.max_request_kw:g}")
+        if not 0 < minutes <= most_min:
+            raise BadInput("durationMinutes", f"must be more than 0 and at most {most_min:g}")
+        root, now = self._root(territory_id), self._clock.now()
+        imagined = ReductionRequest(
+            request_key=KEY,
+            iso_id=KEY,
+            request_id=KEY,
+            territory_id=territory_id,
+            kw=kw,
+            start_at=now,
+            end_at=now + timedelta(minutes=minutes),
+            received_at=now,
+            state=RequestState.ACTIVE,
+        )
+        view = self._dispatch.picture.view(root, now, halted=self._dispatch.halted, what_if=[imagined])
+        plan = decide(view, now, self._settings.rules)
+        by_id = {e.evse_id: e for e in view.evses}
+        orders = [o for o in plan.orders if o.request_key == KEY and o.limit_a is not None]
+        short = next((s for s in plan.shortfalls if s.request_key == KEY), None)
+        short_kw = kw if short is None else short.kw
+        under = [e for e in view.evses if territory_id in e.path]
+        available, at_end = self._ahead(root, under, (0.0, minutes / 60))
+        return WhatIf(
+            territory_id=territory_id,
+            kw=kw,
+            minutes=minutes,
+            shed_kw=kw - short_kw,
+            short_kw=short_kw,
+            why_short="dispatch is stopped" if short is None else short.why,
+            available=available,
+            at_end=at_end,
+            parts=tuple(_part(by_id[o.evse_id], o, minutes / 60) for o in orders),
+        )
+
+    def forecast(self, territory_id: str, hours: Sequence[float] = HOURS) -> tuple[datetime, list[Ahead]]:
+        """What can be shed in a territory now and in so many hours, by the vehicles that are here now.
+
+        Raises NotFound, BadInput.
+        """
+        if not hours or not all(0 <= h <= MOST_HOURS for h in hours):
+            raise BadInput("hours", f"each must be between 0 and {MOST_HOURS:g}")
+        root, now = self._root(territory_id), self._clock.now()
+        view = self._dispatch.picture.view(root, now, halted=False, everybody=True)
+        under = [e for e in view.evses if territory_id in e.path]
+        return now, self._ahead(root, under, hours)
+
+    def _root(self, territory_id: str) -> str:
+        if not self._dispatch.picture.path(territory_id):
+            raise NotFound(f"there is no territory {territory_id!r}", field="territory")
+        return self._dispatch.picture.root(territory_id)
+
+    def _ahead(self, root: str, evses: Sequence[EvseView], hours: Sequence[float]) -> list[Ahead]:
+        gives_kw = {e.evse_id: _most_kw(e) for e in evses if e.why_not is None}
+        return self._dispatch.picture.learning.forecast(root, gives_kw, hours)
+
+
+def _most_kw(e: EvseView) -> float:
+    """What an EVSE can give while its vehicle charges: all above its floor, or all where it may pause."""
+    lowest_a = 0.0 if e.may_pause else e.drawn_a(e.floor_a)
+    return e.kw_per_a * max(e.would_draw_a - lowest_a, 0.0)
+
+
+def _part(e: EvseView, order: Order, hours: float) -> Part:
+    gives_kw = max(order.asked_kw, 0.0)
+    limit_a = 0.0 if order.limit_a is None else order.limit_a
+    price = None if e.price is None else (e.price.floor if limit_a > 0 else e.price.pause)
+    return Part(
+        evse_id=e.evse_id,
+        draw_a=e.now_a(e.limit.max_a if e.limit is not None else None),
+        limit_a=limit_a,
+        gives_kw=gives_kw,
+        missed_kwh=None if price is None else max(price, 0.0) * gives_kw * hours,
+    )

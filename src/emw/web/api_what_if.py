@@ -1,0 +1,83 @@
+"""What if: imagined requests and the forecast of what can be shed, over the API. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from emw.engine.forecast import Ahead
+from emw.service.what_if import HOURS
+from emw.web.api_evses import id_of
+from emw.web.auth import viewer
+from emw.web.given import TheHeadEnd
+from emw.web.wire import AheadOut, ForecastOut, WhatIfIn, WhatIfOut, WhatIfPartOut
+
+BASIS = "vehicles plugged in now"
+
+
+def _ahead(one: Ahead, now: datetime) -> AheadOut:
+    return AheadOut(
+        at=now + timedelta(hours=one.hours),
+        kw=round(one.kw, 3),
+        low_kw=round(one.low_kw, 3),
+        high_kw=round(one.high_kw, 3),
+    )
+
+
+class WhatIf(Controller):
+    """Questions to the engine."""
+
+    tags = ("Requests",)
+
+    @post(
+        "/preview",
+        guards=[viewer],
+        status_code=200,
+        summary="What a decrease would do, without asking for it",
+    )
+    async def preview(self, headend: TheHeadEnd, data: JSONBody[WhatIfIn]) -> WhatIfOut:
+        """Who would be limited to what, what it is expected to cost drivers, and how sure it would hold to its end."""
+        told = headend.oracle.preview(data.territory, data.kw, data.duration_minutes)
+        now = headend.clock.now()
+        return WhatIfOut(
+            territory=told.territory_id,
+            requested_kw=told.kw,
+            duration_minutes=told.minutes,
+            shed_kw=round(told.shed_kw, 3),
+            short_kw=round(told.short_kw, 3),
+            why_short=told.why_short or None,
+            available=_ahead(told.available, now),
+            at_end=_ahead(told.at_end, now),
+            chance=round(told.at_end.chance_of(told.kw), 3),
+            missed_kwh=round(told.missed_kwh, 3),
+            affected_evses=len(told.parts),
+            evses=[
+                WhatIfPartOut(
+                    evse_id=p.evse_id,
+                    draw_a=round(p.draw_a, 2),
+                    limit_a=p.limit_a,
+                    gives_kw=round(p.gives_kw, 3),
+                    missed_kwh=None if p.missed_kwh is None else round(p.missed_kwh, 3),
+                )
+                for p in told.parts
+            ],
+        )
+
+    @get(
+        "/territories/{territory_id:str}/forecast",
+        guards=[viewer],
+        summary="What can be shed in the coming hours",
+    )
+    async def forecast(
+        self,
+        headend: TheHeadEnd,
+        territory_id: FromPath[str],
+        hours: Annotated[list[float] | None, QueryParameter(name="hours", max_items=48)] = None,
+    ) -> ForecastOut:
+        """Expected kW and the band that four of five outcomes lie within, at each of `hours` from now."""
+        node_id = id_of(territory_id)
+        now, found = headend.oracle.forecast(node_id, tuple(hours) if hours else HOURS)
+        return ForecastOut(territory=node_id, basis=BASIS, hours=[_ahead(one, now) for one in found])
