@@ -21,12 +21,15 @@ from emw.app.clock import RandomIds, SystemClock
 from emw.app.config import Config, ConfigError, split_address
 from emw.app.lock import only_one
 from emw.app.secrets_file import server_key
-from emw.app.server import PlaneServer, bind, bind_local, server_for
+from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
 from emw.app.watchdog import watch_loop
 from emw.grid.iso import IsoDoors, IsoLink
 from emw.outgoing import Outgoing
 from emw.plane import Plane
 from emw.service.headend import HeadEnd
+from emw.stations.links import Links
+from emw.stations.ocpp.hub import Hub
+from emw.stations.ocpp.limits import OcppLink
 from emw.stations.rest import RestLink, RestStations
 from emw.store import SqlStore
 from emw.web.app import WebSettings, operator_app
@@ -43,6 +46,7 @@ class Parts:
     station_plane: Plane
     clock: SystemClock
     ids: RandomIds
+    ocpp: Hub | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +99,25 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
         async with Outgoing(
             rules, deadline_s=deadline_s, connections=settings.commands_in_flight
         ) as outgoing:
+            link = OcppLink()
             headend = HeadEnd(
                 store=store,
                 loaded=loaded,
                 clock=clock,
                 ids=ids,
                 chance=SystemRandom(),
-                stations=RestLink(outgoing, server_key(config.data / "server.key"), deadline_s=deadline_s),
+                stations=Links(
+                    RestLink(outgoing, server_key(config.data / "server.key"), deadline_s=deadline_s), link
+                ),
                 reports=IsoLink(outgoing),
                 settings=settings,
                 version=__version__,
             )
             loading.close()
+            ocpp = config.ocpp_settings()
+            hub = None if ocpp is None else Hub(headend, link, SystemRandom(), ocpp)
             try:
-                yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids)
+                yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids, hub)
             finally:
                 await headend.close()
                 gc.unfreeze()
@@ -151,6 +160,8 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
         tasks.create_task(headend.run(), name="head-end")
         await headend.ready.wait()
         await define_territories(config, headend)
+        if parts.ocpp is not None:
+            tasks.create_task(parts.ocpp.run(), name="ocpp")
         servers = _servers(config, parts)
         for server, sock in servers:
             tasks.create_task(server.serve(sockets=[sock]), name="server")
@@ -171,6 +182,8 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
             await stop.wait()
         finally:
             log.info("server.stopping")
+            if parts.ocpp is not None:
+                parts.ocpp.close()
             for server, _ in servers:
                 server.should_exit = True
             (config.data / "control.sock").unlink(missing_ok=True)
@@ -178,7 +191,7 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
                 task.cancel()
         await asyncio.sleep(0.3)  # answers that are on their way
         for task in asyncio.all_tasks():
-            if task.get_name() == "head-end":
+            if task.get_name() in {"head-end", "ocpp"}:
                 task.cancel()
 
 
@@ -193,7 +206,13 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
     )
     return [
         (
-            server_for(parts.station_plane, certificate=s.tls_certificate, key=s.tls_key),
+            server_for(
+                parts.station_plane,
+                certificate=s.tls_certificate,
+                key=s.tls_key,
+                client_ca=config.ocpp.client_ca,
+                upgrade=_upgrade(parts),
+            ),
             bind(*split_address(s.listen, "stations.listen"), "stations.listen"),
         ),
         (
@@ -204,6 +223,15 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
         ),
         (server_for(local_app(parts)), bind_local(config.data / "control.sock")),
     ]
+
+
+def _upgrade(parts: Parts) -> Upgrade | None:
+    """Who takes the station plane's WebSockets. Loaded here: a command that serves nothing needs no socket library."""
+    if parts.ocpp is None:
+        return None
+    from emw.stations.ocpp.socket import Doorman, hand_over  # noqa: PLC0415
+
+    return hand_over(Doorman(parts.ocpp))
 
 
 def setup_url(app: Any, base_url: str) -> str | None:

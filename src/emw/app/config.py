@@ -6,14 +6,16 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from emw.engine.view import Rules
 from emw.outgoing import OutgoingRules
+from emw.service.admin import EvseDefaults
 from emw.service.settings import ServiceSettings
+from emw.stations.ocpp.settings import OcppSettings
 
 NOT_SETTINGS = {  # read by single commands and by the tests
     "EMW_CONFIG",
@@ -42,6 +44,29 @@ class StationPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     plain_http_beyond_loopback: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
+
+
+class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """emw as central system for stations that speak OCPP. See docs/reference/ocpp for what each means."""
+
+    enabled: bool = True
+    security_profiles: list[Literal[0, 1, 2, 3]] = [1, 2, 3]
+    profile_0_beyond_loopback: bool = False
+    client_ca: str | None = None
+    unknown_stations: Literal["refuse", "pending", "accept"] = "refuse"
+    territory: str | None = None
+    max_amps: Annotated[float, Meta(gt=0, le=2000)] = 32.0
+    line_voltage: Annotated[float, Meta(ge=50, le=1500)] = 230.0
+    phases: Annotated[int, Meta(ge=1, le=3)] = 3
+    accept_any_token: bool = True
+    tokens: list[str] = []
+    heartbeat_seconds: Annotated[int, Meta(ge=10, le=900)] = 300
+    sample_seconds: Annotated[int, Meta(ge=5, le=900)] = 60
+    ping_seconds: Annotated[float, Meta(ge=0, le=600)] = 45.0
+    no_ping: list[str] = []
+    offline_seconds: Annotated[float, Meta(ge=10, le=3600)] = 120.0
+    connects_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 500.0
+    frames_kept: Annotated[int, Meta(ge=1, le=1000)] = 20
 
 
 class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -106,6 +131,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     start: str | None = None
     """Where a compressed clock starts (ISO-8601); None: now."""
     stations: StationPlane = field(default_factory=StationPlane)
+    ocpp: OcppSection = field(default_factory=OcppSection)
     operator: OperatorPlane = field(default_factory=OperatorPlane)
     outgoing: OutgoingSection = field(default_factory=OutgoingSection)
     dispatch: Dispatch = field(default_factory=Dispatch)
@@ -128,6 +154,28 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             return OutgoingRules.of(section.networks, section.ports, plain_http=section.plain_http)
         except ValueError as error:
             raise ConfigError(f"outgoing.networks: {error}; write networks like '10.20.0.0/16'") from error
+
+    def ocpp_settings(self) -> OcppSettings | None:
+        """How emw is a central system; None: not at all."""
+        o = self.ocpp
+        if not o.enabled:
+            return None
+        return OcppSettings(
+            profiles=frozenset(o.security_profiles),
+            profile_0_beyond_loopback=o.profile_0_beyond_loopback,
+            unknown=o.unknown_stations,
+            evses=EvseDefaults(
+                territory_id=o.territory, max_a=o.max_amps, line_voltage_v=o.line_voltage, phases=o.phases
+            ),
+            tokens=None if o.accept_any_token else frozenset(o.tokens),
+            heartbeat_s=o.heartbeat_seconds,
+            sample_s=o.sample_seconds,
+            ping_s=o.ping_seconds,
+            no_ping=frozenset(o.no_ping),
+            offline_s=o.offline_seconds,
+            connects_per_s=o.connects_per_second,
+            frames_kept=o.frames_kept,
+        )
 
     def service_settings(self) -> ServiceSettings:
         """The service's settings."""

@@ -7,10 +7,11 @@ import contextlib
 import math
 import os
 import socket
-from collections.abc import Generator
+import ssl
+from collections.abc import Callable, Generator
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -66,6 +67,11 @@ class Corked:
         """Whether it is closed or about to be."""
         return bool(self._transport.is_closing())
 
+    def bare(self) -> Any:
+        """The transport itself, with everything written that waited."""
+        self._let_go()
+        return self._transport
+
     def _let_go(self) -> None:
         waiting, self._waiting = self._waiting, b""
         if waiting and not self._transport.is_closing():
@@ -73,6 +79,10 @@ class Corked:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+Upgrade = Callable[[Any, bytes], None]
+"""Takes a connection over: its transport, and the head of the request that asked for a WebSocket."""
 
 
 class Phase(Enum):
@@ -90,6 +100,21 @@ class GuardedHttp(HttpToolsProtocol):
     Timers armed and stopped for each request cost as much as all that a heartbeat asks of emw. Here a connection only
     notes by when it must have gone on, and the server looks at all of them twice a second.
     """
+
+    upgrade: ClassVar[Any] = None
+    """Who takes over connections that become WebSockets; None: nobody."""
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return self.upgrade is not None
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, as if its new owner had read the request itself."""
+        lines = [b"%b: %b\r\n" % (name, value) for name, value in self.headers]
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (self.scope["method"].encode(), self.url, b"".join(lines))
+        self.connections.discard(self)
+        self._due = math.inf
+        if self.upgrade is not None and not self.transport.is_closing():
+            self.upgrade(cast("Corked", self.transport).bare(), head)
 
     def connection_made(self, transport: Any) -> None:
         """A connection: its first request's head has a deadline."""
@@ -123,6 +148,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: how long its answer takes is the application's business."""
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
         if self.cycle.response_complete:
             self._wait_for_next()
         else:
@@ -192,12 +219,20 @@ class PlaneServer(uvicorn.Server):
         yield
 
 
-def server_for(app: Any, *, certificate: str | None = None, key: str | None = None) -> PlaneServer:
-    """A server for one plane."""
+def server_for(
+    app: Any,
+    *,
+    certificate: str | None = None,
+    key: str | None = None,
+    client_ca: str | None = None,
+    upgrade: Upgrade | None = None,
+) -> PlaneServer:
+    """A server for one plane. `client_ca`: who has a certificate of these may show it; nobody has to."""
+    kept: dict[str, Any] = {} if upgrade is None else {"upgrade": staticmethod(upgrade)}
     return PlaneServer(
         uvicorn.Config(
             app,
-            http=GuardedHttp,
+            http=type("Guarded", (GuardedHttp,), kept),
             ws="none",
             loop="none",
             lifespan="off",
@@ -209,6 +244,8 @@ def server_for(app: Any, *, certificate: str | None = None, key: str | None = No
             backlog=4096,
             ssl_certfile=certificate,
             ssl_keyfile=key,
+            ssl_ca_certs=client_ca,
+            ssl_cert_reqs=ssl.CERT_NONE if client_ca is None else ssl.CERT_OPTIONAL,
         )
     )
 

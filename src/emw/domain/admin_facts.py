@@ -35,6 +35,10 @@ class StationAdded(Stamped):
     secret_hash: str
     customer_id: str | None = None
     protocol: str = "rest"
+    territory_id: str | None = None
+    max_a: float | None = None
+    line_voltage_v: float | None = None
+    phases: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import facts as f
+from emw.domain.evolve_stations import EVOLVE_STATIONS
 from emw.domain.model import (
     ApiKey,
     Enrolment,
@@ -62,16 +63,17 @@ def _station_added(s: State, x: f.StationAdded) -> tuple[Record, ...]:
             added_at=known.added_at if known else x.at,
             customer_id=x.customer_id,
             protocol=x.protocol,
+            territory_id=x.territory_id,
+            max_a=x.max_a,
+            line_voltage_v=x.line_voltage_v,
+            phases=x.phases,
         ),
     )
 
 
 def _station_revoked(s: State, x: f.StationRevoked) -> tuple[Record, ...]:
     station = replace(s.stations[x.station_id], revoked=True, token_hash=None)
-    evse = s.evses.get(x.station_id)
-    if evse is None:
-        return (station,)
-    return (station, replace(evse, powered=False, online=False))
+    return (station, *(replace(e, powered=False, online=False) for e in s.evses_of(x.station_id)))
 
 
 def _iso_added(s: State, x: f.IsoAdded) -> tuple[Record, ...]:
@@ -125,6 +127,7 @@ def _powered_on(s: State, x: f.PoweredOn) -> tuple[Record, ...]:
         token_hash=x.token_hash,
         token_at=x.at,
         access_url=x.access_url,
+        protocol="rest",
         customer_id=x.customer_id or s.stations[x.station_id].customer_id,
     )
     evse = Evse(
@@ -397,4 +400,5 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.ReportDelivered: _delivered,
     f.ReportDropped: _dropped,
     f.ServerStarted: _log_only,
+    **EVOLVE_STATIONS,
 }

@@ -27,6 +27,15 @@ from emw.domain.admin_facts import (
     TerritoryDefined,
 )
 from emw.domain.model import Cause, Outcome, RequestState
+from emw.domain.station_facts import (
+    EvseChanged,
+    EvseFound,
+    StationBooted,
+    StationCalled,
+    StationLearned,
+    TransactionEnded,
+    TransactionStarted,
+)
 
 # --- stations
 
@@ -287,6 +296,13 @@ Fact = (
     | ApiKeyRevoked
     | DispatchHalted
     | DispatchResumed
+    | StationBooted
+    | StationLearned
+    | StationCalled
+    | EvseFound
+    | EvseChanged
+    | TransactionStarted
+    | TransactionEnded
     | PoweredOn
     | PoweredOff
     | SessionStarted

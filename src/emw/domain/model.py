@@ -71,7 +71,10 @@ class Territory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
-    """One network identity: who it is, how it proves it, where it is called."""
+    """One network identity: who it is, how it proves it, where it is called.
+
+    The last four are the operator's word on its EVSEs, for stations whose protocol has no way to say so (OCPP).
+    """
 
     table: ClassVar = "stations"
     key_fields: ClassVar = ("station_id",)
@@ -84,6 +87,10 @@ class Station:
     token_at: datetime | None = None
     access_url: str | None = None
     revoked: bool = False
+    territory_id: str | None = None
+    max_a: float | None = None
+    line_voltage_v: float | None = None
+    phases: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +119,8 @@ class Evse:
     session_id: str | None = None
     opted_out_until: datetime | None = None
     offline_since: datetime | None = None
+    can_limit: bool = True
+    """Whether it can be told a limit at all: a station without smart charging can't."""
 
     @property
     def kw_per_a(self) -> float:
@@ -166,6 +175,42 @@ class Limit:
     def in_force(self, now: datetime) -> bool:
         """Whether the station may still be holding this limit."""
         return self.max_a is not None and now < self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationTraits:
+    """What a station said of itself when it booted, and what was learned of its ways since (`traits`, JSON)."""
+
+    table: ClassVar = "station_traits"
+    key_fields: ClassVar = ("station_id",)
+    station_id: str
+    version: str
+    booted_at: datetime
+    vendor: str = ""
+    model: str = ""
+    serial: str | None = None
+    firmware: str | None = None
+    traits: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """A station's own record inside a session, as it told it: who, since when, from which register value, Wh.
+
+    One that ended is kept in the table only. `started_at` None: its end came, its beginning never did.
+    """
+
+    table: ClassVar = "transactions"
+    key_fields: ClassVar = ("station_id", "transaction_id")
+    station_id: str
+    transaction_id: str
+    evse_id: str
+    started_at: datetime | None = None
+    meter_start_wh: float | None = None
+    id_token: str | None = None
+    ended_at: datetime | None = None
+    meter_stop_wh: float | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +364,8 @@ Record = (
     | Evse
     | Session
     | Limit
+    | StationTraits
+    | Transaction
     | Iso
     | ReductionRequest
     | Enrolment
@@ -334,6 +381,8 @@ RECORDS: tuple[type[Record], ...] = (
     Evse,
     Session,
     Limit,
+    StationTraits,
+    Transaction,
     Iso,
     ReductionRequest,
     Enrolment,

@@ -25,7 +25,9 @@ from emw.domain.model import (
     RequestInterval,
     Session,
     Station,
+    StationTraits,
     Territory,
+    Transaction,
 )
 
 Undo = tuple[dict[Any, Any], Any, Record | None]
@@ -36,6 +38,7 @@ class State:
 
     __slots__ = (
         "_by_type",
+        "_of_station",
         "api_keys",
         "enrolments",
         "evses",
@@ -49,6 +52,8 @@ class State:
         "sessions",
         "stations",
         "territories",
+        "traits",
+        "transactions",
     )
 
     def __init__(self) -> None:
@@ -57,6 +62,8 @@ class State:
         self.evses: dict[str, Evse] = {}
         self.sessions: dict[str, Session] = {}
         self.limits: dict[str, Limit] = {}
+        self.traits: dict[str, StationTraits] = {}
+        self.transactions: dict[tuple[str, str], Transaction] = {}
         self.isos: dict[str, Iso] = {}
         self.requests: dict[str, ReductionRequest] = {}
         self.enrolments: dict[tuple[str, str], Enrolment] = {}
@@ -65,12 +72,19 @@ class State:
         self.operators: dict[str, Operator] = {}
         self.api_keys: dict[str, ApiKey] = {}
         self.halt: dict[str, Halt] = {"all": Halt()}
+        self._of_station: dict[str, list[str]] = {}
         self._by_type: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], Any], Callable[[Any], bool]]] = {
             Territory: (self.territories, lambda r: r.territory_id, _always),
             Station: (self.stations, lambda r: r.station_id, _always),
             Evse: (self.evses, lambda r: r.evse_id, _always),
             Session: (self.sessions, lambda r: r.session_id, lambda r: r.ended_at is None),
             Limit: (self.limits, lambda r: r.evse_id, _always),
+            StationTraits: (self.traits, lambda r: r.station_id, _always),
+            Transaction: (
+                self.transactions,
+                lambda r: (r.station_id, r.transaction_id),
+                lambda r: r.ended_at is None,
+            ),
             Iso: (self.isos, lambda r: r.iso_id, _always),
             ReductionRequest: (self.requests, lambda r: r.request_key, _always),
             Enrolment: (self.enrolments, lambda r: (r.request_key, r.evse_id), lambda r: r.left_at is None),
@@ -88,6 +102,8 @@ class State:
         before = table.get(key)
         if stays(record):
             table[key] = record
+            if before is None and type(record) is Evse:
+                self._of_station.setdefault(record.station_id, []).append(key)
         elif before is not None:
             del table[key]
         return table, key, before
@@ -96,6 +112,14 @@ class State:
         """Evolve by one fact: the records that changed (rows to write) and how to take it back."""
         records = evolve(self, fact)
         return records, [self.put(record) for record in records]
+
+    def evses_of(self, station_id: str) -> list[Evse]:
+        """A station's EVSEs, in the order they were found."""
+        keys = dict.fromkeys(
+            self._of_station.get(station_id, ())
+        )  # one taken back and put again is there twice
+        found = (self.evses.get(key) for key in keys)
+        return [evse for evse in found if evse is not None and evse.station_id == station_id]
 
     @staticmethod
     def undo(steps: Iterable[Undo]) -> None:

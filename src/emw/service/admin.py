@@ -6,6 +6,7 @@ Each returns the secret it made exactly once; only its hash is kept.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -41,6 +42,19 @@ def any_text(field: str, value: str, most: int = MOST_ID) -> str:
     if "\x00" in value or any(0xD800 <= ord(c) <= 0xDFFF for c in value):
         raise BadInput(field, "must not contain NUL or half a character")
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseDefaults:
+    """The operator's word on a station's EVSEs: territory, knob (A), line voltage (V), phases. None: not said."""
+
+    territory_id: str | None = None
+    max_a: float | None = None
+    line_voltage_v: float | None = None
+    phases: int | None = None
+
+
+NOT_SAID = EvseDefaults()
 
 
 class Admin:
@@ -94,16 +108,33 @@ class Admin:
         return self._state.territories[territory_id]
 
     async def add_station(
-        self, actor: str, station_id: str, *, customer_id: str | None = None, renew: bool = False
+        self,
+        actor: str,
+        station_id: str,
+        *,
+        customer_id: str | None = None,
+        renew: bool = False,
+        evses: EvseDefaults = NOT_SAID,
+        secret: str | None = None,
     ) -> str:
-        """Enrol a station; returns its secret. `renew` gives a known one a new secret: the old one dies."""
+        """Enrol a station; returns its secret. `renew` gives a known one a new secret: the old one dies.
+
+        `evses`: what its protocol can't say of them; what is not said stays as it was. `secret`: one that the
+        station has already, instead of a new one.
+        """
         any_text("stationID", station_id)
         known = self._state.stations.get(station_id)
         if known is not None and not known.revoked and not renew:
             raise Conflict(
                 f"station {station_id!r} is enrolled already; ask for a renewal to give it a new secret"
             )
-        secret = self._ids.new("es")
+        taken = self._state.evses.get(station_id)
+        if taken is not None and taken.station_id != station_id:
+            raise Conflict(f"{station_id!r} is the name of an EVSE of station {taken.station_id!r}")
+        if evses.territory_id is not None and evses.territory_id not in self._state.territories:
+            raise NotFound(f"there is no territory {evses.territory_id!r}", field="territory")
+        was = known or evses
+        secret = secret or self._ids.new("es")
         await self._ledger.record(
             f.StationAdded(
                 at=self._clock.now(),
@@ -111,6 +142,11 @@ class Admin:
                 station_id=station_id,
                 secret_hash=hash_of(secret),
                 customer_id=customer_id if customer_id is not None or known is None else known.customer_id,
+                protocol="rest" if known is None else known.protocol,
+                territory_id=evses.territory_id or was.territory_id,
+                max_a=evses.max_a or was.max_a,
+                line_voltage_v=evses.line_voltage_v or was.line_voltage_v,
+                phases=evses.phases or was.phases,
             )
         )
         return secret
@@ -121,8 +157,10 @@ class Admin:
             raise NotFound(f"there is no station {station_id!r}", field="stationID")
         now = self._clock.now()
         facts: list[f.Fact] = []
-        evse = self._state.evses.get(station_id)
-        if evse is not None and evse.session_id in self._state.sessions and evse.session_id is not None:
+        evses = self._state.evses_of(station_id)
+        for evse in evses:
+            if evse.session_id is None or evse.session_id not in self._state.sessions:
+                continue
             facts.append(
                 f.SessionEnded(
                     at=now,
@@ -135,8 +173,8 @@ class Admin:
             facts += self._dispatch.leaves(evse.evse_id, "station revoked", now)
         facts.append(f.StationRevoked(at=now, actor=actor, station_id=station_id, reason=reason))
         await self._ledger.record(*facts)
-        if evse is not None:
-            self._dispatch.wake(evse.territory_id)
+        for territory_id in sorted({evse.territory_id for evse in evses}):
+            self._dispatch.wake(territory_id)
 
     async def add_iso(
         self, actor: str, iso_id: str, territories: tuple[str, ...], *, renew: bool = False

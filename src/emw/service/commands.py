@@ -256,14 +256,18 @@ class Commands:
 
     async def confirmed(self, evse_id: str, command_id: str, new_max_a: float, actor: str) -> None:
         """A station confirms a command by itself (it has no `accessURL`, or answered late)."""
+        await self.told(evse_id, command_id, Answer(Outcome.APPLIED, new_max_a), actor)
+
+    async def told(self, evse_id: str, command_id: str, answer: Answer, actor: str) -> None:
+        """What became of a command that was PENDING when it was sent."""
         limit = self._state.limits.get(evse_id)
         if limit is None or limit.command_id != command_id:
             await self._ledger.settled()
             return  # late: a newer command stands; what it went to shows in its heartbeats
-        if limit.outcome is Outcome.APPLIED and limit.answered_a == new_max_a:
+        if (limit.outcome, limit.answered_a) == (answer.outcome, answer.answered_a):
             await self._ledger.settled()
             return
-        await self._answered(limit, Answer(Outcome.APPLIED, new_max_a), actor)
+        await self._answered(limit, answer, actor)
 
     async def _answered(self, limit: Limit, answer: Answer, actor: str) -> None:
         outcome, reason = answer.outcome, answer.reason

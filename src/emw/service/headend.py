@@ -14,9 +14,10 @@ from emw.service.gate import Gate
 from emw.service.intake import Intake
 from emw.service.ledger import Ledger
 from emw.service.outbox import Outbox
-from emw.service.ports import Clock, Ids, Loaded, ReportLink, StationLink, Store
+from emw.service.ports import Clock, Ids, Loaded, ReportLink, StationConsole, StationLink, Store
 from emw.service.requests import Requests
 from emw.service.settings import ServiceSettings
+from emw.service.station_book import StationBook
 from emw.service.telemetry import Telemetry
 from emw.service.watch import Watch
 from emw.service.what_if import Oracle
@@ -49,6 +50,9 @@ class HeadEnd:
         self.accounts = Accounts(self.ledger, self.telemetry, ids, settings)
         self.dispatch = Dispatch(self.ledger, self.telemetry, stations, clock, ids, settings, self.accounts)
         self.intake = Intake(self.ledger, self.telemetry, self.dispatch, clock, ids, settings)
+        self.book = StationBook(self.ledger, self.telemetry, self.dispatch, store, clock)
+        self.console: StationConsole | None = None
+        """The operator's way to single stations; None where no protocol of this head-end has one."""
         self.requests = Requests(self.ledger, self.accounts, self.dispatch, store, clock, settings)
         self.oracle = Oracle(self.dispatch, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)

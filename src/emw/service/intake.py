@@ -6,6 +6,7 @@ acknowledges is durable. A station speaks for itself only: the gate has bound it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -199,7 +200,15 @@ class Intake:
         if evse.session_id is None:
             await self._found_plugged_in(station, evse, said, now)
             evse = self._evse(evse_id)
-        limit = self._state.limits.get(evse_id)
+        if self.take(evse, said, now):
+            await self.look_closer(station, evse, said, now)
+        if evse_id not in self._state.limits:
+            return None
+        return self._dispatch.commands.limit_to_tell(evse_id)
+
+    def take(self, evse: Evse, said: HeartBeat, now: datetime) -> bool:
+        """Take a reading at once; returns whether `look_closer` has to see it."""
+        limit = self._state.limits.get(evse.evse_id)
         current = self._telemetry.take(
             evse,
             limit,
@@ -213,11 +222,7 @@ class Intake:
         limited = limit is not None and limit.max_a is not None
         noteworthy = evse.max_a != said.evse_max_a or limited
         # One that comes late or again says nothing of now (promise P5), but that the station is back.
-        if not evse.online or (noteworthy and current):
-            await self._look_closer(station, evse, limit, said, now)
-        if limit is None:
-            return None
-        return self._dispatch.commands.limit_to_tell(evse_id)
+        return not evse.online or (noteworthy and current)
 
     async def _found_plugged_in(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> None:
         """A heartbeat without a session: its plug-in was lost (a restored backup). The vehicle is there."""
@@ -232,10 +237,19 @@ class Intake:
             PlugIn(line_voltage_v=evse.line_voltage_v, evse_max_a=said.evse_max_a, car_max_a=said.car_max_a),
         )
 
-    async def _look_closer(
-        self, station: Station, evse: Evse, limit: Limit | None, said: HeartBeat, now: datetime
-    ) -> None:
-        """What a heartbeat can show beside its reading: back again, knob turned, limit lost or not obeyed."""
+    async def look_closer(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> None:
+        """Record what a reading shows beside itself."""
+        await self.note(evse, self.shown_by(station, evse, said, now))
+
+    async def note(self, evse: Evse, facts: Sequence[f.Fact]) -> None:
+        """Record what `shown_by` found, and let the dispatch look at it."""
+        if facts:
+            await self._ledger.record(*facts)
+            self._dispatch.wake(evse.territory_id)
+
+    def shown_by(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> list[f.Fact]:
+        """What a reading can show beside itself: back again, knob turned, limit lost or not obeyed."""
+        limit = self._state.limits.get(evse.evse_id)
         actor = f"station:{station.station_id}"
         facts: list[f.Fact] = []
         if not evse.online:
@@ -264,9 +278,7 @@ class Intake:
                         reason=why,
                     )
                 )
-        if facts:
-            await self._ledger.record(*facts)
-            self._dispatch.wake(evse.territory_id)
+        return facts
 
     @staticmethod
     def _lost(limit: Limit, said: HeartBeat, now: datetime) -> bool:

@@ -80,6 +80,8 @@ class Picture:
         """Why an EVSE can't be asked now; None when it can."""
         if not evse.powered or not evse.online:
             return "offline"
+        if not evse.can_limit:
+            return "can't be limited"
         if evse.opted_out_until is not None and evse.opted_out_until > now:
             return "opted out"
         refusal = self._refusals.get(evse.evse_id)

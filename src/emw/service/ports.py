@@ -117,6 +117,59 @@ class StationLink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FrameSeen:
+    """A frame that went to or came from a station. `text` is cut where it is long."""
+
+    at: datetime
+    outgoing: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StationSeen:
+    """How a station stands now: connected, by what, since when, and what is known of it."""
+
+    connected: bool
+    protocol: str | None
+    address: str | None
+    connected_at: datetime | None
+    heard_at: datetime | None
+    vendor: str | None
+    model: str | None
+    serial: str | None
+    firmware: str | None
+    booted_at: datetime | None
+    traits: Mapping[str, Any]
+    statuses: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CallSeen:
+    """What came of an operator's message: `outcome` answered, refused (with the station's code) or unanswered."""
+
+    outcome: str
+    answer: Any = None
+    code: str | None = None
+    description: str | None = None
+
+
+class StationConsole(Protocol):
+    """The operator's way to a single station, for protocols with messages of their own. Raises Refused."""
+
+    def seen(self, station_id: str) -> StationSeen:
+        """How it stands."""
+        ...
+
+    def frames(self, station_id: str) -> Sequence[FrameSeen]:
+        """The last frames, newest first."""
+        ...
+
+    async def call(self, station_id: str, action: str, payload: Any) -> CallSeen:
+        """Send one message and wait for what comes of it."""
+        ...
+
+
 class ReportLink(Protocol):
     """How a report reaches an ISO. True: taken. False: try again later. Never raises."""
 

@@ -1,0 +1,84 @@
+"""Facts of stations that tell more than the project's own protocol asks for: boots, EVSEs found, transactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from emw.domain.admin_facts import Stamped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationBooted(Stamped):
+    """A station (re)booted and said what it is. Other firmware: what was learned of it is forgotten."""
+
+    station_id: str
+    version: str
+    vendor: str
+    model: str
+    serial: str | None = None
+    firmware: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationLearned(Stamped):
+    """Something was learned of a station's ways: what it supports, takes and refuses (`traits`, JSON)."""
+
+    station_id: str
+    traits: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseFound(Stamped):
+    """A station showed an EVSE that it has, or the operator's word on it changed."""
+
+    evse_id: str
+    station_id: str
+    territory_id: str
+    model: str
+    line_voltage_v: float
+    phases: int
+    max_a: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseChanged(Stamped):
+    """What was learned of an EVSE: its status, the phases that its vehicle uses, whether it can be told a limit."""
+
+    evse_id: str
+    status: str | None = None
+    phases: int | None = None
+    can_limit: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStarted(Stamped):
+    """A station began a transaction at `started_at` (its own time); told late, it is history."""
+
+    station_id: str
+    transaction_id: str
+    evse_id: str
+    started_at: datetime
+    meter_start_wh: float | None = None
+    id_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionEnded(Stamped):
+    """A station ended a transaction at `ended_at` (its own time)."""
+
+    station_id: str
+    transaction_id: str
+    evse_id: str
+    ended_at: datetime
+    meter_stop_wh: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationCalled(Stamped):
+    """An operator sent a message to a station by hand; `outcome` is what came back, in a word."""
+
+    station_id: str
+    action: str
+    outcome: str

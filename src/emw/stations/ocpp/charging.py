@@ -1,0 +1,303 @@
+"""What charging stations tell, in one tongue for all versions: EVSEs, transactions, readings become the service's own.
+
+A session is a transaction that is of now. One that is told late is history: it goes into the ledger of transactions and
+moves nothing. Everything may come twice and in any order; it is true once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from emw.domain.model import Evse, Station, Transaction
+from emw.service.headend import HeadEnd
+from emw.service.intake import HeartBeat, PlugIn
+from emw.service.station_book import evse_id_of
+from emw.stations.ocpp.meter import ALIVE_W, Metered, normalise
+from emw.stations.ocpp.peer import Peer, Plug, number_of
+from emw.stations.ocpp.profiles import to_neutral_v
+from emw.stations.ocpp.settings import OcppSettings
+from emw.stations.ocpp.traits import Purpose
+from emw.stations.ocpp.wire import MeterValue
+
+log = structlog.get_logger()
+
+REPLACED: Final = "another began"
+"""Why a transaction ended whose own end was never told."""
+STEADY: Final = 2
+"""So often in a row must a meter show a number of phases until it is believed."""
+
+
+class Charging:
+    """From messages to sessions and readings."""
+
+    def __init__(self, headend: HeadEnd, settings: OcppSettings) -> None:
+        self._headend = headend
+        self._state = headend.state
+        self._book = headend.book
+        self._intake = headend.intake
+        self._clock = headend.clock
+        self._settings = settings
+        self._fresh = timedelta(seconds=2 * settings.sample_s)
+
+    def station(self, peer: Peer) -> Station:
+        """The station's record."""
+        return self._state.stations[peer.station_id]
+
+    async def evse(self, peer: Peer, number: int) -> tuple[Evse, Plug]:
+        """The EVSE of this number, made where it is new. Raises Refused."""
+        evse_id = evse_id_of(peer.station_id, number)
+        evse = self._state.evses.get(evse_id)
+        if evse is None or not evse.powered:
+            known = self._state.traits.get(peer.station_id)
+            model = f"{known.vendor} {known.model}".strip() if known is not None else ""
+            evse = await self._book.found(
+                self.station(peer), number, self._settings.evses, model or "unknown"
+            )
+            if peer.traits.smart is False:
+                await self._book.changed(evse, can_limit=False)
+        return evse, peer.plug(number, evse_id)
+
+    # --- state of a socket
+
+    def status(
+        self, peer: Peer, number: int, word: str, at_text: datetime | None
+    ) -> Coroutine[Any, Any, None] | None:
+        """A connector's state; a coroutine where something changes by it."""
+        now = self._clock.now()
+        if at_text is not None:
+            peer.says_time(at_text, now)
+        if number == 0:
+            return None
+        evse = self._state.evses.get(evse_id_of(peer.station_id, number))
+        plug = peer.plugs.get(number)
+        if evse is not None and plug is not None and plug.status == word and evse.powered:
+            return None
+        return self._status(peer, number, word, at_text)
+
+    async def _status(self, peer: Peer, number: int, word: str, at: datetime | None) -> None:
+        evse, plug = await self.evse(peer, number)
+        now = self._clock.now()
+        plug.status = word
+        if at is not None and not peer.is_fresh(at, now, self._fresh):
+            return
+        self._headend.telemetry.heard(evse.evse_id, now)
+        if word == "Available" and evse.session_id is not None:
+            await self._leave(evse, plug, None)
+        elif word == "Charging" and evse.session_id is None and plug.transaction_id is not None:
+            await self._arrive(peer, evse, plug)
+
+    # --- transactions
+
+    async def start(
+        self,
+        peer: Peer,
+        number: int,
+        transaction_id: str,
+        *,
+        at: datetime,
+        meter_start_wh: float | None,
+        id_token: str | None,
+        offline: bool = False,
+    ) -> bool:
+        """A transaction began. Durable when this returns; True: it is of now and `arrive` is due."""
+        evse, plug = await self.evse(peer, number)
+        known = await self._book.transaction(peer.station_id, transaction_id)
+        now = self._clock.now()
+        # What went on may be told before what began: then the beginning mends the record when it comes.
+        earlier = (
+            known is not None
+            and known.started_at is not None
+            and known.meter_start_wh is None
+            and meter_start_wh is not None
+            and at <= known.started_at
+        )
+        better = known is None or known.started_at is None or earlier
+        if better:
+            await self._book.started(
+                peer.station_id,
+                transaction_id,
+                evse.evse_id,
+                at=at,
+                meter_start_wh=meter_start_wh,
+                id_token=id_token,
+            )
+        if known is not None and known.ended_at is not None:
+            if better:  # its end came first
+                await self._end_again(known)
+            return False
+        fresh = not offline and peer.is_fresh(at, now, self._fresh)
+        if fresh and plug.transaction_id not in {None, transaction_id}:
+            await self._replace(peer, plug, at)
+        if fresh or plug.transaction_id is None:
+            plug.transaction_id = transaction_id
+        return fresh
+
+    async def arrive(self, peer: Peer, number: int) -> None:
+        """The transaction of an EVSE is of now: its session begins, unless it has."""
+        evse, plug = await self.evse(peer, number)
+        if evse.session_id is None:
+            await self._arrive(peer, evse, plug)
+
+    async def _arrive(self, peer: Peer, evse: Evse, plug: Plug) -> None:
+        plug.phases_seen = (0, 0)
+        await self._intake.plugged_in(
+            self.station(peer),
+            evse.evse_id,
+            PlugIn(line_voltage_v=evse.line_voltage_v, evse_max_a=evse.max_a, car_max_a=evse.max_a),
+        )
+
+    async def end(
+        self,
+        peer: Peer,
+        number: int,
+        transaction_id: str,
+        *,
+        at: datetime,
+        meter_stop_wh: float | None,
+        reason: str | None,
+    ) -> None:
+        """A transaction is over. Said twice, or without ever having begun, it is true once."""
+        known = await self._book.transaction(peer.station_id, transaction_id)
+        if known is not None and known.ended_at is not None and known.reason != REPLACED:
+            return
+        if (
+            known is not None and known.ended_at is not None
+        ):  # closed by us for want of an end, which now comes
+            await self._book.started(
+                peer.station_id,
+                transaction_id,
+                known.evse_id,
+                at=known.started_at or at,
+                meter_start_wh=known.meter_start_wh,
+                id_token=known.id_token,
+            )
+        evse_id = evse_id_of(peer.station_id, number) if known is None else known.evse_id
+        await self._book.ended(
+            peer.station_id, transaction_id, evse_id, at=at, meter_stop_wh=meter_stop_wh, reason=reason
+        )
+        plug = peer.plugs.get(number_of(evse_id))
+        if plug is None or plug.transaction_id != transaction_id:
+            return
+        plug.transaction_id = None
+        evse = self._state.evses.get(plug.evse_id)
+        if evse is not None and evse.session_id is not None:
+            begun = known.meter_start_wh if known is not None else None
+            told = begun is not None and meter_stop_wh is not None and meter_stop_wh >= begun
+            kwh = (
+                (meter_stop_wh - begun) / 1000
+                if told and meter_stop_wh is not None and begun is not None
+                else None
+            )
+            await self._leave(evse, plug, kwh)
+
+    async def _leave(self, evse: Evse, plug: Plug, energy_kwh: float | None) -> None:
+        station = self._state.stations[evse.station_id]
+        if plug.installed is not None and plug.installed.purpose is Purpose.TX:
+            plug.installed = None  # it ends with its transaction
+        await self._intake.unplugged(station, evse.evse_id, energy_kwh)
+        phases = station.phases or self._settings.evses.phases or 3
+        now = self._state.evses[evse.evse_id]
+        await self._book.changed(now, phases=phases)
+
+    async def _replace(self, peer: Peer, plug: Plug, at: datetime) -> None:
+        """Another transaction begins on this EVSE: the one before is over, though its end was never told."""
+        before = plug.transaction_id
+        plug.transaction_id = None
+        if before is None or (peer.station_id, before) not in self._state.transactions:
+            return
+        await self._book.ended(
+            peer.station_id, before, plug.evse_id, at=at, meter_stop_wh=None, reason=REPLACED
+        )
+        evse = self._state.evses[plug.evse_id]
+        if evse.session_id is not None:
+            await self._leave(evse, plug, None)
+
+    async def _end_again(self, known: Transaction) -> None:
+        if known.ended_at is not None:
+            await self._book.ended(
+                known.station_id,
+                known.transaction_id,
+                known.evse_id,
+                at=known.ended_at,
+                meter_stop_wh=known.meter_stop_wh,
+                reason=known.reason,
+            )
+
+    # --- readings
+
+    def readings(
+        self, peer: Peer, number: int, values: Sequence[MeterValue]
+    ) -> Coroutine[Any, Any, None] | None:
+        """Meter values of an EVSE. The hot path: a coroutine only where something changes by them."""
+        plug = peer.plugs.get(number)
+        if plug is None or number == 0:
+            return None  # the station's own meter, or an EVSE that has not shown itself
+        evse = self._state.evses.get(plug.evse_id)
+        if evse is None:
+            return None
+        now = self._clock.now()
+        metered, plug.memory = normalise(
+            values,
+            plug.memory,
+            now,
+            to_neutral_v=to_neutral_v(evse.line_voltage_v, evse.phases),
+            phases=evse.phases,
+        )
+        if metered is None or not metered.live or metered.power_w is None:
+            return None
+        if evse.session_id is None:
+            if metered.power_w < ALIVE_W or not peer.is_fresh(metered.at, now, self._fresh):
+                return None
+            return self._found_charging(peer, evse, plug, metered)
+        return self._take(peer, evse, plug, metered, now)
+
+    def _take(
+        self, peer: Peer, evse: Evse, plug: Plug, metered: Metered, now: datetime
+    ) -> Coroutine[Any, Any, None] | None:
+        said = said_by(evse, metered, plug.held_a(now))
+        closer = self._intake.take(evse, said, now)
+        phases = metered.phases
+        if phases is not None and phases != evse.phases:
+            seen = plug.phases_seen
+            plug.phases_seen = (phases, seen[1] + 1 if seen[0] == phases else 1)
+            if plug.phases_seen[1] >= STEADY:
+                return self._book.changed(evse, phases=phases)
+        if not closer:
+            return None
+        facts = self._intake.shown_by(self.station(peer), evse, said, now)
+        return self._intake.note(evse, facts) if facts else None
+
+    async def _found_charging(self, peer: Peer, evse: Evse, plug: Plug, metered: Metered) -> None:
+        """Power flows and no session is known: its beginning was lost, or told as history."""
+        await self._arrive(peer, evse, plug)
+        evse = self._state.evses[plug.evse_id]
+        now = self._clock.now()
+        if evse.session_id is not None:
+            self._intake.take(evse, said_by(evse, metered, plug.held_a(now)), now)
+
+
+def said_by(evse: Evse, metered: Metered, held_a: float | None) -> HeartBeat:
+    """A reading in the service's words: voltage and current such that their product is the metered power.
+
+    The voltage is measured where the meter says it, else follows from power and current, else is the EVSE's own; it is
+    told as the EVSE's line voltage is meant, against neutral or between phases.
+    """
+    kw = (metered.power_w or 0.0) / 1000
+    line_v = evse.line_voltage_v
+    neutral_v = to_neutral_v(line_v, evse.phases)
+    share = 1.0
+    if metered.voltage_v is not None and neutral_v > 0:
+        share = metered.voltage_v / neutral_v
+    elif metered.current_a is not None and metered.current_a > 1.0:
+        share = kw / (evse.kw_per_a * metered.current_a)
+    if (
+        not 0.8 < share < 1.2
+    ):  # no grid is that far off: other phases are in use, or the meter means something else
+        share = 1.0
+    current_a = kw / (evse.kw_per_a * share)
+    energy = None if metered.energy_wh is None or metered.energy_wh < 0 else metered.energy_wh / 1000
+    return HeartBeat(metered.at, line_v * share, current_a, evse.max_a, evse.max_a, held_a, energy)

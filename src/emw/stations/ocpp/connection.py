@@ -1,0 +1,305 @@
+"""One connection of one station: frames to handlers, answers and our own CALLs to frames. Knows no socket library.
+
+A handler either answers at once (bytes) or is a coroutine; while one runs, later CALLs of the same station wait in
+line, so that what a station says takes effect in its order. Answers to CALLs of ours never wait: a handler may be
+waiting for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from emw.service.errors import EmwError, Unavailable
+from emw.stations.ocpp.rates import Rates
+from emw.stations.ocppj import (
+    Answered,
+    Ask,
+    Broken,
+    Call,
+    Failed,
+    Fault,
+    Session,
+    Unknown,
+    Version,
+    fault_of,
+)
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.hub import Hub
+    from emw.stations.ocpp.peer import Peer
+
+log = structlog.get_logger()
+
+MOST_WAITING: Final = 32
+MOST_REFUSED: Final = 200
+"""So many frames that can't be taken, and the connection is closed."""
+
+Said = Callable[["Connection", Any], bytes | Coroutine[Any, Any, bytes]]
+Heard = Callable[[Answered | Failed | None], None]
+"""Hears what came of a CALL; None: nothing in time, or the connection is gone. A late answer is heard as well."""
+
+
+class Handler(NamedTuple):
+    """What a message's payload is, and who takes it."""
+
+    decoder: msgspec.json.Decoder[Any]
+    take: Said
+
+
+class Wire(Protocol):
+    """The socket under a connection: the seam to the library."""
+
+    def send(self, frame: bytes) -> None:
+        """Send a text frame. Never blocks, never raises; nothing happens on a closed one."""
+        ...
+
+    def ping(self) -> None:
+        """Send a ping."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye and close."""
+        ...
+
+
+class Refusal(Exception):
+    """A CALL can't be taken: the CALLERROR's code and why."""
+
+    def __init__(self, fault: Fault, why: str) -> None:
+        super().__init__(why)
+        self.fault = fault
+
+
+class Connection:
+    """One station's connection."""
+
+    __slots__ = (
+        "_after",
+        "_busy",
+        "_handlers",
+        "_hub",
+        "_in_line",
+        "_rates",
+        "_refused",
+        "address",
+        "closed",
+        "heard_s",
+        "learning",
+        "on_trial",
+        "opened_at",
+        "password",
+        "peer",
+        "pinged_s",
+        "ponged_s",
+        "session",
+        "version",
+        "wire",
+    )
+
+    def __init__(self, hub: Hub, peer: Peer, version: Version, wire: Wire, address: str) -> None:
+        self._hub = hub
+        self._handlers = hub.handlers(version)
+        self._rates = Rates()
+        self._busy = False
+        self._after: Coroutine[Any, Any, None] | None = None
+        self._in_line: list[Call] | None = None
+        self._refused = 0
+        self.peer = peer
+        self.version = version
+        self.wire = wire
+        self.address = address
+        self.password: str | None = None  # of one that is not enrolled
+        self.session = Session(version)
+        self.closed = False
+        self.on_trial = False  # it waits until it is known whether its older twin is alive
+        self.opened_at = hub.clock.now()
+        self.heard_s = self.ponged_s = hub.loop.time()
+        self.pinged_s = 0.0
+        self.learning: asyncio.Task[None] | None = None
+
+    # --- in
+
+    def frame(self, frame: bytes) -> None:
+        """A text frame came. Whatever it is, nothing is raised."""
+        now_s = self.heard_s = self._hub.loop.time()
+        peer = self.peer
+        peer.heard_at = now = self._hub.clock.now()
+        peer.seen(now, False, frame)
+        got = self.session.receive(frame)
+        if type(got) is Call:
+            self._call(got, now_s)
+        elif type(got) is Broken:
+            log.info("ocpp.unreadable", station_id=peer.station_id, why=got.why)
+            self._send(got.reply)
+            self._count_refused()
+        elif type(got) is Unknown:
+            self._count_refused()
+        else:
+            self._hear(got.ask, got)  # type: ignore[union-attr, arg-type]
+
+    def _call(self, call: Call, now_s: float) -> None:
+        if self._busy or self.on_trial:
+            if self._in_line is None:
+                self._in_line = []
+            if len(self._in_line) >= MOST_WAITING:
+                self.close(1008, "too many calls at once")
+                return
+            self._in_line.append(call)
+            return
+        handler = self._handlers.get(call.action)
+        try:
+            if handler is None:
+                raise Refusal(Fault.NOT_IMPLEMENTED, f"there is no {call.action[:64]!r} here")
+            if not self._rates.admits(call.action, now_s):
+                raise Refusal(Fault.GENERIC, f"too many {call.action} in a short time; slow down")
+            answer = handler.take(self, handler.decoder.decode(call.payload))
+        except Refusal as refusal:
+            self._refuse(call, refusal.fault, str(refusal))
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._refuse(call, *fault_of(error))
+            return
+        except EmwError as error:
+            self._refuse(call, _fault_for(error), error.detail)
+            return
+        except Exception:  # a bug: the station hears so, the log gets the trace, the connection lives on
+            log.exception("ocpp.bug", station_id=self.peer.station_id, action=call.action)
+            self._refuse(call, Fault.INTERNAL, "this is a fault of emw; it is in its log")
+            return
+        if type(answer) is bytes:
+            self._send(b"[3,%b,%b]" % (_id(call.id), answer))
+        else:
+            self._busy = True
+            self._hub.spawn(self._finish(call, answer))  # type: ignore[arg-type]
+
+    async def _finish(self, call: Call, answer: Coroutine[Any, Any, bytes]) -> None:
+        try:
+            self._send(b"[3,%b,%b]" % (_id(call.id), await answer))
+        except EmwError as error:
+            self._refuse(call, _fault_for(error), error.detail)
+        except Refusal as refusal:
+            self._refuse(call, refusal.fault, str(refusal))
+        except Exception:  # as above
+            log.exception("ocpp.bug", station_id=self.peer.station_id, action=call.action)
+            self._refuse(call, Fault.INTERNAL, "this is a fault of emw; it is in its log")
+        try:
+            while self._after is not None:
+                work, self._after = self._after, None
+                await work
+        except EmwError as error:
+            log.info("ocpp.not_done", station_id=self.peer.station_id, action=call.action, why=error.detail)
+        except Exception:  # as above
+            log.exception("ocpp.bug", station_id=self.peer.station_id, action=call.action)
+        finally:
+            self._busy = False
+            self.go_on()
+
+    def after(self, work: Coroutine[Any, Any, None]) -> None:
+        """What is to be done once the CALL in hand is answered, and before the next one is taken."""
+        if self._after is not None:
+            self._after.close()
+        self._after = work
+
+    def go_on(self) -> None:
+        """Take what waits in line, one by one, until one takes its time."""
+        while self._in_line and not self._busy and not self.on_trial and not self.closed:
+            self._call(self._in_line.pop(0), self._hub.loop.time())
+
+    def _refuse(self, call: Call, fault: Fault, why: str) -> None:
+        log.info("ocpp.refused", station_id=self.peer.station_id, action=call.action[:64], why=why)
+        self._send(self.session.error(call.id, fault, why))
+        self._count_refused()
+
+    def _count_refused(self) -> None:
+        self._refused += 1
+        if self._refused > MOST_REFUSED:
+            self.close(1008, "too many frames that can't be taken")
+
+    def pong(self) -> None:
+        """The station answered a ping."""
+        self.heard_s = self.ponged_s = self._hub.loop.time()
+
+    def lost(self) -> None:
+        """The socket is closed. Every CALL without answer stays unknown."""
+        if self.closed and self.learning is None:
+            return
+        self.closed = True
+        if self.learning is not None:
+            self.learning.cancel()
+            self.learning = None
+        for ask in self.session.close():
+            self._hear(ask, None)
+        self._hub.closed(self)
+
+    # --- out
+
+    def ask(self, action: str, payload: bytes, heard: Heard, *, key: object = None) -> bool:
+        """Put a CALL in line; False: it can't be (closed, or too many wait)."""
+        if self.closed or self.on_trial:
+            return False
+        ask = Ask(action, payload, key, heard)
+        replaced = self.session.ask(ask)
+        if replaced is ask:
+            return False
+        self.send_next()  # one that lost its place to this one hears nothing: it was never said
+        return True
+
+    async def call(self, action: str, payload: bytes) -> Answered | Failed | None:
+        """Send a CALL and wait for what comes of it. Not for handlers of CALLs: they would wait for each other."""
+        done: asyncio.Future[Answered | Failed | None] = self._hub.loop.create_future()
+
+        def heard(got: Answered | Failed | None) -> None:
+            if not done.done():
+                done.set_result(got)
+
+        return await done if self.ask(action, payload, heard) else None
+
+    def send_next(self) -> None:
+        """Let the next CALL out, if none is on its way."""
+        frame = self.session.next(self._hub.loop.time())
+        if frame is not None:
+            self._send(frame)
+
+    def overdue(self, now_s: float) -> None:
+        """Give a CALL up whose time is over."""
+        ask = self.session.expired(now_s)
+        if ask is not None:
+            log.info("ocpp.unanswered", station_id=self.peer.station_id, action=ask.action)
+            self._hear(ask, None)
+            self.send_next()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close, and forget what waits."""
+        if not self.closed:
+            self.wire.close(code, reason)
+            self.lost()
+
+    def _hear(self, ask: Ask, got: Answered | Failed | None) -> None:
+        try:
+            ask.tag(got)
+        except Exception:  # a bug in whoever asked: others must not suffer
+            log.exception("ocpp.bug", station_id=self.peer.station_id, action=ask.action)
+        if got is not None:
+            self.send_next()
+
+    def _send(self, frame: bytes) -> None:
+        if not self.closed:
+            self.peer.seen(self._hub.clock.now(), True, frame)
+            self.wire.send(frame)
+
+
+_encode_id = msgspec.json.Encoder().encode
+
+
+def _id(named: str) -> bytes:
+    return _encode_id(named)
+
+
+def _fault_for(error: EmwError) -> Fault:
+    """The code of what the service refuses."""
+    return Fault.INTERNAL if isinstance(error, Unavailable) else Fault.PROPERTY

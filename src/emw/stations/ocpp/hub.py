@@ -1,0 +1,395 @@
+"""All OCPP stations of this process: who is connected, what is known of each, and what time does to them.
+
+Sockets come and go below, the service stands above; nothing here knows a socket library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from emw.domain.model import Evse, Limit, Transaction
+from emw.service.errors import Conflict, NotFound, Refused, Unavailable
+from emw.service.headend import HeadEnd
+from emw.service.ports import Answer, CallSeen, FrameSeen, StationSeen
+from emw.stations.ocpp.charging import Charging
+from emw.stations.ocpp.connection import Connection, Handler, Wire
+from emw.stations.ocpp.learn import Learner
+from emw.stations.ocpp.limits import OcppLink
+from emw.stations.ocpp.peer import Peer
+from emw.stations.ocpp.settings import OcppSettings
+from emw.stations.ocpp.traits import Traits, read, write
+from emw.stations.ocpp.v16 import V16
+from emw.stations.ocpp.v201 import V201
+from emw.stations.ocpp.wire import EMPTY, Anything, BootOut, HeartbeatOut, encode, stamp
+from emw.stations.ocppj import Answered, Version
+
+log = structlog.get_logger()
+
+LOOK_S: Final = 1.0
+IDLE_TIMES: Final = 3
+"""A connection that says nothing for so many times the longer of ping and heartbeat is dead."""
+LONGEST_ACTION: Final = 64
+
+
+class Hub:
+    """Every station that speaks OCPP."""
+
+    def __init__(self, headend: HeadEnd, link: OcppLink, chance: Random, settings: OcppSettings) -> None:
+        self.headend = headend
+        self.state = headend.state
+        self.clock = headend.clock
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self.charging = Charging(headend, settings)
+        self._chance = chance
+        self._peers: dict[str, Peer] = {}
+        self._connections: dict[str, Connection] = {}
+        self._trials: dict[str, Connection] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._open: defaultdict[str, list[Transaction]] = defaultdict(list)
+        for transaction in headend.state.transactions.values():
+            self._open[transaction.station_id].append(transaction)
+        newer = V201(self).handlers()
+        self._handlers = {Version.V16: V16(self).handlers(), Version.V201: newer, Version.V21: newer}
+        link.hub = self
+        headend.console = self
+
+    async def run(self) -> None:
+        """Look after the stations until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            while True:
+                await asyncio.sleep(LOOK_S)
+                self.look(self.loop.time())
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Do this beside; what the service refuses meanwhile is logged."""
+        if self._tasks is None:
+            work.close()
+            return None
+        return self._tasks.create_task(_logged(work))
+
+    # --- connections
+
+    def peer(self, station_id: str) -> Peer:
+        """What is known of a station."""
+        peer = self._peers.get(station_id)
+        if peer is None:
+            known = self.state.traits.get(station_id)
+            peer = Peer(
+                station_id, read(known.traits if known is not None else ""), self.settings.frames_kept
+            )
+            for evse in self.state.evses_of(station_id):
+                _, _, number = evse.evse_id.rpartition(":")
+                if number.isascii() and number.isdigit() and evse.evse_id != station_id:
+                    peer.plug(int(number), evse.evse_id)
+            peer.remember(self._open.pop(station_id, ()))
+            self._peers[station_id] = peer
+        return peer
+
+    def open(
+        self,
+        station_id: str,
+        version: Version,
+        wire: Wire,
+        address: str,
+        *,
+        proven: bool,
+        password: str | None = None,
+    ) -> Connection:
+        """A station is connected. One that proved who it is replaces its older self; another has to wait for proof."""
+        peer = self.peer(station_id)
+        connection = Connection(self, peer, version, wire, address)
+        connection.password = password if station_id not in self.state.stations else None
+        older = self._connections.get(station_id)
+        if older is not None and not proven:
+            waiting = self._trials.get(station_id)
+            if waiting is not None:
+                waiting.close(1008, "another connection tries the same")
+            connection.on_trial = True
+            self._trials[station_id] = connection
+            older.pinged_s = self.loop.time()
+            older.wire.ping()
+            return connection
+        if older is not None:
+            older.close(1000, "replaced by a newer connection")
+        self._take(connection)
+        return connection
+
+    def _take(self, connection: Connection) -> None:
+        peer = connection.peer
+        self._connections[peer.station_id] = connection
+        peer.connection = connection
+        peer.gone_at, peer.silent = None, False
+        peer.skew = None
+        log.info("ocpp.connected", station_id=peer.station_id, version=connection.version.number)
+        connection.on_trial = False
+        connection.go_on()
+        if peer.station_id in self.state.traits:
+            # Known from before: many come back without a boot message. One that boots is learned anew.
+            self.spawn(self.headend.book.heard(peer.station_id))
+            self._learn(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        peer = connection.peer
+        if self._trials.get(peer.station_id) is connection:
+            del self._trials[peer.station_id]
+        if self._connections.get(peer.station_id) is connection:
+            del self._connections[peer.station_id]
+            peer.connection = None
+            peer.gone_at = self.loop.time()
+            log.info("ocpp.disconnected", station_id=peer.station_id)
+
+    def connected(self, station_id: str) -> Connection | None:
+        """The station's connection, if there is one."""
+        return self._connections.get(station_id)
+
+    @property
+    def count(self) -> int:
+        """How many are connected."""
+        return len(self._connections)
+
+    def close(self) -> None:
+        """Say goodbye to all (a clean stop)."""
+        for connection in list(self._connections.values()):
+            connection.close(1001, "emw stops")
+
+    # --- time
+
+    def look(self, now_s: float) -> None:
+        """What time does: unanswered CALLs, pings, dead connections, stations gone too long."""
+        idle_s = IDLE_TIMES * max(self.settings.ping_s, float(self.settings.heartbeat_s))
+        for connection in list(self._connections.values()):
+            connection.overdue(now_s)
+            if now_s - connection.heard_s > idle_s:
+                connection.close(1001, "nothing was heard for too long")
+            elif (
+                self.settings.ping_s
+                and now_s - max(connection.pinged_s, connection.heard_s) > self.settings.ping_s
+                and self.pings(connection.peer.station_id)
+            ):
+                connection.pinged_s = now_s
+                connection.wire.ping()
+        for station_id, trial in list(self._trials.items()):
+            self._judge(station_id, trial, now_s)
+        for peer in self._peers.values():
+            if (
+                peer.gone_at is not None
+                and not peer.silent
+                and now_s - peer.gone_at > self.settings.offline_s
+            ):
+                peer.silent = True
+                self.spawn(self.headend.book.silent(peer.station_id, peer.heard_at or self.clock.now()))
+
+    def _judge(self, station_id: str, trial: Connection, now_s: float) -> None:
+        """A connection without proof takes over only where the older one is dead."""
+        older = self._connections.get(station_id)
+        if older is not None and older.ponged_s >= older.pinged_s:
+            trial.close(1008, "this station is connected already")
+        elif older is None or now_s - older.pinged_s > self.settings.ping_deadline_s:
+            del self._trials[station_id]
+            if older is not None:
+                older.close(1001, "no answer to a ping")
+            self._take(trial)
+
+    def pings(self, station_id: str) -> bool:
+        """Whether this station is pinged."""
+        return self.settings.ping_s > 0 and station_id not in self.settings.no_ping
+
+    async def quiet(self, connection: Connection) -> None:
+        """Return when the station has said nothing for a moment: what it kept while it was away is told."""
+        ends_s = self.loop.time() + 2 * self.settings.quiet_s
+        while (now_s := self.loop.time()) < ends_s:
+            still_s = connection.heard_s + self.settings.quiet_s - now_s
+            if still_s <= 0:
+                return
+            await asyncio.sleep(min(still_s, ends_s - now_s))
+
+    # --- what handlers need
+
+    def handlers(self, version: Version) -> dict[str, Handler]:
+        """The messages of a version."""
+        return self._handlers[version]
+
+    def time_answer(self) -> bytes:
+        """Heartbeat's answer."""
+        return encode(HeartbeatOut(stamp(self.clock.now())))
+
+    def token_status(self, token: str) -> str:
+        """Whether somebody may charge."""
+        known = self.settings.tokens
+        return "Accepted" if known is None or token in known else "Invalid"
+
+    @staticmethod
+    def always(answer: bytes) -> Callable[[Connection, Anything], bytes]:
+        """A handler that has one answer."""
+        return lambda _, __: answer
+
+    @staticmethod
+    def noted(name: str) -> Callable[[Connection, Anything], bytes]:
+        """A handler for what is only noted."""
+
+        def take(connection: Connection, _: Anything) -> bytes:
+            log.info("ocpp.noted", station_id=connection.peer.station_id, what=name)
+            return EMPTY
+
+        return take
+
+    def then(self, work: Coroutine[Any, Any, None] | None) -> bytes | Coroutine[Any, Any, bytes]:
+        """An empty answer, after `work` where there is some."""
+        return EMPTY if work is None else _empty_after(work)
+
+    async def boot(
+        self, c: Connection, *, vendor: str, model: str, serial: str | None, firmware: str | None
+    ) -> bytes:
+        """A station (re)booted: it is known, or told to wait."""
+        station_id = c.peer.station_id
+        status = await self._admit(station_id, c.password)
+        interval_s = self.settings.heartbeat_s
+        if status == "Accepted":
+            station = self.state.stations[station_id]
+            before = self.state.traits.get(station_id)
+            await self.headend.book.booted(
+                station,
+                version=c.version.number,
+                vendor=vendor[:255],
+                model=model[:255],
+                serial=None if serial is None else serial[:255],
+                firmware=None if firmware is None else firmware[:255],
+            )
+            after = self.state.traits[station_id]
+            if before is None or before.traits != after.traits:
+                c.peer.traits = Traits()
+            c.peer.traits.asked = False
+            c.peer.rebooted()
+            c.after(self._after_boot(c))
+            # After a power cut all boot at once: spread their heartbeats.
+            interval_s = max(10, round(interval_s * self._chance.uniform(0.9, 1.0)))
+        return encode(BootOut(stamp(self.clock.now()), interval_s, status))
+
+    async def _after_boot(self, c: Connection) -> None:
+        self._learn(c)
+
+    async def _admit(self, station_id: str, password: str | None) -> str:
+        station = self.state.stations.get(station_id)
+        if station is None and self.settings.unknown == "accept":
+            try:  # what it came with is its secret from now on
+                await self.headend.admin.add_station(
+                    "emw", station_id, evses=self.settings.evses, secret=password
+                )
+            except Refused as error:
+                log.warning("ocpp.not_enrolled", station_id=station_id, why=error.detail)
+                return "Rejected"
+            station = self.state.stations.get(station_id)
+        if station is None:
+            return "Pending" if self.settings.unknown == "pending" else "Rejected"
+        if station.revoked:
+            return "Rejected"
+        territory = station.territory_id or self.settings.evses.territory_id
+        if territory is None or territory not in self.state.territories:
+            log.warning("ocpp.no_territory", station_id=station_id, do="emw station add --renew --territory")
+            return "Pending"
+        return "Accepted"
+
+    def _learn(self, connection: Connection) -> None:
+        if connection.learning is not None:
+            connection.learning.cancel()
+        connection.learning = self.spawn(Learner(self, connection).run())
+
+    def say_again(self, peer: Peer) -> None:
+        """Limits in force are said again to a station that is back."""
+        self.headend.book.say_again(self.state.evses_of(peer.station_id))
+
+    async def keep_traits(self, peer: Peer) -> None:
+        """Write what was learned of a station."""
+        await self.headend.book.learned(peer.station_id, write(peer.traits))
+
+    async def no_smart_charging(self, peer: Peer) -> None:
+        """A station turned out to know no charging profiles: it is never asked again until it boots."""
+        peer.traits.smart = False
+        await self.keep_traits(peer)
+        await self.mark_smart(peer, can_limit=False)
+
+    async def mark_smart(self, peer: Peer, *, can_limit: bool) -> None:
+        """Tell the service whether this station's EVSEs can be told a limit."""
+        for evse in self.state.evses_of(peer.station_id):
+            await self.headend.book.changed(evse, can_limit=can_limit)
+
+    def answered(self, evse: Evse, limit: Limit, answer: Answer) -> None:
+        """What became of a command."""
+        self.spawn(self.headend.book.answered(evse.station_id, evse.evse_id, limit.command_id, answer))
+
+    # --- the operator's way in (StationConsole)
+
+    def _known(self, station_id: str) -> Peer:
+        if station_id not in self.state.stations:
+            raise NotFound(f"there is no station {station_id!r}", field="stationID")
+        return self.peer(station_id)
+
+    def seen(self, station_id: str) -> StationSeen:
+        """How a station stands."""
+        peer = self._known(station_id)
+        connection, known = peer.connection, self.state.traits.get(station_id)
+        return StationSeen(
+            connected=connection is not None,
+            protocol=None if connection is None else connection.version.value,
+            address=None if connection is None else connection.address,
+            connected_at=None if connection is None else connection.opened_at,
+            heard_at=peer.heard_at,
+            vendor=None if known is None else known.vendor,
+            model=None if known is None else known.model,
+            serial=None if known is None else known.serial,
+            firmware=None if known is None else known.firmware,
+            booted_at=None if known is None else known.booted_at,
+            traits=msgspec.to_builtins(peer.traits),
+            statuses={plug.evse_id: plug.status for plug in peer.plugs.values()},
+        )
+
+    def frames(self, station_id: str) -> Sequence[FrameSeen]:
+        """The last frames, newest first."""
+        peer = self._known(station_id)
+        return [
+            FrameSeen(at, outgoing, frame.decode("utf-8", "replace"))
+            for at, outgoing, frame in reversed(peer.frames)
+        ]
+
+    async def call(self, station_id: str, action: str, payload: Any) -> CallSeen:
+        """Send one message by hand."""
+        self._known(station_id)
+        connection = self.connected(station_id)
+        if connection is None:
+            raise Conflict(f"station {station_id!r} is not connected")
+        body = encode(payload)
+        if len(body) > 60_000:
+            raise Conflict("the message is too long")
+        got = await connection.call(action[:LONGEST_ACTION], body)
+        if got is None:
+            return CallSeen("unanswered")
+        if isinstance(got, Answered):
+            try:
+                return CallSeen("answered", msgspec.json.decode(got.payload))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return CallSeen("answered", got.payload.decode("utf-8", "replace"))
+        return CallSeen("refused", None, got.code, got.description)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except (Refused, Unavailable) as error:
+        log.warning("ocpp.not_done", why=error.detail)
+    except Exception:  # a bug: one station's work must not take all others down
+        log.exception("ocpp.bug")
+
+
+async def _empty_after(work: Coroutine[Any, Any, None]) -> bytes:
+    await work
+    return EMPTY

@@ -1,0 +1,204 @@
+"""The questions to a station after it booted, or came back unknown: what it supports, how often it meters.
+
+Each answer is remembered per station, so that one that is known is not asked again after a mere reconnect. A station
+that answers nothing is left as it is: its limits are then tried and learned from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from emw.service.errors import EmwError
+from emw.stations.ocpp import wire16, wire201
+from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.limits import status_of
+from emw.stations.ocpp.traits import RateUnit, Traits
+from emw.stations.ocpp.wire import encode
+from emw.stations.ocppj import Answered, Version
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.hub import Hub
+
+log = structlog.get_logger()
+
+MOST_CONNECTORS: Final = 64
+REGISTER: Final = "Energy.Active.Import.Register"
+WANTED: Final = (
+    f"Power.Active.Import,Current.Import,Voltage,{REGISTER}",
+    f"Power.Active.Import,{REGISTER}",
+    f"Current.Import,Voltage,{REGISTER}",
+    REGISTER,
+)
+"""Lists of measurands, best first: some stations refuse a list that names one they don't know."""
+KEYS_16: Final = (
+    "SupportedFeatureProfiles",
+    "ChargingScheduleAllowedChargingRateUnit",
+    "ChargeProfileMaxStackLevel",
+    "NumberOfConnectors",
+    "MeterValuesSampledData",
+    "MeterValueSampleInterval",
+    "WebSocketPingInterval",
+)
+VARIABLES_201: Final = (
+    ("SmartChargingCtrlr", "Enabled"),
+    ("SmartChargingCtrlr", "RateUnit"),
+    ("SmartChargingCtrlr", "ProfileStackLevel"),
+    ("SampledDataCtrlr", "TxUpdatedMeasurands"),
+    ("SampledDataCtrlr", "TxUpdatedInterval"),
+    ("OCPPCommCtrlr", "WebSocketPingInterval"),
+)
+_configuration = msgspec.json.Decoder(wire16.Configuration)
+_variables = msgspec.json.Decoder(wire201.Variables)
+
+
+class Learner:
+    """Asks one station over one connection."""
+
+    def __init__(self, hub: Hub, connection: Connection) -> None:
+        self._hub = hub
+        self._connection = connection
+        self._peer = connection.peer
+        self._old = connection.version is Version.V16
+
+    async def run(self) -> None:
+        """Ask, configure, let it tell its state, then say again what it should hold."""
+        try:
+            if not self._peer.traits.asked:
+                await self._ask()
+            await self._tell_state()
+            await self._hub.quiet(self._connection)
+            self._hub.say_again(self._peer)
+        except EmwError as error:
+            log.info("ocpp.not_learned", station_id=self._peer.station_id, why=error.detail)
+
+    async def _ask(self) -> None:
+        told = await (self._ask_16() if self._old else self._ask_201())
+        if told is None:
+            return  # it does not answer, or does not know the question: asked again when it comes back
+        read_traits(self._peer.traits, told, old=self._old)
+        self._peer.traits.asked = True
+        await self._configure(told)
+        connectors = self._peer.traits.connectors or 0
+        for number in range(1, min(connectors, MOST_CONNECTORS) + 1):
+            await self._hub.charging.evse(self._peer, number)
+        await self._hub.keep_traits(self._peer)
+        if self._peer.traits.smart is not None:
+            await self._hub.mark_smart(self._peer, can_limit=self._peer.traits.smart)
+
+    async def _ask_16(self) -> dict[str, str] | None:
+        got = await self._connection.call("GetConfiguration", encode({"key": KEYS_16}))
+        if not isinstance(got, Answered):
+            return None
+        try:
+            told = _configuration.decode(got.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return {key.key: key.value for key in told.configurationKey if key.value is not None}
+
+    async def _ask_201(self) -> dict[str, str] | None:
+        data = [{"component": {"name": c}, "variable": {"name": v}} for c, v in VARIABLES_201]
+        got = await self._connection.call("GetVariables", encode({"getVariableData": data}))
+        if not isinstance(got, Answered):
+            return None
+        try:
+            told = _variables.decode(got.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return {
+            f"{r.component.name}.{r.variable.name}": r.attributeValue
+            for r in told.getVariableResult
+            if r.attributeStatus == "Accepted" and r.attributeValue is not None
+        }
+
+    async def _configure(self, told: dict[str, str]) -> None:
+        """Set what we need for dispatch, where it stands otherwise."""
+        wanted = str(self._hub.settings.sample_s)
+        names = (
+            ("MeterValueSampleInterval", "MeterValuesSampledData", "WebSocketPingInterval")
+            if self._old
+            else (
+                "SampledDataCtrlr.TxUpdatedInterval",
+                "SampledDataCtrlr.TxUpdatedMeasurands",
+                "OCPPCommCtrlr.WebSocketPingInterval",
+            )
+        )
+        if told.get(names[0]) != wanted and await self._set(names[0], wanted):
+            self._peer.traits.sample_s = self._hub.settings.sample_s
+        has = told.get(names[1], "")
+        if not {"Power.Active.Import", REGISTER} <= {m.strip() for m in has.split(",")}:
+            for measurands in WANTED:
+                if await self._set(names[1], measurands):
+                    self._peer.traits.measurands = measurands
+                    break
+        ping = str(round(self._hub.settings.ping_s))
+        if names[2] in told and told[names[2]] != ping and self._hub.pings(self._peer.station_id):
+            await self._set(names[2], ping)
+
+    async def _set(self, name: str, value: str) -> bool:
+        if self._old:
+            got = await self._connection.call("ChangeConfiguration", encode({"key": name, "value": value}))
+            return isinstance(got, Answered) and status_of(got.payload) in {"Accepted", "RebootRequired"}
+        component, _, variable = name.partition(".")
+        data: list[dict[str, Any]] = [
+            {"attributeValue": value, "component": {"name": component}, "variable": {"name": variable}}
+        ]
+        got = await self._connection.call("SetVariables", encode({"setVariableData": data}))
+        return isinstance(got, Answered) and (
+            b'"Accepted"' in got.payload or b'"RebootRequired"' in got.payload
+        )
+
+    async def _tell_state(self) -> None:
+        """Let it say how its connectors stand and what its meters show."""
+        if self._peer.traits.trigger is False:
+            return
+        if self._old:
+            await self._trigger({"requestedMessage": "StatusNotification"})
+        for plug in list(self._peer.plugs.values()):
+            if not self._old:
+                evse = {"id": plug.number, "connectorId": 1}
+                await self._trigger({"requestedMessage": "StatusNotification", "evse": evse})
+            if plug.transaction_id is None:
+                continue
+            if self._old:
+                await self._trigger({"requestedMessage": "MeterValues", "connectorId": plug.number})
+            else:
+                await self._trigger({"requestedMessage": "TransactionEvent", "evse": {"id": plug.number}})
+
+    async def _trigger(self, body: dict[str, Any]) -> None:
+        got = await self._connection.call("TriggerMessage", encode(body))
+        if isinstance(got, Answered):
+            self._peer.traits.trigger = True
+        elif got is not None and self._peer.traits.trigger is None:
+            self._peer.traits.trigger = False
+
+
+def read_traits(traits: Traits, told: dict[str, str], *, old: bool) -> None:
+    """What a station's configuration says of its smart charging, put into its traits. Pure but for `traits`."""
+    if old:
+        features = told.get("SupportedFeatureProfiles")
+        if features is not None:
+            traits.smart = "SmartCharging" in {f.strip() for f in features.split(",")}
+        units = told.get("ChargingScheduleAllowedChargingRateUnit", "")
+        traits.units = [
+            unit.value
+            for unit, word in ((RateUnit.AMPS, "Current"), (RateUnit.WATTS, "Power"))
+            if word in units or unit.value in {u.strip() for u in units.split(",")}
+        ]
+        traits.max_stack = _number(told.get("ChargeProfileMaxStackLevel"))
+        traits.connectors = _number(told.get("NumberOfConnectors"))
+        return
+    enabled = told.get("SmartChargingCtrlr.Enabled")
+    if enabled is not None:
+        traits.smart = enabled.strip().lower() == "true"
+    units = told.get("SmartChargingCtrlr.RateUnit", "")
+    traits.units = [unit.value for unit in RateUnit if unit.value in {u.strip() for u in units.split(",")}]
+    traits.max_stack = _number(told.get("SmartChargingCtrlr.ProfileStackLevel"))
+
+
+def _number(text: str | None) -> int | None:
+    if text is None or not text.strip().isascii() or not text.strip().isdigit():
+        return None
+    return min(int(text.strip()[:6]), 100_000)

@@ -1,0 +1,264 @@
+"""setMaxAmps and returnToNormalAmps over OCPP: which profile, in what unit, and what the answer means.
+
+`Accepted` means stored; the meter says whether it is obeyed, and the service counts that for every protocol alike.
+What is rejected in one unit is tried in the other, then under the next purpose, each once; what then was taken is
+remembered.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from emw.domain.model import Evse, Limit, Outcome
+from emw.service.ports import Answer
+from emw.stations.ocpp import profiles
+from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.peer import Installed, Plug, number_of
+from emw.stations.ocpp.traits import Purpose, RateUnit
+from emw.stations.ocpp.wire import Status
+from emw.stations.ocppj import Answered, Failed
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.hub import Hub
+
+log = structlog.get_logger()
+
+NO_SMART_CHARGING: Final = "it has no smart charging"
+MORE_A: Final = 1.0
+"""A composite schedule this much above the limit says that another profile of the station's wins."""
+_status = msgspec.json.Decoder(Status)
+
+
+def status_of(payload: bytes) -> str:
+    """The word of a one-word answer; empty where there is none."""
+    try:
+        return _status.decode(payload).status
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def purposes(connection: Connection, plug: Plug) -> list[Purpose]:
+    """Under what a limit may be set now, best first: what dies with the transaction need not touch the flash."""
+    found = [Purpose.TX_DEFAULT]
+    if plug.transaction_id is not None:
+        found.insert(0, Purpose.TX)
+    # Some stations apply the station's maximum to each of its connectors: it is only fit for those with one.
+    if len(connection.peer.plugs) == 1 and (connection.peer.traits.connectors or 1) == 1:
+        found.append(Purpose.STATION_MAX)
+    return found
+
+
+class LimitOrder:
+    """One command on its way through one station's purposes and units."""
+
+    def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
+        self._hub = hub
+        self._connection = connection
+        self._plug = plug
+        self._evse = evse
+        self._limit = limit
+        self._key = ("limit", plug.number)
+        self._tried: list[tuple[Purpose, RateUnit]] = []
+        self._refused: list[tuple[Purpose, RateUnit]] = []
+        self._why = "rejected"
+        self._way: tuple[Purpose, RateUnit] | None = None
+        self._without_end = False
+
+    def go(self) -> bool:
+        """Send the next try; False: there is none, or it can't be sent."""
+        traits = self._connection.peer.traits
+        ways = [w for w in traits.ways(purposes(self._connection, self._plug)) if w not in self._tried]
+        if not ways:
+            return False
+        self._way = ways[0]
+        self._tried.append(ways[0])
+        return self._send()
+
+    def _send(self) -> bool:
+        if self._way is None or self._limit.max_a is None:
+            return False
+        purpose, unit = self._way
+        now = self._hub.clock.now()
+        station = self._hub.state.stations[self._connection.peer.station_id]
+        payload = profiles.set_profile(
+            self._connection.version,
+            evse_number=self._plug.number,
+            purpose=purpose,
+            unit=unit,
+            limit_a=self._limit.max_a,
+            kw_per_a=self._evse.kw_per_a,
+            phases=station.phases or self._hub.settings.evses.phases or 3,
+            until=self._limit.until,
+            now=now,
+            transaction_id=self._plug.transaction_id,
+            traits=self._connection.peer.traits,
+        )
+        return self._connection.ask("SetChargingProfile", payload, self._heard, key=self._key)
+
+    def _heard(self, got: Answered | Failed | None) -> None:
+        if got is None:
+            if self._connection.closed:
+                self._tell(Answer(Outcome.OFFLINE, reason="its connection was lost before it answered"))
+            else:
+                self._tell(Answer(Outcome.TIMED_OUT, reason="no answer in 30 s; it may hold the limit"))
+            return
+        if isinstance(got, Failed):
+            self._failed(got)
+            return
+        word = status_of(got.payload)
+        if word == "Accepted":
+            self._accepted()
+        elif word == "NotSupported":
+            self._never(word)
+        else:
+            self._next(word or "answered without a status")
+
+    def _failed(self, got: Failed) -> None:
+        if got.code in {"NotImplemented", "NotSupported"}:
+            self._never(got.code)
+        elif self._connection.peer.traits.valid_to and not self._without_end:
+            # Profiles with both ends are more than some can read: once more with `duration` alone.
+            self._without_end = True
+            if self._plug.order is not self:
+                return
+            self._connection.peer.traits.valid_to = False
+            if not self._send():
+                self._next(got.code)
+        else:
+            self._connection.peer.traits.valid_to = True
+            self._next(f"{got.code} {got.description}".strip())
+
+    def _next(self, why: str) -> None:
+        if self._way is not None:
+            self._refused.append(self._way)
+        self._why = why[:120]
+        if self._plug.order is self and not self.go():
+            self._tell(Answer(Outcome.REJECTED, reason=f"it said {self._why}"))
+
+    def _never(self, word: str) -> None:
+        log.info("ocpp.no_smart_charging", station_id=self._connection.peer.station_id, said=word)
+        self._hub.spawn(self._hub.no_smart_charging(self._connection.peer))
+        self._tell(Answer(Outcome.REJECTED, reason=NO_SMART_CHARGING))
+
+    def _accepted(self) -> None:
+        if self._way is None or self._limit.max_a is None:
+            return
+        purpose, unit = self._way
+        peer = self._connection.peer
+        traits = peer.traits
+        before = (list(traits.refused), list(traits.used), traits.smart, traits.valid_to)
+        for way in self._refused:
+            name = f"{way[0]}/{way[1]}"
+            # A TxProfile may be rejected because *this* transaction is not known: only its unit is learned then.
+            if name not in traits.refused and (way[0] is purpose or way[0] is not Purpose.TX):
+                traits.refused.append(name)
+        if purpose.value not in traits.used:
+            traits.used.append(purpose.value)
+        traits.smart = True
+        self._plug.installed = Installed(purpose, self._limit.max_a, self._limit.until)
+        self._tell(Answer(Outcome.APPLIED, self._limit.max_a))
+        if before != (traits.refused, traits.used, traits.smart, traits.valid_to) or self._without_end:
+            self._hub.spawn(self._hub.keep_traits(peer))
+        if traits.composite is None:
+            self._prove(unit)
+
+    def _prove(self, unit: RateUnit) -> None:
+        """Ask once what holds now: where that is more than was set, another profile wins, and it is said so."""
+        asked_a, kw_per_a, peer = self._limit.max_a or 0.0, self._evse.kw_per_a, self._connection.peer
+
+        def heard(got: Answered | Failed | None) -> None:
+            if got is None:
+                return
+            shows_a = profiles.composite_a(got.payload, kw_per_a) if isinstance(got, Answered) else None
+            if shows_a is None:
+                peer.traits.composite = "not offered"
+            else:
+                peer.traits.composite = "agrees" if shows_a <= asked_a + MORE_A else f"shows {shows_a:.1f} A"
+                if shows_a > asked_a + MORE_A:
+                    log.warning(
+                        "ocpp.composite_differs",
+                        station_id=peer.station_id,
+                        evse_id=self._evse.evse_id,
+                        limit_a=asked_a,
+                        shows_a=round(shows_a, 1),
+                    )
+            self._hub.spawn(self._hub.keep_traits(peer))
+
+        payload = profiles.ask_composite(self._connection.version, self._plug.number, unit)
+        self._connection.ask("GetCompositeSchedule", payload, heard)
+
+    def _tell(self, answer: Answer) -> None:
+        self._hub.answered(self._evse, self._limit, answer)
+
+
+class ReleaseOrder:
+    """Back to normal: our own profiles of one EVSE are taken away, one after the other."""
+
+    def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
+        self._hub = hub
+        self._connection = connection
+        self._plug = plug
+        self._evse = evse
+        self._limit = limit
+        used = [p for p in Purpose if p.value in connection.peer.traits.used]
+        self._left = used or [Purpose.TX, Purpose.TX_DEFAULT]
+
+    def go(self) -> bool:
+        """Send the next clearing; False: it can't be sent."""
+        payload = profiles.clear_profile(self._connection.version, self._plug.number, self._left.pop(0))
+        return self._connection.ask(
+            "ClearChargingProfile", payload, self._heard, key=("limit", self._plug.number)
+        )
+
+    def _heard(self, got: Answered | Failed | None) -> None:
+        if got is None:
+            outcome = Outcome.OFFLINE if self._connection.closed else Outcome.TIMED_OUT
+            self._hub.answered(self._evse, self._limit, Answer(outcome, reason="no answer"))
+            return
+        # "Unknown": there is no such profile any more, which is what is wanted.
+        good = isinstance(got, Answered) and status_of(got.payload) in {"Accepted", "Unknown"}
+        if not good:
+            why = got.code if isinstance(got, Failed) else status_of(got.payload)
+            self._hub.answered(
+                self._evse, self._limit, Answer(Outcome.REJECTED, reason=f"it said {why[:120]}")
+            )
+        elif not self._left:
+            self._plug.installed = None
+            self._hub.answered(self._evse, self._limit, Answer(Outcome.APPLIED, self._evse.max_a))
+        elif self._plug.order is self and not self.go():
+            self._hub.answered(
+                self._evse, self._limit, Answer(Outcome.OFFLINE, reason="its connection was lost")
+            )
+
+
+class OcppLink:
+    """The StationLink of OCPP stations: says at once PENDING or why not; what came of it is told later."""
+
+    def __init__(self) -> None:
+        self.hub: Hub | None = None
+
+    def send(self, evse: Evse, limit: Limit, now: datetime) -> Answer:
+        """Send one command."""
+        hub = self.hub
+        connection = None if hub is None else hub.connected(evse.station_id)
+        if hub is None or connection is None:
+            return Answer(Outcome.OFFLINE, reason="it is not connected")
+        plug = connection.peer.plugs.get(number_of(evse.evse_id))
+        if plug is None:
+            return Answer(Outcome.OFFLINE, reason="it has not shown this EVSE since emw started")
+        if limit.max_a is None:
+            order: LimitOrder | ReleaseOrder = ReleaseOrder(hub, connection, plug, evse, limit)
+        elif connection.peer.traits.smart is False:
+            return Answer(Outcome.REJECTED, reason=NO_SMART_CHARGING)
+        elif limit.until <= now:
+            return Answer(Outcome.REJECTED, reason="it was over before it was sent")
+        else:
+            order = LimitOrder(hub, connection, plug, evse, limit)
+        plug.order = order  # an older one does not go on from here
+        if not order.go():
+            return Answer(Outcome.OFFLINE, reason="too many messages wait for it")
+        return Answer(Outcome.PENDING)

@@ -1,0 +1,133 @@
+"""What is known of one station while the process lives, apart from any socket: it outlives reconnects.
+
+What must outlive the process lies in the store: traits, open transactions, EVSEs. From there a peer is made again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from emw.domain.model import Transaction
+from emw.stations.ocpp.meter import NOTHING, Memory
+from emw.stations.ocpp.traits import Purpose, Traits
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.connection import Connection
+
+FRAME_KEPT: Final = 1_024
+"""Of a frame so many bytes are kept for the operator's eyes."""
+OFF: Final = timedelta(minutes=2)
+"""A station's clock is off where not one of its messages is nearer to ours than this."""
+
+
+@dataclass(slots=True)
+class Installed:
+    """A limit of ours that the station has accepted."""
+
+    purpose: Purpose
+    limit_a: float
+    until: datetime
+
+
+class Plug:
+    """One EVSE of a station."""
+
+    __slots__ = (
+        "evse_id",
+        "installed",
+        "memory",
+        "number",
+        "order",
+        "phases_seen",
+        "status",
+        "transaction_id",
+    )
+
+    def __init__(self, number: int, evse_id: str) -> None:
+        self.number = number
+        self.evse_id = evse_id
+        self.status = ""
+        self.transaction_id: str | None = None
+        self.memory: Memory = NOTHING
+        self.installed: Installed | None = None
+        self.order: object = None  # the command that is being said to it, or was last
+        self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
+
+    def held_a(self, now: datetime) -> float | None:
+        """The limit it is believed to hold, A."""
+        if self.installed is None or now >= self.installed.until:
+            return None
+        return self.installed.limit_a
+
+
+class Peer:
+    """One station."""
+
+    __slots__ = (
+        "connection",
+        "frames",
+        "gone_at",
+        "heard_at",
+        "plugs",
+        "silent",
+        "skew",
+        "station_id",
+        "traits",
+    )
+
+    def __init__(self, station_id: str, traits: Traits, frames_kept: int) -> None:
+        self.station_id = station_id
+        self.traits = traits
+        self.connection: Connection | None = None
+        self.plugs: dict[int, Plug] = {}
+        self.frames: deque[tuple[datetime, bool, bytes]] = deque(maxlen=max(frames_kept, 1))
+        self.skew: timedelta | None = None
+        self.heard_at: datetime | None = None
+        self.gone_at: float | None = None  # when its connection was lost, in the loop's time
+        self.silent = False
+
+    def plug(self, number: int, evse_id: str) -> Plug:
+        """The EVSE of this number."""
+        plug = self.plugs.get(number)
+        if plug is None:
+            plug = self.plugs[number] = Plug(number, evse_id)
+        return plug
+
+    def remember(self, transactions: Iterable[Transaction]) -> None:
+        """Take up open transactions from the store."""
+        for transaction in transactions:
+            number = number_of(transaction.evse_id)
+            if number:
+                self.plug(number, transaction.evse_id).transaction_id = transaction.transaction_id
+
+    def seen(self, at: datetime, outgoing: bool, frame: bytes) -> None:
+        """Keep a frame for the operator's eyes."""
+        self.frames.append((at, outgoing, frame if len(frame) <= FRAME_KEPT else frame[:FRAME_KEPT]))
+
+    def says_time(self, at: datetime, now: datetime) -> None:
+        """A message that is not kept for later was dated `at`: how far off is its clock?"""
+        skew = now - at
+        if self.skew is None or abs(skew) < abs(self.skew):
+            self.skew = skew
+
+    def is_fresh(self, at: datetime, now: datetime, within: timedelta) -> bool:
+        """Whether something dated `at` by the station is of now, and no history told late."""
+        skew = self.skew if self.skew is not None and abs(self.skew) > OFF else timedelta(0)
+        return abs(now - at - skew) <= max(within, OFF)
+
+    def rebooted(self) -> None:
+        """What ends with a boot is forgotten."""
+        for plug in self.plugs.values():
+            plug.memory = NOTHING
+            if plug.installed is not None and plug.installed.purpose is Purpose.TX:
+                plug.installed = None
+
+
+def number_of(evse_id: str) -> int:
+    """The EVSE's number out of its name; 0: it has none."""
+    _, _, number = evse_id.rpartition(":")
+    return int(number) if number.isascii() and number.isdigit() and len(number) <= 4 else 0

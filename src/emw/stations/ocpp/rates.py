@@ -1,0 +1,42 @@
+"""How fast a station may speak, per kind of message: token buckets. Pure: `now` is seconds of a steady clock.
+
+What belongs to transactions may come in bursts (a station that was offline replays what it kept, and what is refused
+it sends again for ever); the rest is what a broken station floods a central system with.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+USUAL: Final = (5.0, 60.0)
+RATES: Final[dict[str, tuple[float, float]]] = {
+    "BootNotification": (0.2, 10.0),
+    "Heartbeat": (1.0, 30.0),
+    "Authorize": (2.0, 30.0),
+    "MeterValues": (100.0, 2_000.0),
+    "TransactionEvent": (100.0, 5_000.0),
+    "StartTransaction": (100.0, 2_000.0),
+    "StopTransaction": (100.0, 2_000.0),
+    "StatusNotification": (20.0, 500.0),
+}
+"""Messages a second in the long run, and at once."""
+
+
+class Rates:
+    """One connection's buckets."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def admits(self, action: str, now: float) -> bool:
+        """Whether one more message of this kind is taken now."""
+        rate, burst = RATES.get(action, USUAL)
+        left, at = self._left.get(action, (burst, now))
+        left = min(burst, left + (now - at) * rate)
+        if left < 1.0:
+            self._left[action] = (left, now)
+            return False
+        self._left[action] = (left - 1.0, now)
+        return True

@@ -1,0 +1,33 @@
+"""What an operator may change about OCPP. Seconds are real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from emw.service.admin import NOT_SAID, EvseDefaults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcppSettings:
+    """How emw is a central system.
+
+    `profiles`: the security profiles that are let in: 0 no credential, 1 Basic over ws, 2 Basic over wss, 3 client
+    certificate. `unknown`: what becomes of a station that nobody enrolled: `refuse` (404), `pending` (it may connect
+    and is told to wait), `accept` (it is enrolled into the default territory).
+    `tokens`: who may charge; None: anybody.
+    """
+
+    profiles: frozenset[int] = frozenset({1, 2, 3})
+    profile_0_beyond_loopback: bool = False
+    unknown: str = "refuse"
+    evses: EvseDefaults = NOT_SAID
+    tokens: frozenset[str] | None = None
+    heartbeat_s: int = 300
+    sample_s: int = 60
+    ping_s: float = 45.0
+    no_ping: frozenset[str] = field(default_factory=frozenset)
+    offline_s: float = 120.0
+    connects_per_s: float = 500.0
+    frames_kept: int = 20
+    quiet_s: float = 5.0
+    ping_deadline_s: float = 5.0

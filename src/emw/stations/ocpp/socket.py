@@ -1,0 +1,360 @@
+"""The socket under OCPP: WebSocket by picows, on connections that the station plane's HTTP server hands over.
+
+Everything that picows has a say in is in this file. Who may come in is decided before the upgrade (`Doorman`); what is
+said afterwards is the connection's business. A connection costs a few kB: no task, no timer, one small read buffer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Final
+from urllib.parse import unquote
+
+import structlog
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub names the public part only
+
+from emw.service.errors import Refused, TooMany
+from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.hub import Hub
+from emw.stations.ocppj import Version, choose
+
+log = structlog.get_logger()
+
+MOST_FRAME: Final = 65_536
+LONGEST_NAME: Final = 255
+MOST_UNSENT: Final = 1_048_576
+"""So much may wait for a station that does not read, bytes; then it is cut off."""
+HANDSHAKE_S: Final = 10.0
+READ_BUFFER: Final = 2_048
+BASIC: Final = {"WWW-Authenticate": 'Basic realm="emw"', "Content-Type": "text/plain; charset=utf-8"}
+
+
+class _Logger:
+    """What picows logs with: our log, and not a logger of its own per connection."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name picows calls
+        return level >= 40
+
+    def log(self, level: int, text: str, *args: Any) -> None:
+        """A line of a level."""
+        if level >= 40:
+            log.warning("ocpp.socket", what=(text % args)[:200])
+
+    def debug(self, text: str, *args: Any) -> None:
+        """Not ours."""
+
+    info = warning = debug
+
+    def error(self, text: str, *args: Any) -> None:
+        """A broken frame, mostly."""
+        log.info("ocpp.socket", what=(text % args)[:200])
+
+    def exception(self, text: str, *args: Any) -> None:
+        """A bug in a listener: it has been kept from the event loop, and is not to be lost."""
+        log.exception("ocpp.socket", what=(text % args)[:200])  # noqa: LOG004 - picows calls it in one
+
+
+_LOGGER: Final = _Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who knocks, as far as the connection below tells. `subject`: the common name of its verified certificate."""
+
+    address: str
+    loopback: bool
+    secure: bool
+    subject: str | None
+
+
+class Turned(Exception):
+    """Somebody is not let in: the answer before the upgrade."""
+
+    def __init__(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(why)
+        self.status = status
+        self.headers = headers
+
+
+class Doorman:
+    """Decides before the upgrade who comes in, and as whom."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._settings = hub.settings
+        self._gate = hub.headend.gate
+        self._state = hub.state
+        self._tokens = self._settings.connects_per_s
+        self._at = hub.loop.time()
+        self.turned: dict[int, int] = {}
+
+    def let_in(self, guest: Guest, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        """The answer to an upgrade: 101 with a listener, or a refusal."""
+        try:
+            return self._let_in(guest, request)
+        except Turned as turned:
+            self.turned[turned.status] = self.turned.get(turned.status, 0) + 1
+            log.info("ocpp.turned_away", address=guest.address, status=turned.status, why=str(turned))
+            response = WSUpgradeResponse.create_error_response(
+                turned.status, str(turned).encode(), turned.headers
+            )
+            return WSUpgradeResponseWithListener(response, None)
+
+    def _let_in(self, guest: Guest, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        self._pace()
+        station_id = identity_of(request.path)
+        if station_id is None:
+            raise Turned(404, "the last part of the path is the station's id")
+        known = self._state.stations.get(station_id)
+        if known is None and self._settings.unknown == "refuse":
+            raise Turned(404, "no such station is known here; ask the operator")
+        password, proven = self._prove(guest, request, station_id, known is not None)
+        offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", [])).split(",")
+        version = choose(offered)
+        if version is None:
+            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), _Unwelcome())
+        response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": version.value})
+        listener = OcppSocket(self._hub, station_id, version, guest.address, proven=proven, password=password)
+        return WSUpgradeResponseWithListener(response, listener)
+
+    def _pace(self) -> None:
+        """So many connections a second: after a power cut all come at once."""
+        now = self._hub.loop.time()
+        rate = self._settings.connects_per_s
+        self._tokens = min(rate, self._tokens + (now - self._at) * rate)
+        self._at = now
+        if self._tokens < 1.0:
+            raise Turned(503, "too many connections at once; try again", {"Retry-After": "10"})
+        self._tokens -= 1.0
+
+    def _prove(
+        self, guest: Guest, request: WSUpgradeRequest, station_id: str, known: bool
+    ) -> tuple[str | None, bool]:
+        """The password told, and whether the station has proved who it is. Raises Turned."""
+        profiles = self._settings.profiles
+        if guest.subject is not None and 3 in profiles:
+            if guest.subject != station_id:
+                raise Turned(403, "the certificate is another station's")
+            if known:
+                return None, True
+        credential = request.headers.get("Authorization")
+        if credential is None:
+            if 0 in profiles and (guest.loopback or self._settings.profile_0_beyond_loopback):
+                return None, False
+            raise Turned(401, "a station proves who it is by HTTP Basic", BASIC)
+        if (2 if guest.secure else 1) not in profiles:
+            raise Turned(403, "credentials are not taken over this kind of connection")
+        user, password = basic_of(credential)
+        try:
+            # A wrong name is a wrong credential: it counts as a guess for the station in the path.
+            if known:
+                self._gate.enrolled(station_id, password if user == station_id else None, guest.address)
+        except TooMany as error:
+            raise Turned(429, error.detail, {"Retry-After": str(error.retry_after_s or 10)}) from error
+        except Refused as error:
+            raise Turned(401, error.detail, BASIC) from error
+        return password, known
+
+
+class OcppSocket(WSListener):
+    """One station's socket: the Wire of a Connection."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        station_id: str,
+        version: Version,
+        address: str,
+        *,
+        proven: bool,
+        password: str | None,
+    ) -> None:
+        super().__init__()
+        self._hub = hub
+        self._station_id = station_id
+        self._version = version
+        self._address = address
+        self._proven = proven
+        self._password = password
+        self._parts: list[bytes] | None = None
+        self._transport: WSTransport | None = None
+        self._connection: Connection | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The upgrade is through."""
+        self._transport = transport
+        self._connection = self._hub.open(
+            self._station_id,
+            self._version,
+            self,
+            self._address,
+            proven=self._proven,
+            password=self._password,
+        )
+        self._password = None
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame of the socket: text is the station's, the rest keeps the connection."""
+        connection = self._connection
+        if connection is None:
+            return
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT and frame.fin and self._parts is None and not frame.rsv1:
+            connection.frame(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.PONG:
+            connection.pong()
+        elif kind == WSMsgType.CLOSE:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+        else:
+            self._part(connection, frame)
+
+    def _part(self, connection: Connection, frame: WSFrame) -> None:
+        """A message in parts; or what has no place here."""
+        first = frame.msg_type == WSMsgType.TEXT
+        follows = frame.msg_type == WSMsgType.CONTINUATION
+        if frame.rsv1 or frame.rsv2 or frame.rsv3 or first != (self._parts is None) or not (first or follows):
+            unsupported = frame.msg_type == WSMsgType.BINARY
+            connection.close(1003 if unsupported else 1002, "only text, uncompressed, and part after part")
+            return
+        parts = self._parts if self._parts is not None else []
+        parts.append(frame.get_payload_as_bytes())
+        if sum(map(len, parts)) > MOST_FRAME or len(parts) > 1_000:
+            connection.close(1009, "a message may have at most 65536 bytes")
+            return
+        self._parts = parts
+        if frame.fin:
+            self._parts = None
+            connection.frame(b"".join(parts))
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The socket is gone."""
+        if self._connection is not None:
+            self._connection.lost()
+
+    # --- Wire
+
+    def send(self, frame: bytes) -> None:
+        """Send a text frame."""
+        transport = self._transport
+        if transport is None:
+            return
+        transport.send(WSMsgType.TEXT, frame)
+        if transport.underlying_transport.get_write_buffer_size() > MOST_UNSENT:
+            log.warning("ocpp.does_not_read", station_id=self._station_id)
+            transport.disconnect(graceful=False)
+
+    def ping(self) -> None:
+        """Send a ping."""
+        if self._transport is not None:
+            self._transport.send_ping()
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye; who does not answer is cut off when its buffer is out."""
+        if self._transport is not None:
+            self._transport.send_close(WSCloseCode(code), reason[:120].encode())
+            self._transport.disconnect()
+
+
+class _Unwelcome(WSListener):
+    """No subprotocol in common: the handshake is finished without one, and then it is goodbye (1.6-J 3.3)."""
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Close."""
+        transport.send_close(WSCloseCode.PROTOCOL_ERROR, b"offer ocpp1.6, ocpp2.0.1 or ocpp2.1")
+        transport.disconnect()
+
+
+def identity_of(path: bytes) -> str | None:
+    """The station's id out of a path: its last part, percent-decoded."""
+    last = path.partition(b"?")[0].rstrip(b"/").rpartition(b"/")[2]
+    try:
+        name = unquote(last.decode("ascii"), errors="strict")
+    except UnicodeDecodeError:
+        return None
+    return name if 0 < len(name) <= LONGEST_NAME and "\x00" not in name else None
+
+
+def basic_of(header: str) -> tuple[str | None, str | None]:
+    """User and password of an Authorization header; None and None where it is none."""
+    kind, _, coded = header.partition(" ")
+    if kind.lower() != "basic" or len(coded) > 1_024:
+        return None, None
+    try:
+        plain = base64.b64decode(coded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None, None
+    user, colon, password = plain.partition(b":")
+    if not colon:
+        return None, None
+    return user.decode("utf-8", "replace"), password.decode("utf-8", "surrogateescape")
+
+
+def guest_of(transport: Any) -> Guest:
+    """Who is at the other end of a transport."""
+    peer = transport.get_extra_info("peername")
+    address = str(peer[0]) if isinstance(peer, tuple) and peer else "local"
+    try:
+        loopback = ip_address(address).is_loopback
+    except ValueError:
+        loopback = address == "local"
+    tls = transport.get_extra_info("ssl_object")
+    return Guest(address, loopback, tls is not None, None if tls is None else _common_name(tls.getpeercert()))
+
+
+def _common_name(certificate: Any) -> str | None:
+    """The common name of a verified certificate's subject."""
+    subject: Iterable[Any] = (certificate or {}).get("subject", ())
+    for names in subject:
+        for key, value in names:
+            if key == "commonName":
+                return str(value)
+    return None
+
+
+def hand_over(doorman: Doorman) -> Callable[[Any, bytes], None]:
+    """What takes a connection from the HTTP server: `(transport, head)`, the head being the upgrade request's bytes."""
+
+    def take(transport: Any, head: bytes) -> None:
+        guest = guest_of(transport)
+        protocol = WSProtocol(
+            None,
+            None,
+            False,
+            lambda request: doorman.let_in(guest, request),
+            _LOGGER,
+            True,
+            HANDSHAKE_S,
+            False,
+            20.0,
+            20.0,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            True,
+            MOST_FRAME,
+            None,
+            READ_BUFFER,
+        )
+        protocol.connection_made(transport)
+        transport.set_protocol(protocol)
+        while head:
+            room = protocol.get_buffer(len(head))
+            part, head = head[: len(room)], head[len(room) :]
+            room[: len(part)] = part
+            protocol.buffer_updated(len(part))
+
+    return take

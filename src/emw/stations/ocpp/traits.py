@@ -1,0 +1,77 @@
+"""What is known of one station's smart charging: asked at boot, learned from answers, remembered per station.
+
+Kept as JSON in the station's record, so that it outlives sockets and restarts; a reboot with other firmware forgets it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+
+class Purpose(StrEnum):
+    """What a charging profile limits, in the words of 1.6; 2.x calls the last one otherwise."""
+
+    TX = "TxProfile"
+    TX_DEFAULT = "TxDefaultProfile"
+    STATION_MAX = "ChargePointMaxProfile"
+
+
+class RateUnit(StrEnum):
+    """In what a limit is told."""
+
+    AMPS = "A"
+    WATTS = "W"
+
+
+class Traits(Struct, omit_defaults=True):
+    """A station's ways. `None`: not known yet.
+
+    `refused`: pairs of purpose and unit, as "TxProfile/A", that it rejected while another was accepted.
+    `used`: purposes under which a profile of ours may lie in it.
+    """
+
+    asked: bool = False
+    smart: bool | None = None
+    units: list[str] = []
+    max_stack: int | None = None
+    connectors: int | None = None
+    refused: list[str] = []
+    used: list[str] = []
+    valid_to: bool = True
+    composite: str | None = None
+    measurands: str | None = None
+    sample_s: int | None = None
+    trigger: bool | None = None
+
+    def ways(self, purposes: list[Purpose]) -> list[tuple[Purpose, RateUnit]]:
+        """Purposes and units in the order they are to be tried; what was refused comes last and is not left out."""
+        known = [u for u in RateUnit if u.value in self.units]
+        units = known + [u for u in RateUnit if u not in known]
+        ways = [(p, u) for p in purposes for u in units]
+        return [w for w in ways if not self.refuses(*w)] + [w for w in ways if self.refuses(*w)]
+
+    def refuses(self, purpose: Purpose, unit: RateUnit) -> bool:
+        """Whether it has rejected this and taken something else instead."""
+        return f"{purpose}/{unit}" in self.refused
+
+
+NEW: Final = Traits()
+
+
+def read(text: str) -> Traits:
+    """Traits as they were written; what can't be read is asked again."""
+    if not text:
+        return Traits()
+    try:
+        return msgspec.json.decode(text, type=Traits)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Traits()
+
+
+def write(traits: Traits) -> str:
+    """Traits as JSON text."""
+    return msgspec.json.encode(traits).decode()

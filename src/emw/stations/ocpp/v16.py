@@ -1,0 +1,124 @@
+"""OCPP 1.6J: what stations say, to the tongue of `charging`. Section numbers are the specification's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from emw.stations.ocpp import wire16 as w
+from emw.stations.ocpp.connection import Connection, Handler
+from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, encode, parse_time
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.hub import Hub
+
+UNKNOWN_VENDOR: Final = b'{"status":"UnknownVendorId"}'
+REFUSED: Final = b'{"status":"Rejected"}'
+MOST_NUMBER: Final = 0x7FFF_FFFF
+
+
+def transaction_number(station_id: str, connector: int, at: str, meter_start: int, tries: int) -> int:
+    """A transaction's number out of what makes it one: the same request again gets the same number (4.8)."""
+    text = f"{station_id}\x00{connector}\x00{at}\x00{meter_start}\x00{tries}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(text).digest()[:4]) & MOST_NUMBER or 1
+
+
+class V16:
+    """Takes 1.6's messages."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._charging = hub.charging
+        self._clock = hub.clock
+
+    def handlers(self) -> dict[str, Handler]:
+        """Action to handler."""
+        kinds: dict[str, tuple[type[Any], Any]] = {
+            "BootNotification": (w.BootNotification, self.boot),
+            "Heartbeat": (Anything, self.heartbeat),
+            "StatusNotification": (w.StatusNotification, self.status),
+            "Authorize": (w.Authorize, self.authorize),
+            "StartTransaction": (w.StartTransaction, self.start),
+            "StopTransaction": (w.StopTransaction, self.stop),
+            "MeterValues": (w.MeterValues, self.meter),
+            "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
+            "SignCertificate": (Anything, self._hub.always(REFUSED)),
+        }
+        for name in (
+            "DiagnosticsStatusNotification",
+            "FirmwareStatusNotification",
+            "SignedFirmwareStatusNotification",
+            "LogStatusNotification",
+            "SecurityEventNotification",
+        ):
+            kinds[name] = (Anything, self._hub.noted(name))
+        return {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
+
+    def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
+        """4.2."""
+        return self._hub.boot(
+            c,
+            vendor=said.chargePointVendor,
+            model=said.chargePointModel,
+            serial=said.chargePointSerialNumber,
+            firmware=said.firmwareVersion,
+        )
+
+    def heartbeat(self, c: Connection, _: Anything) -> bytes:
+        """4.6."""
+        return self._hub.time_answer()
+
+    def status(self, c: Connection, said: w.StatusNotification) -> bytes | Coroutine[Any, Any, bytes]:
+        """4.9."""
+        at = None if said.timestamp is None else parse_time(said.timestamp, self._clock.now())
+        return self._hub.then(self._charging.status(c.peer, said.connectorId, said.status, at))
+
+    def authorize(self, c: Connection, said: w.Authorize) -> bytes:
+        """4.1."""
+        return encode(w.TagOut(w.TagInfo(self._hub.token_status(said.idTag))))
+
+    async def start(self, c: Connection, said: w.StartTransaction) -> bytes:
+        """4.8. The number is durable before it is told."""
+        peer = c.peer
+        at = parse_time(said.timestamp, self._clock.now())
+        number, tries = 0, 0
+        while True:
+            number = transaction_number(
+                peer.station_id, said.connectorId, said.timestamp, said.meterStart, tries
+            )
+            known = await self._hub.headend.book.transaction(peer.station_id, str(number))
+            if known is None or (known.started_at, known.meter_start_wh) == (at, float(said.meterStart)):
+                break
+            tries += 1
+        status = self._hub.token_status(said.idTag)
+        fresh = await self._charging.start(
+            peer,
+            said.connectorId,
+            str(number),
+            at=at,
+            meter_start_wh=float(said.meterStart),
+            id_token=said.idTag[:255],
+        )
+        if fresh and status == "Accepted":
+            c.after(self._charging.arrive(peer, said.connectorId))
+        return encode(w.StartOut(w.TagInfo(status), number))
+
+    async def stop(self, c: Connection, said: w.StopTransaction) -> bytes:
+        """4.10. Always answered, or it is repeated for ever."""
+        await self._charging.end(
+            c.peer,
+            0,
+            str(said.transactionId),
+            at=parse_time(said.timestamp, self._clock.now()),
+            meter_stop_wh=float(said.meterStop),
+            reason=said.reason,
+        )
+        return EMPTY
+
+    def meter(self, c: Connection, said: w.MeterValues) -> bytes | Coroutine[Any, Any, bytes]:
+        """4.7. Hot."""
+        todo = self._charging.readings(c.peer, said.connectorId, said.meterValue)
+        return EMPTY if todo is None else self._hub.then(todo)

@@ -1,0 +1,182 @@
+"""OCPP 2.0.1 and 2.1: what stations say, to the tongue of `charging`. Letters and numbers are use cases of part 2."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from emw.stations.ocpp import wire201 as w
+from emw.stations.ocpp.connection import Connection, Handler
+from emw.stations.ocpp.meter import PHASES
+from emw.stations.ocpp.meter import number as in_wh
+from emw.stations.ocpp.peer import number_of
+from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, MeterValue, encode, parse_time
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.hub import Hub
+
+log = structlog.get_logger()
+
+UNKNOWN_VENDOR: Final = b'{"status":"UnknownVendorId"}'
+REFUSED: Final = b'{"status":"Rejected"}'
+NO_CERTIFICATE: Final = b'{"status":"Failed"}'
+NO_EXI: Final = b'{"status":"Failed","exiResponse":""}'
+
+
+class V201:
+    """Takes the messages of 2.0.1, and of 2.1 where it says the same."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._charging = hub.charging
+        self._clock = hub.clock
+
+    def handlers(self) -> dict[str, Handler]:
+        """Action to handler."""
+        kinds: dict[str, tuple[type[Any], Any]] = {
+            "BootNotification": (w.BootNotification, self.boot),
+            "Heartbeat": (Anything, self.heartbeat),
+            "StatusNotification": (w.StatusNotification, self.status),
+            "Authorize": (w.Authorize, self.authorize),
+            "TransactionEvent": (w.TransactionEvent, self.transaction),
+            "MeterValues": (w.MeterValues, self.meter),
+            "NotifyChargingLimit": (w.NotifyChargingLimit, self.limited),
+            "NotifyEVChargingNeeds": (Anything, self._hub.always(REFUSED)),
+            "NotifyEVChargingSchedule": (Anything, self._hub.always(b'{"status":"Accepted"}')),
+            "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
+            "SignCertificate": (Anything, self._hub.always(REFUSED)),
+            "GetCertificateStatus": (Anything, self._hub.always(NO_CERTIFICATE)),
+            "Get15118EVCertificate": (Anything, self._hub.always(NO_EXI)),
+        }
+        for name in (
+            "ClearedChargingLimit",
+            "FirmwareStatusNotification",
+            "LogStatusNotification",
+            "NotifyCustomerInformation",
+            "NotifyDisplayMessages",
+            "NotifyEvent",
+            "NotifyMonitoringReport",
+            "NotifyReport",
+            "PublishFirmwareStatusNotification",
+            "ReportChargingProfiles",
+            "ReservationStatusUpdate",
+            "SecurityEventNotification",
+        ):
+            kinds[name] = (Anything, self._hub.noted(name))
+        return {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
+
+    def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
+        """B01."""
+        station = said.chargingStation
+        return self._hub.boot(
+            c,
+            vendor=station.vendorName,
+            model=station.model,
+            serial=station.serialNumber,
+            firmware=station.firmwareVersion,
+        )
+
+    def heartbeat(self, c: Connection, _: Anything) -> bytes:
+        """G02."""
+        return self._hub.time_answer()
+
+    def status(self, c: Connection, said: w.StatusNotification) -> bytes | Coroutine[Any, Any, bytes]:
+        """G01. An EVSE with several connectors is one EVSE: only what is plugged in counts."""
+        at = None if said.timestamp is None else parse_time(said.timestamp, self._clock.now())
+        if said.connectorId > 1 and said.connectorStatus == "Available":
+            return EMPTY
+        return self._hub.then(self._charging.status(c.peer, said.evseId, said.connectorStatus, at))
+
+    def authorize(self, c: Connection, said: w.Authorize) -> bytes:
+        """C01."""
+        return encode(w.TokenOut(w.TokenInfo(self._token(said.idToken))))
+
+    def _token(self, token: w.IdToken) -> str:
+        if token.type == "NoAuthorization":
+            return "Accepted"
+        return self._hub.token_status(token.idToken)
+
+    def transaction(self, c: Connection, said: w.TransactionEvent) -> bytes | Coroutine[Any, Any, bytes]:
+        """E01 to E08. Hot where it only carries readings of a transaction that is known."""
+        peer = c.peer
+        info = said.transactionInfo
+        if said.eventType == "Updated" and said.idToken is None:
+            known = self._hub.state.transactions.get((peer.station_id, info.transactionId))
+            if known is not None and known.started_at is not None:
+                number = number_of(known.evse_id)
+                plug = peer.plugs.get(number)
+                evse = self._hub.state.evses.get(known.evse_id)
+                if plug is not None and evse is not None and evse.session_id is not None and not said.offline:
+                    if plug.transaction_id != info.transactionId:
+                        plug.transaction_id = info.transactionId
+                    todo = self._charging.readings(peer, number, said.meterValue)
+                    return EMPTY if todo is None else self._hub.then(todo)
+        return self._transaction(c, said)
+
+    async def _transaction(self, c: Connection, said: w.TransactionEvent) -> bytes:
+        peer, info = c.peer, said.transactionInfo
+        now = self._clock.now()
+        at = parse_time(said.timestamp, now)
+        token = None if said.idToken is None else self._token(said.idToken)
+        answer = EMPTY if token is None else encode(w.TokenOut(w.TokenInfo(token)))
+        known = await self._hub.headend.book.transaction(peer.station_id, info.transactionId)
+        told = said.evse.id if said.evse is not None else 0
+        number = number_of(known.evse_id) if known is not None else told
+        if number == 0:
+            number = told or (next(iter(peer.plugs)) if len(peer.plugs) == 1 else 0)
+        if said.eventType == "Ended":
+            await self._charging.end(
+                peer,
+                number,
+                info.transactionId,
+                at=at,
+                meter_stop_wh=register_wh(said.meterValue),
+                reason=info.stoppedReason or said.triggerReason or None,
+            )
+            return answer
+        if number == 0:
+            # An EVSE may be told once in a transaction only, and that message is still to come, or lost.
+            log.info("ocpp.transaction_nowhere", station_id=peer.station_id, transaction=info.transactionId)
+            return answer
+        started = said.eventType == "Started"
+        fresh = await self._charging.start(
+            peer,
+            number,
+            info.transactionId,
+            at=at,
+            meter_start_wh=register_wh(said.meterValue) if started else None,
+            id_token=None if said.idToken is None else said.idToken.idToken[:255],
+            offline=said.offline,
+        )
+        if fresh and token in {None, "Accepted"}:
+            c.after(self._go_on(c, number, said))
+        return answer
+
+    async def _go_on(self, c: Connection, number: int, said: w.TransactionEvent) -> None:
+        await self._charging.arrive(c.peer, number)
+        todo = self._charging.readings(c.peer, number, said.meterValue)
+        if todo is not None:
+            await todo
+
+    def meter(self, c: Connection, said: w.MeterValues) -> bytes | Coroutine[Any, Any, bytes]:
+        """J01."""
+        todo = self._charging.readings(c.peer, said.evseId, said.meterValue)
+        return EMPTY if todo is None else self._hub.then(todo)
+
+    def limited(self, c: Connection, said: w.NotifyChargingLimit) -> bytes:
+        """K12. Somebody else limits, too: the lowest wins, and the meter shows it."""
+        log.info("ocpp.limited_by_others", station_id=c.peer.station_id, evse=said.evseId)
+        return EMPTY
+
+
+def register_wh(values: list[MeterValue]) -> float | None:
+    """The energy register among the values of a transaction's begin or end, Wh."""
+    found: float | None = None
+    for value in values:
+        for sample in value.sampledValue:
+            if sample.measurand == "Energy.Active.Import.Register" and sample.phase not in PHASES:
+                found = in_wh(sample)
+    return found

@@ -1,0 +1,285 @@
+"""OCPP-J framing: frames in, messages out. No socket, no task, no clock: `now` is seconds of any steady clock.
+
+Rules held here (OCPP 1.6-J 4.1.1 and 4.2; OCPP 2.0.1 and 2.1 part 4, 4.1 and 4.2):
+
+- one CALL of ours is on its way at a time, later ones wait; the station's own CALLs are no business of that queue;
+- the queue is bounded, and a newer CALL with the same `key` takes the place of one that has not gone out yet;
+- a CALL without answer is *unknown* after its time, not failed: a late answer is still matched to it, once;
+- what can't be read is answered with a CALLERROR that names the frame, or "-1" where it has no name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+CALL_DEADLINE_S: Final = 30.0
+MOST_WAITING: Final = 64
+MOST_LATE: Final = 8
+LONGEST_ID: Final = 36
+"""In characters, by the specification; a longer id is answered as it came, up to four times that."""
+
+_json = msgspec.json.Encoder()
+_parts = msgspec.json.Decoder(list[msgspec.Raw])
+_text = msgspec.json.Decoder(str)
+_any = msgspec.json.Decoder()
+
+
+class Version(StrEnum):
+    """The subprotocols, lowest first."""
+
+    V16 = "ocpp1.6"
+    V201 = "ocpp2.0.1"
+    V21 = "ocpp2.1"
+
+    @property
+    def number(self) -> str:
+        """As people write it: 1.6."""
+        return self.removeprefix("ocpp")
+
+
+class Fault(StrEnum):
+    """Why a CALL is refused, in the words of 2.x; `code_of` knows those of 1.6."""
+
+    NOT_IMPLEMENTED = "NotImplemented"
+    NOT_SUPPORTED = "NotSupported"
+    INTERNAL = "InternalError"
+    PROTOCOL = "ProtocolError"
+    SECURITY = "SecurityError"
+    FORMAT = "FormatViolation"
+    PROPERTY = "PropertyConstraintViolation"
+    OCCURRENCE = "OccurrenceConstraintViolation"
+    TYPE = "TypeConstraintViolation"
+    GENERIC = "GenericError"
+    MESSAGE_TYPE = "MessageTypeNotSupported"
+    FRAMEWORK = "RpcFrameworkError"
+
+
+_OLD_WORDS: Final = {
+    Fault.FORMAT: "FormationViolation",
+    Fault.OCCURRENCE: "OccurenceConstraintViolation",  # spelled so in 1.6-J, table 7
+    Fault.MESSAGE_TYPE: "ProtocolError",
+    Fault.FRAMEWORK: "FormationViolation",
+}
+
+
+def code_of(fault: Fault, version: Version) -> str:
+    """The error code on the wire."""
+    return _OLD_WORDS.get(fault, fault.value) if version is Version.V16 else fault.value
+
+
+def choose(offered: list[str]) -> Version | None:
+    """The highest version both sides speak; None: none in common."""
+    common = {name.strip() for name in offered}
+    return max((v for v in Version if v.value in common), key=list(Version).index, default=None)
+
+
+class Call(NamedTuple):
+    """The station asks. `payload` is JSON text that nobody has looked into yet."""
+
+    id: str
+    action: str
+    payload: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """A CALL of ours. `key`: of those that wait, only the newest of a key goes out. `tag` is the asker's own."""
+
+    action: str
+    payload: bytes
+    key: object = None
+    tag: Any = None
+    id: str = ""
+    sent_at: float = 0.0
+
+
+class Answered(NamedTuple):
+    """A CALLRESULT of ours came. `late`: its time was over."""
+
+    ask: Ask
+    payload: bytes
+    late: bool
+
+
+class Failed(NamedTuple):
+    """A CALLERROR came for a CALL of ours."""
+
+    ask: Ask
+    code: str
+    description: str
+    late: bool
+
+
+class Unknown(NamedTuple):
+    """An answer to nothing we asked, or a message that wants none: counted and left."""
+
+    why: str
+
+
+class Broken(NamedTuple):
+    """A frame that can't be read, and the CALLERROR that says so."""
+
+    reply: bytes
+    why: str
+
+
+Received = Call | Answered | Failed | Unknown | Broken
+
+
+class Session:
+    """One station's conversation over one connection."""
+
+    __slots__ = ("_flying", "_late", "_next_id", "_prefix", "_waiting", "version")
+
+    def __init__(self, version: Version, prefix: str = "e") -> None:
+        self.version = version
+        self._prefix = prefix
+        self._next_id = 0
+        self._flying: Ask | None = None
+        self._waiting: list[Ask] = []  # short: a bound holds it
+        self._late: dict[str, Ask] = {}
+
+    # --- in
+
+    def receive(self, frame: bytes) -> Received:
+        """What a frame says."""
+        # The usual CALL is taken apart without a parser; its payload is parsed once, by who knows its type.
+        if frame.startswith(b"[2"):
+            parts = frame.split(b'"', 4)
+            if len(parts) == 5 and b"\\" not in parts[1] and b"\\" not in parts[3]:
+                tail = parts[4].strip()
+                plain = parts[0].replace(b" ", b"") == b"[2," and parts[2].strip() == b","
+                if plain and tail[:1] == b"," and tail[-1:] == b"]" and parts[1].isascii():
+                    action = parts[3].decode("ascii", "replace")
+                    return Call(parts[1].decode(), action, tail[1:-1])
+        return self._read(frame)
+
+    def _read(self, frame: bytes) -> Received:
+        try:
+            parts = _parts.decode(frame)
+            kind = int(bytes(parts[0])) if parts else 0
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            return self._broken("-1", Fault.FRAMEWORK, f"this is no OCPP-J frame: {str(error)[:120]}")
+        named = self._id_of(parts)
+        if named is None:
+            return self._broken("-1", Fault.FRAMEWORK, "the second part must be the message's id, a text")
+        if kind == 2:
+            return self._call(named, parts)
+        if kind in {3, 4}:
+            return self._answer(kind, named, parts)
+        if kind in {5, 6} and self.version is Version.V21:
+            return Unknown(f"message type {kind}")  # CALLRESULTERROR and SEND want no answer
+        return self._broken(named, Fault.MESSAGE_TYPE, f"there is no message type {kind}")
+
+    def _call(self, named: str, parts: list[msgspec.Raw]) -> Received:
+        if len(parts) < 4:
+            return self._broken(named, Fault.FRAMEWORK, "a CALL has four parts")
+        try:
+            action = _text.decode(parts[2])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._broken(named, Fault.FRAMEWORK, "the action must be a text")
+        return Call(named, action, bytes(parts[3]))
+
+    def _answer(self, kind: int, named: str, parts: list[msgspec.Raw]) -> Received:
+        late = False
+        if self._flying is not None and self._flying.id == named:
+            ask, self._flying = self._flying, None
+        elif named in self._late:
+            ask, late = self._late.pop(named), True
+        else:
+            return Unknown(f"an answer to {named[:LONGEST_ID]!r}, which was not asked")
+        if kind == 3:
+            return Answered(ask, bytes(parts[2]) if len(parts) > 2 else b"{}", late)
+        return Failed(ask, _word(parts, 2), _word(parts, 3), late)
+
+    @staticmethod
+    def _id_of(parts: list[msgspec.Raw]) -> str | None:
+        try:
+            named: str = _text.decode(parts[1])
+        except (IndexError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return named if len(named) <= 4 * LONGEST_ID else None
+
+    def _broken(self, named: str, fault: Fault, why: str) -> Broken:
+        return Broken(self.error(named, fault, why), why)
+
+    # --- answers to the station
+
+    @staticmethod
+    def result(named: str, payload: bytes) -> bytes:
+        """The CALLRESULT to a CALL."""
+        return b"[3,%b,%b]" % (_json.encode(named), payload)
+
+    def error(self, named: str, fault: Fault, why: str) -> bytes:
+        """The CALLERROR to a CALL. The description has at most 255 characters on the wire."""
+        return _json.encode((4, named, code_of(fault, self.version), why[:255], {}))
+
+    # --- CALLs of ours
+
+    def ask(self, ask: Ask) -> Ask | None:
+        """Put a CALL in line; returns the one that has lost its place: an older one of its key, or itself (full)."""
+        if ask.key is not None:
+            for place, other in enumerate(self._waiting):
+                if other.key == ask.key:
+                    self._waiting[place] = ask
+                    return other
+        if len(self._waiting) >= MOST_WAITING:
+            return ask
+        self._waiting.append(ask)
+        return None
+
+    def next(self, now: float) -> bytes | None:
+        """The next CALL that may go out now, if any. It is on its way from here on."""
+        if self._flying is not None or not self._waiting:
+            return None
+        ask = self._flying = self._waiting.pop(0)
+        self._next_id += 1
+        ask.id = f"{self._prefix}{self._next_id}"
+        ask.sent_at = now
+        return b'[2,"%b",%b,%b]' % (ask.id.encode(), _json.encode(ask.action), ask.payload)
+
+    def expired(self, now: float) -> Ask | None:
+        """The CALL whose time is over, once. It makes room for the next; its late answer is still known."""
+        ask = self._flying
+        if ask is None or now - ask.sent_at < CALL_DEADLINE_S:
+            return None
+        self._flying = None
+        if len(self._late) >= MOST_LATE:
+            self._late.pop(next(iter(self._late)))
+        self._late[ask.id] = ask
+        return ask
+
+    def close(self) -> list[Ask]:
+        """The connection is gone: every CALL without answer, the one on its way first."""
+        left = ([self._flying] if self._flying is not None else []) + self._waiting
+        self._flying, self._waiting = None, []
+        return left
+
+    @property
+    def busy(self) -> bool:
+        """Whether a CALL of ours is on its way."""
+        return self._flying is not None
+
+
+def _word(parts: list[msgspec.Raw], place: int) -> str:
+    """A text of a CALLERROR, whatever stands there."""
+    try:
+        return str(_any.decode(parts[place]))[:255]
+    except (IndexError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def fault_of(error: Exception) -> tuple[Fault, str]:
+    """What is wrong with a payload, by what its decoder says of it."""
+    why = str(error)[:200]
+    if not isinstance(error, msgspec.ValidationError):
+        return Fault.FORMAT, why
+    if "missing required field" in why:
+        return Fault.OCCURRENCE, why
+    if why.startswith("Expected `") and "got `" in why:
+        return Fault.TYPE, why
+    return Fault.PROPERTY, why
