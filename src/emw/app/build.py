@@ -211,7 +211,7 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
                 certificate=s.tls_certificate,
                 key=s.tls_key,
                 client_ca=config.ocpp.client_ca,
-                upgrade=_upgrade(parts),
+                upgrade=upgrade_of(parts),
             ),
             bind(*split_address(s.listen, "stations.listen"), "stations.listen"),
         ),
@@ -225,7 +225,7 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
     ]
 
 
-def _upgrade(parts: Parts) -> Upgrade | None:
+def upgrade_of(parts: Parts) -> Upgrade | None:
     """Who takes the station plane's WebSockets. Loaded here: a command that serves nothing needs no socket library."""
     if parts.ocpp is None:
         return None

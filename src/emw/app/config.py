@@ -50,7 +50,7 @@ class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
     """emw as central system for stations that speak OCPP. See docs/reference/ocpp for what each means."""
 
     enabled: bool = True
-    security_profiles: list[Literal[0, 1, 2, 3]] = [1, 2, 3]
+    security_profiles: tuple[Literal[0, 1, 2, 3], ...] = (1, 2, 3)
     profile_0_beyond_loopback: bool = False
     client_ca: str | None = None
     unknown_stations: Literal["refuse", "pending", "accept"] = "refuse"
