@@ -10,7 +10,7 @@ import pytest
 
 from emw.domain.state import State
 from emw.service.ledger import Ledger
-from emw.store import SqlStore, StoreUnusable, maintenance
+from emw.store import SqlStore, StoreUnusable, maintenance, schema
 from tests.store.conftest import Place, commit_all, same
 from tests.store.world import history, plug, stations
 
@@ -169,8 +169,8 @@ async def test_check_beside_a_running_server(file: Place) -> None:
 
 
 def test_upgrade_makes_and_keeps_the_tables(url: str) -> None:
-    assert maintenance.upgrade(url) == {"from": None, "to": "0001"}
-    assert maintenance.upgrade(url) == {"from": "0001", "to": "0001"}
+    assert maintenance.upgrade(url) == {"from": None, "to": schema.REVISION}
+    assert maintenance.upgrade(url) == {"from": schema.REVISION, "to": schema.REVISION}
     with contextlib.suppress(FileNotFoundError):
         assert path_of(url).stat().st_mode & 0o777 == 0o600
 

@@ -19,7 +19,7 @@ from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Role, St
 from emw.domain.state import State
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Answer, Loaded, Reading, Store
+from emw.service.ports import Answer, CallSeen, FrameSeen, Loaded, Reading, StationSeen, Store
 from emw.service.settings import ServiceSettings
 from emw.web.app import WebSettings, operator_app
 from emw.web.passwords import hash_password
@@ -115,7 +115,7 @@ class FakeStore:
             return [{x.name: getattr(r, x.name) for x in fields(r)} for r in reversed(rows)][:limit]
         if name == "load_curve":
             return [{"interval_start": START - timedelta(minutes=5 * m), "kw": 40.0 + m} for m in range(1, 9)]
-        table = {"sessions": "sessions", "enrolments": "enrolments", "intervals": "intervals"}[name]
+        table = {"sessions": "sessions", "enrolments": "enrolments", "intervals": "intervals"}.get(name, name)
         rows_ = [row for (t, _), row in self.tables.items() if t == table]
         wanted = {k: v for k, v in p.items() if k in {"evse_id", "request_key"}}
         return [r for r in rows_ if all(r.get(k) == v for k, v in wanted.items())][:limit]
@@ -165,6 +165,19 @@ class Told:
     @property
     def json(self) -> Any:
         return msgspec.json.decode(self.body)
+
+
+class NoStations:
+    """The way to single stations, where none is connected."""
+
+    def seen(self, station_id: str) -> StationSeen:
+        return StationSeen(False, None, None, None, None, None, None, None, None, None, {}, {})
+
+    def frames(self, station_id: str) -> Sequence[FrameSeen]:
+        return ()
+
+    async def call(self, station_id: str, action: str, payload: Any) -> CallSeen:
+        return CallSeen("unanswered")
 
 
 @dataclass
@@ -283,6 +296,7 @@ async def world(
     if people:
         for name, role in (("vic", Role.VIEWER), ("opa", Role.OPERATOR), ("ann", Role.ADMINISTRATOR)):
             await headend.admin.add_operator("test", name, PASSWORD_HASH, role)
+    headend.console = NoStations()
     app = operator_app(headend, settings or WebSettings(), ids)
     try:
         yield World(headend, app, store, clock, ids)

@@ -51,7 +51,7 @@ class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
 
     enabled: bool = True
     security_profiles: tuple[Literal[0, 1, 2, 3], ...] = (1, 2, 3)
-    profile_0_beyond_loopback: bool = False
+    no_credential_beyond_loopback: bool = False
     client_ca: str | None = None
     unknown_stations: Literal["refuse", "pending", "accept"] = "refuse"
     territory: str | None = None
@@ -162,7 +162,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             return None
         return OcppSettings(
             profiles=frozenset(o.security_profiles),
-            profile_0_beyond_loopback=o.profile_0_beyond_loopback,
+            no_credential_beyond_loopback=o.no_credential_beyond_loopback,
             unknown=o.unknown_stations,
             evses=EvseDefaults(
                 territory_id=o.territory, max_a=o.max_amps, line_voltage_v=o.line_voltage, phases=o.phases

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from emw.cli.control import Control, segment
 from emw.cli.serve import ConfigPath, DataDir, configured
-from emw.cli.show import AsJson, fail, print_json, print_one, print_table, say
+from emw.cli.show import AsJson, fail, plain, print_json, print_one, print_table, say
 from emw.simulator import evse as one_station
 from emw.simulator import records
 from emw.simulator.clock import VirtualClock
@@ -26,17 +27,31 @@ station = typer.Typer(help="Stations: who may connect.", no_args_is_help=True)
 
 @station.command("add")
 def station_add(
-    station_id: Annotated[str, typer.Argument(help="Its evseID, exactly as the station will say it.")],
+    station_id: Annotated[
+        str, typer.Argument(help="Its evseID or OCPP identity, exactly as the station will say it.")
+    ],
     customer: Annotated[str | None, typer.Option(help="Whose it is.")] = None,
     renew: Annotated[
         bool, typer.Option("--renew", help="A new secret for a known station; the old one dies.")
     ] = False,
+    territory: Annotated[str | None, typer.Option(help="OCPP: the territory its EVSEs lie in.")] = None,
+    max_a: Annotated[float | None, typer.Option("--max-a", help="OCPP: each EVSE's own maximum, A.")] = None,
+    voltage_v: Annotated[float | None, typer.Option("--voltage-v", help="OCPP: line voltage, V.")] = None,
+    phases: Annotated[int | None, typer.Option(min=1, max=3, help="OCPP: phases of each EVSE.")] = None,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enrol a station; its secret is shown once."""
-    body = {"stationID": station_id, "customerID": customer, "renew": renew}
+    """Enrol a station; its secret is shown once. An OCPP station has it as its HTTP Basic password."""
+    body = {
+        "stationID": station_id,
+        "customerID": customer,
+        "renew": renew,
+        "territory": territory,
+        "maxAmps": max_a,
+        "lineVoltage": voltage_v,
+        "phases": phases,
+    }
     told = Control(configured(config_path, data_dir)).post("/stations", body)
     print_json(told) if as_json else print_one(told)
 
@@ -62,6 +77,62 @@ def station_revoke(
     control = Control(configured(config_path, data_dir))
     told = control.post(f"/stations/{segment(station_id)}/revoke", {"reason": reason})
     print_json(told) if as_json else say(f"{station_id} is revoked")
+
+
+@station.command("ocpp")
+def station_ocpp(
+    station_id: str,
+    action: Annotated[
+        str | None, typer.Argument(help="A message, for example Reset. None: how it stands.")
+    ] = None,
+    payload: Annotated[str, typer.Argument(help="Its payload, JSON.")] = "{}",
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """How an OCPP station stands; or send it a message and see the answer."""
+    control = Control(configured(config_path, data_dir))
+    path = f"/stations/{segment(station_id)}/ocpp"
+    if action is None:
+        told = control.get(path)
+        print_json(told) if as_json else print_one(told)
+        return
+    try:
+        body = msgspec.json.decode(payload)
+    except msgspec.DecodeError as error:
+        raise fail(f"PAYLOAD: this is not JSON: {error}", 2) from error
+    told = control.post(path, {"action": action, "payload": body})
+    print_json(told) if as_json else print_one({k: v for k, v in told.items() if v is not None})
+    if told["outcome"] != "answered":
+        raise typer.Exit(1)
+
+
+@station.command("frames")
+def station_frames(
+    station_id: str, config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """The last frames to and from an OCPP station, newest first."""
+    told = Control(configured(config_path, data_dir)).get(f"/stations/{segment(station_id)}/frames")
+    if as_json:
+        print_json(told)
+        return
+    for frame in told["items"]:
+        say(f"{frame['at']}  {'>' if frame['outgoing'] else '<'}  {plain(frame['text'])}")
+
+
+@station.command("transactions")
+def station_transactions(
+    station_id: str,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """An OCPP station's transactions, newest first."""
+    path = f"/stations/{segment(station_id)}/transactions"
+    told = Control(configured(config_path, data_dir)).get(path, limit=limit)
+    columns = ["transactionID", "EVSEID", "startedAt", "endedAt", "meterStartWh", "meterStopWh", "reason"]
+    print_json(told) if as_json else print_table(told["items"], columns)
 
 
 def evse(

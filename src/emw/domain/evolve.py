@@ -25,7 +25,6 @@ from emw.domain.model import (
     RequestInterval,
     RequestState,
     Session,
-    Station,
     Territory,
 )
 
@@ -52,28 +51,6 @@ def _territory(_: State, x: f.TerritoryDefined) -> tuple[Record, ...]:
             time_zone=x.time_zone,
         ),
     )
-
-
-def _station_added(s: State, x: f.StationAdded) -> tuple[Record, ...]:
-    known = s.stations.get(x.station_id)
-    return (
-        Station(
-            station_id=x.station_id,
-            secret_hash=x.secret_hash,
-            added_at=known.added_at if known else x.at,
-            customer_id=x.customer_id,
-            protocol=x.protocol,
-            territory_id=x.territory_id,
-            max_a=x.max_a,
-            line_voltage_v=x.line_voltage_v,
-            phases=x.phases,
-        ),
-    )
-
-
-def _station_revoked(s: State, x: f.StationRevoked) -> tuple[Record, ...]:
-    station = replace(s.stations[x.station_id], revoked=True, token_hash=None)
-    return (station, *(replace(e, powered=False, online=False) for e in s.evses_of(x.station_id)))
 
 
 def _iso_added(s: State, x: f.IsoAdded) -> tuple[Record, ...]:
@@ -366,8 +343,6 @@ def _log_only(_: State, __: object) -> tuple[Record, ...]:
 
 _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] = {
     f.TerritoryDefined: _territory,
-    f.StationAdded: _station_added,
-    f.StationRevoked: _station_revoked,
     f.IsoAdded: _iso_added,
     f.IsoRevoked: _iso_revoked,
     f.OperatorAdded: _operator_added,

@@ -1,4 +1,4 @@
-"""How the facts of station_facts change the records. Pure, like the rest of evolve."""
+"""How the facts about stations themselves change the records. Pure, like the rest of evolve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import station_facts as f
-from emw.domain.model import Evse, Record, StationTraits, Transaction
+from emw.domain.admin_facts import StationAdded, StationRevoked
+from emw.domain.model import Evse, Record, Station, StationTraits, Transaction
 
 if TYPE_CHECKING:
     from dataclasses import replace  # the same, and mypy knows each record's fields by it
@@ -14,6 +15,28 @@ if TYPE_CHECKING:
     from emw.domain.state import State
 else:
     from emw.domain.changed import replace
+
+
+def _station_added(s: State, x: StationAdded) -> tuple[Record, ...]:
+    known = s.stations.get(x.station_id)
+    return (
+        Station(
+            station_id=x.station_id,
+            secret_hash=x.secret_hash,
+            added_at=known.added_at if known else x.at,
+            customer_id=x.customer_id,
+            protocol=x.protocol,
+            territory_id=x.territory_id,
+            max_a=x.max_a,
+            line_voltage_v=x.line_voltage_v,
+            phases=x.phases,
+        ),
+    )
+
+
+def _station_revoked(s: State, x: StationRevoked) -> tuple[Record, ...]:
+    station = replace(s.stations[x.station_id], revoked=True, token_hash=None)
+    return (station, *(replace(e, powered=False, online=False) for e in s.evses_of(x.station_id)))
 
 
 def _booted(s: State, x: f.StationBooted) -> tuple[Record, ...]:
@@ -109,6 +132,8 @@ def _log_only(_: State, __: object) -> tuple[Record, ...]:
 
 
 EVOLVE_STATIONS: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]]]] = {
+    StationAdded: _station_added,
+    StationRevoked: _station_revoked,
     f.StationBooted: _booted,
     f.StationLearned: _learned,
     f.StationCalled: _log_only,

@@ -196,11 +196,11 @@ def sessions(
 @_question
 def transactions(
     connection: sa.Connection,
-    station_id: str,
+    station_id: str | None = None,
     transaction_id: str | None = None,
     limit: int = 200,
 ) -> Rows:
-    """A station's transactions by their start, newest first; one whose start was never told comes last."""
+    """Transactions by their start, newest first; one whose start was never told comes last."""
     t = schema.metadata.tables["transactions"]
     query = sa.select(*_told(t)).where(*_equal(t, station_id=station_id, transaction_id=transaction_id))
     query = query.order_by(sa.nulls_last(t.c.started_at.desc()), t.c.transaction_id).limit(_limited(limit))

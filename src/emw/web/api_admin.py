@@ -8,6 +8,7 @@ from litestar import Controller, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from emw.domain.model import Role
+from emw.service.admin import EvseDefaults
 from emw.service.errors import BadInput, Conflict
 from emw.service.headend import HeadEnd
 from emw.web.api_evses import Limited, Offset, Text, id_of, settled
@@ -113,7 +114,16 @@ class Stations(Controller):
     async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[StationIn]) -> StationMade:
         """With `renew` a known station gets a new secret, and the old one dies."""
         secret = await headend.admin.add_station(
-            caller.actor, data.station_id, customer_id=data.customer_id, renew=data.renew
+            caller.actor,
+            data.station_id,
+            customer_id=data.customer_id,
+            renew=data.renew,
+            evses=EvseDefaults(
+                territory_id=data.territory,
+                max_a=data.max_amps,
+                line_voltage_v=data.line_voltage,
+                phases=data.phases,
+            ),
         )
         return StationMade(station_id=data.station_id, secret=secret)
 

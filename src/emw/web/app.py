@@ -20,6 +20,7 @@ from emw.web.api_admin import BigRedStop, Isos, Operators, Stations, Territories
 from emw.web.api_evses import Evses, Sessions
 from emw.web.api_log import Activity, asked_of
 from emw.web.api_login import Login
+from emw.web.api_ocpp import Ocpp
 from emw.web.api_requests import Requests
 from emw.web.api_what_if import WhatIf
 from emw.web.auth import Auth, caller_of, viewer
@@ -102,6 +103,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids) -> OperatorA
             WhatIf,
             Territories,
             Stations,
+            Ocpp,
             Isos,
             Operators,
             Tokens,

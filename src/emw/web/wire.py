@@ -160,11 +160,18 @@ class TerritoryOut(Out):
 
 
 class StationIn(In):
-    """A station to enrol. `renew`: a known one gets a new secret, the old one dies."""
+    """A station to enrol. `renew`: a known one gets a new secret, the old one dies.
+
+    The last four are for stations that can't say them (OCPP); what is not said is `[ocpp]`'s.
+    """
 
     station_id: AnyId
     customer_id: AnyId | None = None
     renew: bool = False
+    territory: AnyId | None = None
+    max_amps: Annotated[float, Meta(gt=0, le=2000)] | None = None
+    line_voltage: Annotated[float, Meta(ge=50, le=1500)] | None = None
+    phases: Annotated[int, Meta(ge=1, le=3)] | None = None
 
 
 class StationMade(Out):

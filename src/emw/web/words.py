@@ -165,6 +165,22 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
         + (f", ceiling {number(r['ceiling_kw'])} kW" if r.get("ceiling_kw") is not None else "")
     ),
     "StationAdded": lambda r: f"station {r['station_id']} has a new secret",
+    "StationBooted": lambda r: (
+        f"station {r['station_id']} booted: {r['vendor']} {r['model']}, OCPP {r['version']}"
+        + (f", firmware {r['firmware']}" if r.get("firmware") else "")
+    ),
+    "StationLearned": lambda r: f"something new is known of what station {r['station_id']} supports",
+    "StationCalled": lambda r: f"{r['action']} was sent to station {r['station_id']} by hand: {r['outcome']}",
+    "EvseFound": lambda r: (
+        f"station {r['station_id']} has EVSE {r['evse_id']} in {r['territory_id']}, "
+        f"{number(r['max_a'])} A on {r['phases']} phases"
+    ),
+    "EvseChanged": lambda r: f"{r['evse_id']}: " + ", ".join(_changes(r)),
+    "TransactionStarted": lambda r: f"transaction {r['transaction_id']} began at {r['evse_id']}",
+    "TransactionEnded": lambda r: (
+        f"transaction {r['transaction_id']} ended at {r['evse_id']}"
+        + (f": {r['reason']}" if r.get("reason") else "")
+    ),
     "StationRevoked": lambda r: f"station {r['station_id']} is revoked",
     "IsoAdded": lambda r: f"grid operator {r['iso_id']} has a new token for {', '.join(r['territories'])}",
     "IsoRevoked": lambda r: f"grid operator {r['iso_id']} is revoked",
@@ -179,6 +195,18 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "ServerStarted": lambda r: f"emw {r['version']} started; {r['resumed_requests']} requests carried on",
 }
 """One sentence per kind of fact; a test holds it against the union."""
+
+
+def _changes(row: Row) -> list[str]:
+    """What is new of an EVSE, in words."""
+    found = []
+    if row.get("status") is not None:
+        found.append(str(row["status"]))
+    if row.get("phases") is not None:
+        found.append(f"its vehicle uses {row['phases']} phases")
+    if row.get("can_limit") is not None:
+        found.append("it can be limited" if row["can_limit"] else "it can't be limited")
+    return found or ["nothing new"]
 
 
 def sentence(kind: str, row: Row) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from ocpp.routing import on
+from ocpp import routing
 from ocpp.v16 import ChargePoint as Base16
 from ocpp.v16 import call as c16
 from ocpp.v16 import call_result as r16
@@ -21,6 +21,15 @@ from ocpp.v201 import call as c201
 from ocpp.v201 import call_result as r201
 
 from tests.stations.ocpp.house import House
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def on(action: str) -> Callable[[F], F]:
+    """`ocpp.routing.on`, with the type it has."""
+    taken: Callable[[F], F] = routing.on(action)
+    return taken
+
 
 KNOB_A = 16.0
 VOLTS = 230.0
@@ -92,7 +101,7 @@ class Shared:
             return False
         if profile["charging_profile_purpose"] in self.refuse_purposes:
             return False
-        self.profiles.held[profile.get("charging_profile_id", profile.get("id"))] = profile
+        self.profiles.held[int(profile.get("charging_profile_id") or profile["id"])] = profile
         return True
 
     def clear(self, number: int | None) -> bool:

@@ -18,7 +18,7 @@ class OcppSettings:
     """
 
     profiles: frozenset[int] = frozenset({1, 2, 3})
-    profile_0_beyond_loopback: bool = False
+    no_credential_beyond_loopback: bool = False
     unknown: str = "refuse"
     evses: EvseDefaults = NOT_SAID
     tokens: frozenset[str] | None = None

@@ -154,7 +154,7 @@ class Doorman:
                 return None, True
         credential = request.headers.get("Authorization")
         if credential is None:
-            if 0 in profiles and (guest.loopback or self._settings.profile_0_beyond_loopback):
+            if 0 in profiles and (guest.loopback or self._settings.no_credential_beyond_loopback):
                 return None, False
             raise Turned(401, "a station proves who it is by HTTP Basic", BASIC)
         if (2 if guest.secure else 1) not in profiles:
