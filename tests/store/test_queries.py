@@ -60,6 +60,17 @@ async def told(place: Place) -> AnyStore:
         f.Enrolled(at=START, actor="emw", request_key="ISO:R0", evse_id=evse)
         for evse in ("E000001", "E000003")
     ]
+    facts += [
+        f.TransactionStarted(
+            at=START,
+            actor="station:E000001",
+            station_id="E000001",
+            transaction_id=f"t{i}",
+            evse_id="E000001:1",
+            started_at=START + HOUR * i,
+        )
+        for i in range(3)
+    ]
     facts.append(
         f.RequestMoved(at=START, actor="emw", request_key="ISO:R1", state=RequestState.CLOSED, reason="over")
     )
@@ -138,6 +149,15 @@ async def test_sessions(place: Place) -> None:
     both = await store.query("sessions", since=START + HOUR, until=START + 3 * HOUR)
     assert [r["session_id"] for r in both] == ["s2", "s1"]
     assert both[1]["ended_at"] == START + 2 * HOUR
+
+
+async def test_transactions(place: Place) -> None:
+    store = await told(place)
+    rows = await store.query("transactions", station_id="E000001", limit=2)
+    assert [r["transaction_id"] for r in rows] == ["t2", "t1"]
+    (one,) = await store.query("transactions", station_id="E000001", transaction_id="t0")
+    assert (one["started_at"], one["ended_at"], one["evse_id"]) == (START, None, "E000001:1")
+    assert await store.query("transactions", station_id="E9") == []
 
 
 async def test_evses(place: Place) -> None:
