@@ -37,6 +37,9 @@ def replay_sessions(
     seed: Annotated[int, typer.Option(help="Cars, meters' noise, which days are laid over one another")] = 1,
     deaf: Annotated[float, typer.Option(help="Share of stations that say yes and do nothing")] = 0.0,
     lost: Annotated[float, typer.Option(help="Share of commands that are lost")] = 0.0,
+    taper: Annotated[
+        float, typer.Option(help="Share of its energy, at most, that a car takes more slowly")
+    ] = 0.15,
     speed: Annotated[str, typer.Option(help="'max', or how many times as fast as the clock")] = "max",
     json: AsJson = False,
 ) -> None:
@@ -62,7 +65,7 @@ def replay_sessions(
             stays,
             asked,
             seed=seed,
-            shares=Shares(deaf=deaf, lost=lost),
+            shares=Shares(deaf=deaf, lost=lost, taper=taper),
             seconds=time.perf_counter,
             progress=go_on,
         )

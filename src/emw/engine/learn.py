@@ -22,6 +22,10 @@ OBEYS_A = 1.0
 """A draw this near its limit, and this far below what it is without one, shows that the limit is kept."""
 UNSEEN_H = 2.0
 """Mean need of a vehicle that has not been looked at yet, h of charging."""
+CONTENT_A = 3.0
+"""A vehicle takes up to 2 A less than it is offered; one that takes still less wants no more."""
+FEW = 5
+"""The mean of fewer vehicles says nothing of another."""
 MANY_GAPS = 10
 """So many EVSEs must have shown what they take less than they are offered before others are taken to be like them."""
 
@@ -75,8 +79,29 @@ class Learner:
             told = forgiven | ((seen.was < 0) & known & ~state.done)
             state.would_a = np.where(told, known_a, state.would_a)
             state.learned |= told
+        self._guess(seen)
         self._outlook.align(seen)
         self._seen, self._beliefs, self._horizon_h = seen, [], -1.0
+
+    def _guess(self, seen: Columns) -> None:
+        """Vehicles held since they came: who takes less than offered has shown what it wants; of the others it is
+        only known that they want more, so each is taken for the mean of those that do.
+        """
+        state = self.est.state
+        held = ~state.learned & (seen.limit_a < seen.max_a - OBEYS_A) & (seen.draw_a > OBEYS_A)
+        content = held & (seen.limit_a - seen.draw_a > CONTENT_A)
+        state.would_a = np.where(content, seen.draw_a, state.would_a)
+        state.learned |= content
+        seen_free = np.sort(state.would_a[state.learned & ~state.done & ~state.deaf])
+        if not len(seen_free):
+            return
+        above = np.concatenate((np.cumsum(seen_free[::-1])[::-1], [0.0]))
+        rows = np.flatnonzero(held & ~content)
+        place = np.searchsorted(seen_free, seen.limit_a[rows])
+        count = len(seen_free) - place
+        known = count >= FEW
+        rows, place, count = rows[known], place[known], count[known]
+        state.would_a[rows] = np.maximum(above[place] / count, seen.draw_a[rows])
 
     @property
     def doubt_kw(self) -> float:

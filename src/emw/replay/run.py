@@ -252,7 +252,7 @@ class _Play:
             await intake.heartbeat(state.stations[bay.evse_id], bay.evse_id, said)
 
     async def _arrive(self, session: Session, now: datetime) -> None:
-        self._street.bays[session.evse_id].plug(session, self._seed, now)
+        self._street.bays[session.evse_id].plug(session, self._seed, self._shares.taper, now)
         car = PlugIn(
             line_voltage_v=session.voltage_v,
             evse_max_a=self._street.bays[session.evse_id].hardware.knob_a,

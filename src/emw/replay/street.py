@@ -24,6 +24,8 @@ class Shares:
     deaf: float = 0.0
     lying: float = 0.0
     lost: float = 0.0
+    taper: float = 0.15
+    """Up to this share of its energy a car takes more slowly, towards the end."""
 
 
 @dataclass(slots=True)
@@ -43,9 +45,9 @@ class Bay:
     hurt: int = 0
     sessions: int = 0
 
-    def plug(self, session: Session, seed: int, now: datetime) -> None:
+    def plug(self, session: Session, seed: int, taper: float, now: datetime) -> None:
         """A car comes; its twin with it."""
-        car = car_of(session, Random(f"{seed}:car:{session.session_id}"))
+        car = car_of(session, Random(f"{seed}:car:{session.session_id}"), taper=taper)
         for hardware in (self.hardware, self.twin):
             hardware.advance(now)
         self.leave(now)

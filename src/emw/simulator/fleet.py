@@ -342,13 +342,13 @@ def specs_for(
     ]
 
 
-def car_of(session: Session, rng: Random) -> Car:
-    """The car of a recorded session: 0-2 A less than offered, and the last kWh more slowly."""
+def car_of(session: Session, rng: Random, *, taper: float = 0.15) -> Car:
+    """The car of a recorded session: 0-2 A less than offered, and up to a share `taper` of its energy more slowly."""
     return Car(
         max_a=session.max_a,
         need_kwh=session.energy_kwh,
         gap_a=round(rng.uniform(0.0, 2.0), 1),
-        taper_kwh=round(session.energy_kwh * rng.uniform(0.0, 0.15), 3),
+        taper_kwh=round(session.energy_kwh * rng.uniform(0.0, taper), 3),
         requested_kwh=session.requested_kwh,
         departure=session.departure,
     )
