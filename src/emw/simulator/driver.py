@@ -1,9 +1,6 @@
-"""Runs stations over a link: one agenda and one sleeper for all of them, a task only while a station is
-talking.
-"""
+"""Runs stations over their lines: one agenda and one sleeper for all, a task only while a station is talking."""
 
 import asyncio
-import contextlib
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,138 +9,116 @@ from itertools import count
 from typing import Final
 
 from emw.simulator.clock import Clock
-from emw.simulator.control import Reply
-from emw.simulator.link import Link
-from emw.simulator.station import Request, Station
+from emw.simulator.line import Line
 
 _IDLE_S: Final = 3600.0
-_HANGS_S: Final = 30.0
-
-
-@dataclass(slots=True, eq=False)
-class Berth:
-    """A station's place in the driver. `lost`: its network is cut, both ways."""
-
-    station: Station
-    lost: bool = False
-    talking: bool = False
-    due: datetime | None = None
 
 
 @dataclass(order=True, slots=True)
 class _Entry:
     at: datetime
     order: int
-    berth: Berth | None = field(compare=False, default=None)
+    line: Line | None = field(compare=False, default=None)
     action: Callable[[datetime], None] | None = field(compare=False, default=None)
 
 
 class Driver:
-    """Asks each station when it has something to say, says it, and hands back the answer.
+    """Lets each station talk when it has something to say.
 
     `quantum_s` (virtual) bounds how often it looks: what is due within it goes out together. `poll_s`
     (virtual) also looks at every station that often: real hardware does not announce a plugged vehicle.
     """
 
-    def __init__(
-        self, link: Link, clock: Clock, *, quantum_s: float = 0.01, poll_s: float | None = None
-    ) -> None:
-        self._link = link
+    def __init__(self, clock: Clock, *, quantum_s: float = 0.01, poll_s: float | None = None) -> None:
         self._clock = clock
         self._quantum_s = quantum_s
         self._poll_s = poll_s
+        self._lines: list[Line] = []
         self._agenda: list[_Entry] = []
         self._order = count()
         self._woken = asyncio.Event()
-        self._stopped = asyncio.Event()
-        self._leaving: set[Berth] = set()
+        self._stopped = False
+        self._leaving: set[Line] = set()
         self._all_left = asyncio.Event()
 
-    def add(self, berth: Berth, at: datetime) -> None:
+    def add(self, line: Line, at: datetime) -> None:
         """Start running this station at a time."""
-        self._schedule(berth, at)
+        self._lines.append(line)
+        self._schedule(line, at)
 
     def at(self, when: datetime, action: Callable[[datetime], None]) -> None:
         """Do something to the simulated world at a time."""
         self._put(_Entry(when, next(self._order), action=action))
 
-    def poke(self, berth: Berth) -> None:
+    def poke(self, line: Line) -> None:
         """Something happened at this station: let it look now."""
-        self._schedule(berth, self._clock.now())
+        self._schedule(line, self._clock.now())
 
-    async def say_goodbye(self, berths: Iterable[Berth]) -> None:
+    def settle(self, line: Line) -> None:
+        """This station has said and heard what there was: look again when it is due."""
+        self._has_left(line)
+        if line.talking:
+            return
+        now = self._clock.now()
+        due = line.agent.due(now)
+        if self._poll_s is not None and not line.agent.off:
+            polled = now + timedelta(seconds=self._poll_s)
+            due = polled if due is None else min(due, polled)
+        if due is None:
+            line.due = None
+        elif due != line.due:
+            self._schedule(line, due)
+
+    async def say_goodbye(self, lines: Iterable[Line]) -> None:
         """Power these stations off and wait until they have said so; those cut off just fall silent."""
-        self._leaving = {berth for berth in berths if not berth.lost}
-        for berth in self._leaving:
-            berth.station.power_off()
-            self.poke(berth)
+        self._leaving = {line for line in lines if not line.lost}
+        for line in self._leaving:
+            line.agent.power_off()
+            self.poke(line)
         if self._leaving:
             await self._all_left.wait()
 
     def stop(self) -> None:
         """End `run` once the conversations under way are over."""
-        self._stopped.set()
+        self._stopped = True
+        for line in self._lines:
+            line.close()
         self._woken.set()
 
     async def run(self) -> None:
         """Run until `stop`. A bug in a station ends it with that exception."""
         async with asyncio.TaskGroup() as group:
-            while not self._stopped.is_set():
+            while not self._stopped:
                 now = self._clock.now()
                 while self._agenda and self._agenda[0].at <= now:
                     self._begin(heapq.heappop(self._agenda), now, group)
                 wait_s = (self._agenda[0].at - now).total_seconds() if self._agenda else _IDLE_S
                 await self._nap(max(wait_s, self._quantum_s))
 
-    async def called(self, berth: Berth, path: str, bearer: str | None, body: bytes) -> Reply:
-        """A control call from the server, unless the network is cut: then it hangs like the real thing."""
-        if berth.lost:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_HANGS_S):
-                    await self._stopped.wait()
-            return Reply(504, b"{}")
-        return berth.station.called(path, bearer, body, self._clock.now())
-
     def _begin(self, entry: _Entry, now: datetime, group: asyncio.TaskGroup) -> None:
         if entry.action is not None:
             entry.action(now)
-        berth = entry.berth
-        if berth is not None and berth.due == entry.at and not berth.talking:
-            berth.talking = True
-            group.create_task(self._converse(berth))
+        line = entry.line
+        if line is not None and line.due == entry.at and not line.talking:
+            line.talking = True
+            group.create_task(self._converse(line))
 
-    async def _converse(self, berth: Berth) -> None:
+    async def _converse(self, line: Line) -> None:
         """Say everything this station has to say now."""
-        while (request := berth.station.next_request(self._clock.now())) is not None:
-            await self._exchange(berth, request)
-        berth.talking = False
-        self._has_left(berth)
-        now = self._clock.now()
-        due = berth.station.due(now)
-        if self._poll_s is not None and not berth.station.off:
-            polled = now + timedelta(seconds=self._poll_s)
-            due = polled if due is None else min(due, polled)
-        berth.due = None
-        if due is not None:
-            self._schedule(berth, due)
+        await line.talk()
+        line.talking = False
+        line.due = None
+        self.settle(line)
 
-    def _has_left(self, berth: Berth) -> None:
-        if berth.station.off and berth in self._leaving:
-            self._leaving.discard(berth)
+    def _has_left(self, line: Line) -> None:
+        if line.agent.off and line in self._leaving:
+            self._leaving.discard(line)
             if not self._leaving:
                 self._all_left.set()
 
-    async def _exchange(self, berth: Berth, request: Request) -> None:
-        answer = None if berth.lost else await self._link.say(request)
-        now = self._clock.now()
-        if answer is None or berth.lost:
-            berth.station.failed(request, now)
-        else:
-            berth.station.answered(request, answer.status, answer.body, now, answer.retry_after_s)
-
-    def _schedule(self, berth: Berth, at: datetime) -> None:
-        berth.due = at
-        self._put(_Entry(at, next(self._order), berth=berth))
+    def _schedule(self, line: Line, at: datetime) -> None:
+        line.due = at
+        self._put(_Entry(at, next(self._order), line=line))
 
     def _put(self, entry: _Entry) -> None:
         """Onto the agenda; the sleeper is woken only for what comes before all it knew of."""

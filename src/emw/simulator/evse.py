@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from ipaddress import ip_address
 from random import Random
@@ -11,9 +11,13 @@ from typing import Final
 
 from emw.simulator.clock import Clock, WallClock
 from emw.simulator.control import Reply
-from emw.simulator.driver import Berth, Driver
+from emw.simulator.driver import Driver
 from emw.simulator.hardware import Car, Hardware, SimulatedHardware
+from emw.simulator.line import Line, RestLine
 from emw.simulator.link import Link, open_http
+from emw.simulator.ocpp.build import station_of
+from emw.simulator.ocpp.line import Dialer, OcppLine
+from emw.simulator.ocpp.station import Ways
 from emw.simulator.serving import Listener, control_app
 from emw.simulator.station import Identity, Station
 
@@ -31,12 +35,13 @@ class EvseOptions:
     `hardware` names a class (`module:Class`) that is made without arguments and has the methods of `Hardware`; None:
     simulated, with `knob_a`, `voltage_v`, `phases` and perhaps a `car` plugged in from the start. `access_url`: how
     the server calls this station, by default the address it listens on; `behind_nat`: it can't, and nothing listens.
+    `ways`: how it speaks OCPP; None: it speaks REST, and needs `territory`.
     """
 
     server_url: str
     evse_id: str
     secret: str = field(repr=False)
-    territory: str
+    territory: str = ""
     model: str = "emw agent"
     customer_id: str = "none"
     site: str | None = None
@@ -52,6 +57,7 @@ class EvseOptions:
     phases: int = 1
     car: Car | None = None
     poll_s: float = 1.0
+    ways: Ways | None = None
 
 
 async def run(options: EvseOptions, *, clock: Clock | None = None, stop: asyncio.Event | None = None) -> None:
@@ -59,31 +65,55 @@ async def run(options: EvseOptions, *, clock: Clock | None = None, stop: asyncio
 
     On the way out the car is freed first and the server told second: failing is towards the driver.
     """
-    if not options.behind_nat and options.access_url is None and _is_anywhere(options.host):
-        raise BadOptions(
-            "listening on every address needs access_url: the server must know which one to call"
-        )
     clock = clock or WallClock()
+    if options.ways is None and not options.territory:
+        raise BadOptions("a station that speaks REST says its territory")
+    if options.ways is None and not options.behind_nat and options.access_url is None:
+        _check_host(options.host)
     hardware = load_hardware(options.hardware) if options.hardware else _simulated(options, clock)
     async with contextlib.AsyncExitStack() as stack:
-        link = Link(options.server_url, await stack.enter_async_context(open_http(connections=4)))
-        driver = Driver(link, clock, poll_s=options.poll_s)
-        seats: list[Berth] = []
+        driver = Driver(clock, poll_s=options.poll_s)
+        line: Line
+        if options.ways is not None:
+            line = _ocpp_line(options, options.ways, hardware, clock, driver)
+        else:
+            line = await _rest_line(options, hardware, clock, stack)
+        driver.add(line, clock.now())
+        await _drive(driver, line, hardware, clock, stop or asyncio.Event())
 
-        async def called(prefix: str, path: str, bearer: str | None, body: bytes) -> Reply:
-            if prefix or not seats:
-                return Reply(404, b"{}")
-            return await driver.called(seats[0], path, bearer, body)
 
-        access_url = None
-        if not options.behind_nat:
-            listener = Listener(control_app(called), host=options.host, port=options.port)
-            await stack.enter_async_context(listener)
-            access_url = options.access_url or listener.url
-        station = Station(_identity(options, access_url), hardware, Random())
-        seats.append(Berth(station))
-        driver.add(seats[0], clock.now())
-        await _drive(driver, seats[0], hardware, clock, stop or asyncio.Event())
+def _ocpp_line(
+    options: EvseOptions, ways: Ways, hardware: Hardware, clock: Clock, driver: Driver
+) -> OcppLine:
+    """A station that calls the central system and is called over the same socket."""
+    try:
+        dialer = Dialer(options.server_url)
+    except ValueError as error:
+        raise BadOptions(str(error)) from error
+    ways = replace(ways, most_w=ways.most_w or options.knob_a * options.voltage_v * options.phases)
+    station = station_of(_identity(options, None), hardware, Random(), ways)
+    return OcppLine(station, dialer, clock, driver.settle)
+
+
+async def _rest_line(
+    options: EvseOptions, hardware: Hardware, clock: Clock, stack: contextlib.AsyncExitStack
+) -> RestLine:
+    """A station that calls the server, and listens for it unless it is behind NAT."""
+    lines: list[RestLine] = []
+
+    async def called(prefix: str, path: str, bearer: str | None, body: bytes) -> Reply:
+        if prefix or not lines:
+            return Reply(404, b"{}")
+        return await lines[0].called(path, bearer, body)
+
+    link = Link(options.server_url, await stack.enter_async_context(open_http(connections=4)))
+    access_url = None
+    if not options.behind_nat:
+        listener = Listener(control_app(called), host=options.host, port=options.port)
+        await stack.enter_async_context(listener)
+        access_url = options.access_url or listener.url
+    lines.append(RestLine(Station(_identity(options, access_url), hardware, Random()), link, clock))
+    return lines[0]
 
 
 def load_hardware(path: str) -> Hardware:
@@ -100,7 +130,7 @@ def load_hardware(path: str) -> Hardware:
     return made
 
 
-async def _drive(driver: Driver, berth: Berth, hardware: Hardware, clock: Clock, stop: asyncio.Event) -> None:
+async def _drive(driver: Driver, line: Line, hardware: Hardware, clock: Clock, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -113,20 +143,24 @@ async def _drive(driver: Driver, berth: Berth, hardware: Hardware, clock: Clock,
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.remove_signal_handler(signal.SIGTERM)
         hardware.clear_limit(clock.now())
-        if berth.station.powered and not driving.done():
+        if line.agent.powered and not driving.done():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_S):
-                    await driver.say_goodbye([berth])
+                    await driver.say_goodbye([line])
         driver.stop()
         await driving
 
 
-def _is_anywhere(host: str) -> bool:
-    """Whether this host means every address of the machine, which is none that can be called."""
+def _check_host(host: str) -> None:
+    """A host that means every address of the machine is none that can be called."""
     try:
-        return ip_address(host or "::").is_unspecified
+        anywhere = ip_address(host or "::").is_unspecified
     except ValueError:
-        return False
+        return
+    if anywhere:
+        raise BadOptions(
+            "listening on every address needs access_url: the server must know which one to call"
+        )
 
 
 def _identity(options: EvseOptions, access_url: str | None) -> Identity:

@@ -14,9 +14,13 @@ from typing import Final, Self
 
 from emw.simulator.clock import Clock
 from emw.simulator.control import Reply
-from emw.simulator.driver import Berth, Driver
+from emw.simulator.driver import Driver
 from emw.simulator.hardware import Car, Faults, SimulatedHardware
+from emw.simulator.line import Line, RestLine
 from emw.simulator.link import Link, open_http
+from emw.simulator.ocpp.build import station_of
+from emw.simulator.ocpp.line import Dialer, OcppLine
+from emw.simulator.ocpp.station import Ways
 from emw.simulator.orders import Violation
 from emw.simulator.serving import Listener, control_app, station_url
 from emw.simulator.sessions import KNOB_A, US_V, Session
@@ -30,13 +34,14 @@ _STATIONS_A_SECOND: Final = 300.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationSpec:
     """One station of a fleet: who it is (without accessURL: the fleet gives it one, or none) and what it
-    is.
+    is. `ways`: how it speaks OCPP; None: it speaks REST.
     """
 
     identity: Identity
     knob_a: float = KNOB_A
     voltage_v: float = US_V
     phases: int = 1
+    ways: Ways | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,7 @@ class FleetStats:
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    berth: Berth
+    line: Line
     hardware: SimulatedHardware
     rng: Random
 
@@ -91,8 +96,8 @@ class Fleet:
 
     `speed` is the clock's, virtual seconds per real second; it scales what must not grow with it (back-off,
     spread of the first power-on). Sessions on EVSEs that are not in `stations` are left out. `goodbye`: power
-    off in the end instead of just falling silent. `access_host`: the name by which the server calls the
-    shared door.
+    off in the end instead of just falling silent. `access_url`: under which the server reaches the shared door.
+    `patience_s`: real seconds that OCPP stations wait for an answer at least, however fast the clock runs.
     """
 
     def __init__(
@@ -110,6 +115,7 @@ class Fleet:
         port: int = 0,
         access_url: str | None = None,
         goodbye: bool = True,
+        patience_s: float = 10.0,
     ) -> None:
         self._server_url = server_url
         self._specs = stations
@@ -120,6 +126,7 @@ class Fleet:
         self._shares = faults or FaultShares()
         self._host, self._port, self._access_url = host, port, access_url
         self._goodbye = goodbye
+        self._patience_s = patience_s
         self._members: dict[str, _Member] = {}
         self._sessions: dict[str, list[Session]] = {}
         for session in sorted(sessions, key=lambda one: (one.plug, one.session_id)):
@@ -127,6 +134,7 @@ class Fleet:
         self._unserved_kwh = 0.0
         self._stack = AsyncExitStack()
         self._link: Link | None = None
+        self._dialer: Dialer | None = None
         self._driver: Driver | None = None
         self._run: asyncio.Task[None] | None = None
 
@@ -137,7 +145,9 @@ class Fleet:
             )
             http = await stack.enter_async_context(open_http())
             self._link = Link(self._server_url, http)
-            self._driver = Driver(self._link, self._clock, quantum_s=_QUANTUM_S * self._speed)
+            if any(spec.ways is not None for spec in self._specs):
+                self._dialer = Dialer(self._server_url)
+            self._driver = Driver(self._clock, quantum_s=_QUANTUM_S * self._speed)
             self._populate(self._driver, self._access_url or listener.url)
             self._run = asyncio.create_task(self._driver.run())
             self._stack = stack.pop_all()
@@ -162,7 +172,7 @@ class Fleet:
     @property
     def violations(self) -> list[Violation]:
         """Every broken promise that any station saw, in order of time."""
-        found = [one for member in self._members.values() for one in member.berth.station.control.violations]
+        found = [one for member in self._members.values() for one in member.line.agent.violations]
         return sorted(found, key=lambda one: one.at)
 
     def stats(self) -> FleetStats:
@@ -174,21 +184,22 @@ class Fleet:
         for member in members:
             member.hardware.advance(now)
         hardware = [member.hardware for member in members]
-        stations = [member.berth.station for member in members]
+        stations = [member.line.agent for member in members]
+        carriers = [one for one in (self._link, self._dialer) if one is not None]
         return FleetStats(
             stations=len(members),
             powered=sum(station.powered for station in stations),
             plugged=sum(one.plugged for one in hardware),
             charging=sum(one.draw_a > 0.0 for one in hardware),
             limited=sum(one.limit_a is not None and one.limit_a < one.knob_a for one in hardware),
-            lost=sum(member.berth.lost for member in members),
+            lost=sum(member.line.lost for member in members),
             load_kw=sum(one.load_kw for one in hardware),
             free_kw=sum(one.free_kw for one in hardware),
             unserved_kwh=self._unserved_kwh,
-            commands=sum(station.control.commands for station in stations),
-            violations=sum(len(station.control.violations) for station in stations),
-            messages=0 if self._link is None else self._link.messages,
-            errors=0 if self._link is None else self._link.errors,
+            commands=sum(station.commands for station in stations),
+            violations=sum(len(station.violations) for station in stations),
+            messages=sum(one.messages for one in carriers),
+            errors=sum(one.errors for one in carriers),
         )
 
     def hardware(self, evse_id: str) -> SimulatedHardware:
@@ -211,7 +222,7 @@ class Fleet:
         """The station loses power and its limit; back after `boots_s` of virtual time."""
         member, now = self._members[evse_id], self._clock.now()
         member.hardware.reboot(now)
-        member.berth.station.reboot(now, boots_s)
+        member.line.agent.reboot(now, boots_s)
         self._poke(member)
 
     def turn_knob(self, evse_id: str, knob_a: float) -> None:
@@ -223,7 +234,7 @@ class Fleet:
     def cut(self, evse_ids: Iterable[str], *, lost: bool = True) -> None:
         """Cut these stations off the network, both ways; or give it back."""
         for evse_id in evse_ids:
-            self._members[evse_id].berth.lost = lost
+            self._members[evse_id].line.lost = lost
             self._poke(self._members[evse_id])
 
     # --- how it is made -------------------------------------------------------------------------------------
@@ -231,7 +242,6 @@ class Fleet:
     def _populate(self, driver: Driver, door_url: str) -> None:
         now = self._clock.now()
         spread_s = len(self._specs) / _STATIONS_A_SECOND * self._speed
-        backoff = BackOff(base_s=max(1.0, 0.5 * self._speed), cap_s=max(60.0, 5.0 * self._speed))
         for spec in self._specs:
             rng = Random(f"{self._seed}:{spec.identity.evse_id}")
             behind_nat = rng.random() < self._nat_share
@@ -247,14 +257,39 @@ class Fleet:
             )
             identity = replace(spec.identity, access_url=url, phases=spec.identity.phases or spec.phases)
             silent = rng.random() < self._shares.silent
-            station = Station(identity, hardware, Random(rng.getrandbits(64)), backoff=backoff, silent=silent)
-            member = _Member(Berth(station), hardware, rng)
+            line = self._line_of(driver, spec, identity, hardware, Random(rng.getrandbits(64)), silent=silent)
+            member = _Member(line, hardware, rng)
             self._members[identity.evse_id] = member
             self._plan(driver, member, planned, now)
-            driver.add(member.berth, now + timedelta(seconds=rng.random() * spread_s))
+            driver.add(line, now + timedelta(seconds=rng.random() * spread_s))
             if rng.random() < self._shares.lost:
                 gone = now + self._shares.lost_within * rng.random()
                 driver.at(gone, partial(self._lost, member))
+
+    def _line_of(
+        self,
+        driver: Driver,
+        spec: StationSpec,
+        identity: Identity,
+        hardware: SimulatedHardware,
+        rng: Random,
+        *,
+        silent: bool,
+    ) -> Line:
+        """A station on its line, in whichever protocol it speaks."""
+        backoff = BackOff(base_s=max(1.0, 0.5 * self._speed), cap_s=max(60.0, 5.0 * self._speed))
+        if spec.ways is None or self._dialer is None:
+            if self._link is None:
+                raise RuntimeError("a fleet runs within its `async with`")
+            station = Station(identity, hardware, rng, backoff=backoff, silent=silent)
+            return RestLine(station, self._link, self._clock)
+        ways = replace(
+            spec.ways,
+            patience_s=max(spec.ways.patience_s, self._patience_s * self._speed),
+            most_w=spec.ways.most_w or spec.knob_a * spec.voltage_v * spec.phases,
+        )
+        ocpp = station_of(identity, hardware, rng, ways, backoff=backoff, silent=silent)
+        return OcppLine(ocpp, self._dialer, self._clock, driver.settle)
 
     def _draw_faults(self, rng: Random) -> Faults:
         """Always the same number of draws: one share changed must not change who has the other faults."""
@@ -296,20 +331,20 @@ class Fleet:
             self._poke(member)
 
     def _lost(self, member: _Member, now: datetime) -> None:
-        member.berth.lost = True
+        member.line.lost = True
 
     def _poke(self, member: _Member) -> None:
         if self._driver is not None:
-            self._driver.poke(member.berth)
+            self._driver.poke(member.line)
 
     async def _called(self, prefix: str, path: str, bearer: str | None, body: bytes) -> Reply:
         member = self._members.get(prefix.removeprefix("/s/"))
-        if member is None or self._driver is None:
+        if member is None or not isinstance(member.line, RestLine):
             return Reply(404, b"{}")
-        return await self._driver.called(member.berth, path, bearer, body)
+        return await member.line.called(path, bearer, body)
 
     async def _say_goodbye(self, driver: Driver) -> None:
-        waiting = [member.berth for member in self._members.values() if member.berth.station.powered]
+        waiting = [member.line for member in self._members.values() if member.line.agent.powered]
         try:
             async with asyncio.timeout(_GOODBYE_S):
                 await driver.say_goodbye(waiting)

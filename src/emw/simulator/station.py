@@ -21,6 +21,7 @@ import msgspec
 from emw.simulator import wire
 from emw.simulator.control import Control, Reply, offer_a
 from emw.simulator.hardware import Hardware, Reading, Vehicle
+from emw.simulator.orders import Violation
 
 _KEPT: Final = 512
 """Plug and unplug messages kept for a server that is away: months of it. Then the oldest go."""
@@ -131,6 +132,16 @@ class Station:
     def off(self) -> bool:
         """Whether it has said goodbye; it will say nothing more."""
         return self._off
+
+    @property
+    def violations(self) -> list[Violation]:
+        """Every broken promise that this station saw."""
+        return self.control.violations
+
+    @property
+    def commands(self) -> int:
+        """Commands that this station was given."""
+        return self.control.commands
 
     @property
     def unsaid(self) -> int:
