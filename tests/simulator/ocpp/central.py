@@ -255,7 +255,11 @@ async def central_system(version: str, secrets: dict[str, str], port: int = 0) -
         try:
             await central.connected(socket)
         except Exception as error:
-            if "close frame" not in str(error) and "received 100" not in str(error):
+            if (
+                "close frame" not in str(error)
+                and "received 100" not in str(error)
+                and "sent 100" not in str(error)
+            ):
                 raise
 
     async with serve(

@@ -154,7 +154,7 @@ def _trigger(station: OcppStation, payload: bytes, now: datetime) -> Answer:
 
 
 def _reset(station: OcppStation, payload: bytes, now: datetime) -> Answer:
-    station.reset(at_once=decode(payload, _Reset, V16).type == "Hard")
+    station.reset(now, at_once=decode(payload, _Reset, V16).type == "Hard")
     return {"status": "Accepted"}
 
 

@@ -206,7 +206,7 @@ def _reset(station: OcppStation, payload: bytes, now: datetime) -> Answer:
     told = decode(payload, _Reset, V201)
     if told.evseId is not None:
         return _why("UnsupportedParam", "only the whole station can be reset")
-    later = station.reset(at_once=True, when_idle=told.type == "OnIdle")
+    later = station.reset(now, at_once=True, when_idle=told.type == "OnIdle")
     return {"status": "Scheduled" if later else "Accepted"}
 
 

@@ -13,6 +13,7 @@ from emw.simulator.line import Line
 from emw.simulator.ocpp.station import OcppStation
 
 _DIALS_S: Final = 10.0
+_CLOSES_S: Final = 2.0
 _AT_ONCE: Final = 64
 _LONGEST: Final = 1 << 20
 _PATH: Final = "/ocpp"
@@ -69,8 +70,7 @@ class OcppLine(Line):
         self._closed = True
         transport, self._transport = self._transport, None
         if transport is not None:
-            transport.send_close(WSCloseCode.GOING_AWAY)
-            transport.disconnect()
+            _say_goodbye(transport, WSCloseCode.GOING_AWAY)
 
     # --- what the listener tells ----------------------------------------------------------------------------
 
@@ -149,11 +149,17 @@ class OcppLine(Line):
     def _hang_up(self) -> None:
         """Let go of the connection, politely where somebody hears it."""
         transport, self._transport = self._transport, None
-        if transport is not None:
-            if not self.lost:
-                transport.send_close(WSCloseCode.OK)
-            transport.disconnect(graceful=not self.lost)
+        if transport is not None and self.lost:
+            transport.disconnect(graceful=False)
+        elif transport is not None:
+            _say_goodbye(transport, WSCloseCode.OK)
         self.station.closed(self._clock.now())
+
+
+def _say_goodbye(transport: WSTransport, code: WSCloseCode) -> None:
+    """Close as the protocol asks: who closes the socket too soon takes his last words back."""
+    transport.send_close(code)
+    asyncio.get_running_loop().call_later(_CLOSES_S, transport.disconnect)
 
 
 class _Ears(WSListener):
@@ -168,7 +174,8 @@ class _Ears(WSListener):
         if kind is WSMsgType.PING:
             self._line.pinged(transport, frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
-            transport.send_close(WSCloseCode.OK)
+            if not transport.is_close_frame_sent:
+                transport.send_close(WSCloseCode.OK)
             transport.disconnect()
         elif kind in {WSMsgType.TEXT, WSMsgType.CONTINUATION}:
             self._text(transport, frame)

@@ -101,7 +101,7 @@ class OcppStation:
         self._asleep_until: datetime | None = None
         self._restarted = False
         self._reset_when_idle = False
-        self._reset_now: Cause | None = None
+        self._reset: tuple[datetime, Cause] | None = None
 
     # --- what a fleet looks at ------------------------------------------------------------------------------
 
@@ -160,12 +160,12 @@ class OcppStation:
         """What to send now; None: nothing, ask again at `due`. Also to be called without a connection: limits end."""
         if self._off or self._sleeps(now):
             return None
-        if self._reset_now is not None:
-            self.reboot(now, cause=self._reset_now)
+        if self._reset is not None and self._reset[0] <= now:
+            self.reboot(now, cause=self._reset[1])
             return None
         self.charging.look(now)
         if self._reset_when_idle and self.charging.transaction is None:
-            self._reset_now = Cause.RESET
+            self._reset, self._reset_when_idle = (now, Cause.RESET), False
         if not self._connected:
             self._off = self._leaving
             return None
@@ -198,7 +198,7 @@ class OcppStation:
             return None
         if self._sleeps(now):
             return self._asleep_until
-        times = [self.charging.due(now), now if self._reset_now else None]
+        times = [self.charging.due(now), self._reset[0] if self._reset else None]
         if not self._connected:
             times.append(now if self._leaving else self._retry_at or now)
         else:
@@ -223,7 +223,7 @@ class OcppStation:
         self.charging.mute = self._silent
         self.hang_up = self._connected
         self._known = self._reset_when_idle = False
-        self._reset_now = None
+        self._reset = None
         self._restarted = cause is not Cause.POWER
         self._boot_at = self._beat_at = None
         self.outbox.closed()
@@ -247,12 +247,13 @@ class OcppStation:
         """Say Heartbeat out of turn."""
         self.outbox.say(self._voice.heartbeat())
 
-    def reset(self, *, at_once: bool, when_idle: bool = False) -> bool:
-        """Restart as soon as the answer is out; True: only after the transaction that runs."""
+    def reset(self, now: datetime, *, at_once: bool, when_idle: bool = False) -> bool:
+        """Restart when the answer has surely been heard; True: only after the transaction that runs."""
         if when_idle and self.charging.transaction is not None:
             self._reset_when_idle = True
             return True
-        self._reset_now = Cause.HARD_RESET if at_once else Cause.RESET
+        heard = now + timedelta(seconds=self.ways.patience_s / 10)
+        self._reset = (heard, Cause.HARD_RESET if at_once else Cause.RESET)
         return False
 
     def setting_changed(self, key: str | None, value: str, now: datetime) -> None:
