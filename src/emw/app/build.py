@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ from emw.app.watchdog import watch_loop
 from emw.grid.iso import IsoDoors, IsoLink
 from emw.outgoing import Outgoing
 from emw.plane import Plane
+from emw.service.dispatch import REST
 from emw.service.headend import HeadEnd
 from emw.stations.links import Links
 from emw.stations.ocpp.hub import Hub
@@ -116,6 +118,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             loading.close()
             ocpp = config.ocpp_settings()
             hub = None if ocpp is None else Hub(headend, link, SystemRandom(), ocpp)
+            headend.dispatch.stopwatch, headend.dispatch.rest = time.perf_counter, REST
             try:
                 yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids, hub)
             finally:

@@ -30,6 +30,8 @@ from emw.service.telemetry import Telemetry
 log = structlog.get_logger()
 BREATH_S = 0.05
 """Rounds of one tree follow each other no faster than this: what comes in between is decided together."""
+REST = 3.0
+"""Where thinking takes time, a tree rests so many times as long: heartbeats must get through beside a large one."""
 
 
 class _Tree:
@@ -70,6 +72,9 @@ class Dispatch:
         self.thought_s = 0.0
         """Time spent deciding, by `stopwatch`."""
         self.stopwatch: Callable[[], float] = lambda: 0.0
+        """Steady seconds of the machine, not of the clock in force; stands still where nobody gives one."""
+        self.rest = 0.0
+        """A tree rests so many times as long as it thought; on virtual time thinking takes none."""
         self._trees: dict[str, _Tree] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._stop_now = False
@@ -122,11 +127,12 @@ class Dispatch:
                 pass
             tree.wake.clear()
             asked = tree.asked
+            thought_s = self.thought_s
             wait_s = await self._round(root)
             async with tree.changed:
                 tree.done = asked
                 tree.changed.notify_all()
-            await asyncio.sleep(BREATH_S)
+            await asyncio.sleep(max(BREATH_S, self.rest * (self.thought_s - thought_s)))
 
     async def next_round(self, territory_id: str) -> None:
         """Return when a round that began after this call is through: decided, durable, on its way."""
