@@ -65,6 +65,8 @@ class State:
     req_kwh: Floats
     scale: Floats
     got_kwh: Floats
+    more_a: Floats
+    """Wants more than this: the highest limit that it was seen to use up, A."""
 
     @classmethod
     def empty(cls, n: int) -> State:
@@ -83,7 +85,7 @@ class State:
             would_a=zeros(), deficit_kwh=zeros(), fade=zeros(), gap_a=np.full(n, np.nan), done=no(), still=none(),
             awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
             asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
-            learned=no(), req_kwh=zeros(), scale=zeros(), got_kwh=zeros(),
+            learned=no(), req_kwh=zeros(), scale=zeros(), got_kwh=zeros(), more_a=zeros(),
         )  # fmt: skip
 
     def aligned(self, was: Ints) -> State:

@@ -97,7 +97,8 @@ class Learner:
             return
         above = np.concatenate((np.cumsum(seen_free[::-1])[::-1], [0.0]))
         rows = np.flatnonzero(held & ~content)
-        place = np.searchsorted(seen_free, seen.limit_a[rows])
+        state.more_a[rows] = np.maximum(state.more_a[rows], seen.limit_a[rows])
+        place = np.searchsorted(seen_free, state.more_a[rows])
         count = len(seen_free) - place
         known = count >= FEW
         rows, place, count = rows[known], place[known], count[known]
