@@ -61,17 +61,18 @@ class Server:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        self._close_pipe()
+        self.close_pipe()
 
     def stop(self) -> int:
         """SIGTERM: a clean stop; returns its exit status."""
         assert self.process is not None
         self.process.terminate()
         status = self.process.wait(timeout=20)
-        self._close_pipe()
+        self.close_pipe()
         return status
 
-    def _close_pipe(self) -> None:
+    def close_pipe(self) -> None:
+        """The process is gone: let go of what it said."""
         if self.process is not None and self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -174,20 +175,20 @@ class Station:
 
     def beat(self) -> tuple[int, dict[str, Any]]:
         """A heartbeat with what it really draws."""
+        return self.server.post("/evse/plugInHeartBeat", self.beat_body(), self.token)
+
+    def beat_body(self) -> dict[str, Any]:
+        """What a heartbeat says now."""
         amps = 32.0 if self.limit_a is None else min(self.limit_a, 32.0)
-        return self.server.post(
-            "/evse/plugInHeartBeat",
-            {
-                "evseID": self.evse_id,
-                "timestamp": datetime.now(UTC).isoformat(),
-                "lineVoltage": 230,
-                "currentAmps": amps,
-                "evseMaxAmps": 32,
-                "carMaxAmps": 32,
-                "limitAmps": self.limit_a,
-            },
-            self.token,
-        )
+        return {
+            "evseID": self.evse_id,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "lineVoltage": 230,
+            "currentAmps": amps,
+            "evseMaxAmps": 32,
+            "carMaxAmps": 32,
+            "limitAmps": self.limit_a,
+        }
 
     def close(self) -> None:
         """Stop listening."""

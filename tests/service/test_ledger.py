@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from emw.domain import facts as f
 from emw.domain.model import Cause
 from emw.domain.state import State
-from emw.service.errors import Unavailable
+from emw.service.errors import Fenced, Unavailable
 from emw.service.ledger import Ledger
 from tests.doors.house import START, MemoryStore, tables
 
@@ -257,3 +257,17 @@ def test_P5_P1_the_live_view_is_what_the_log_says_whatever_failed(
             assert tables(from_rows) == tables(ledger.state)
 
     asyncio.run(story())
+
+
+async def test_F8_F22_a_store_that_may_never_write_again_ends_the_ledger() -> None:
+    store = MemoryStore()
+    ledger = Ledger(store, State())
+    task = asyncio.create_task(ledger.run())
+    await ledger.record(defined("East"))
+    store.fails = Fenced("another emw has written to this database")
+    with pytest.raises(Fenced):
+        await ledger.record(defined("West"))
+    with pytest.raises(Fenced):
+        await asyncio.wait_for(task, 5)
+    assert "West" not in ledger.state.territories
+    await ledger.drain()  # the way out asks for nothing more

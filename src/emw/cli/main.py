@@ -57,6 +57,13 @@ def _nothing() -> None:
     """The demand-response head-end for EV charging."""
 
 
+def first_of(error: Exception) -> Exception:
+    """What began it: tasks that ran beside each other end as a group."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def main() -> None:
     """Run the command line; known failures are one sentence, not a traceback."""
     app = app_for(sys.argv[1] if len(sys.argv) > 1 else "")
@@ -67,9 +74,10 @@ def main() -> None:
     except Exception as error:
         from emw.cli.failures import KNOWN, say_failure  # nobody waits for what may not happen
 
-        if not isinstance(error, KNOWN):
+        why = first_of(error)
+        if not isinstance(why, KNOWN):
             raise
-        say_failure(error)
+        say_failure(why)
         sys.exit(1)
 
 

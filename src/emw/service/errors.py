@@ -9,6 +9,7 @@ EmwError
 │   ├── Conflict      409  the same id with other contents
 │   └── TooMany       429  slow down, and when to come back
 └── Unavailable       503  emw can't write now; nothing was changed, try again
+    └── Fenced             ... and never will: this process must end
 """
 
 from __future__ import annotations
@@ -83,3 +84,7 @@ class Unavailable(EmwError):
 
     status = 503
     title = "Not available now"
+
+
+class Fenced(Unavailable):
+    """Another has written to this store: what this process believes is old, and it must end (faults F6, F8)."""

@@ -3,7 +3,7 @@
 A fact changes the live view at once, so that two callers can't both decide on what only one may have; it is
 answered, acted on or shown to anybody only after its commit. One task takes whatever waits and commits it as one
 group. A group that can't be written is taken back to the letter, with all that came after it, and its callers
-get `Unavailable`: nothing was changed.
+get `Unavailable`: nothing was changed. A store that says `Fenced` ends the head-end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from emw.domain.facts import Fact
 from emw.domain.model import Record
 from emw.domain.state import State, Undo
-from emw.service.errors import Unavailable
+from emw.service.errors import Fenced, Unavailable
 from emw.service.faults import fault_point
 from emw.service.ports import Store
 
@@ -51,6 +51,7 @@ class Ledger:
         self._in_flight: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._listeners: list[Listener] = []
+        self._fenced: Fenced | None = None
 
     def listen(self, listener: Listener) -> None:
         """Call `listener(first_seq, facts)` after each commit. It must not block."""
@@ -94,12 +95,14 @@ class Ledger:
             await waiting.done
 
     async def run(self) -> None:
-        """Commit groups until cancelled."""
+        """Commit groups until cancelled. Raises Fenced: a process that may never write again must not live on."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
                 await self._commit_group()
+            if self._fenced is not None:
+                raise self._fenced
 
     async def drain(self) -> None:
         """Commit what still waits (at a clean stop)."""
@@ -145,6 +148,8 @@ class Ledger:
     def _take_back(self, group: Sequence[_Waiting], error: Exception) -> None:
         """Undo the failed group and all that was applied on top of it, latest first."""
         self.failures += 1
+        if isinstance(error, Fenced):
+            self._fenced = error
         refused = [*group, *self._queue]
         self._queue.clear()
         self._queued = 0

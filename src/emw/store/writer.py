@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from emw.domain.facts import Fact
 from emw.domain.model import Record
-from emw.service.errors import Unavailable
+from emw.service.errors import Fenced, Unavailable
 from emw.store import schema
 from emw.store.chain import START, genesis, head_of, head_text, link
 from emw.store.columns import time_text
@@ -75,7 +75,7 @@ class Writer:
 
     def _connected(self) -> Any:
         if self.fenced is not None:
-            raise Unavailable(self.fenced, retry_after_s=60)
+            raise Fenced(self.fenced, retry_after_s=60)
         if self._connection is None:
             try:
                 self._connection = self._database.connect()
@@ -86,7 +86,7 @@ class Writer:
             if found != self.head:
                 self.fenced = IN_DOUBT if found == self._doubt else FENCED
                 self.close()
-                raise Unavailable(self.fenced, retry_after_s=60)
+                raise Fenced(self.fenced, retry_after_s=60)
         return self._connection
 
     # --- writing
@@ -157,7 +157,7 @@ class Writer:
 
     def _told(self, error: BaseException) -> BaseException:
         if self.fenced is not None:
-            return Unavailable(self.fenced, retry_after_s=60)
+            return Fenced(self.fenced, retry_after_s=60)
         return self._database.trouble(error) or error
 
     def _back(self, error: BaseException) -> None:
