@@ -104,7 +104,7 @@ async def test_the_log_is_asked_by_what_it_is_about(place: Place) -> None:
 
     everything = await seqs()
     assert everything == sorted(everything, reverse=True)
-    assert len(everything) == 24
+    assert len(everything) == 27
     assert await seqs(limit=2, before_seq=5) == [4, 3]
     assert len(await seqs(kind="SessionStarted")) == 4
     assert len(await seqs(kind="SessionStarted", evse_id="E000002")) == 1
@@ -198,7 +198,7 @@ async def test_telemetry(place: Place) -> None:
 async def test_counts(place: Place) -> None:
     assert await (await told(place)).query("counts") == [
         {
-            "activity": 24,
+            "activity": 27,
             "territories": 0,
             "stations": 4,
             "evses": 4,

@@ -13,7 +13,7 @@ from emw.service.what_if import HOURS
 from emw.web.api_evses import id_of
 from emw.web.auth import viewer
 from emw.web.given import TheHeadEnd
-from emw.web.wire import AheadOut, ForecastOut, WhatIfIn, WhatIfOut, WhatIfPartOut
+from emw.web.wire_what_if import AheadOut, ForecastOut, WhatIfIn, WhatIfOut, WhatIfPartOut
 
 BASIS = "vehicles plugged in now"
 

@@ -340,58 +340,6 @@ class RequestIn(In):
     duration_minutes: Annotated[float, Meta(gt=0, le=1e6)] | None = None
 
 
-class WhatIfIn(In):
-    """A decrease that is imagined and not made: `kW` of a territory from now on."""
-
-    territory: AnyId
-    kw: Annotated[float, Meta(gt=0, le=1e9)]
-    duration_minutes: Annotated[float, Meta(gt=0, le=1e6)] = 60.0
-
-
-class AheadOut(Out):
-    """What can be shed at a time, kW: expected, and the band that four of five outcomes lie within."""
-
-    at: datetime
-    kw: float
-    low_kw: float
-    high_kw: float
-
-
-class ForecastOut(Out):
-    """What can be shed in the coming hours by the vehicles that are plugged in now; who comes later is not counted."""
-
-    territory: str
-    basis: str
-    hours: list[AheadOut]
-
-
-class WhatIfPartOut(Out):
-    """One EVSE's part in an imagined request. `missedKWh`: what its driver is expected to miss at departure."""
-
-    evse_id: str
-    draw_a: float
-    limit_a: float
-    gives_kw: float
-    missed_kwh: float | None
-
-
-class WhatIfOut(Out):
-    """What an imagined request would do. `chance`: that what can be shed at its end still reaches it."""
-
-    territory: str
-    requested_kw: float
-    duration_minutes: float
-    shed_kw: float
-    short_kw: float
-    why_short: str | None
-    available: AheadOut
-    at_end: AheadOut
-    chance: float
-    missed_kwh: float
-    affected_evses: int
-    evses: list[WhatIfPartOut]
-
-
 class RequestOut(Out):
     """A request: requested = confirmed + pending + refused + short, always; measured stands apart."""
 
