@@ -89,7 +89,7 @@ def test_F22_out_of_files_it_serves_on_who_is_there_and_heals_without_hands(tmp_
 
         def served() -> bool:
             try:
-                return bool(station and station.beat()[0] == 200)
+                return station.beat()[0] == 200
             except (urllib.error.URLError, OSError):
                 return False
 
