@@ -12,6 +12,7 @@ from emw.engine.governor import Governor, Held
 from emw.engine.view import Rules
 from emw.simulation.disk import Disk, SimStore
 from emw.simulation.loop import run_to_end, simulated
+from emw.simulation.motion import Zigzag
 from emw.simulation.network import Fate
 from emw.simulation.run import simulate
 from emw.simulation.world import World
@@ -56,6 +57,16 @@ def test_P7_recalled_commands_count_like_those_let_through() -> None:
         governor.recall(f"e{n}", ["n"], kw, 60.0 * n)
     assert governor.next_change("e2") == 120.0 + rules.gap_s
     assert isinstance(governor.admit("e8", ["n"], 10.0, 200.0, emergency=True), Held)
+
+
+def test_P7_a_load_that_stood_still_has_no_direction_before_it_went_somewhere() -> None:
+    """Seed 1009: after an hour's silence a first kilowatt down was taken for a direction, and what rose for a turn."""
+    load = Zigzag(0.08)
+    turns = [
+        load.moved(kw, 54.0, at_s, 600.0)
+        for at_s, kw in ((0.0, -1.15), (0.1, 5.4), (5.0, -45.0), (310.0, 8.0))
+    ]
+    assert turns == [False, False, True, True]
 
 
 def test_F3_a_slow_disk_makes_nobody_speak_of_what_is_not_written() -> None:

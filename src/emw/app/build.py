@@ -97,6 +97,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             interval_days=config.store.interval_days,
         )
         loaded = await store.load()
+        clock.not_before(loaded.newest_at)
         deadline_s = settings.command_deadline_s
         async with Outgoing(
             rules, deadline_s=deadline_s, connections=settings.commands_in_flight
@@ -115,6 +116,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 settings=settings,
                 version=__version__,
             )
+            headend.clock_off_s = lambda: clock.off_s
             loading.close()
             ocpp = config.ocpp_settings()
             hub = None if ocpp is None else Hub(headend, link, SystemRandom(), ocpp)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from emw.app.clock import ClockWrong
 from emw.app.config import ConfigError
 from emw.app.lock import DataDirBusy
 from emw.cli.control import ControlError
 from emw.cli.show import say_error
 from emw.service.errors import EmwError
 
-KNOWN: Final = (ConfigError, ControlError, DataDirBusy, EmwError)
+KNOWN: Final = (ClockWrong, ConfigError, ControlError, DataDirBusy, EmwError)
 
 
 def say_failure(error: Exception) -> None:

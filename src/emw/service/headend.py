@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from emw.domain import facts as f
@@ -41,6 +41,8 @@ class HeadEnd:
     ) -> None:
         self.store = store
         self.clock = clock
+        self.clock_off_s: Callable[[], float] = lambda: 0.0
+        """How far the machine's clock has leapt away from ours, s (fault F9)."""
         self.settings = settings
         self.version = version
         self.state = loaded.state

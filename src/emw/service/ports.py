@@ -66,6 +66,8 @@ class Loaded:
     next_seq: int
     recent: Sequence[CommandIssued] = ()
     """Commands of the last half hour, oldest first: the governor's books must outlive a crash (promise P7)."""
+    newest_at: datetime | None = None
+    """The time of the log's newest row; the clock may not start before it (fault F9)."""
 
 
 class Store(Protocol):

@@ -25,7 +25,7 @@ TINY_KW = 0.05
 
 
 @dataclass(slots=True)
-class _Zigzag:
+class Zigzag:
     """Where a load went, as far as moves count that are larger than a share of what can be moved."""
 
     share: float
@@ -33,22 +33,31 @@ class _Zigzag:
     direction: int = 0
     level_kw: float = 0.0
     extreme_kw: float = 0.0
+    low_kw: float = 0.0
+    high_kw: float = 0.0
+    """Between these it has been since it stood still, as long as it has no direction."""
     moved_at_s: float = -1e9
     too_often_at_s: float = -1e9
     """When a command, and no law and no limit that ended by itself, last made one turn too many."""
 
     def moved(self, delta_kw: float, could_kw: float, at_s: float, rhythm_s: float) -> bool:
-        """Book a move; whether it was a turn. A load that has stood still for a whole rhythm has no direction."""
+        """Book a move; whether it was a turn.
+
+        A load that has stood still for a whole rhythm has no direction, until it has gone somewhere that counts.
+        """
         if at_s - self.moved_at_s > rhythm_s:
             self.direction = 0
+            self.low_kw = self.high_kw = self.level_kw
         self.moved_at_s = at_s
         self.level_kw += delta_kw
-        way = 1 if delta_kw > 0 else -1
+        counts_kw = max(self.share * could_kw, TINY_KW)
         if self.direction == 0:
-            self.direction, self.extreme_kw = way, self.level_kw
+            self.low_kw, self.high_kw = min(self.low_kw, self.level_kw), max(self.high_kw, self.level_kw)
+            up, down = self.level_kw - self.low_kw >= counts_kw, self.high_kw - self.level_kw >= counts_kw
+            self.direction, self.extreme_kw = (1 if up else -1 if down else 0), self.level_kw
         elif (self.level_kw - self.extreme_kw) * self.direction >= 0:
             self.extreme_kw = self.level_kw
-        elif abs(self.level_kw - self.extreme_kw) >= max(self.share * could_kw, TINY_KW):
+        elif abs(self.level_kw - self.extreme_kw) >= counts_kw:
             self.direction, self.extreme_kw = -self.direction, self.level_kw
             self.turns.append(at_s)
             return True
@@ -65,7 +74,7 @@ class _Zigzag:
 class _Node:
     rises: deque[tuple[float, float, str]] = field(default_factory=deque)
     could: deque[tuple[float, float]] = field(default_factory=deque)
-    ways: tuple[_Zigzag, ...] = field(default_factory=lambda: tuple(_Zigzag(share) for share in TURN_SHARES))
+    ways: tuple[Zigzag, ...] = field(default_factory=lambda: tuple(Zigzag(share) for share in TURN_SHARES))
 
 
 class Motion:

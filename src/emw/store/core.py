@@ -18,7 +18,7 @@ from emw.store.errors import StoreUnusable
 from emw.store.log import TAIL, verify_log
 from emw.store.migrate import migrate
 from emw.store.queries import ask
-from emw.store.recent import read_commands
+from emw.store.recent import newest_at, read_commands
 from emw.store.telemetry import TelemetryTables
 from emw.store.writer import Writer
 
@@ -50,10 +50,11 @@ class StoreCore:
             state = loading.read_state(connection, self.database.dialect)
             readings = loading.read_readings(connection, self.database.dialect)
             commands = read_commands(connection, self.database.dialect)
+            newest = newest_at(connection, self.database.dialect)
             self.telemetry.open()
         except (ValueError, KeyError, TypeError) as error:
             raise StoreUnusable(f"a row can't be read ({error}): {RESTORE}") from error
-        return Loaded(state, readings, seq + 1, commands)
+        return Loaded(state, readings, seq + 1, commands, newest)
 
     def _opened(self) -> Any:
         try:

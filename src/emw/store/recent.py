@@ -41,3 +41,16 @@ def read_commands(connection: Any, dialect: str) -> list[CommandIssued]:
     rows = connection.execute(driver_text(query, dialect), values).fetchall()
     facts = [fact_of(kind, payload) for kind, payload in rows]
     return [fact for fact in facts if isinstance(fact, CommandIssued)]
+
+
+def newest_at(connection: Any, dialect: str) -> datetime | None:
+    """The time of the log's newest row; None: the log is empty."""
+    a = schema.activity
+    last = sa.select(sa.func.max(a.c.seq)).scalar_subquery()
+    query = sa.select(a.c.at).where(a.c.seq == last)
+    rows = connection.execute(driver_text(query, dialect)).fetchall()
+    if not rows:
+        return None
+    read = from_driver(datetime, dialect)
+    found: datetime = read(rows[0][0]) if read else rows[0][0]
+    return found

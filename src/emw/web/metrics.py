@@ -50,6 +50,8 @@ class _Now(Collector):
         yield _by("emw_limits", "Limits in force by what became of them.", "outcome", outcomes)
         yield _gauge("emw_sessions", "Vehicles plugged in.", len(state.sessions))
         yield _gauge("emw_halted", "1 while all dispatch is stopped.", float(headend.dispatch.halted))
+        off_s = headend.clock_off_s()
+        yield _gauge("emw_clock_off_seconds", "How far the machine's clock has leapt away from emw's.", off_s)
         yield _gauge("emw_reports_owed", "Reports not delivered yet.", len(state.reports))
         yield _gauge("emw_telemetry_waiting", "Readings not written yet.", headend.telemetry.waiting)
         yield _gauge("emw_logins", "People logged in.", len(self._auth.sessions))
