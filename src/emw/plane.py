@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -73,7 +74,9 @@ class BadBody(Exception):
 class Plane:
     """An ASGI app that routes by exact path, or by the longest prefix that ends in '/'."""
 
-    def __init__(self, doors: Mapping[str, Door]) -> None:
+    def __init__(self, doors: Mapping[str, Door], chance: Random | None = None) -> None:
+        """`chance` spreads when those who were all refused at once come again (fault F18)."""
+        self._chance = chance
         self._doors = dict(doors)
         self._prefixes = sorted((p for p in doors if p.endswith("/")), key=len, reverse=True)
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
@@ -95,7 +98,7 @@ class Plane:
             if status == 401:
                 headers.append((b"www-authenticate", b"Bearer"))
             if error.retry_after_s is not None:
-                headers.append((b"retry-after", str(error.retry_after_s).encode()))
+                headers.append((b"retry-after", str(self._again_s(status, error.retry_after_s)).encode()))
             body = self._problem(status, error.title, error.detail, error.field)
         except BadBody as error:
             status = error.status
@@ -150,6 +153,11 @@ class Plane:
             raise BadBody(400, f"the body is not JSON: {error}") from error
         except RecursionError as error:
             raise BadBody(400, "the body is nested too deeply") from error
+
+    def _again_s(self, status: int, retry_after_s: int) -> int:
+        """A wait that one caller earned is told to the second; one that all are told is spread, up to its double."""
+        late_s = retry_after_s * self._chance.random() if self._chance is not None and status == 503 else 0.0
+        return retry_after_s + round(late_s)
 
     def _problem(self, status: int, title: str, detail: str, field: str | None) -> bytes:
         body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}

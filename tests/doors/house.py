@@ -316,7 +316,8 @@ async def house(
             settings=settings,
             version="test",
         )
-        plane = Plane({**RestStations(headend, outgoing).doors(), **IsoDoors(headend, outgoing).doors()})
+        doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing).doors()
+        plane = Plane(doors, Random(2))
         running = asyncio.create_task(headend.run())
         try:
             await headend.ready.wait()

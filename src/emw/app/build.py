@@ -63,7 +63,8 @@ class Serving:
 
 def station_plane(headend: HeadEnd, outgoing: Outgoing) -> Plane:
     """Every door of the station plane."""
-    return Plane({**RestStations(headend, outgoing).doors(), **IsoDoors(headend, outgoing).doors()})
+    doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing).doors()
+    return Plane(doors, SystemRandom())
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ from emw.service.settings import ServiceSettings
 from emw.service.telemetry import OBEYED_A
 
 log = structlog.get_logger()
+GREETINGS = 4
+"""Greetings have a quarter of the room, and it is not the commands': ten thousand boots delay no event (fault F18)."""
 
 
 class Commands:
@@ -57,6 +59,7 @@ class Commands:
         self.wake: Callable[[str], None] = lambda _: None
         self._tasks: asyncio.TaskGroup | None = None
         self._room = asyncio.Semaphore(settings.commands_in_flight)
+        self._greetings = asyncio.Semaphore(max(settings.commands_in_flight // GREETINGS, 1))
         self._sending: dict[str, str] = {}  # EVSE to the command that is on its way: one at a time
         self._next: dict[str, Limit] = {}  # ... and the latest one that waits behind it
         self._unwritten: set[str] = set()  # EVSEs whose latest command is not durable yet
@@ -248,7 +251,7 @@ class Commands:
         station = self._state.stations.get(evse.station_id)
         if station is None or station.access_url is None:
             return
-        async with self._room:
+        async with self._greetings:
             await self._link.greet(station)
         limit = self._state.limits.get(evse.evse_id)
         if limit is not None and limit.in_force(self._clock.now()):

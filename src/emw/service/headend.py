@@ -51,7 +51,7 @@ class HeadEnd:
         self.gate = Gate(loaded.state, clock, settings)
         self.accounts = Accounts(self.ledger, self.telemetry, ids, settings)
         self.dispatch = Dispatch(self.ledger, self.telemetry, stations, clock, ids, settings, self.accounts)
-        self.intake = Intake(self.ledger, self.telemetry, self.dispatch, clock, ids, settings)
+        self.intake = Intake(self.ledger, self.telemetry, self.dispatch, clock, ids, settings, chance)
         self.book = StationBook(self.ledger, self.telemetry, self.dispatch, store, clock)
         self.console: StationConsole | None = None
         """The operator's way to single stations; None where no protocol of this head-end has one."""

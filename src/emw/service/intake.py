@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import Random
 
 from emw.domain import facts as f
 from emw.domain.model import Evse, Limit, Outcome, Session, Station
@@ -22,6 +23,7 @@ from emw.service.telemetry import Telemetry
 
 SAME_A = 0.1
 """Limits closer than this are the same one, rounded by somebody."""
+SPREAD = 0.1
 LOST_AFTER = timedelta(seconds=15)
 """A station that reports another limit than it confirmed this long ago has lost it (it rebooted)."""
 
@@ -90,7 +92,9 @@ class Intake:
         clock: Clock,
         ids: Ids,
         settings: ServiceSettings,
+        chance: Random,
     ) -> None:
+        self._chance = chance
         self._ledger = ledger
         self._state = ledger.state
         self._telemetry = telemetry
@@ -134,10 +138,14 @@ class Intake:
         self._dispatch.powered_on(said.evse_id)
         return Welcome(
             token,
-            self._settings.heartbeat_s,
+            self._heartbeat_s(),
             now,
             self._dispatch.commands.limit_to_tell(said.evse_id, rebooted=True),
         )
+
+    def _heartbeat_s(self) -> int:
+        """Up to a tenth sooner, at random: what came in one second does not go on in one second (fault F18)."""
+        return max(round(self._settings.heartbeat_s * (1 - SPREAD * self._chance.random())), 1)
 
     async def power_off(self, station: Station, evse_id: str, status: str | None) -> None:
         """A station says goodbye: its token dies, its session is over."""

@@ -149,7 +149,7 @@ class Node:
         self._on_loaded(headend)
         # The doors that `app.build.station_plane` opens; the app itself is wired to real time and real sockets.
         doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing).doors()
-        plane = Plane(doors)
+        plane = Plane(doors, Random(self._chance.random()))
         running = asyncio.create_task(headend.run())
         ready = asyncio.create_task(headend.ready.wait())
         await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
