@@ -85,7 +85,7 @@ async def test_P1_F17_none_of_eight_is_told_yes_when_the_store_says_no(emw: Hous
     emw.store.fails = Unavailable("the disk is full", retry_after_s=5)
     told = await asyncio.gather(*(ask(emw) for _ in range(8)))
     assert {t.status for t in told} == {503}
-    assert {t.headers["retry-after"] for t in told} == {"5"}
+    assert {int(t.headers["retry-after"]) for t in told} <= set(range(5, 11))
     assert not emw.headend.state.requests
     emw.store.fails = None
     assert (await ask(emw)).status == 202

@@ -3,6 +3,7 @@
 The seeds stand for the bugs they showed; the worlds have changed since, so the rules are tested by themselves, too.
 """
 
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -16,6 +17,9 @@ from emw.simulation.motion import Zigzag
 from emw.simulation.network import Fate
 from emw.simulation.run import simulate
 from emw.simulation.world import World
+from emw.simulator.control import Control
+from emw.simulator.hardware import SimulatedHardware
+from emw.simulator.wire import LimitOrder
 
 FOUND = [
     (1, "a third turn passed as a correction"),
@@ -67,6 +71,22 @@ def test_P7_a_load_that_stood_still_has_no_direction_before_it_went_somewhere() 
         for at_s, kw in ((0.0, -1.15), (0.1, 5.4), (5.0, -45.0), (310.0, 8.0))
     ]
     assert turns == [False, False, True, True]
+
+
+def test_P3_a_limit_that_a_turned_knob_brought_back_ends_too() -> None:
+    """Seed 1020: 8 A were no limit at a knob of 8 A; at 16 A the same order bound, and had no end."""
+    at = datetime(2026, 3, 29, tzinfo=UTC)
+    hardware = SimulatedHardware(knob_a=8.0, voltage_v=230.0, now=at, rng=Random(1))
+    control = Control("evse", hardware)
+    order = LimitOrder("co_1", 8.0, at + timedelta(minutes=15))
+    assert control.obey(order, at) == 8.0
+    hardware.turn_knob(16.0, at + timedelta(minutes=1))
+    assert control.obey(order, at + timedelta(minutes=2)) == 8.0
+    assert hardware.limit_a == 8.0
+    assert control.ends == order.until
+    later = at + timedelta(minutes=16)
+    control.end_if_over(hardware.read(later), later)
+    assert hardware.limit_a is None
 
 
 def test_F3_a_slow_disk_makes_nobody_speak_of_what_is_not_written() -> None:

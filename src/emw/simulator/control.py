@@ -104,8 +104,9 @@ class Control:
         reading = self._hardware.read(now)
         went_to = self._memory.went_to(order.command_id)
         if went_to is not None:
-            if self._was_lost(order, went_to, reading):
-                self._hardware.set_limit(went_to, order.until or reading.at, now)
+            if order.until is not None and self._was_lost(order, went_to, reading):
+                self._hardware.set_limit(went_to, order.until, now)
+                self._ends = order.until  # one that was "no limit" under a lower knob had no end to remember
             return went_to
         self.commands += 1
         faults = faults_in(order, self._believed_knob_a(reading.knob_a, now), now)
