@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emw.domain.model import Cause
+from emw.engine.allocate import Price
 from emw.engine.decide import decide
 from emw.engine.view import Rules
 from tests.unit.fleet import Car, Fleet, alike
@@ -34,6 +35,25 @@ def test_P4_nobody_goes_below_the_floor_and_what_is_missing_is_said() -> None:
     assert {o.limit_a for o in plan.orders} == {6.0}
     assert plan.shortfalls[0].kw == pytest.approx(1_000 - 10 * 14 * 0.23)
     assert "at floor" in plan.shortfalls[0].why
+
+
+def test_who_is_handed_on_is_not_given_back_as_well() -> None:
+    """A round may let go of some for others and have too much besides: it met the same car twice, and failed."""
+    rules = Rules(ramp_floor_kw_per_min=1e6, hand_on_share=0.5, hand_on_after_s=60.0)
+    same = Price(floor=0.1, pause=0.1, hold=0.1)
+    fleet = Fleet({name: replace(car, price=same) for name, car in alike(10).items()}, rules)
+    fleet.request("R1", 20.0)
+    fleet.round()
+    fleet.now += timedelta(minutes=5)
+    fleet.cancel("R1")
+    fleet.request("R2", 6.0)  # keeps what R1 left, which is far too much
+    view = fleet.view()
+    held = [e.evse_id for e in view.evses if e.limit is not None]
+    assert 0 < len(held) < 10
+    dear = {e: Price(floor=0.9, pause=0.9, hold=0.9 if n == 0 else 0.2) for n, e in enumerate(held)}
+    evses = [replace(e, price=dear.get(e.evse_id, same)) for e in view.evses]
+    plan = decide(replace(view, evses=evses, hand_on=True), fleet.now, rules)
+    assert held[0] in {o.evse_id for o in plan.orders if o.limit_a is None}
 
 
 def test_P3_long_requests_are_renewed_in_pieces_and_move_no_load() -> None:

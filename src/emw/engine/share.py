@@ -230,7 +230,8 @@ def _give_back(
     now: datetime,
 ) -> None:
     """Let go of the dearest, the last one part of the way; where no price is known, share anew among the held."""
-    able = [e for e in own if not _waits(e, now)]
+    # Who was just handed on is not held any more.
+    able = [e for e in own if e.evse_id in wanted and not _waits(e, now)]
     if not any(e.price is not None for e in able):
         held_kw = sum(_rise_kw(e, wanted[e.evse_id]) for e in able)
         anew = allocate([flexible(e, e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))

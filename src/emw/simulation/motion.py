@@ -9,7 +9,7 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from emw.domain import facts as f
 from emw.domain.model import Cause, Limit, Outcome
@@ -103,9 +103,12 @@ class Motion:
             self._changed.pop(fact.evse_id, None)
 
     def tick(self, now: datetime) -> None:
-        """Time passes: limits end by themselves."""
+        """Time passes: limits end by themselves, which emw learns at its next round.
+
+        What an owner has taken back until then (a knob turned down, a plug pulled) was never a rise for anybody.
+        """
         if self._shadow is not None:
-            self._ended(now, self._shadow)
+            self._ended(now - timedelta(seconds=self._rules.round_s), self._shadow)
 
     def before(self, c: f.CommandIssued, shadow: State) -> None:
         """A command is durable; the shadow still has what it replaces."""
