@@ -11,15 +11,16 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, Final
 
-import msgspec
 import structlog
 
+from emw.domain.facts import Fact, StationRevoked
 from emw.domain.model import Evse, Limit, Transaction
-from emw.service.errors import Conflict, NotFound, Refused, Unavailable
+from emw.service.errors import Refused, Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Answer, CallSeen, FrameSeen, StationSeen
+from emw.service.ports import Answer
 from emw.stations.ocpp.charging import Charging
 from emw.stations.ocpp.connection import Connection, Handler, Wire
+from emw.stations.ocpp.console import Console
 from emw.stations.ocpp.learn import Learner
 from emw.stations.ocpp.limits import OcppLink
 from emw.stations.ocpp.peer import Peer
@@ -28,14 +29,13 @@ from emw.stations.ocpp.traits import Traits, read, write
 from emw.stations.ocpp.v16 import V16
 from emw.stations.ocpp.v201 import V201
 from emw.stations.ocpp.wire import EMPTY, Anything, BootOut, HeartbeatOut, encode, stamp
-from emw.stations.ocppj import Answered, Version
+from emw.stations.ocppj import Version
 
 log = structlog.get_logger()
 
 LOOK_S: Final = 1.0
 IDLE_TIMES: Final = 3
 """A connection that says nothing for so many times the longer of ping and heartbeat is dead."""
-LONGEST_ACTION: Final = 64
 
 
 class Hub:
@@ -59,7 +59,8 @@ class Hub:
         newer = V201(self).handlers()
         self._handlers = {Version.V16: V16(self).handlers(), Version.V201: newer, Version.V21: newer}
         link.hub = self
-        headend.console = self
+        headend.console = self.console = Console(self)
+        headend.ledger.listen(self._happened)
 
     async def run(self) -> None:
         """Look after the stations until cancelled."""
@@ -68,6 +69,13 @@ class Hub:
             while True:
                 await asyncio.sleep(LOOK_S)
                 self.look(self.loop.time())
+
+    def _happened(self, _: int, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            if isinstance(fact, StationRevoked):
+                connection = self._connections.get(fact.station_id)
+                if connection is not None:
+                    connection.close(1008, "this station is revoked")
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         """Do this beside; what the service refuses meanwhile is logged."""
@@ -326,59 +334,6 @@ class Hub:
     def answered(self, evse: Evse, limit: Limit, answer: Answer) -> None:
         """What became of a command."""
         self.spawn(self.headend.book.answered(evse.station_id, evse.evse_id, limit.command_id, answer))
-
-    # --- the operator's way in (StationConsole)
-
-    def _known(self, station_id: str) -> Peer:
-        if station_id not in self.state.stations:
-            raise NotFound(f"there is no station {station_id!r}", field="stationID")
-        return self.peer(station_id)
-
-    def seen(self, station_id: str) -> StationSeen:
-        """How a station stands."""
-        peer = self._known(station_id)
-        connection, known = peer.connection, self.state.traits.get(station_id)
-        return StationSeen(
-            connected=connection is not None,
-            protocol=None if connection is None else connection.version.value,
-            address=None if connection is None else connection.address,
-            connected_at=None if connection is None else connection.opened_at,
-            heard_at=peer.heard_at,
-            vendor=None if known is None else known.vendor,
-            model=None if known is None else known.model,
-            serial=None if known is None else known.serial,
-            firmware=None if known is None else known.firmware,
-            booted_at=None if known is None else known.booted_at,
-            traits=msgspec.to_builtins(peer.traits),
-            statuses={plug.evse_id: plug.status for plug in peer.plugs.values()},
-        )
-
-    def frames(self, station_id: str) -> Sequence[FrameSeen]:
-        """The last frames, newest first."""
-        peer = self._known(station_id)
-        return [
-            FrameSeen(at, outgoing, frame.decode("utf-8", "replace"))
-            for at, outgoing, frame in reversed(peer.frames)
-        ]
-
-    async def call(self, station_id: str, action: str, payload: Any) -> CallSeen:
-        """Send one message by hand."""
-        self._known(station_id)
-        connection = self.connected(station_id)
-        if connection is None:
-            raise Conflict(f"station {station_id!r} is not connected")
-        body = encode(payload)
-        if len(body) > 60_000:
-            raise Conflict("the message is too long")
-        got = await connection.call(action[:LONGEST_ACTION], body)
-        if got is None:
-            return CallSeen("unanswered")
-        if isinstance(got, Answered):
-            try:
-                return CallSeen("answered", msgspec.json.decode(got.payload))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return CallSeen("answered", got.payload.decode("utf-8", "replace"))
-        return CallSeen("refused", None, got.code, got.description)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

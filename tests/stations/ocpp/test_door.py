@@ -1,0 +1,196 @@
+"""Who is let in, as whom, and what becomes of two who say they are the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.stations.ocpp.house import house, until
+from tests.stations.ocpp.plain import boot, plain
+
+HEARTBEAT = json.dumps([2, "1", "Heartbeat", {}])
+
+
+async def alive(socket: Any) -> bool:
+    """Whether emw answers on this socket."""
+    try:
+        async with asyncio.timeout(3):
+            await socket.send(HEARTBEAT)
+            while json.loads(await socket.recv())[0] != 3:
+                pass
+    except (ConnectionClosed, TimeoutError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("path", ["/ocpp/", "/", "/any/thing/before/"])
+@pytest.mark.parametrize("after", ["", "/", "?token=1"])
+async def test_any_path_before_the_id_and_a_slash_after_it(path: str, after: str, tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP 1")
+        socket = await h.socket("CP%201" + after, secret, path=path, user="CP 1")
+        assert socket.subprotocol == "ocpp1.6"
+        assert await alive(socket)
+        await socket.close()
+
+
+async def test_the_highest_subprotocol_and_none_in_common(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        socket = await h.socket("CP1", secret, "ocpp1.6", "ocpp2.0.1", "ocpp2.1")
+        assert socket.subprotocol == "ocpp2.1"
+        await socket.close()
+        socket = await h.socket("CP1", secret, "ocpp2.0", "chat")
+        assert socket.subprotocol is None
+        await socket.wait_closed()
+        assert socket.close_code == 1002
+
+
+@pytest.mark.parametrize(
+    ("who", "user", "secret", "status"),
+    [
+        ("CP9", None, "any", 404),
+        ("CP1", None, "wrong", 401),
+        ("CP1", None, None, 401),
+        ("CP1", "CP2", "own", 401),
+        ("CP2", "CP1", "other", 401),
+    ],
+)
+async def test_who_is_not_let_in(
+    who: str, user: str | None, secret: str | None, status: int, tmp_path: Path
+) -> None:
+    async with house(tmp_path) as h:
+        own, other = await h.enrol("CP1"), await h.enrol("CP2")
+        said = {"own": own, "other": other}.get(secret or "", secret)
+        with pytest.raises(InvalidStatus) as refused:
+            await h.socket(who, said, user=user)
+        assert refused.value.response.status_code == status
+        # REST is still served by the same port.
+        assert (await h.iso("POST", "/iso/connected", {}))["territories"] == ["East"]
+
+
+async def test_guesses_are_slowed_down_and_the_right_secret_still_passes(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        seen = set()
+        for _ in range(14):
+            with pytest.raises(InvalidStatus) as refused:
+                await h.socket("CP1", "guess")
+            seen.add(refused.value.response.status_code)
+        assert seen == {401, 429}
+        socket = await h.socket("CP1", secret)
+        assert await alive(socket)
+        await socket.close()
+
+
+async def test_a_revoked_station_is_not_let_in(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        await h.headend.admin.revoke_station("test", "CP1")
+        with pytest.raises(InvalidStatus) as refused:
+            await h.socket("CP1", secret)
+        assert refused.value.response.status_code == 401
+
+
+async def test_who_is_revoked_while_connected_is_cut_off(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            await h.headend.admin.revoke_station("test", "CP1")
+            await asyncio.wait_for(it.socket.wait_closed(), 5)
+
+
+async def test_basic_over_plain_ws_can_be_refused(tmp_path: Path) -> None:
+    async with house(tmp_path, security_profiles=(2, 3)) as h:
+        secret = await h.enrol("CP1")
+        with pytest.raises(InvalidStatus) as refused:
+            await h.socket("CP1", secret)
+        assert refused.value.response.status_code == 403
+
+
+async def test_a_second_proven_connection_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        first = await h.socket("CP1", secret)
+        assert await alive(first)
+        second = await h.socket("CP1", secret)
+        assert await alive(second)
+        assert not await alive(first)
+        assert h.hub.count == 1
+        await second.close()
+        await until(lambda: h.hub.count == 0)
+
+
+async def test_without_proof_the_first_stays_as_long_as_it_answers_a_ping(tmp_path: Path) -> None:
+    async with house(tmp_path, security_profiles=(0, 1)) as h:
+        await h.enrol("CP1")
+        first = await h.socket("CP1", None)
+        assert await alive(first)
+        second = await h.socket("CP1", None)
+        assert not await alive(second)
+        assert await alive(first)
+        await first.close()
+
+
+async def test_without_proof_a_dead_first_gives_way(tmp_path: Path) -> None:
+    async with house(tmp_path, security_profiles=(0, 1)) as h:
+        await h.enrol("CP1")
+        first = await h.socket("CP1", None)
+        assert await alive(first)
+        first.transport.pause_reading()  # a peer behind a broken line: it hears nothing, and says nothing
+        second = await h.socket("CP1", None)
+        assert await alive(second)
+        await second.close()
+        first.transport.abort()
+
+
+async def test_unknown_stations_wait_or_are_enrolled_where_a_setting_says_so(tmp_path: Path) -> None:
+    async with house(tmp_path / "a", unknown_stations="pending") as h, plain(h, "NEW", "pw") as it:
+        said = {"chargePointModel": "M", "chargePointVendor": "V"}
+        assert (await it.call("BootNotification", said))["status"] == "Pending"
+        assert "NEW" not in h.headend.state.stations
+    async with house(tmp_path / "b", unknown_stations="accept") as h:
+        async with plain(h, "NEW", "its-own-secret") as it:
+            assert (await boot(it))["status"] == "Accepted"
+            assert "NEW:1" in h.headend.state.evses
+        async with plain(h, "NEW", "its-own-secret") as it:
+            assert (await boot(it))["status"] == "Accepted"
+        with pytest.raises(InvalidStatus):
+            await h.socket("NEW", "another")
+
+
+async def test_a_station_without_a_territory_is_told_to_wait(tmp_path: Path) -> None:
+    async with house(tmp_path, territory=None) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            said = {"chargePointModel": "M", "chargePointVendor": "V"}
+            assert (await it.call("BootNotification", said))["status"] == "Pending"
+
+
+async def test_too_many_connections_at_once_are_told_to_come_back(tmp_path: Path) -> None:
+    async with house(tmp_path, connects_per_second=2.0) as h:
+        secret = await h.enrol("CP1")
+        seen = []
+        for _ in range(5):
+            try:
+                await (await h.socket("CP1", secret)).close()
+            except InvalidStatus as refused:
+                seen.append(refused.response.status_code)
+        assert set(seen) == {503}
+
+
+async def test_silent_connections_are_pinged_and_dead_ones_closed(tmp_path: Path) -> None:
+    async with house(tmp_path, ping_seconds=1.0) as h:
+        secret = await h.enrol("CP1")
+        socket = await h.socket("CP1", secret)
+        connection = h.hub.connected("CP1")
+        assert connection is not None
+        await until(lambda: connection.ponged_s > connection.pinged_s > 0)
+        connection.heard_s -= 10_000
+        await asyncio.wait_for(socket.wait_closed(), 5)
