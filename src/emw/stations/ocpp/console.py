@@ -40,7 +40,7 @@ class Console:
             protocol=None if connection is None else connection.version.value,
             address=None if connection is None else connection.address,
             connected_at=None if connection is None else connection.opened_at,
-            heard_at=peer.heard_at,
+            heard_at=None if peer.heard_s is None else self._hub.at(peer.heard_s),
             vendor=None if known is None else known.vendor,
             model=None if known is None else known.model,
             serial=None if known is None else known.serial,
@@ -54,8 +54,8 @@ class Console:
         """The last frames, newest first."""
         peer = self._known(station_id)
         return [
-            FrameSeen(at, outgoing, frame.decode("utf-8", "replace"))
-            for at, outgoing, frame in reversed(peer.frames)
+            FrameSeen(self._hub.at(at_s), outgoing, frame.decode("utf-8", "replace"))
+            for at_s, outgoing, frame in reversed(peer.frames)
         ]
 
     async def call(self, station_id: str, action: str, payload: Any) -> CallSeen:

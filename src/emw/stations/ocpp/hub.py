@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -195,7 +196,7 @@ class Hub:
                 and now_s - peer.gone_at > self.settings.offline_s
             ):
                 peer.silent = True
-                self.spawn(self.headend.book.silent(peer.station_id, peer.heard_at or self.clock.now()))
+                self.spawn(self.headend.book.silent(peer.station_id, self.at(peer.heard_s or now_s)))
 
     def _judge(self, station_id: str, trial: Connection, now_s: float) -> None:
         """A connection without proof takes over only where the older one is dead."""
@@ -207,6 +208,12 @@ class Hub:
             if older is not None:
                 older.close(1001, "no answer to a ping")
             self._take(trial)
+
+    def at(self, loop_s: float) -> datetime:
+        """A moment of the loop's time by the clock."""
+        now_s = self.loop.time()
+        per_s = self.clock.loop_seconds(1.0) or 1.0
+        return self.clock.now() - timedelta(seconds=(now_s - loop_s) / per_s)
 
     def pings(self, station_id: str) -> bool:
         """Whether this station is pinged."""

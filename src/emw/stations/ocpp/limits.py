@@ -71,11 +71,10 @@ class LimitOrder:
     def go(self) -> bool:
         """Send the next try; False: there is none, or it can't be sent."""
         traits = self._connection.peer.traits
-        ways = [w for w in traits.ways(purposes(self._connection, self._plug)) if w not in self._tried]
-        if not ways:
+        self._way = way = traits.next_way(purposes(self._connection, self._plug), self._tried)
+        if way is None:
             return False
-        self._way = ways[0]
-        self._tried.append(ways[0])
+        self._tried.append(way)
         return self._send()
 
     def _send(self) -> bool:
@@ -150,18 +149,19 @@ class LimitOrder:
         purpose, unit = self._way
         peer = self._connection.peer
         traits = peer.traits
-        before = (list(traits.refused), list(traits.used), traits.smart, traits.valid_to)
+        news = self._without_end or traits.smart is not True or purpose.value not in traits.used
         for way in self._refused:
-            name = f"{way[0]}/{way[1]}"
+            name = f"{way[0].value}/{way[1].value}"
             # A TxProfile may be rejected because *this* transaction is not known: only its unit is learned then.
             if name not in traits.refused and (way[0] is purpose or way[0] is not Purpose.TX):
                 traits.refused.append(name)
+                news = True
         if purpose.value not in traits.used:
             traits.used.append(purpose.value)
         traits.smart = True
         self._plug.installed = Installed(purpose, self._limit.max_a, self._limit.until)
         self._tell(Answer(Outcome.APPLIED, self._limit.max_a))
-        if before != (traits.refused, traits.used, traits.smart, traits.valid_to) or self._without_end:
+        if news:
             self._hub.spawn(self._hub.keep_traits(peer))
         if traits.composite is None:
             self._prove(unit)

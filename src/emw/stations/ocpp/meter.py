@@ -19,6 +19,10 @@ LIVE: Final = frozenset({None, "Sample.Periodic", "Sample.Clock", "Trigger"})
 PHASES: Final = {
     "L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2, "L1-L2": 0, "L2-L3": 1, "L3-L1": 2,
 }  # fmt: skip
+REGISTER: Final = "Energy.Active.Import.Register"
+MEASURANDS: Final = frozenset({REGISTER, "Power.Active.Import", "Current.Import", "Voltage"})
+OUTLET: Final[frozenset[str | None]] = frozenset({None, "Outlet"})
+INLET: Final[frozenset[str | None]] = frozenset({"Inlet"})
 BETWEEN_PHASES: Final = frozenset({"L1-L2", "L2-L3", "L3-L1"})
 USED_A: Final = 1.0
 """A phase that carries less than this is not charging: a meter's noise, or the electronics."""
@@ -62,50 +66,52 @@ class _Sums:
 
     __slots__ = ("amps", "amps_total", "energy", "energy_parts", "live", "power", "power_parts", "volts")
 
-    def __init__(self) -> None:
-        self.live = False
-        self.power: float | None = None
-        self.power_parts: list[float | None] | None = None
-        self.amps: list[float | None] | None = None
-        self.amps_total: float | None = None
-        self.volts: list[float | None] | None = None
-        self.energy: float | None = None
-        self.energy_parts: list[float | None] | None = None
-
-    def add(self, sample: Sampled) -> None:
-        """Take one sample in; what it is not about (SoC, temperature, export, offered) is left."""
-        measurand = sample.measurand
-        value = number(sample)
-        if value is None or sample.format == "SignedData":
-            return
-        if measurand == "Energy.Active.Import.Register":
+    def __init__(  # noqa: PLR0912 - one pass over the samples: this is hot
+        self, samples: Sequence[Sampled], place: frozenset[str | None]
+    ) -> None:
+        """Take in what was measured at `place`; what it is not about (SoC, export, offered) is left. Hot."""
+        live = False
+        power: float | None = None
+        amps_total: float | None = None
+        energy: float | None = None
+        power_parts: list[float | None] | None = None
+        amps: list[float | None] | None = None
+        volts: list[float | None] | None = None
+        energy_parts: list[float | None] | None = None
+        for sample in samples:
+            measurand, phase = sample.measurand, sample.phase
+            if sample.location not in place or measurand not in MEASURANDS:
+                continue
+            now = sample.context in LIVE
+            register = measurand == REGISTER
             # Energy is true whenever it was read, at the begin of a transaction as well.
-            if sample.phase is None:
-                self.energy = value
+            if not (now or register) or sample.format == "SignedData":
+                continue
+            value = number(sample)
+            if value is None:
+                continue
+            if measurand == "Voltage":
+                phase = "L1" if phase is None else phase
+                volts = _put(volts, phase, value / SQRT3 if phase in BETWEEN_PHASES else value)
+                continue
+            live = live or now
+            if measurand == "Current.Import":
+                if phase is None or phase == "N":
+                    # Told for all phases at once, or on the neutral alone: each phase carries as much.
+                    amps_total = value if amps_total is None or phase is None else amps_total
+                else:
+                    amps = _put(amps, phase, value)
+            elif register:
+                if phase is None:
+                    energy = value
+                else:
+                    energy_parts = _put(energy_parts, phase, value)
+            elif phase is None:
+                power = value
             else:
-                self.energy_parts = _put(self.energy_parts, sample.phase, value)
-            self.live = self.live or sample.context in LIVE
-            return
-        if sample.context not in LIVE:
-            return
-        if measurand == "Power.Active.Import":
-            self.live = True
-            if sample.phase is None:
-                self.power = value
-            else:
-                self.power_parts = _put(self.power_parts, sample.phase, value)
-        elif measurand == "Current.Import":
-            self.live = True
-            if sample.phase is None or sample.phase == "N":
-                # Told for all phases at once, or on the neutral alone: each phase carries as much.
-                self.amps_total = (
-                    value if self.amps_total is None or sample.phase is None else self.amps_total
-                )
-            else:
-                self.amps = _put(self.amps, sample.phase, value)
-        elif measurand == "Voltage":
-            phase = "L1" if sample.phase is None else sample.phase
-            self.volts = _put(self.volts, phase, value / SQRT3 if phase in BETWEEN_PHASES else value)
+                power_parts = _put(power_parts, phase, value)
+        self.live, self.power, self.amps_total, self.energy = live, power, amps_total, energy
+        self.power_parts, self.amps, self.volts, self.energy_parts = power_parts, amps, volts, energy_parts
 
 
 def number(sample: Sampled) -> float | None:
@@ -165,20 +171,17 @@ def normalise(
 def _moment(
     value: MeterValue, memory: Memory, now: datetime, to_neutral_v: float, phases: int
 ) -> tuple[Metered | None, Memory]:
-    sums = _Sums()
-    samples = value.sampledValue
-    for sample in samples:
-        if sample.location is None or sample.location == "Outlet":
-            sums.add(sample)
+    sums = _Sums(value.sampledValue, OUTLET)
     if not sums.live and sums.energy is None:
-        for sample in samples:  # a station with one EVSE may have its only meter where the grid comes in
-            if sample.location == "Inlet":
-                sums.add(sample)
+        # A station with one EVSE may have its only meter where the grid comes in.
+        sums = _Sums(value.sampledValue, INLET)
     at = parse_time(value.timestamp, now)
     energy_wh = sums.energy if sums.energy is not None else _sum(sums.energy_parts)
     power_w = sums.power if sums.power is not None else _sum(sums.power_parts)
-    volts = [v for v in sums.volts if v] if sums.volts is not None else None
-    voltage_v = sum(volts) / len(volts) if volts else None
+    voltage_v = None
+    if sums.volts is not None:
+        volts = [v for v in sums.volts if v]
+        voltage_v = sum(volts) / len(volts) if volts else None
     current_a, used = _current(sums)
     if power_w is None and current_a is not None:
         power_w = _by_current(sums, voltage_v or to_neutral_v, phases)
@@ -194,10 +197,12 @@ def _current(sums: _Sums) -> tuple[float | None, int | None]:
     """The most that a phase carries, A, and how many phases are in use."""
     if sums.amps is None:
         return (None if sums.amps_total is None else max(sums.amps_total, 0.0)), None
-    told = [a for a in sums.amps if a is not None]
-    most_a = max(told)
-    used = sum(a > USED_A for a in told) if len(told) == 3 and most_a >= STEADY_A else None
-    return max(most_a, 0.0), used
+    first, second, third = sums.amps
+    if first is not None and second is not None and third is not None:
+        most_a = max(first, second, third)
+        used = (first > USED_A) + (second > USED_A) + (third > USED_A) if most_a >= STEADY_A else None
+        return max(most_a, 0.0), used
+    return max(0.0, *(a for a in sums.amps if a is not None)), None
 
 
 def _by_current(sums: _Sums, voltage_v: float, phases: int) -> float:

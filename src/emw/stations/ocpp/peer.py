@@ -71,7 +71,7 @@ class Peer:
         "connection",
         "frames",
         "gone_at",
-        "heard_at",
+        "heard_s",
         "plugs",
         "silent",
         "skew",
@@ -84,9 +84,9 @@ class Peer:
         self.traits = traits
         self.connection: Connection | None = None
         self.plugs: dict[int, Plug] = {}
-        self.frames: deque[tuple[datetime, bool, bytes]] = deque(maxlen=max(frames_kept, 1))
+        self.frames: deque[tuple[float, bool, bytes]] = deque(maxlen=max(frames_kept, 1))
         self.skew: timedelta | None = None
-        self.heard_at: datetime | None = None
+        self.heard_s: float | None = None  # in the loop's time, like `gone_at` and the frames'
         self.gone_at: float | None = None  # when its connection was lost, in the loop's time
         self.silent = False
 
@@ -104,9 +104,9 @@ class Peer:
             if number:
                 self.plug(number, transaction.evse_id).transaction_id = transaction.transaction_id
 
-    def seen(self, at: datetime, outgoing: bool, frame: bytes) -> None:
+    def seen(self, at_s: float, outgoing: bool, frame: bytes) -> None:
         """Keep a frame for the operator's eyes."""
-        self.frames.append((at, outgoing, frame if len(frame) <= FRAME_KEPT else frame[:FRAME_KEPT]))
+        self.frames.append((at_s, outgoing, frame if len(frame) <= FRAME_KEPT else frame[:FRAME_KEPT]))
 
     def says_time(self, at: datetime, now: datetime) -> None:
         """A message that is not kept for later was dated `at`: how far off is its clock?"""

@@ -23,20 +23,19 @@ RATES: Final[dict[str, tuple[float, float]]] = {
 
 
 class Rates:
-    """One connection's buckets."""
+    """One connection's buckets: of each, the moment from which on it is full again."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_full_at",)
 
     def __init__(self) -> None:
-        self._left: dict[str, tuple[float, float]] = {}
+        self._full_at: dict[str, float] = {}
 
     def admits(self, action: str, now: float) -> bool:
         """Whether one more message of this kind is taken now."""
         rate, burst = RATES.get(action, USUAL)
-        left, at = self._left.get(action, (burst, now))
-        left = min(burst, left + (now - at) * rate)
-        if left < 1.0:
-            self._left[action] = (left, now)
+        full_at = self._full_at.get(action, now)
+        full_at = max(full_at, now)
+        if (full_at - now) * rate > burst - 1.0:
             return False
-        self._left[action] = (left - 1.0, now)
+        self._full_at[action] = full_at + 1.0 / rate
         return True

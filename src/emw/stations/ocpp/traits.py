@@ -27,6 +27,10 @@ class RateUnit(StrEnum):
     WATTS = "W"
 
 
+AMPS_FIRST: Final = (RateUnit.AMPS, RateUnit.WATTS)
+WATTS_FIRST: Final = (RateUnit.WATTS, RateUnit.AMPS)
+
+
 class Traits(Struct, omit_defaults=True):
     """A station's ways. `None`: not known yet.
 
@@ -47,16 +51,25 @@ class Traits(Struct, omit_defaults=True):
     sample_s: int | None = None
     trigger: bool | None = None
 
-    def ways(self, purposes: list[Purpose]) -> list[tuple[Purpose, RateUnit]]:
-        """Purposes and units in the order they are to be tried; what was refused comes last and is not left out."""
-        known = [u for u in RateUnit if u.value in self.units]
-        units = known + [u for u in RateUnit if u not in known]
-        ways = [(p, u) for p in purposes for u in units]
-        return [w for w in ways if not self.refuses(*w)] + [w for w in ways if self.refuses(*w)]
+    def next_way(
+        self, purposes: list[Purpose], tried: list[tuple[Purpose, RateUnit]]
+    ) -> tuple[Purpose, RateUnit] | None:
+        """The best purpose and unit not tried yet; what was refused before comes last and is not left out."""
+        units = WATTS_FIRST if self.units and self.units[0] == "W" else AMPS_FIRST
+        last: tuple[Purpose, RateUnit] | None = None
+        for purpose in purposes:
+            for unit in units:
+                way = (purpose, unit)
+                if way in tried:
+                    continue
+                if not self.refused or not self.refuses(purpose, unit):
+                    return way
+                last = last or way
+        return last
 
     def refuses(self, purpose: Purpose, unit: RateUnit) -> bool:
         """Whether it has rejected this and taken something else instead."""
-        return f"{purpose}/{unit}" in self.refused
+        return f"{purpose.value}/{unit.value}" in self.refused
 
 
 NEW: Final = Traits()
