@@ -61,7 +61,7 @@ async def test_the_highest_subprotocol_and_none_in_common(tmp_path: Path) -> Non
         ("CP2", "CP1", "other", 401),
     ],
 )
-async def test_who_is_not_let_in(
+async def test_P6_who_is_not_let_in(
     who: str, user: str | None, secret: str | None, status: int, tmp_path: Path
 ) -> None:
     async with house(tmp_path) as h:
@@ -114,7 +114,7 @@ async def test_basic_over_plain_ws_can_be_refused(tmp_path: Path) -> None:
         assert refused.value.response.status_code == 403
 
 
-async def test_a_second_proven_connection_takes_the_place_of_the_first(tmp_path: Path) -> None:
+async def test_A4_a_second_proven_connection_takes_the_place_of_the_first(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         secret = await h.enrol("CP1")
         first = await h.socket("CP1", secret)
@@ -127,7 +127,7 @@ async def test_a_second_proven_connection_takes_the_place_of_the_first(tmp_path:
         await until(lambda: h.hub.count == 0)
 
 
-async def test_without_proof_the_first_stays_as_long_as_it_answers_a_ping(tmp_path: Path) -> None:
+async def test_A4_without_proof_the_first_stays_as_long_as_it_answers_a_ping(tmp_path: Path) -> None:
     async with house(tmp_path, security_profiles=(0, 1)) as h:
         await h.enrol("CP1")
         first = await h.socket("CP1", None)

@@ -162,7 +162,7 @@ def _is_text(frame: bytes) -> bool:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_no_frame_is_more_than_refused(version: str, tmp_path: Path) -> None:
+async def test_A17_no_frame_is_more_than_refused(version: str, tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with house(tmp_path) as h:
             secret = await h.enrol("CP1")

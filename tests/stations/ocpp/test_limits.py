@@ -214,7 +214,7 @@ async def test_one_that_says_so_at_boot_is_never_asked_at_all(tmp_path: Path) ->
             assert it.names("SetChargingProfile") == []
 
 
-async def test_a_station_that_answers_nothing_is_pending_and_holds_nobody_up(tmp_path: Path) -> None:
+async def test_A17_a_station_that_answers_nothing_is_pending_and_holds_nobody_up(tmp_path: Path) -> None:
     def silent(action: str, payload: dict[str, Any]) -> Any:
         return SILENT if action == "SetChargingProfile" else polite(action, payload)
 
