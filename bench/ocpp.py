@@ -276,13 +276,14 @@ def serve_emw(pipe: Connection, folder: str, stations: int) -> None:
             running.append(asyncio.create_task(server.serve(sockets=[sock])))
             await server.serving.wait()
             pipe.send((sock.getsockname()[1], names))
-            real = headend.store.add_readings
+            store: Any = headend.store
+            real = store.add_readings
 
             async def nowhere(_: Any) -> None:
                 """What the store writes beside is no part of the way from a message to its answer."""
 
             def keep(on: bool) -> None:
-                headend.store.add_readings = real if on else nowhere
+                store.add_readings = real if on else nowhere
 
             await answer_orders(pipe, partial(command, headend, hub), keep)
             for task in running:

@@ -83,7 +83,7 @@ async def test_a_flood_is_slowed_down_but_not_what_belongs_to_charging(tmp_path:
         secret = await h.enrol("CP1")
         async with plain(h, "CP1", secret) as it:
             await boot(it)
-            told = [await it.call("Heartbeat", {}) for _ in range(60)]
+            told = await asyncio.gather(*(it.call("Heartbeat", {}) for _ in range(60)))
             assert any(isinstance(t, tuple) and t[0] == "GenericError" for t in told)
             body = {
                 "connectorId": 1,
