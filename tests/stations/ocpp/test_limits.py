@@ -152,6 +152,35 @@ async def test_what_is_rejected_is_tried_otherwise_and_what_was_taken_is_remembe
         assert traits["used"] == ["TxDefaultProfile"]
 
 
+async def test_what_is_on_its_way_to_a_station_that_came_back_is_not_said_twice(tmp_path: Path) -> None:
+    at_first = [SILENT]
+
+    def answer(action: str, payload: dict[str, Any]) -> Any:
+        quiet = action == "SetChargingProfile" and at_first
+        return at_first.pop() if quiet else polite(action, payload)
+
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, answer=answer) as it:
+            await boot(it)
+            await charging(it)
+            await until(lambda: h.evse("CP1:1").session_id)
+            connection = h.hub.connected("CP1")
+            assert connection is not None
+            asking = asyncio.create_task(decrease(h))
+            await until(lambda: it.names("SetChargingProfile"))
+            h.hub.say_again(connection)  # as when the questions after its boot are through
+            await it.raw(json.dumps([3, _last_id(h), {"status": "Accepted"}]))
+            await until(settled(h, Outcome.APPLIED))
+            await asking
+            h.hub.say_again(connection)
+            assert await it.call("Heartbeat", {})
+            assert len(it.names("SetChargingProfile")) == 1
+            # What a boot makes it forget is said again.
+            await boot(it)
+            await until(lambda: len(it.names("SetChargingProfile")) == 2)
+
+
 async def test_rejected_throughout_counts_as_refused(tmp_path: Path) -> None:
     def answer(action: str, payload: dict[str, Any]) -> Any:
         return {"status": "Rejected"} if action == "SetChargingProfile" else polite(action, payload)

@@ -24,7 +24,7 @@ from emw.stations.ocpp.connection import Connection, Handler, Wire
 from emw.stations.ocpp.console import Console
 from emw.stations.ocpp.learn import Learner
 from emw.stations.ocpp.limits import OcppLink
-from emw.stations.ocpp.peer import Peer
+from emw.stations.ocpp.peer import Peer, number_of
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import Traits, read, write
 from emw.stations.ocpp.v16 import V16
@@ -319,9 +319,16 @@ class Hub:
             connection.learning.cancel()
         connection.learning = self.spawn(Learner(self, connection).run())
 
-    def say_again(self, peer: Peer) -> None:
-        """Limits in force are said again to a station that is back."""
-        self.headend.book.say_again(self.state.evses_of(peer.station_id))
+    def say_again(self, connection: Connection) -> None:
+        """Limits in force are said again to a station that is back; not those it has heard since."""
+        lost = []
+        for evse in self.state.evses_of(connection.peer.station_id):
+            plug = connection.peer.plugs.get(number_of(evse.evse_id))
+            limit = self.state.limits.get(evse.evse_id)
+            order = plug.order if plug is not None else None
+            if limit is None or order is None or not order.stands(connection, limit):
+                lost.append(evse)
+        self.headend.book.say_again(lost)
 
     async def keep_traits(self, peer: Peer) -> None:
         """Write what was learned of a station."""

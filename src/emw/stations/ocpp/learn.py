@@ -70,7 +70,7 @@ class Learner:
                 await self._ask()
             await self._tell_state()
             await self._hub.quiet(self._connection)
-            self._hub.say_again(self._peer)
+            self._hub.say_again(self._connection)
         except EmwError as error:
             log.info("ocpp.not_learned", station_id=self._peer.station_id, why=error.detail)
 

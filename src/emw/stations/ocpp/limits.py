@@ -52,8 +52,8 @@ def purposes(connection: Connection, plug: Plug) -> list[Purpose]:
     return found
 
 
-class LimitOrder:
-    """One command on its way through one station's purposes and units."""
+class Order:
+    """One command on its way to one EVSE over one connection. `outcome`: what came of it, once that is known."""
 
     def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
         self._hub = hub
@@ -62,6 +62,27 @@ class LimitOrder:
         self._evse = evse
         self._limit = limit
         self._key = ("limit", plug.number)
+        self.outcome: Outcome | None = None
+
+    def go(self) -> bool:
+        """Send what is next; False: there is nothing, or it can't be sent."""
+        raise NotImplementedError
+
+    def stands(self, connection: Connection, limit: Limit) -> bool:
+        """Whether this command is on its way over this connection, or was taken: nothing has to be said again."""
+        same = self._connection is connection and self._limit.command_id == limit.command_id
+        return same and self.outcome in {None, Outcome.APPLIED}
+
+    def _tell(self, answer: Answer) -> None:
+        self.outcome = answer.outcome
+        self._hub.answered(self._evse, self._limit, answer)
+
+
+class LimitOrder(Order):
+    """A limit on its way through one station's purposes and units."""
+
+    def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
+        super().__init__(hub, connection, plug, evse, limit)
         self._tried: list[tuple[Purpose, RateUnit]] = []
         self._refused: list[tuple[Purpose, RateUnit]] = []
         self._why = "rejected"
@@ -191,48 +212,35 @@ class LimitOrder:
         payload = profiles.ask_composite(self._connection.version, self._plug.number, unit)
         self._connection.ask("GetCompositeSchedule", payload, heard)
 
-    def _tell(self, answer: Answer) -> None:
-        self._hub.answered(self._evse, self._limit, answer)
 
-
-class ReleaseOrder:
+class ReleaseOrder(Order):
     """Back to normal: our own profiles of one EVSE are taken away, one after the other."""
 
     def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
-        self._hub = hub
-        self._connection = connection
-        self._plug = plug
-        self._evse = evse
-        self._limit = limit
+        super().__init__(hub, connection, plug, evse, limit)
         used = [p for p in Purpose if p.value in connection.peer.traits.used]
         self._left = used or [Purpose.TX, Purpose.TX_DEFAULT]
 
     def go(self) -> bool:
         """Send the next clearing; False: it can't be sent."""
         payload = profiles.clear_profile(self._connection.version, self._plug.number, self._left.pop(0))
-        return self._connection.ask(
-            "ClearChargingProfile", payload, self._heard, key=("limit", self._plug.number)
-        )
+        return self._connection.ask("ClearChargingProfile", payload, self._heard, key=self._key)
 
     def _heard(self, got: Answered | Failed | None) -> None:
         if got is None:
             outcome = Outcome.OFFLINE if self._connection.closed else Outcome.TIMED_OUT
-            self._hub.answered(self._evse, self._limit, Answer(outcome, reason="no answer"))
+            self._tell(Answer(outcome, reason="no answer"))
             return
         # "Unknown": there is no such profile any more, which is what is wanted.
         good = isinstance(got, Answered) and status_of(got.payload) in {"Accepted", "Unknown"}
         if not good:
             why = got.code if isinstance(got, Failed) else status_of(got.payload)
-            self._hub.answered(
-                self._evse, self._limit, Answer(Outcome.REJECTED, reason=f"it said {why[:120]}")
-            )
+            self._tell(Answer(Outcome.REJECTED, reason=f"it said {why[:120]}"))
         elif not self._left:
             self._plug.installed = None
-            self._hub.answered(self._evse, self._limit, Answer(Outcome.APPLIED, self._evse.max_a))
+            self._tell(Answer(Outcome.APPLIED, self._evse.max_a))
         elif self._plug.order is self and not self.go():
-            self._hub.answered(
-                self._evse, self._limit, Answer(Outcome.OFFLINE, reason="its connection was lost")
-            )
+            self._tell(Answer(Outcome.OFFLINE, reason="its connection was lost"))
 
 
 class OcppLink:
@@ -251,7 +259,7 @@ class OcppLink:
         if plug is None:
             return Answer(Outcome.OFFLINE, reason="it has not shown this EVSE since emw started")
         if limit.max_a is None:
-            order: LimitOrder | ReleaseOrder = ReleaseOrder(hub, connection, plug, evse, limit)
+            order: Order = ReleaseOrder(hub, connection, plug, evse, limit)
         elif connection.peer.traits.smart is False:
             return Answer(Outcome.REJECTED, reason=NO_SMART_CHARGING)
         elif limit.until <= now:

@@ -17,6 +17,7 @@ from emw.stations.ocpp.traits import Purpose, Traits
 
 if TYPE_CHECKING:
     from emw.stations.ocpp.connection import Connection
+    from emw.stations.ocpp.limits import Order
 
 FRAME_KEPT: Final = 1_024
 """Of a frame so many bytes are kept for the operator's eyes."""
@@ -54,7 +55,7 @@ class Plug:
         self.transaction_id: str | None = None
         self.memory: Memory = NOTHING
         self.installed: Installed | None = None
-        self.order: object = None  # the command that is being said to it, or was last
+        self.order: Order | None = None  # the command that is being said to it, or was last
         self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
 
     def held_a(self, now: datetime) -> float | None:
@@ -122,7 +123,7 @@ class Peer:
     def rebooted(self) -> None:
         """What ends with a boot is forgotten."""
         for plug in self.plugs.values():
-            plug.memory = NOTHING
+            plug.memory, plug.order = NOTHING, None
             if plug.installed is not None and plug.installed.purpose is Purpose.TX:
                 plug.installed = None
 
