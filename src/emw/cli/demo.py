@@ -1,6 +1,6 @@
 """`emw demo`: a whole evening of demand response in a minute, on one laptop, with nothing installed or configured.
 
-A server on SQLite, some 300 simulated stations with recorded sessions on a compressed clock, and a grid operator
+A server on SQLite, some 300 simulated stations (most speak REST, some OCPP) with recorded sessions on a fast clock, and a grid operator
 that asks for a decrease and later returns it to normal. Everything goes over real sockets on loopback.
 """
 
@@ -26,9 +26,11 @@ from emw.app.logs import set_up_logs
 from emw.app.loop import run
 from emw.cli.show import AsJson, err, fail, print_json, say
 from emw.domain.model import Role
+from emw.service.admin import EvseDefaults
 from emw.simulator import records
-from emw.simulator.fleet import Fleet, specs_for
+from emw.simulator.fleet import Fleet, StationSpec, specs_for
 from emw.simulator.iso import IsoClient, ReportReceiver
+from emw.simulator.mix import Protocol, ways_of
 from emw.simulator.sessions import fill
 from emw.web.passwords import hash_password
 
@@ -128,11 +130,12 @@ class _Story:
         token = await admin.add_iso("demo", "grid", (TERRITORY,))
         sessions = fill(records.sample(self._seed), self._stations, START.date(), self._seed)
         ids = sorted({s.evse_id for s in sessions})
-        given = await asyncio.gather(*(admin.add_station("demo", i) for i in ids))
+        ways = ways_of(ids, Protocol.MIXED, seed=self._seed)
+        planned = specs_for(sessions, dict.fromkeys(ids, ""), territory=TERRITORY, ways=ways)
+        specs = await asyncio.gather(*(self._enrol(spec) for spec in planned))
         if not self._quiet:
             say(f"console  {self._serving.operator_url}   log in as demo / {password}")
         url = self._serving.stations_url
-        specs = specs_for(sessions, dict(zip(ids, given, strict=True)), territory=TERRITORY)
         async with (
             Fleet(
                 url, specs, sessions, clock=self._clock, speed=SPEED, seed=self._seed, nat_share=0.2
@@ -155,6 +158,15 @@ class _Story:
             for task in watching:
                 task.cancel()
         return result
+
+    async def _enrol(self, spec: StationSpec) -> StationSpec:
+        """The station with its secret. Of those that speak OCPP the operator says what they can't say themselves."""
+        told = EvseDefaults()
+        if spec.ways is not None:
+            told = EvseDefaults(
+                territory_id=TERRITORY, max_a=spec.knob_a, line_voltage_v=spec.voltage_v, phases=spec.phases
+            )
+        return spec.enrolled(await self._headend.admin.add_station("demo", spec.identity.evse_id, evses=told))
 
     async def _count(self, reports: ReportReceiver) -> None:
         async for _ in reports:

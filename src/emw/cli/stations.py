@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +19,20 @@ from emw.cli.show import AsJson, fail, plain, print_json, print_one, print_table
 from emw.simulator import evse as one_station
 from emw.simulator import records
 from emw.simulator.clock import VirtualClock
-from emw.simulator.fleet import FaultShares, Fleet, specs_for
+from emw.simulator.fleet import FaultShares, Fleet, StationSpec, specs_for
 from emw.simulator.hardware import Car
+from emw.simulator.mix import BadHabit, Protocol, habits_told, ways_of
+from emw.simulator.ocpp.habits import NAMES
 from emw.simulator.sessions import Session, draw, fill
+
+
+class OneProtocol(StrEnum):
+    """What one station speaks."""
+
+    REST = "rest"
+    OCPP16 = "ocpp1.6"
+    OCPP201 = "ocpp2.0.1"
+
 
 station = typer.Typer(help="Stations: who may connect.", no_args_is_help=True)
 
@@ -138,10 +150,15 @@ def station_transactions(
 def evse(
     server: Annotated[str, typer.Option(help="The station plane, for example http://127.0.0.1:8400.")],
     evse_id: Annotated[str, typer.Option("--id", help="Its evseID.")],
-    territory: Annotated[str, typer.Option(help="The territory it lies in.")],
     secret: Annotated[
         str, typer.Option(envvar="EMW_STATION_SECRET", help="Enrolment secret; best in the environment.")
     ],
+    territory: Annotated[str, typer.Option(help="REST: the territory it lies in.")] = "",
+    protocol: Annotated[OneProtocol, typer.Option(help="What it speaks.")] = OneProtocol.REST,
+    habit: Annotated[
+        list[str], typer.Option(help=f"OCPP: what it does otherwise: {', '.join(NAMES)}. May be said again.")
+    ] = [],  # noqa: B006 - typer copies it
+    tag: Annotated[str, typer.Option(help="OCPP: the tag that its drivers show.")] = "simulated",
     hardware: Annotated[str | None, typer.Option(help="module:Class that drives the real hardware.")] = None,
     listen: Annotated[
         str, typer.Option(help="HOST:PORT where the server calls this station.")
@@ -158,7 +175,11 @@ def evse(
     ] = None,
     car_a: Annotated[float, typer.Option("--car-a", help="Simulated: the car's own maximum, A.")] = 32.0,
 ) -> None:
-    """Run one station: simulated, or as the agent in a real one (`--hardware`)."""
+    """Run one station: simulated, or as the agent in a real one (`--hardware`).
+
+    With OCPP, `--server` may be any central system's address (ws:// or wss://), to which the id is added.
+    """
+    ways = ways_of([evse_id], Protocol(protocol.value), habits=_habits(habit), tag=tag)
     host, _, port = listen.rpartition(":")
     options = one_station.EvseOptions(
         server_url=server,
@@ -174,6 +195,7 @@ def evse(
         voltage_v=voltage_v,
         phases=phases,
         car=None if car_kwh is None else Car(max_a=car_a, need_kwh=car_kwh),
+        ways=ways.get(evse_id),
     )
     try:
         _until_stopped(lambda stop: one_station.run(options, stop=stop))
@@ -185,6 +207,13 @@ def fleet(
     server: Annotated[str, typer.Option(help="The station plane, for example http://127.0.0.1:8400.")],
     territory: Annotated[str, typer.Option(help="The territory they lie in.")],
     stations: Annotated[int, typer.Option(min=1, max=100_000, help="How many.")] = 300,
+    protocol: Annotated[
+        Protocol, typer.Option(help="What they speak; mixed: most REST, some of each OCPP.")
+    ] = Protocol.REST,
+    habit: Annotated[
+        list[str],
+        typer.Option(help=f"OCPP: NAME=SHARE do otherwise: {', '.join(NAMES)}. May be said again."),
+    ] = [],  # noqa: B006 - typer copies it
     sessions: Annotated[
         Path | None, typer.Option(help="Recorded sessions: CSV, CSV.gz or ACN-Data JSON.")
     ] = None,
@@ -212,12 +241,13 @@ def fleet(
     except (OSError, records.BadRecord) as error:
         raise fail(f"--sessions: {error}") from error
     ids = sorted({s.evse_id for s in recorded})
-    secrets = enrol(Control(configured(config_path, data_dir)), ids)
+    ways = ways_of(ids, protocol, seed=seed, habits=_habits(habit))
+    planned = specs_for(recorded, dict.fromkeys(ids, ""), territory=territory, ways=ways)
+    specs = enrol(Control(configured(config_path, data_dir)), planned)
     faults = FaultShares(deaf=deaf, slow=slow, lost=lost)
 
     async def run(stop: asyncio.Event) -> None:
         clock = VirtualClock(at, speed)
-        specs = specs_for(recorded, secrets, territory=territory)
         async with Fleet(
             server, specs, recorded, clock=clock, speed=speed, seed=seed, nat_share=nat_share, faults=faults
         ) as running:
@@ -246,9 +276,23 @@ def _planned(path: Path | None, stations: int, at: datetime, seed: int, *, drawn
     return fill(records.read(path, seed) if path else records.sample(seed), stations, at.date(), seed)
 
 
-def enrol(control: Control, ids: list[str]) -> dict[str, str]:
-    """Enrol stations, known ones anew, and return their secrets by id."""
-    return {i: control.post("/stations", {"stationID": i, "renew": True})["secret"] for i in ids}
+def enrol(control: Control, specs: list[StationSpec]) -> list[StationSpec]:
+    """Enrol stations, known ones anew; they get their secrets."""
+    enrolled = []
+    for spec in specs:
+        body: dict[str, Any] = {"stationID": spec.identity.evse_id, "renew": True}
+        if spec.ways is not None:  # OCPP has no words for these
+            body |= {"territory": spec.identity.territory, "maxAmps": spec.knob_a}
+            body |= {"lineVoltage": spec.voltage_v, "phases": spec.phases}
+        enrolled.append(spec.enrolled(control.post("/stations", body)["secret"]))
+    return enrolled
+
+
+def _habits(told: list[str]) -> dict[str, float]:
+    try:
+        return habits_told(told)
+    except BadHabit as error:
+        raise fail(f"--habit: {error}", 2) from error
 
 
 def _until_stopped(work: Any) -> None:

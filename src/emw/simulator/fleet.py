@@ -3,7 +3,7 @@ saw.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -42,6 +42,10 @@ class StationSpec:
     voltage_v: float = US_V
     phases: int = 1
     ways: Ways | None = None
+
+    def enrolled(self, secret: str) -> Self:
+        """The same station with its secret."""
+        return replace(self, identity=replace(self.identity, secret=secret))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,10 +357,14 @@ class Fleet:
 
 
 def specs_for(
-    sessions: Iterable[Session], secrets: dict[str, str], *, territory: str | None = None
+    sessions: Iterable[Session],
+    secrets: Mapping[str, str],
+    *,
+    territory: str | None = None,
+    ways: Mapping[str, Ways] | None = None,
 ) -> list[StationSpec]:
     """A station for each EVSE in the sessions that has an enrolment secret; its territory is its site if
-    not given.
+    not given. `ways`: those that speak OCPP.
     """
     first: dict[str, Session] = {}
     for session in sessions:
@@ -371,6 +379,7 @@ def specs_for(
             ),
             voltage_v=session.voltage_v,
             phases=session.phases,
+            ways=(ways or {}).get(evse_id),
         )
         for evse_id, session in first.items()
         if evse_id in secrets
