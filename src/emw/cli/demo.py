@@ -1,7 +1,7 @@
 """`emw demo`: a whole evening of demand response in a minute, on one laptop, with nothing installed or configured.
 
-A server on SQLite, some 300 simulated stations (most speak REST, some OCPP) with recorded sessions on a fast clock, and a grid operator
-that asks for a decrease and later returns it to normal. Everything goes over real sockets on loopback.
+A server on SQLite, some 300 simulated stations (most speak REST, some OCPP) with recorded sessions on a fast clock, and
+a grid operator that asks for a decrease and later returns it to normal. Everything goes over real sockets on loopback.
 """
 
 from __future__ import annotations
