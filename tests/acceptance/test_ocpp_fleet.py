@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -91,8 +93,9 @@ async def world(
         ):
             yield World(serving, fleet, iso)
     finally:
-        server.cancel()
-        await asyncio.gather(server, return_exceptions=True)
+        if not server.done():
+            os.kill(os.getpid(), signal.SIGTERM)  # as it is stopped in the field; it listens in this process
+        await asyncio.wait_for(server, 20)
 
 
 @pytest.mark.parametrize(
