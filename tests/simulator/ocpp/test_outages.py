@@ -1,5 +1,6 @@
 """OCPP stations whose central system goes away, says no, or has them restart; over real sockets."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -88,6 +89,22 @@ async def test_a_central_system_that_comes_back_finds_its_station_and_the_limit(
         assert await limits.clear() == "Accepted"
         assert running.hardware("e0").limit_a is None
         assert central.faults == []
+
+
+async def test_a_server_that_hangs_up_before_it_answers_is_dialled_again(version: Version) -> None:
+    knocks = 0
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal knocks
+        knocks += 1
+        writer.close()
+
+    full = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    central = Central(version, SECRETS)
+    central.url = f"ws://127.0.0.1:{full.sockets[0].getsockname()[1]}"
+    async with full, fleet(central, specs(version)) as running:
+        await until(lambda: knocks >= 2)
+        assert running.stats().powered == 0
 
 
 async def test_a_half_open_connection_is_noticed_and_given_up(version: Version) -> None:

@@ -129,7 +129,8 @@ class OcppLine(Line):
             )
         except (WSError, OSError, TimeoutError):
             return None
-        if transport.response.headers.get("Sec-WebSocket-Protocol") != version:
+        # One that the server hung up on before it answered comes back without a response.
+        if transport.is_disconnected or transport.response.headers.get("Sec-WebSocket-Protocol") != version:
             transport.disconnect(graceful=False)
             return None
         return transport
