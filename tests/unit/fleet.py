@@ -55,6 +55,7 @@ class Fleet:
     sent: list[Order] = field(default_factory=list)
     held: int = 0
     refused_until: dict[str, datetime] = field(default_factory=dict)
+    highest_kw: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.governor = Governor(self.rules)
@@ -127,6 +128,7 @@ class Fleet:
             may_rise_kw={n: self.governor.may_rise_kw(n, at, halted=self.halted) for n in PARENTS},
             rose_kw={n: self.governor.rose_kw(n, at) for n in PARENTS},
             may_fall_kw={n: self.governor.may_fall_kw(n, at) for n in PARENTS},
+            highest_kw=self.highest_kw,
         )
 
     def round(self) -> Plan:

@@ -232,6 +232,23 @@ def test_P7_P3_a_slow_ramp_holds_to_its_end(share: float) -> None:
     assert fleet.free()
 
 
+def test_the_last_few_of_a_return_do_not_wait_for_a_peak_that_no_grid_feels() -> None:
+    """The highest load is estimated with care, and so below what all draw: the last would wait for its patience."""
+    fleet = Fleet(alike(40), Rules(ramp_floor_kw_per_min=10.0))
+    free_kw = 40 * 20 * 0.23
+    fleet.request("R1", 100.0, minutes=30)
+    fleet.round()
+    fleet.highest_kw = {"East": 0.9 * free_kw}
+    fleet.cancel("R1")
+    fleet.run(12 * 60)
+    assert fleet.shed_kw() == pytest.approx(0.1 * free_kw, abs=14 * 0.23), "more than that waits for room"
+    assert fleet.states == {"R1": "restoring"}
+    fleet.highest_kw = {"East": 0.96 * free_kw}
+    fleet.run(5 * 60)
+    assert fleet.free()
+    assert fleet.states == {"R1": "closed"}
+
+
 def test_P14_a_halt_frees_everybody_along_the_ramp() -> None:
     fleet = Fleet(alike(20), Rules(ramp_floor_kw_per_min=5.0))
     fleet.request("R1", 60.0)

@@ -122,7 +122,7 @@ def _releases(
 
     Drivers of whom no more is known than of others go in an order drawn by seed.
     """
-    room = _room(view, rules)
+    room = _room(view, _rise_kw(free), rules)
     ramp_left: timedelta | None = None
     moved: set[str] = set()
     orders: list[Order] = []
@@ -171,8 +171,21 @@ def _return_kw_per_min(view: View, rules: Rules) -> dict[str, float]:
     return found
 
 
-def _room(view: View, rules: Rules) -> dict[str, float]:
-    """How much each node's load may rise now: along its ramps, to no new peak. A halt knows only the grid ramp."""
+def _rise_kw(held: Sequence[_Held]) -> dict[str, float]:
+    """The load that comes back under each node once all of these are let go, kW."""
+    rise: defaultdict[str, float] = defaultdict(float)
+    for h in held:
+        for node_id in h.evse.path:
+            rise[node_id] += h.rise_kw
+    return rise
+
+
+def _room(view: View, rise_kw: Mapping[str, float], rules: Rules) -> dict[str, float]:
+    """How much each node's load may rise now: along its ramps, to no new peak. A halt knows only the grid ramp.
+
+    The highest load is an estimate on the careful side. The last few, who bring no more than a grid can feel, don't
+    wait for it: they could wait until its patience is over, for a peak that is none.
+    """
     room = dict(view.may_rise_kw)
     for node_id, per_min in _return_kw_per_min(view, rules).items():
         if node_id in room:
@@ -185,7 +198,7 @@ def _room(view: View, rules: Rules) -> dict[str, float]:
         for node_id in e.path:
             load[node_id] += e.kw_per_a * e.now_a(limit_a)
     for node_id, highest_kw in view.highest_kw.items():
-        if node_id in room:
+        if node_id in room and rise_kw.get(node_id, 0.0) > rules.ramp_floor_kw_per_min:
             room[node_id] = min(room[node_id], max(highest_kw - load[node_id], 0.0))
     return room
 
@@ -198,7 +211,6 @@ def _holds(
 ) -> list[Order]:
     """Just before an event ends, lengthen the limits that a staged return still needs; else all rise in one second."""
     due: list[_Held] = []
-    rise: defaultdict[str, float] = defaultdict(float)
     soon = timedelta(seconds=rules.hold_before_end_s)
     for e in view.evses:
         want, held = wanted.get(e.evse_id), _held(e, now)
@@ -209,9 +221,8 @@ def _holds(
             continue
         if same_limit(held.limit_a, want.limit_a):
             due.append(held)
-            for node_id in e.path:
-                rise[node_id] += held.rise_kw
-    room = _room(view, rules)
+    rise = _rise_kw(due)
+    room = _room(view, rise, rules)
     tight = {n for n, kw in rise.items() if n in room and kw > room[n]}
     staged = [h for h in due if tight.intersection(h.evse.path)]
     until = now + min(_ramp_left(view, staged, rules) + soon, rules.hold)
@@ -241,14 +252,11 @@ def _lengthen(held: _Held, until: datetime) -> Order:
 
 def _ramp_left(view: View, held: Sequence[_Held], rules: Rules) -> timedelta:
     """How long the staged return of these EVSEs takes at most, with a minute to spare, or its next piece."""
-    rise: defaultdict[str, float] = defaultdict(float)
+    rise = _rise_kw(held)
     load: defaultdict[str, float] = defaultdict(float)
     for e in view.evses:
         for node_id in e.path:
             load[node_id] += e.kw_per_a * e.would_draw_a
-    for h in held:
-        for node_id in h.evse.path:
-            rise[node_id] += h.rise_kw
     per_min = {
         n: max(kw * rules.restore_share_per_min, rules.ramp_floor_kw_per_min) for n, kw in load.items()
     }
