@@ -263,8 +263,10 @@ class Connection:
 
     def send_next(self) -> None:
         """Let the next CALL out, if none is on its way."""
-        frame = self.session.next(self._hub.loop.time())
+        now_s = self._hub.loop.time()
+        frame = self.session.next(now_s)
         if frame is not None:
+            self._hub.asks(self, now_s)
             self._send(frame)
 
     def overdue(self, now_s: float) -> None:

@@ -22,6 +22,7 @@ from emw.service.ports import Answer
 from emw.stations.ocpp.charging import Charging
 from emw.stations.ocpp.connection import Connection, Handler, Wire
 from emw.stations.ocpp.console import Console
+from emw.stations.ocpp.due import Due
 from emw.stations.ocpp.learn import Learner
 from emw.stations.ocpp.limits import OcppLink
 from emw.stations.ocpp.peer import Peer, number_of
@@ -30,7 +31,7 @@ from emw.stations.ocpp.traits import Traits, read, write
 from emw.stations.ocpp.v16 import V16
 from emw.stations.ocpp.v201 import V201
 from emw.stations.ocpp.wire import EMPTY, Anything, BootOut, HeartbeatOut, encode, stamp
-from emw.stations.ocppj import Version
+from emw.stations.ocppj import CALL_DEADLINE_S, Version
 
 log = structlog.get_logger()
 
@@ -53,6 +54,9 @@ class Hub:
         self._peers: dict[str, Peer] = {}
         self._connections: dict[str, Connection] = {}
         self._trials: dict[str, Connection] = {}
+        self._asking: Due[Connection] = Due()
+        self._watched: Due[Connection] = Due()
+        self._gone: Due[Peer] = Due()
         self._tasks: asyncio.TaskGroup | None = None
         self._open: defaultdict[str, list[Transaction]] = defaultdict(list)
         for transaction in headend.state.transactions.values():
@@ -140,6 +144,7 @@ class Hub:
         peer.skew = None
         log.info("ocpp.connected", station_id=peer.station_id, version=connection.version.number)
         connection.on_trial = False
+        self._pulse(connection, self.loop.time())
         connection.go_on()
         if peer.station_id in self.state.traits:
             # Known from before: many come back without a boot message. One that boots is learned anew.
@@ -155,6 +160,7 @@ class Hub:
             del self._connections[peer.station_id]
             peer.connection = None
             peer.gone_at = self.loop.time()
+            self._gone.at(peer.gone_at + self.settings.offline_s, peer)
             log.info("ocpp.disconnected", station_id=peer.station_id)
 
     def connected(self, station_id: str) -> Connection | None:
@@ -175,28 +181,38 @@ class Hub:
 
     def look(self, now_s: float) -> None:
         """What time does: unanswered CALLs, pings, dead connections, stations gone too long."""
-        idle_s = IDLE_TIMES * max(self.settings.ping_s, float(self.settings.heartbeat_s))
-        for connection in list(self._connections.values()):
+        for connection in self._asking.take(now_s):
             connection.overdue(now_s)
-            if now_s - connection.heard_s > idle_s:
-                connection.close(1001, "nothing was heard for too long")
-            elif (
-                self.settings.ping_s
-                and now_s - max(connection.pinged_s, connection.heard_s) > self.settings.ping_s
-                and self.pings(connection.peer.station_id)
-            ):
-                connection.pinged_s = now_s
-                connection.wire.ping()
+        for connection in self._watched.take(now_s):
+            self._pulse(connection, now_s)
         for station_id, trial in list(self._trials.items()):
             self._judge(station_id, trial, now_s)
-        for peer in self._peers.values():
-            if (
-                peer.gone_at is not None
-                and not peer.silent
-                and now_s - peer.gone_at > self.settings.offline_s
-            ):
+        for peer in self._gone.take(now_s):
+            gone = peer.gone_at is not None and now_s - peer.gone_at >= self.settings.offline_s
+            if gone and not peer.silent:
                 peer.silent = True
                 self.spawn(self.headend.book.silent(peer.station_id, self.at(peer.heard_s or now_s)))
+
+    def _pulse(self, connection: Connection, now_s: float) -> None:
+        """Ping who is silent, close who is dead, look again when either may be due."""
+        if connection.closed:
+            return
+        ping_s = self.settings.ping_s
+        dead_s = connection.heard_s + IDLE_TIMES * max(ping_s, float(self.settings.heartbeat_s))
+        if now_s >= dead_s:
+            connection.close(1001, "nothing was heard for too long")
+            return
+        again_s = dead_s
+        if self.pings(connection.peer.station_id):
+            if now_s >= max(connection.pinged_s, connection.heard_s) + ping_s:
+                connection.pinged_s = now_s
+                connection.wire.ping()
+            again_s = min(dead_s, max(connection.pinged_s, connection.heard_s) + ping_s)
+        self._watched.at(again_s, connection)
+
+    def asks(self, connection: Connection, now_s: float) -> None:
+        """A CALL of ours went out: its answer is due."""
+        self._asking.at(now_s + CALL_DEADLINE_S, connection)
 
     def _judge(self, station_id: str, trial: Connection, now_s: float) -> None:
         """A connection without proof takes over only where the older one is dead."""
