@@ -90,6 +90,17 @@ async def told(place: Place) -> AnyStore:
         )
         for i in range(2)
     ]
+    facts.append(
+        f.TerritoryDefined(
+            at=START,
+            actor="emw",
+            territory_id="East",
+            parent_id=None,
+            kind="zone",
+            ceiling_kw=None,
+            time_zone="UTC",
+        )
+    )
     await commit_all(store, facts)
     await store.add_readings([reading(minutes=i) for i in range(11)])
     await store.roll_up(START + HOUR)
@@ -104,13 +115,13 @@ async def test_the_log_is_asked_by_what_it_is_about(place: Place) -> None:
 
     everything = await seqs()
     assert everything == sorted(everything, reverse=True)
-    assert len(everything) == 27
+    assert len(everything) == 28
     assert await seqs(limit=2, before_seq=5) == [4, 3]
     assert len(await seqs(kind="SessionStarted")) == 4
     assert len(await seqs(kind="SessionStarted", evse_id="E000002")) == 1
     assert len(await seqs(request_key="ISO:R0")) == 5
     assert len(await seqs(iso_id="ISO")) == 4
-    assert len(await seqs(territory_id="East")) == 5
+    assert len(await seqs(territory_id="East")) == 6
     assert len(await seqs(actor="operator:ann")) == 6
     assert await seqs(since=START + 3 * HOUR) == await seqs(evse_id="E000003", kind="SessionStarted")
     assert len(await seqs(since=START + HOUR, until=START + 2 * HOUR)) == 2
@@ -198,8 +209,8 @@ async def test_telemetry(place: Place) -> None:
 async def test_counts(place: Place) -> None:
     assert await (await told(place)).query("counts") == [
         {
-            "activity": 27,
-            "territories": 0,
+            "activity": 28,
+            "territories": 1,
             "stations": 4,
             "evses": 4,
             "sessions_open": 3,
@@ -276,3 +287,25 @@ async def test_a_reader_beside_the_server_reads_and_can_not_write(file: Place) -
         await other.query("counts")
     await reader.close()
     await other.close()
+
+
+async def test_the_questions_behind_a_shed(place: Place) -> None:
+    store = await told(place)
+    five = timedelta(minutes=5)
+    assert await store.query("means_until") == [{"first": START, "until": START + HOUR - five}]
+    (east, *_) = await store.query("territories")
+    assert (east["territory_id"], east["parent_id"]) == ("East", None)
+    loads = await store.query("territory_loads", territory_ids=["East"], since=START, until=START + 2 * five)
+    assert loads == [{"interval_start": START + five * i, "kw": 7.0, "evses": 1} for i in range(2)]
+    assert await store.query("territory_loads", territory_ids=["West"]) == []
+    means = await store.query("evse_means", territory_ids=["East"], since=START + five)
+    assert means[0] == {"interval_start": START + five, "evse_id": "E000001", "mean_kw": 7.0}
+
+    async def who(since: datetime, until: datetime, *territories: str) -> list[str]:
+        rows = await store.query("stays", territory_ids=list(territories), since=since, until=until)
+        return [row["evse_id"] for row in rows]
+
+    # E000001 stays from one to two hours after the start; who still stays has no end.
+    assert await who(START, START + HOUR, "East", "West") == ["E000000"]
+    assert await who(START + HOUR, START + 2 * HOUR, "East") == ["E000001"]
+    assert await who(START + 2 * HOUR, START + 9 * HOUR, "East", "West") == ["E000000", "E000002", "E000003"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 from emw.app.build import reader_of
 from emw.cli.serve import ConfigPath, DataDir, configured
 from emw.cli.show import fail
+from emw.service import shed as books
 from emw.store.reports import COLUMNS, FORMATS, write
 
 report = typer.Typer(help="Tables of what was said, asked, done and measured.", no_args_is_help=True)
@@ -36,14 +37,18 @@ def _time(text: str | None, option: str) -> datetime | None:
     return at
 
 
-def _report(
-    name: str, config_path: Path | None, data_dir: str | None, form: str, output: Path | None, **asked: Any
-) -> None:
-    """Ask the store (beside a running server, read-only) and write the rows."""
+def _checked(form: str, output: Path | None) -> None:
     if form not in FORMATS:
         raise fail(f"--format: {form!r} is none of {', '.join(FORMATS)}", 2)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise fail("--format parquet: name a file with --output", 2)
+
+
+def _report(
+    name: str, config_path: Path | None, data_dir: str | None, form: str, output: Path | None, **asked: Any
+) -> None:
+    """Ask the store (beside a running server, read-only) and write the rows."""
+    _checked(form, output)
     config = configured(config_path, data_dir)
 
     async def rows() -> list[dict[str, Any]]:
@@ -172,6 +177,34 @@ def intervals(
     _report("intervals", config_path, data_dir, form, output, request_key=request)
 
 
+def shed(
+    request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
+    form: Format = "table",
+    output: Output = None,
+    evses: Annotated[bool, typer.Option("--evses", help="The rows of each EVSE, too.")] = False,
+    holiday: Annotated[
+        list[str] | None, typer.Option(help="A day to be matched with holidays only, like 2026-05-25.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+) -> None:
+    """What a request shed, by each method: live counterfactual, before/after, 10-of-10 with same-day adjustment."""
+    form = "json" if as_json else form
+    _checked(form, output)
+    try:
+        holidays = frozenset(date.fromisoformat(day) for day in holiday or ())
+    except ValueError as error:
+        raise fail("--holiday: write a day like 2026-05-25", 2) from error
+    config = configured(config_path, data_dir)
+
+    async def rows() -> list[dict[str, Any]]:
+        async with reader_of(config) as store:
+            return await books.shed_report(store, request, evses=evses, holidays=holidays)
+
+    write(asyncio.run(rows()), books.COLUMNS, form, output)
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     report.command()(activity)
@@ -180,4 +213,5 @@ def add_to(app: typer.Typer) -> None:
     report.command("sessions")(_command("sessions", "The sessions: who stayed how long and took how much."))
     report.command()(enrolments)
     report.command()(intervals)
+    report.command()(shed)
     app.add_typer(report, name="report")

@@ -16,6 +16,7 @@ from emw.domain.facts import FACTS, SECRET_FIELDS
 from emw.service.errors import BadInput
 from emw.store import schema
 from emw.store.rows import shown
+from emw.store.shed_queries import QUESTIONS
 
 Rows = list[dict[str, Any]]
 Question = Callable[..., Rows]
@@ -23,7 +24,7 @@ Question = Callable[..., Rows]
 MOST: Final = 10_000_000
 """The most rows one answer may have."""
 
-_QUESTIONS: Final[dict[str, Question]] = {}
+_QUESTIONS: Final[dict[str, Question]] = {question.__name__: question for question in QUESTIONS}
 
 
 def ask(connection: sa.Connection, name: str, parameters: dict[str, Any]) -> Rows:

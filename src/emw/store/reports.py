@@ -208,6 +208,9 @@ def _arrow_type(pa: Any, column: str, values: Sequence[Any]) -> Any:
 
 _KINDS: Final[dict[str, type[Any]]] = {
     "seq": int,
+    "days": int,
+    **dict.fromkeys(("asked_kw", "shed_kw", "shed_kwh", "error_pct", "data_share"), float),
+    "believed_at": datetime,
     **{
         name: kind
         for record in RECORDS

@@ -22,6 +22,7 @@ from emw.web.api_log import Activity, asked_of
 from emw.web.api_login import Login
 from emw.web.api_ocpp import Ocpp
 from emw.web.api_requests import Requests
+from emw.web.api_shed import Shed
 from emw.web.api_what_if import WhatIf
 from emw.web.auth import Auth, caller_of, viewer
 from emw.web.board import Board
@@ -100,6 +101,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids) -> OperatorA
             Evses,
             Sessions,
             Requests,
+            Shed,
             WhatIf,
             Territories,
             Stations,

@@ -1,0 +1,444 @@
+"""What a request shed, by each method, from stored rows alone: the same rows give the same figures.
+
+It reads `requests`, `intervals`, `enrolments`, `sessions`, `evses`, `territories` and the five-minute means. A store
+that is asked twice answers the same as long as no late reading has changed a mean; `believed_at` says as of when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from emw.domain.units import kw_per_a
+from emw.engine import measured as m
+from emw.engine.baseline import TEN_OF_TEN
+from emw.service.errors import NotFound
+from emw.service.ports import Store
+
+TWIN = "virtual-twin"
+BEFORE_AFTER = "before-after"
+TEN = "10-of-10-adjusted"
+COLUMNS = (
+    "part", "method", "evse_id", "start_at", "end_at", "asked_kw", "confirmed_kw", "baseline_kw", "load_kw",
+    "shed_kw", "shed_kwh", "error_pct", "data_share", "days", "believed_at", "note",
+)  # fmt: skip
+Row = dict[str, Any]
+MOST = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One request with the rows it is measured by."""
+
+    request: Row
+    zone: ZoneInfo
+    territory_ids: tuple[str, ...]
+    intervals: tuple[datetime, ...]
+    """Five-minute intervals wholly inside, as far as they have their means."""
+    until: datetime
+    """Means go this far: the time of belief of what is made from them."""
+    stays: tuple[m.Stay, ...]
+    metered: Mapping[tuple[datetime, str], float]
+    """The event's means and those of the interval before it."""
+    twin: tuple[Row, ...]
+    others: tuple[Row, ...]
+    """Other requests that touched the same EVSEs."""
+    first_at: datetime | None
+    """The first mean there is."""
+
+
+async def shed_report(
+    store: Store, request_key: str, *, evses: bool = False, holidays: frozenset[date] = frozenset()
+) -> list[Row]:
+    """Rows of `COLUMNS`: per method its intervals and a total; with `evses` those of each EVSE, too.
+
+    Raises NotFound for a request that is not there.
+    """
+    case = await _case(store, request_key)
+    rows = [*_twin(case), *_before_after(case), *await _ten(case, store, holidays)]
+    if evses:
+        enrolled = await store.query("enrolments", request_key=request_key, limit=MOST)
+        rows += _per_evse(case, enrolled)
+    return rows
+
+
+# --- what is needed
+
+
+async def _case(store: Store, request_key: str) -> _Case:
+    found = await store.query("request", request_key=request_key)
+    if not found:
+        raise NotFound(f"there is no request {request_key!r}: write ISO:requestID", field="requestKey")
+    request = found[0]
+    nodes = {r["territory_id"]: r for r in await store.query("territories")}
+    under = _under(nodes, request["territory_id"])
+    marks = (await store.query("means_until"))[0]
+    until = marks["until"] or m.EPOCH
+    begun, ended = request["started_at"], request["ended_at"] or request["end_at"]
+    intervals = () if begun is None else tuple(m.whole_intervals(begun, min(ended or until, until)))
+    near = (intervals[0] if intervals else begun or until) - TEN_OF_TEN.lookback_days * timedelta(days=1)
+    last = (intervals[-1] if intervals else begun or until) + m.STEP
+    stays = await store.query("stays", territory_ids=under, since=near, until=last)
+    metered = {}
+    if begun is not None:
+        since = m.grid_floor(begun) - m.STEP
+        means = await store.query("evse_means", territory_ids=under, since=since, until=last)
+        metered = {(r["interval_start"], r["evse_id"]): r["mean_kw"] for r in means}
+    twin = sorted(
+        await store.query("intervals", request_key=request_key), key=lambda r: (r["start_at"], r["end_at"])
+    )
+    related = set(under) | set(_path(nodes, request["territory_id"]))
+    others = await store.query("requests", limit=MOST)
+    return _Case(
+        request,
+        ZoneInfo(nodes[request["territory_id"]]["time_zone"]) if request["territory_id"] in nodes else _UTC,
+        under,
+        intervals,
+        until,
+        tuple(_stay(r) for r in stays),
+        metered,
+        tuple(twin),
+        tuple(r for r in others if r["territory_id"] in related and r["started_at"] is not None),
+        marks["first"],
+    )
+
+
+_UTC = ZoneInfo("UTC")
+
+
+def _path(nodes: Mapping[str, Row], territory_id: str | None) -> list[str]:
+    path: list[str] = []
+    while territory_id is not None and territory_id not in path:
+        path.append(territory_id)
+        territory_id = nodes[territory_id]["parent_id"] if territory_id in nodes else None
+    return path
+
+
+def _under(nodes: Mapping[str, Row], territory_id: str) -> tuple[str, ...]:
+    return tuple(sorted(n for n in {*nodes, territory_id} if territory_id in _path(nodes, n)))
+
+
+def _stay(row: Row) -> m.Stay:
+    most_a = min(row["car_max_a"], row["max_a"])
+    most_kw = kw_per_a(row["line_voltage_v"], row["phases"]) * most_a
+    return m.Stay(row["evse_id"], row["started_at"], row["ended_at"], most_kw)
+
+
+# --- rows
+
+
+def _row(case: _Case, method: str, start: datetime, end: datetime, **more: Any) -> Row:
+    row: Row = dict.fromkeys(COLUMNS)
+    row |= {"part": "interval", "method": method, "start_at": start, "end_at": end, "believed_at": case.until}
+    row |= more
+    if row["shed_kw"] is not None:
+        hours = (end - start).total_seconds() / 3600
+        row["shed_kwh"] = m.down(row["shed_kw"] * hours)
+        if row["asked_kw"]:
+            row["error_pct"] = round(abs(row["shed_kw"] - row["asked_kw"]) / row["asked_kw"] * 100, 2)
+        row["shed_kw"] = m.down(row["shed_kw"])
+    for name in ("baseline_kw", "load_kw", "confirmed_kw"):
+        row[name] = None if row[name] is None else round(row[name], 3)
+    return row
+
+
+def _total(
+    case: _Case, method: str, rows: Sequence[Row], note: str | None = None, evse_id: str | None = None
+) -> Row:
+    """Time-weighted means, energy summed up, and the mean of the intervals' errors."""
+    total: Row = dict.fromkeys(COLUMNS)
+    total |= {"part": "total", "method": method, "evse_id": evse_id, "note": note, "believed_at": case.until}
+    if not rows:
+        return total
+    seconds = [(r["end_at"] - r["start_at"]).total_seconds() for r in rows]
+    total |= {"start_at": rows[0]["start_at"], "end_at": rows[-1]["end_at"]}
+    for name in ("asked_kw", "confirmed_kw", "baseline_kw", "load_kw", "shed_kw", "data_share"):
+        if all(r[name] is not None for r in rows):
+            mean = sum(r[name] * s for r, s in zip(rows, seconds, strict=True)) / sum(seconds)
+            total[name] = m.down(mean) if name == "shed_kw" else round(mean, 3)
+    if all(r["shed_kwh"] is not None for r in rows):
+        total["shed_kwh"] = m.down(sum(r["shed_kwh"] for r in rows))
+    errors = [r["error_pct"] for r in rows if r["error_pct"] is not None]
+    total["error_pct"] = round(sum(errors) / len(errors), 2) if errors else None
+    total["days"] = rows[0]["days"]
+    total["believed_at"] = rows[-1]["believed_at"]
+    return total
+
+
+def _share(case: _Case, start: datetime, end: datetime) -> float | None:
+    """Of the cells that touch [start, end), the share that was metered; None where nobody should have been."""
+    first = m.grid_floor(start)
+    touched = [first + m.STEP * i for i in range(max(1, -((first - end) // m.STEP)))]
+    touched = [at for at in touched if at + m.STEP <= case.until]
+    expected = m.cells(case.stays, touched)
+    if not expected:
+        return None
+    inside = set(touched)
+    return round(min(1.0, sum(at in inside for at, _ in case.metered) / expected), 4)
+
+
+def _confirmed(case: _Case, start: datetime, end: datetime) -> float | None:
+    """What stations had agreed to, by the live intervals that overlap; None where there are none."""
+    weights = [
+        ((min(end, r["end_at"]) - max(start, r["start_at"])).total_seconds(), r["confirmed_kw"])
+        for r in case.twin
+    ]
+    over = [(s, kw) for s, kw in weights if s > 0]
+    return sum(s * kw for s, kw in over) / sum(s for s, _ in over) if over else None
+
+
+# --- methods
+
+
+def _twin(case: _Case) -> list[Row]:
+    """The live counterfactual as it was believed when each interval ended."""
+    rows = [
+        _row(
+            case,
+            r["method"],
+            r["start_at"],
+            r["end_at"],
+            asked_kw=r["requested_kw"],
+            confirmed_kw=r["confirmed_kw"],
+            baseline_kw=r["baseline_kw"],
+            load_kw=r["load_kw"],
+            shed_kw=r["measured_kw"],
+            data_share=_share(case, r["start_at"], r["end_at"]),
+            believed_at=r["end_at"],
+        )
+        for r in case.twin
+    ]
+    return [*rows, _total(case, TWIN, rows, None if rows else _why_empty(case))]
+
+
+def _before_kw(case: _Case) -> dict[str, float]:
+    """Mean kW per EVSE in the last whole interval before the request began."""
+    begun = case.request["started_at"]
+    if begun is None:
+        return {}
+    last = m.grid_floor(begun) - m.STEP
+    return {evse_id: kw for (at, evse_id), kw in case.metered.items() if at == last}
+
+
+def _loads(case: _Case) -> dict[datetime, dict[str, float]]:
+    return m.filled(case.metered, case.stays, case.intervals, _before_kw(case))
+
+
+def _metered_rows(
+    case: _Case, method: str, baseline_kw: Sequence[float], intervals: Sequence[datetime], days: int | None
+) -> list[Row]:
+    loads = _loads(case)
+    rows = []
+    for at, base in zip(intervals, baseline_kw, strict=True):
+        load, end = sum(loads[at].values()), at + m.STEP
+        rows.append(
+            _row(
+                case,
+                method,
+                at,
+                end,
+                asked_kw=case.request["kw"],
+                confirmed_kw=_confirmed(case, at, end),
+                baseline_kw=base,
+                load_kw=load,
+                shed_kw=base - load,
+                data_share=_share(case, at, end),
+                days=days,
+            )
+        )
+    return rows
+
+
+def _before_after(case: _Case) -> list[Row]:
+    if not case.intervals:
+        return [_total(case, BEFORE_AFTER, [], _why_empty(case))]
+    before = _before_kw(case)
+    if not before:
+        note = "no figure: nothing was metered in the five minutes before the request"
+        return [_total(case, BEFORE_AFTER, [], note)]
+    base = [sum(before.values())] * len(case.intervals)
+    rows = _metered_rows(case, BEFORE_AFTER, base, case.intervals, None)
+    return [*rows, _total(case, BEFORE_AFTER, rows)]
+
+
+def _why_empty(case: _Case) -> str:
+    if case.request["started_at"] is None:
+        return "no figure: the request has not started"
+    return "no figure yet: no whole interval has been metered"
+
+
+async def _ten(case: _Case, store: Store, holidays: frozenset[date]) -> list[Row]:
+    if not case.intervals:
+        return [_total(case, TEN, [], _why_empty(case))]
+    by_day: dict[date, list[datetime]] = {}
+    for at in case.intervals:
+        by_day.setdefault(at.astimezone(case.zone).date(), []).append(at)
+    rows: list[Row] = []
+    notes: list[str] = []
+    for i, (day, intervals) in enumerate(by_day.items()):
+        window = _window(case) if i == 0 else []
+        candidates = _candidates(case, day)
+        # Only like days are read, newest first, and no more of them than are needed.
+        spans = _Spans(case, store)
+        found = await spans.baseline(day, intervals, window, candidates, _event_days(case), holidays)
+        notes.append(f"{day}: {found.why}" if len(by_day) > 1 else found.why)
+        if found.days:
+            notes[-1] += f" ({', '.join(str(d) for d in found.days)})"
+        if found.kw:
+            rows += _metered_rows(case, TEN, found.kw, intervals, len(found.days))
+    total = _total(case, TEN, rows, "; ".join(notes))
+    return [*rows, total]
+
+
+def _window(case: _Case) -> list[datetime]:
+    """The quiet hours before notice, on the day of the request; none where another request ran in them."""
+    begun, noticed = case.request["started_at"], case.request["received_at"]
+    day = begun.astimezone(case.zone).date()
+    known = min(noticed, begun)
+    # Told the day before: the last hours before the start that nobody was limited in are this day's.
+    end = (known if known.astimezone(case.zone).date() == day else begun) - m.BEFORE
+    window = m.whole_intervals(end - m.WINDOW, end)
+    if not window or window[0].astimezone(case.zone).date() != day:
+        return []
+    for other in case.others:
+        if other["request_key"] != case.request["request_key"]:
+            from_at, to_at = _touched(other)
+            if from_at < window[-1] + m.STEP and window[0] < to_at:
+                return []
+    return window
+
+
+def _touched(request: Row) -> tuple[datetime, datetime]:
+    """From when to when a request changed loads, its restoration included."""
+    start = request["started_at"]
+    end = request["closed_at"] or request["ended_at"] or request["end_at"] or datetime.max.replace(tzinfo=UTC)
+    return start, max(start, end)
+
+
+def _event_days(case: _Case) -> frozenset[date]:
+    days: set[date] = set()
+    last = case.intervals[-1].astimezone(case.zone).date()
+    for other in case.others:
+        start, end = _touched(other)
+        day = start.astimezone(case.zone).date()
+        final = last if end > case.intervals[-1] else end.astimezone(case.zone).date()
+        while day <= final:
+            days.add(day)
+            day += timedelta(days=1)
+    return frozenset(days)
+
+
+def _candidates(case: _Case, day: date) -> list[date]:
+    """Days back to the first whole one of which there are means."""
+    if case.first_at is None:
+        return []
+    first = case.first_at.astimezone(case.zone).date()
+    days = (day - timedelta(days=i) for i in range(1, TEN_OF_TEN.lookback_days + 1))
+    return [d for d in days if d > first]
+
+
+class _Spans:
+    """Past loads of the territory, read as the engine asks for them."""
+
+    def __init__(self, case: _Case, store: Store) -> None:
+        self._case, self._store = case, store
+        self._known: dict[tuple[datetime, ...], m.Span] = {}
+
+    async def baseline(
+        self,
+        day: date,
+        intervals: Sequence[datetime],
+        window: Sequence[datetime],
+        candidates: Sequence[date],
+        events: frozenset[date],
+        holidays: frozenset[date],
+    ) -> m.DayBaseline:
+        """The engine is pure: what it lacks is fetched, then it is asked again."""
+        while True:
+            try:
+                return m.ten_of_ten(
+                    day,
+                    intervals,
+                    window,
+                    zone=self._case.zone,
+                    candidates=candidates,
+                    events=events,
+                    holidays=holidays,
+                    read=self._read,
+                )
+            except _Missing as missing:
+                self._known[missing.intervals] = await self._fetch(missing.intervals)
+
+    def _read(self, intervals: Sequence[datetime]) -> m.Span:
+        key = tuple(intervals)
+        if key not in self._known:
+            raise _Missing(key)
+        return self._known[key]
+
+    async def _fetch(self, intervals: Sequence[datetime]) -> m.Span:
+        case = self._case
+        rows: dict[datetime, Row] = {}
+        for since, until in _runs(intervals):
+            found = await self._store.query(
+                "territory_loads", territory_ids=case.territory_ids, since=since, until=until
+            )
+            rows |= {r["interval_start"]: r for r in found}
+        expected = m.cells(case.stays, intervals)
+        have = sum(rows[at]["evses"] for at in intervals if at in rows)
+        # Where no vehicle was there, no reading is a load of nothing.
+        kw = tuple(rows[at]["kw"] if at in rows else 0.0 for at in intervals)
+        return m.Span(kw, min(1.0, have / expected) if expected else 1.0)
+
+
+class _Missing(Exception):
+    """These intervals have to be read first."""
+
+    def __init__(self, intervals: tuple[datetime, ...]) -> None:
+        super().__init__()
+        self.intervals = intervals
+
+
+def _runs(intervals: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Intervals as few stretches of time."""
+    runs: list[tuple[datetime, datetime]] = []
+    for at in sorted(intervals):
+        if runs and runs[-1][1] == at:
+            runs[-1] = (runs[-1][0], at + m.STEP)
+        else:
+            runs.append((at, at + m.STEP))
+    return runs
+
+
+# --- EVSEs
+
+
+def _per_evse(case: _Case, enrolled: Sequence[Row]) -> list[Row]:
+    """Per EVSE: the live counterfactual's energy over its part in the request, and before/after per interval."""
+    rows: list[Row] = []
+    for part in enrolled:
+        total = _total(case, TWIN, [], evse_id=part["evse_id"])
+        end = part["left_at"]
+        # The sum is written when an EVSE's part ends.
+        kwh = None if end is None else m.down(part["measured_kwh"])
+        note = "no figure yet: it still takes part" if end is None else part["why_left"]
+        total |= {"start_at": part["joined_at"], "end_at": end, "shed_kwh": kwh, "note": note}
+        rows.append(total | {"believed_at": end})
+    before, loads = _before_kw(case), _loads(case)
+    for evse_id in sorted({e for load in loads.values() for e in load} | set(before)):
+        if not before:
+            break
+        base = before.get(evse_id, 0.0)
+        own = []
+        for at in case.intervals:
+            load = loads[at].get(evse_id, 0.0)
+            known = {"baseline_kw": base, "load_kw": load, "shed_kw": base - load}
+            metered = float((at, evse_id) in case.metered)
+            own.append(
+                _row(case, BEFORE_AFTER, at, at + m.STEP, evse_id=evse_id, data_share=metered, **known)
+            )
+        if own:
+            rows += [*own, _total(case, BEFORE_AFTER, own, evse_id=evse_id)]
+    return rows

@@ -1,0 +1,94 @@
+"""The questions behind `emw report shed`: grouped, over a territory's EVSEs, oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from emw.store import schema
+from emw.store.columns import UtcTime
+
+Rows = list[dict[str, Any]]
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Rows:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def territories(connection: sa.Connection) -> Rows:
+    """The nodes of the tree, by id."""
+    t = schema.metadata.tables["territories"]
+    return _rows(connection, sa.select(t).order_by(t.c.territory_id))
+
+
+def means_until(connection: sa.Connection) -> Rows:
+    """One row: `first`, the first interval with a mean, and `until`, how far all means are made."""
+    i, meta = schema.telemetry_intervals, schema.meta
+    found = connection.execute(sa.select(meta.c.value).where(meta.c.name == "rolled_until")).scalar()
+    first = connection.execute(
+        sa.select(i.c.interval_start).where(i.c.samples > 0).order_by(i.c.interval_start).limit(1)
+    ).scalar()
+    return [{"first": first, "until": None if found is None else datetime.fromisoformat(found)}]
+
+
+def _cells(
+    territory_ids: Sequence[str] | None, since: datetime | None, until: datetime | None, *what: Any
+) -> sa.Select[Any]:
+    i, e = schema.telemetry_intervals, schema.metadata.tables["evses"]
+    query = sa.select(*what).join_from(i, e, i.c.evse_id == e.c.evse_id).where(i.c.samples > 0)
+    if territory_ids is not None:
+        query = query.where(e.c.territory_id.in_(list(territory_ids)))
+    if since is not None:
+        query = query.where(i.c.interval_start >= since)
+    return query if until is None else query.where(i.c.interval_start < until)
+
+
+def territory_loads(
+    connection: sa.Connection,
+    territory_ids: Sequence[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Rows:
+    """Load of a territory's EVSEs per interval: the sum of their mean kW, and how many reported."""
+    i = schema.telemetry_intervals
+    what = (i.c.interval_start, sa.func.sum(i.c.mean_kw).label("kw"), sa.func.count().label("evses"))
+    query = _cells(territory_ids, since, until, *what)
+    return _rows(connection, query.group_by(i.c.interval_start).order_by(i.c.interval_start))
+
+
+def evse_means(
+    connection: sa.Connection,
+    territory_ids: Sequence[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Rows:
+    """Mean kW of each of a territory's EVSEs per interval."""
+    i = schema.telemetry_intervals
+    query = _cells(territory_ids, since, until, i.c.interval_start, i.c.evse_id, i.c.mean_kw)
+    return _rows(connection, query.order_by(i.c.interval_start, i.c.evse_id))
+
+
+def stays(
+    connection: sa.Connection,
+    territory_ids: Sequence[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Rows:
+    """Sessions at a territory's EVSEs that touch [since, until), and what EVSE and vehicle can draw."""
+    s, e = schema.metadata.tables["sessions"], schema.metadata.tables["evses"]
+    query = sa.select(
+        s.c.evse_id, s.c.started_at, s.c.ended_at, s.c.car_max_a, e.c.max_a, e.c.line_voltage_v, e.c.phases
+    ).join_from(s, e, s.c.evse_id == e.c.evse_id)
+    if territory_ids is not None:
+        query = query.where(e.c.territory_id.in_(list(territory_ids)))
+    if until is not None:
+        query = query.where(s.c.started_at < until)
+    if since is not None:
+        query = query.where(s.c.ended_at.is_(None) | (s.c.ended_at > sa.bindparam("s", since, UtcTime())))
+    return _rows(connection, query.order_by(s.c.started_at, s.c.session_id))
+
+
+QUESTIONS: Final = (territories, means_until, territory_loads, evse_means, stays)

@@ -1,0 +1,67 @@
+"""What a request shed, by each method, over the API. The same figures as `emw report shed`."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from litestar import Controller, get
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from emw.service.shed import shed_report
+from emw.web.api_evses import settled
+from emw.web.api_requests import known
+from emw.web.auth import viewer
+from emw.web.given import TheHeadEnd
+from emw.web.wire import Out
+
+
+class ShedRowOut(Out):
+    """One interval by one method, or (`part` total) all of them; `evseID` None: the territory."""
+
+    part: str
+    method: str
+    evse_id: str | None
+    start_at: datetime | None
+    end_at: datetime | None
+    asked_kw: float | None
+    confirmed_kw: float | None
+    baseline_kw: float | None
+    load_kw: float | None
+    shed_kw: float | None
+    shed_kwh: float | None
+    error_pct: float | None
+    data_share: float | None
+    days: int | None
+    believed_at: datetime | None
+    note: str | None
+
+
+class ShedOut(Out):
+    """A request's evidence."""
+
+    request_key: str
+    rows: list[ShedRowOut]
+
+
+class Shed(Controller):
+    """What was shed."""
+
+    path = "/requests"
+    tags = ("Requests",)
+
+    @get("/{request_key:str}/shed", guards=[viewer], summary="What a request shed, by each method")
+    async def shed(
+        self,
+        headend: TheHeadEnd,
+        request_key: FromPath[str],
+        evses: FromQuery[bool] = False,
+        holiday: Annotated[list[date] | None, QueryParameter(name="holiday", max_items=100)] = None,
+    ) -> ShedOut:
+        """Live counterfactual, before/after and 10-of-10 with same-day adjustment; while it runs, as far as it is."""
+        request = known(headend, request_key)
+        await settled(headend)
+        rows: list[dict[str, Any]] = await shed_report(
+            headend.store, request.request_key, evses=evses, holidays=frozenset(holiday or ())
+        )
+        return ShedOut(request_key=request.request_key, rows=[ShedRowOut(**row) for row in rows])
