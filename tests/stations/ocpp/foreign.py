@@ -16,6 +16,8 @@ from ocpp.v16 import ChargePoint as Base16
 from ocpp.v16 import call as c16
 from ocpp.v16 import call_result as r16
 from ocpp.v16 import enums as e16
+from ocpp.v21 import call as c21
+from ocpp.v21 import call_result as r21
 from ocpp.v201 import ChargePoint as Base201
 from ocpp.v201 import call as c201
 from ocpp.v201 import call_result as r201
@@ -212,11 +214,13 @@ class Foreign16(Shared, Base16):  # type: ignore[misc]
 class Foreign201(Shared, Base201):  # type: ignore[misc]
     """A 2.0.1 charging station with one EVSE."""
 
+    words: Any = c201
+    answers: Any = r201
     seq = 0
 
     async def boot(self) -> Any:
         told = await self.call(
-            c201.BootNotification(
+            self.words.BootNotification(
                 charging_station={"model": "M2", "vendor_name": "Foreign"}, reason="PowerUp"
             )
         )
@@ -225,7 +229,7 @@ class Foreign201(Shared, Base201):  # type: ignore[misc]
 
     async def status(self, word: str) -> None:
         await self.call(
-            c201.StatusNotification(
+            self.words.StatusNotification(
                 timestamp=stamp(self.now()), connector_status=word, evse_id=1, connector_id=1
             )
         )
@@ -239,7 +243,7 @@ class Foreign201(Shared, Base201):  # type: ignore[misc]
             {"value": self.energy_wh},
         ]
         return await self.call(
-            c201.TransactionEvent(
+            self.words.TransactionEvent(
                 event_type=kind,
                 timestamp=stamp(self.now()),
                 trigger_reason=trigger,
@@ -272,12 +276,12 @@ class Foreign201(Shared, Base201):  # type: ignore[misc]
     @on("SetChargingProfile")
     def on_set(self, evse_id: int, charging_profile: dict[str, Any]) -> Any:
         taken = self.takes(charging_profile)
-        return r201.SetChargingProfile(status="Accepted" if taken else "Rejected")
+        return self.answers.SetChargingProfile(status="Accepted" if taken else "Rejected")
 
     @on("ClearChargingProfile")
     def on_clear(self, **told: Any) -> Any:
         found = self.clear(told.get("charging_profile_id"))
-        return r201.ClearChargingProfile(status="Accepted" if found else "Unknown")
+        return self.answers.ClearChargingProfile(status="Accepted" if found else "Unknown")
 
     @on("GetVariables")
     def on_variables(self, get_variable_data: list[dict[str, Any]]) -> Any:
@@ -293,7 +297,7 @@ class Foreign201(Shared, Base201):  # type: ignore[misc]
                     **({"attributeValue": known} if known is not None else {}),
                 }
             )
-        return r201.GetVariables(get_variable_result=results)
+        return self.answers.GetVariables(get_variable_result=results)
 
     @on("SetVariables")
     def on_set_variables(self, set_variable_data: list[dict[str, Any]]) -> Any:
@@ -308,16 +312,26 @@ class Foreign201(Shared, Base201):  # type: ignore[misc]
                     "variable": told["variable"],
                 }
             )
-        return r201.SetVariables(set_variable_result=results)
+        return self.answers.SetVariables(set_variable_result=results)
 
     @on("TriggerMessage")
     def on_trigger(self, requested_message: str, **told: Any) -> Any:
         self.calls.append(("TriggerMessage", {"requestedMessage": requested_message, **told}))
-        return r201.TriggerMessage(status="Accepted")
+        return self.answers.TriggerMessage(status="Accepted")
 
     @on("GetCompositeSchedule")
     def on_composite(self, **told: Any) -> Any:
-        return r201.GetCompositeSchedule(status="Rejected")
+        return self.answers.GetCompositeSchedule(status="Rejected")
+
+
+class Foreign21(Foreign201):
+    """The same in 2.1: what both say alike, checked against the schemas of 2.1."""
+
+    words = c21
+    answers = r21
+    _call = c21
+    _call_result = r21
+    _ocpp_version = "2.1"
 
 
 @contextlib.asynccontextmanager
@@ -325,7 +339,7 @@ async def station(
     kind: type[Any], house: House, station_id: str, secret: str | None, *versions: str, **ways: Any
 ) -> AsyncGenerator[Any, None]:
     """A connected foreign station, which listens beside the test."""
-    default = "ocpp1.6" if kind is Foreign16 else "ocpp2.0.1"
+    default = {Foreign16: "ocpp1.6", Foreign201: "ocpp2.0.1", Foreign21: "ocpp2.1"}[kind]
     socket = await house.socket(station_id, secret, *(versions or (default,)))
     it = kind(station_id, socket, response_timeout=10)
     it.prepare(house)

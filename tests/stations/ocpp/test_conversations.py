@@ -1,4 +1,4 @@
-"""Whole conversations over real sockets with charge points that are not ours (the `ocpp` package), 1.6 and 2.0.1."""
+"""Whole conversations over real sockets with charge points that are not ours (the `ocpp` package), in all versions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from emw.domain.model import Outcome
-from tests.stations.ocpp.foreign import Foreign16, Foreign201, station
+from tests.stations.ocpp.foreign import Foreign16, Foreign21, Foreign201, station
 from tests.stations.ocpp.house import EAST, House, house, until
 
-BOTH = pytest.mark.parametrize("kind", [Foreign16, Foreign201])
+ALL = pytest.mark.parametrize("kind", [Foreign16, Foreign201, Foreign21])
 
 
 async def metered(it: Any, the_house: House, evse_id: str) -> float:
@@ -22,13 +22,14 @@ async def metered(it: Any, the_house: House, evse_id: str) -> float:
     return reading.kw
 
 
-@BOTH
+@ALL
 async def test_plug_in_charge_decrease_drop_and_return(kind: type[Any], tmp_path: Path) -> None:
     async with house(tmp_path, speed=20.0) as h:
         secret = await h.enrol("CP1")
         async with station(kind, h, "CP1", secret) as it:
             told = await it.boot()
             assert told.status == "Accepted"
+            assert h.hub.console.seen("CP1").protocol == it._connection.subprotocol
             await it.plug_in()
             await until(lambda: h.evse("CP1:1").session_id is not None)
             assert await metered(it, h, "CP1:1") == pytest.approx(11.04)

@@ -185,6 +185,17 @@ async def test_too_many_connections_at_once_are_told_to_come_back(tmp_path: Path
         assert set(seen) == {503}
 
 
+async def test_all_that_boot_at_once_are_told_intervals_of_their_own(tmp_path: Path) -> None:
+    async with house(tmp_path, heartbeat_seconds=300) as h:
+        told = []
+        for n in range(12):
+            secret = await h.enrol(f"CP{n}")
+            async with plain(h, f"CP{n}", secret) as it:
+                told.append((await boot(it))["interval"])
+        assert all(270 <= interval <= 300 for interval in told)
+        assert len(set(told)) > 3
+
+
 async def test_silent_connections_are_pinged_and_dead_ones_closed(tmp_path: Path) -> None:
     async with house(tmp_path, ping_seconds=1.0) as h:
         secret = await h.enrol("CP1")
