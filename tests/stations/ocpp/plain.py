@@ -122,13 +122,14 @@ async def plain(
             await it.listening
 
 
-async def boot(it: Plain) -> Any:
+async def boot(it: Plain, firmware: str = "1") -> Any:
     """Boot and show one connector."""
     if it.judge.version == "ocpp1.6":
-        told = await it.call("BootNotification", {"chargePointModel": "M", "chargePointVendor": "V"})
+        who = {"chargePointModel": "M", "chargePointVendor": "V", "firmwareVersion": firmware}
+        told = await it.call("BootNotification", who)
         status = {"connectorId": 1, "errorCode": "NoError", "status": "Available", "timestamp": it.stamp()}
     else:
-        station = {"model": "M", "vendorName": "V"}
+        station = {"model": "M", "vendorName": "V", "firmwareVersion": firmware}
         told = await it.call("BootNotification", {"reason": "PowerUp", "chargingStation": station})
         status = {
             "evseId": 1,

@@ -152,6 +152,36 @@ async def test_what_is_rejected_is_tried_otherwise_and_what_was_taken_is_remembe
         assert traits["used"] == ["TxDefaultProfile"]
 
 
+@BOTH
+async def test_what_one_showed_is_tried_first_on_its_like_after_a_restart_too(
+    version: str, tmp_path: Path
+) -> None:
+    def watts(action: str, payload: dict[str, Any]) -> Any:
+        if action == "SetChargingProfile":
+            _, schedule = profile_of(payload)
+            return {"status": "Accepted" if schedule["chargingRateUnit"] == "W" else "Rejected"}
+        return polite(action, payload)
+
+    async def units(h: House, name: str, firmware: str) -> list[str]:
+        """In what units it is told its limit."""
+        secret = await h.enrol(name)
+        async with plain(h, name, secret, version, watts) as it:
+            await boot(it, firmware)
+            await charging(it)
+            await until(lambda: h.evse(f"{name}:1").session_id)
+            await until(lambda: (x := limit(h, f"{name}:1")) is not None and x.outcome is Outcome.APPLIED)
+            await until(lambda: "TxProfile" in h.headend.state.traits[name].traits)
+            return [profile_of(p)[1]["chargingRateUnit"] for p in it.names("SetChargingProfile")]
+
+    async with house(tmp_path) as h:
+        await decrease(h, 100.0)  # more than all have: whoever comes is asked
+        assert await units(h, "CP1", "1") == ["A", "W"]
+        assert await units(h, "CP2", "1") == ["W"]
+    async with house(tmp_path) as h:
+        assert await units(h, "CP3", "1") == ["W"]
+        assert await units(h, "CP4", "2") == ["A", "W"], "other firmware may have other ways"
+
+
 async def test_what_is_on_its_way_to_a_station_that_came_back_is_not_said_twice(tmp_path: Path) -> None:
     at_first = [SILENT]
 

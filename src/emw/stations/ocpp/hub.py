@@ -25,9 +25,10 @@ from emw.stations.ocpp.console import Console
 from emw.stations.ocpp.due import Due
 from emw.stations.ocpp.learn import Learner
 from emw.stations.ocpp.limits import OcppLink
+from emw.stations.ocpp.models import Models
 from emw.stations.ocpp.peer import Peer, number_of
 from emw.stations.ocpp.settings import OcppSettings
-from emw.stations.ocpp.traits import Traits, read, write
+from emw.stations.ocpp.traits import read, write
 from emw.stations.ocpp.v16 import V16
 from emw.stations.ocpp.v201 import V201
 from emw.stations.ocpp.wire import EMPTY, Anything, BootOut, HeartbeatOut, encode, stamp
@@ -61,6 +62,9 @@ class Hub:
         self._open: defaultdict[str, list[Transaction]] = defaultdict(list)
         for transaction in headend.state.transactions.values():
             self._open[transaction.station_id].append(transaction)
+        self._models = Models()
+        for record in sorted(headend.state.traits.values(), key=lambda x: x.booted_at):
+            self._models.recall(record)
         newer = V201(self).handlers()
         self._handlers = {Version.V16: V16(self).handlers(), Version.V201: newer, Version.V21: newer}
         link.hub = self
@@ -298,7 +302,7 @@ class Hub:
             )
             after = self.state.traits[station_id]
             if before is None or before.traits != after.traits:
-                c.peer.traits = Traits()
+                c.peer.traits = self._models.start(after)
             c.peer.traits.asked = False
             c.peer.rebooted()
             c.after(self._after_boot(c))
@@ -349,6 +353,9 @@ class Hub:
     async def keep_traits(self, peer: Peer) -> None:
         """Write what was learned of a station."""
         await self.headend.book.learned(peer.station_id, write(peer.traits))
+        record = self.state.traits.get(peer.station_id)
+        if record is not None:
+            self._models.learn(record, peer.traits)
 
     async def no_smart_charging(self, peer: Peer) -> None:
         """A station turned out to know no charging profiles: it is never asked again until it boots."""
