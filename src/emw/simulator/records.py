@@ -54,7 +54,10 @@ def read_csv(lines: Iterable[str], seed: int = 0) -> list[Session]:
 
 def read_acn_json(raw: bytes, seed: int = 0) -> list[Session]:
     """ACN-Data's API: `_items` (or a bare list) with RFC-1123 times; the last of a driver's inputs counts."""
-    decoded = msgspec.json.decode(raw)
+    try:
+        decoded = msgspec.json.decode(raw)
+    except msgspec.DecodeError as error:
+        raise BadRecord(f"this is no JSON: {error}") from error
     items = decoded.get("_items", []) if isinstance(decoded, dict) else decoded
     if not isinstance(items, list):
         raise BadRecord("ACN-Data JSON has a list of sessions, bare or under _items")
@@ -62,7 +65,7 @@ def read_acn_json(raw: bytes, seed: int = 0) -> list[Session]:
     for number, item in enumerate(items, start=1):
         try:
             session = _acn_session(item, seed)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BadRecord(f"session {number}: {error!r}") from error
         if session is not None:
             found.append(session)
