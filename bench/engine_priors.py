@@ -3,21 +3,25 @@
     python -m bench.engine_priors --sessions FILE [--years 2019] > src/emw/engine/priors.py
 
 Hazards are Poisson regressions over person-time: every session is cut into short pieces, each piece falls into one
-bin per feature, the log hazard is the sum of its bins' values, drawn a little towards zero.
+bin per feature (or pair of features), the log hazard is the sum of its bins' values, each drawn a little towards its
+feature's mean. For finishing, sessions are played as free charging by assumed vehicles, five minutes a piece.
 """
 
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.engine_world import KW_PER_A, Faults, Sessions, World, read_sessions
+from bench.engine_world import Faults, Sessions, World, read_sessions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Feature = tuple[Ints, int]
+"""Bin of each piece, and how many bins there are."""
 
 PART_EDGES = (*np.round(np.arange(0.05, 0.96, 0.05), 2), 0.98, 1.02, 1.1, 1.3)
 GOT_EDGES = (0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 25, 30, 40)
@@ -27,34 +31,40 @@ PAST_EDGES = (-8, -6, -4, -3, -2, -1.5, -1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.
 STAY_EDGES = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15)
 DUE_EDGES = (-8.0, -6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 1.0, 2.0, 4.0)
 SINCE_EDGES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
-FULL_POWER_KW = 5.6
-"""A mean power above this says that the session was still charging when it ended: departure, not finish."""
+SHARE_EDGES = (0.2, 0.4, 0.6, 0.8, 0.95, 1.05, 1.3)
+SIZE_EDGES = (6.0, 10.5, 16.5, 25.0, 42.0)
+SPELL_EDGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+VEHICLES = (101, 102, 103)
+"""Seeds of the assumed vehicles that play the sessions."""
 
 
-def fit(features: list[tuple[Floats, tuple[float, ...]]], exposure: Floats, happened: Floats) -> list[Floats]:
+def binned(x: Floats, edges: tuple[float, ...]) -> Feature:
+    return np.digitize(x, edges), len(edges) + 1
+
+
+def pair(a: Feature, b: Feature) -> Feature:
+    return a[0] * b[1] + b[0], a[1] * b[1]
+
+
+def fit(features: list[Feature], exposure: Floats, happened: Floats) -> list[Floats]:
     """Log hazard per bin of each feature, the level put into the first."""
-    bins = [np.digitize(x, edges) for x, edges in features]
-    sizes = [len(edges) + 1 for _, edges in features]
+    sizes = [size for _, size in features]
     start = np.cumsum([0, *sizes])
-    at = np.stack([b + s for b, s in zip(bins, start, strict=False)])
-    key = np.ravel_multi_index(tuple(bins), tuple(sizes))
-    cells, inverse = np.unique(key, return_inverse=True)
-    cell_at = np.zeros((len(bins), len(cells)), dtype=np.int64)
-    cell_at[:, inverse] = at
-    mass, events = np.bincount(inverse, exposure), np.bincount(inverse, happened)
+    at = np.stack([bins + s for (bins, _), s in zip(features, start, strict=False)])
     n = int(start[-1])
-    beta = np.full(n, np.log(events.sum() / mass.sum()) / len(bins))
-    for _ in range(15):
-        mean = mass * np.exp(beta[cell_at].sum(0))
-        slope, curve = np.zeros(n), np.eye(n) * 1e-6
-        for a in cell_at:
-            np.add.at(slope, a, events - mean)
-            for b in cell_at:
-                np.add.at(curve, (a, b), mean)
+    beta = np.full(n, np.log(happened.sum() / exposure.sum()) / len(features))
+    for _ in range(10):
+        mean = exposure * np.exp(beta[at].sum(0))
+        slope, curve = np.zeros(n), np.eye(n) * 1e-4
+        for i, a in enumerate(at):
+            slope += np.bincount(a, happened - mean, n)
+            for b in at[: i + 1]:
+                both = np.bincount(a * n + b, mean, n * n).reshape(n, n)
+                curve += both if b is a else both + both.T
         for s, size in zip(start, sizes, strict=False):
             part = slice(s, s + size)
-            slope[part] -= 2.0 * (beta[part] - beta[part].mean())
-            curve[part, part] += 2.0 * (np.eye(size) - 1 / size)
+            slope[part] -= DRAWN * (beta[part] - beta[part].mean())
+            curve[part, part] += DRAWN * (np.eye(size) - 1 / size)
         beta += np.clip(np.linalg.solve(curve, slope), -2, 2)
     out = [beta[s : s + size].copy() for s, size in zip(start, sizes, strict=False)]
     for other in out[1:]:
@@ -62,6 +72,10 @@ def fit(features: list[tuple[Floats, tuple[float, ...]]], exposure: Floats, happ
         out[0] += mean
         np.subtract(other, mean, out=other)
     return out
+
+
+DRAWN = 4.0
+"""How many events' weight draws a bin towards its feature's mean."""
 
 
 def pieces(length: Floats, step: float) -> tuple[Ints, Floats, Floats, NDArray[np.bool_]]:
@@ -73,69 +87,67 @@ def pieces(length: Floats, step: float) -> tuple[Ints, Floats, Floats, NDArray[n
     return row, nth * step + size / 2, size, nth == count[row] - 1
 
 
-def tables(s: Sessions) -> dict[str, object]:
+def leaving(s: Sessions) -> dict[str, Floats]:
+    """Hazard of leaving per hour."""
     stay_h = np.maximum(s.leave_min - s.plug_min, 1.0) / 60
     told_h = (s.told_leave_min - s.plug_min) / 60
-    out: dict[str, object] = {}
-    for name in ("PART_EDGES", "GOT_EDGES", "TOLD_EDGES", "CLOCK_EDGES", "PAST_EDGES", "STAY_EDGES"):
-        out[name] = tuple(float(x) for x in globals()[name])
+    out: dict[str, Floats] = {}
     for told in (True, False):
         mine = np.flatnonzero(s.told == told)
-        row, got, kwh, last = pieces(s.energy_kwh[mine], 0.25)
-        who = mine[row]
-        finish = (last & (s.energy_kwh[who] / stay_h[who] < FULL_POWER_KW)).astype(np.float64)
         row, h, hours, last = pieces(stay_h[mine], 1 / 6)
-        clock = (s.plug_min[mine[row]] / 60 + h) % 24
+        names = ["CLOCK", "STAY"]
+        features = [binned((s.plug_min[mine[row]] / 60 + h) % 24, CLOCK_EDGES), binned(h, STAY_EDGES)]
         if told:
-            part = got / s.told_kwh[who]
-            fitted = fit(
-                [(part, PART_EDGES), (got, GOT_EDGES), (s.told_kwh[who], TOLD_EDGES)],
-                kwh / s.told_kwh[who],
-                finish,
-            )
-            out |= dict(zip(("FINISH_BY_PART", "FINISH_BY_GOT", "FINISH_BY_TOLD"), fitted, strict=True))
-            fitted = fit(
-                [(clock, CLOCK_EDGES), (h - told_h[mine[row]], PAST_EDGES), (h, STAY_EDGES)],
-                hours,
-                last.astype(np.float64),
-            )
-            out |= dict(zip(("LEAVE_BY_CLOCK", "LEAVE_BY_PAST", "LEAVE_BY_STAY"), fitted, strict=True))
-        else:
-            out["FINISH_UNTOLD_BY_GOT"] = fit([(got, GOT_EDGES)], kwh, finish)[0]
-            fitted = fit([(clock, CLOCK_EDGES), (h, STAY_EDGES)], hours, last.astype(np.float64))
-            out |= dict(zip(("LEAVE_UNTOLD_BY_CLOCK", "LEAVE_UNTOLD_BY_STAY"), fitted, strict=True))
+            names.insert(1, "PAST")
+            features.insert(1, binned(h - told_h[mine[row]], PAST_EDGES))
+        kind = "LEAVE" if told else "LEAVE_UNTOLD"
+        found = fit(features, hours, last.astype(np.float64))
+        out |= {f"{kind}_BY_{name}": values for name, values in zip(names, found, strict=True)}
     return out
 
 
-def by_time(s: Sessions, found: dict[str, object]) -> dict[str, object]:
-    """What the time adds to the hazard of finishing: cars are played as they would charge if nobody asked."""
-    world = World(s, 1, Faults())
-    _, got = world.unmanaged()
-    part, of_got, of_told, untold = (
-        np.asarray(found[f"FINISH_{name}"]) for name in ("BY_PART", "BY_GOT", "BY_TOLD", "UNTOLD_BY_GOT")
-    )
-    rows: list[Floats] = []
-    for now in range(5 * 60, 23 * 60, 5):
-        r = np.flatnonzero((s.plug_min <= now) & (s.leave_min > now) & (world.need_kwh - got[now] > 1e-6))
-        kwh = (got[now + 5] - got[now])[r]
-        middle = got[now][r] + world.draw_a[r] * KW_PER_A * 2.5 / 60
-        by_got = np.digitize(middle, GOT_EDGES)
-        told = s.told_kwh[r]
-        logs = (
-            part[np.digitize(middle / told, PART_EDGES)]
-            + of_got[by_got]
-            + of_told[np.digitize(told, TOLD_EDGES)]
-        )
-        hazard = np.where(s.told[r], np.exp(logs) / told, np.exp(untold[by_got]))
-        past = np.where(s.told[r], now - s.told_leave_min[r], -1e6) / 60
-        finished = world.need_kwh[r] - got[now + 5][r] <= 1e-6
-        rows.append(np.stack((hazard * kwh, finished, past, (now - s.plug_min[r]) / 60), axis=1))
-    expected, finished, past, stay = np.concatenate(rows).T
-    told = past > -1e3
-    out: dict[str, object] = {"DUE_EDGES": DUE_EDGES, "SINCE_EDGES": SINCE_EDGES}
-    features = [(past[told], DUE_EDGES), (stay[told], SINCE_EDGES)]
-    fitted = fit(features, expected[told], finished[told])
-    return out | dict(zip(("FINISH_BY_DUE", "FINISH_BY_SINCE"), fitted, strict=True))
+def played(s: Sessions) -> Floats:
+    """Pieces of free charging: session, kWh taken, kWh in the middle, minute in the middle, whether it finished."""
+    out: list[Floats] = []
+    for seed in VEHICLES:
+        world = World(s, seed, Faults())
+        _, got = world.unmanaged()
+        for now in range(0, 30 * 60, 5):
+            left = world.need_kwh - got[now]
+            # Who leaves within the piece did not finish by itself.
+            r = np.flatnonzero((s.plug_min <= now) & (s.leave_min > now + 5) & (left > 1e-6) & (got[now] > 0))
+            took = (got[now + 5] - got[now])[r]
+            finished = world.need_kwh[r] - got[now + 5][r] <= 1e-6
+            out.append(
+                np.stack((r, took, got[now][r] + took / 2, np.full(len(r), now + 2.5), finished), axis=1)
+            )
+    return np.concatenate(out)
+
+
+def finishing(s: Sessions) -> dict[str, Floats]:
+    """Hazard of finishing: per unit of delivered over told, or per kWh where nothing was told."""
+    row, took, got, at, finished = played(s).T
+    r = row.astype(np.int64)
+    told = s.told[r]
+    out = {"FINISH_UNTOLD_BY_GOT": fit([binned(got[~told], GOT_EDGES)], took[~told], finished[~told])[0]}
+    r, took, got, at, finished = r[told], took[told], got[told], at[told], finished[told]
+    kwh = s.told_kwh[r]
+    since, part = (at - s.plug_min[r]) / 60, got / kwh
+    share = binned(part, SHARE_EDGES)
+    features = {
+        "BY_PART": binned(part, PART_EDGES),
+        "BY_GOT": binned(got, GOT_EDGES),
+        "BY_TOLD": binned(kwh, TOLD_EDGES),
+        "BY_DUE": binned((at - s.told_leave_min[r]) / 60, DUE_EDGES),
+        "BY_SINCE": binned(since, SINCE_EDGES),
+        "BY_SHARE_SIZE": pair(share, binned(kwh, SIZE_EDGES)),
+        "BY_SHARE_SPELL": pair(share, binned(since, SPELL_EDGES)),
+    }
+    found = fit(list(features.values()), took / kwh, finished)
+    out |= {f"FINISH_{name}": values for name, values in zip(features, found, strict=True)}
+    for name in ("FINISH_BY_SHARE_SIZE", "FINISH_BY_SHARE_SPELL"):
+        out[name] = out[name].reshape(len(SHARE_EDGES) + 1, -1)
+    return out
 
 
 WHY = {
@@ -145,13 +157,18 @@ WHY = {
     "CLOCK_EDGES": "Edges of local time, h.",
     "PAST_EDGES": "Edges of the time since the departure told, h; negative before it.",
     "STAY_EDGES": "Edges of the time since plug-in, h.",
+    "DUE_EDGES": "Edges of the time since the departure told, h, for finishing.",
+    "SINCE_EDGES": "Edges of the time since plug-in, h, for finishing.",
+    "SHARE_EDGES": "Edges of energy delivered over energy told, for pairs.",
+    "SIZE_EDGES": "Edges of energy told, kWh, for pairs.",
+    "SPELL_EDGES": "Edges of the time since plug-in, h, for pairs.",
     "FINISH_BY_PART": "Log hazard of finishing per unit of delivered over told, by the same.",
     "FINISH_BY_GOT": "Added to it, by energy delivered.",
     "FINISH_BY_TOLD": "Added to it, by energy told.",
-    "DUE_EDGES": "Edges of the time since the departure told, h, for finishing.",
-    "SINCE_EDGES": "Edges of the time since plug-in, h, for finishing.",
-    "FINISH_BY_DUE": "Added to it, by the time since the departure told; the sessions played as free charging.",
+    "FINISH_BY_DUE": "Added to it, by the time since the departure told.",
     "FINISH_BY_SINCE": "Added to it, by the time since plug-in.",
+    "FINISH_BY_SHARE_SIZE": "Added to it, by delivered over told (rows) and energy told.",
+    "FINISH_BY_SHARE_SPELL": "Added to it, by delivered over told (rows) and time since plug-in.",
     "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of drivers who told nothing, by energy delivered.",
     "LEAVE_BY_CLOCK": "Log hazard of leaving per hour, by local time.",
     "LEAVE_BY_PAST": "Added to it, by the time since the departure told.",
@@ -161,6 +178,17 @@ WHY = {
 }
 
 
+def written(name: str, values: Floats | tuple[float, ...]) -> str:
+    """The table as Python, lines of at most 110 characters."""
+    rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    texts = [", ".join(f"{v:g}" if name.endswith("EDGES") else f"{v:.2f}" for v in row) for row in rows]
+    lines = []
+    for text in texts if len(rows) > 1 else [texts[0] + ","]:
+        line = f"({text})," if len(rows) > 1 else text
+        lines += textwrap.wrap(line, 106, initial_indent="    ", subsequent_indent="    ")
+    return f"{name}: Final = (\n" + "\n".join(lines) + "\n)"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=Path, required=True)
@@ -168,9 +196,8 @@ def main() -> None:
     args = parser.parse_args()
     sessions = read_sessions(args.sessions)
     mine = sessions.pick(np.flatnonzero(np.isin(sessions.year, args.years)))
-    found = tables(mine)
-    found |= by_time(mine, found)
-    years = ", ".join(str(y) for y in args.years)
+    found: dict[str, Floats] = leaving(mine) | finishing(mine)
+    years = " and ".join(str(y) for y in args.years)
     print(f'''"""What is known of drivers before they are seen: hazards. Made by bench/engine_priors.py.
 
 Learned from charging sessions at Caltech and JPL, {years}: ACN-Data (Lee, Li, Low 2019), CC BY 4.0.
@@ -178,12 +205,10 @@ One value per bin: below the first edge, between edges, above the last. Correcte
 """
 
 from typing import Final
-''')
+
+# fmt: off''')
     for name, why in WHY.items():
-        values = found[name]
-        assert isinstance(values, tuple | np.ndarray)
-        text = ", ".join(f"{float(v):g}" if name.endswith("EDGES") else f"{float(v):.2f}" for v in values)
-        print(f'{name}: Final = ({text})\n"""{why}"""')
+        print(f'{written(name, found[name] if name in found else globals()[name])}\n"""{why}"""')
 
 
 if __name__ == "__main__":

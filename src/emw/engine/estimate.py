@@ -211,7 +211,7 @@ class Estimator:
             s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2, now_h - behind_h) * own
         )
         # Still plugged in: a sign that the twin still charges, for who has finished leaves sooner.
-        stays = self.chance[rows] * (self.leave.finished - self.leave.charging)
+        stays = self.chance[rows] * (self.leave.gone(behind_h) - self.leave.charging)
         s.fade[rows] -= (1 - np.exp(-s.fade[rows])) * np.maximum(stays, 0.0)
         s.fade[rows] = np.maximum(s.fade[rows], 0.0)
         s.deficit_kwh[rows] = np.maximum(ahead + twin - own, 0.0)

@@ -33,6 +33,10 @@ FINISHED = 1.1
 """Factors on the hazard of leaving of cars that charge and of cars that have finished."""
 SOON = 1.3
 """Who has just finished leaves sooner than who finished long ago."""
+RUSH, RUSH_H = 2.0, 1.5
+"""Hazard of leaving right after finishing, over what remains of it later, and how fast that wears off."""
+LATER = 0.87
+"""What remains of it, over the mean of all who have finished."""
 LEAVE_TRUST = 12.0
 """Expected departures after which what the fleet shows weighs as much."""
 LIFT = 1000.0
@@ -47,10 +51,23 @@ def _stretch(
     return table
 
 
-def _at(table: Floats, x: Floats, step: float, low: float = 0.0) -> Floats:
-    index = np.minimum(np.maximum((x - low) * (1 / step) + 1e-9, 0.0), len(table) - 1.0)
-    found: Floats = table[index.astype(np.int64)]
+def _bins(edges: tuple[float, ...], step: float, high: float) -> Ints:
+    """The bin of each place of an even grid from 0."""
+    found: Ints = np.digitize(np.arange(step / 2, high + step, step), edges)
     return found
+
+
+def _place(size: int, x: Floats, step: float, low: float = 0.0) -> Ints:
+    index = np.minimum(np.maximum((x - low) * (1 / step) + 1e-9, 0.0), size - 1.0)
+    return index.astype(np.int64)
+
+
+def _at(table: Floats, x: Floats, step: float, low: float = 0.0) -> Floats:
+    return table[_place(len(table), x, step, low)]
+
+
+def _bin_at(bins: Ints, x: Floats, step: float) -> Ints:
+    return bins[_place(len(bins), x, step)]
 
 
 _PART = _stretch(priors.PART_EDGES, priors.FINISH_BY_PART, 0.01, 0.0, 1.5)
@@ -58,6 +75,11 @@ _GOT = _stretch(priors.GOT_EDGES, priors.FINISH_BY_GOT, 0.5, 0.0, 45.0)
 _GOT_UNTOLD = _stretch(priors.GOT_EDGES, priors.FINISH_UNTOLD_BY_GOT, 0.5, 0.0, 45.0)
 _DUE = _stretch(priors.DUE_EDGES, priors.FINISH_BY_DUE, 0.5, -8.5, 4.5)
 _SINCE = _stretch(priors.SINCE_EDGES, priors.FINISH_BY_SINCE, 0.25, 0.0, 8.25)
+_SHARE = _bins(priors.SHARE_EDGES, 0.05, 1.5)
+_SIZE = _bins(priors.SIZE_EDGES, 0.5, 60.0)
+_SPELL = _bins(priors.SPELL_EDGES, 0.25, 8.25)
+_SHARE_SIZE = np.asarray(priors.FINISH_BY_SHARE_SIZE)
+_SHARE_SPELL = np.asarray(priors.FINISH_BY_SHARE_SPELL)
 _CLOCK = _stretch(priors.CLOCK_EDGES, priors.LEAVE_BY_CLOCK, 0.5, 0.0, 24.0)
 _PAST = _stretch(priors.PAST_EDGES, priors.LEAVE_BY_PAST, 0.25, -8.25, 8.25)
 _STAY = _stretch(priors.STAY_EDGES, priors.LEAVE_BY_STAY, 0.25, 0.0, 15.25)
@@ -111,11 +133,16 @@ class Finish:
     def plain(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:
         """The same before correction."""
         due = _at(_DUE, np.where(np.isfinite(who.depart_h), at_h - who.depart_h, -3.0), 0.5, -8.5)
-        time = due + _at(_SINCE, at_h - who.plug_h, 0.25)
+        since = at_h - who.plug_h
         known = np.isfinite(who.req_kwh)
-        part = _at(_PART, got_kwh / np.where(known, who.req_kwh, 1.0), 0.01)
-        logs = np.where(known, part + _at(_GOT, got_kwh, 0.5), _at(_GOT_UNTOLD, got_kwh, 0.5))
-        return np.exp(logs + who.scale + time)
+        kwh = np.where(known, who.req_kwh, 1.0)
+        part = got_kwh / kwh
+        share = _bin_at(_SHARE, part, 0.05)
+        pairs = (
+            _SHARE_SIZE[share, _bin_at(_SIZE, kwh, 0.5)] + _SHARE_SPELL[share, _bin_at(_SPELL, since, 0.25)]
+        )
+        logs = _at(_PART, part, 0.01) + _at(_GOT, got_kwh, 0.5) + due + _at(_SINCE, since, 0.25) + pairs
+        return np.exp(np.where(known, logs, _at(_GOT_UNTOLD, got_kwh, 0.5)) + who.scale)
 
     def group(self, who: Told, got_kwh: Floats) -> Ints:
         """Which correction holds: by part of the told energy; cars that told nothing share the middle one."""
@@ -172,6 +199,11 @@ class Leave:
     def finished(self) -> float:
         """Factor of the hazard for cars that have finished."""
         return float((self.seen[1] + LEAVE_TRUST * FINISHED) / (self.expected[1] + LEAVE_TRUST))
+
+    def gone(self, ahead_h: Floats) -> Floats:
+        """Factor for cars of which only the twin has finished, at some time in the last `ahead_h` hours (its mean)."""
+        wear = np.maximum(ahead_h, 0.01) / RUSH_H
+        return self.finished * (LATER + RUSH * (1 - np.exp(-wear)) / wear)
 
     def plain(self, clock_h: Floats, stay_h: Floats, past_h: Floats) -> Floats:
         """Chance of leaving per hour at local time, time since plug-in and since the departure told (NaN: none)."""
