@@ -124,12 +124,14 @@ async def test_A11_hostile_names_are_text_and_a_request_shows_its_bar(
     )
     said = await page.get_attribute(".request .sum", "aria-label")
     assert said == "200.0 kW requested: 200.0 confirmed, 0.0 pending, 0.0 refused, 0.0 short"
-    await page.wait_for_function(  # the parts move to their widths: in the end the confirmed one fills the bar
-        """() => {
+    await (
+        page.wait_for_function(  # the parts move to their widths: in the end the confirmed one fills the bar
+            """() => {
             const part = document.querySelector('.part.confirmed');
             const width = (e) => e.getBoundingClientRect().width;
             return width(part.parentElement) > 0 && width(part) > 0.99 * width(part.parentElement);
         }"""
+        )
     )
     await page.fill("#filter", "limited")
     await page.wait_for_selector('.rows .tr[data-state="limited"]')

@@ -6,17 +6,14 @@ that is asked twice answers the same as long as no late reading has changed a me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from emw.domain.units import kw_per_a
 from emw.engine import measured as m
 from emw.engine.baseline import TEN_OF_TEN
-from emw.service.errors import NotFound
 from emw.service.ports import Store
+from emw.service.shed_case import MOST, Case, Row, read_case
 
 TWIN = "virtual-twin"
 BEFORE_AFTER = "before-after"
@@ -25,29 +22,6 @@ COLUMNS = (
     "part", "method", "evse_id", "start_at", "end_at", "asked_kw", "confirmed_kw", "baseline_kw", "load_kw",
     "shed_kw", "shed_kwh", "error_pct", "data_share", "days", "believed_at", "note",
 )  # fmt: skip
-Row = dict[str, Any]
-MOST = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One request with the rows it is measured by."""
-
-    request: Row
-    zone: ZoneInfo
-    territory_ids: tuple[str, ...]
-    intervals: tuple[datetime, ...]
-    """Five-minute intervals wholly inside, as far as they have their means."""
-    until: datetime
-    """Means go this far: the time of belief of what is made from them."""
-    stays: tuple[m.Stay, ...]
-    metered: Mapping[tuple[datetime, str], float]
-    """The event's means and those of the interval before it."""
-    twin: tuple[Row, ...]
-    others: tuple[Row, ...]
-    """Other requests that touched the same EVSEs."""
-    first_at: datetime | None
-    """The first mean there is."""
 
 
 async def shed_report(
@@ -57,7 +31,7 @@ async def shed_report(
 
     Raises NotFound for a request that is not there.
     """
-    case = await _case(store, request_key)
+    case = await read_case(store, request_key)
     rows = [*_twin(case), *_before_after(case), *await _ten(case, store, holidays)]
     if evses:
         enrolled = await store.query("enrolments", request_key=request_key, limit=MOST)
@@ -65,72 +39,10 @@ async def shed_report(
     return rows
 
 
-# --- what is needed
-
-
-async def _case(store: Store, request_key: str) -> _Case:
-    found = await store.query("request", request_key=request_key)
-    if not found:
-        raise NotFound(f"there is no request {request_key!r}: write ISO:requestID", field="requestKey")
-    request = found[0]
-    nodes = {r["territory_id"]: r for r in await store.query("territories")}
-    under = _under(nodes, request["territory_id"])
-    marks = (await store.query("means_until"))[0]
-    until = marks["until"] or m.EPOCH
-    begun, ended = request["started_at"], request["ended_at"] or request["end_at"]
-    intervals = () if begun is None else tuple(m.whole_intervals(begun, min(ended or until, until)))
-    near = (intervals[0] if intervals else begun or until) - TEN_OF_TEN.lookback_days * timedelta(days=1)
-    last = (intervals[-1] if intervals else begun or until) + m.STEP
-    stays = await store.query("stays", territory_ids=under, since=near, until=last)
-    metered = {}
-    if begun is not None:
-        since = m.grid_floor(begun) - m.STEP
-        means = await store.query("evse_means", territory_ids=under, since=since, until=last)
-        metered = {(r["interval_start"], r["evse_id"]): r["mean_kw"] for r in means}
-    twin = sorted(
-        await store.query("intervals", request_key=request_key), key=lambda r: (r["start_at"], r["end_at"])
-    )
-    related = set(under) | set(_path(nodes, request["territory_id"]))
-    others = await store.query("requests", limit=MOST)
-    return _Case(
-        request,
-        ZoneInfo(nodes[request["territory_id"]]["time_zone"]) if request["territory_id"] in nodes else _UTC,
-        under,
-        intervals,
-        until,
-        tuple(_stay(r) for r in stays),
-        metered,
-        tuple(twin),
-        tuple(r for r in others if r["territory_id"] in related and r["started_at"] is not None),
-        marks["first"],
-    )
-
-
-_UTC = ZoneInfo("UTC")
-
-
-def _path(nodes: Mapping[str, Row], territory_id: str | None) -> list[str]:
-    path: list[str] = []
-    while territory_id is not None and territory_id not in path:
-        path.append(territory_id)
-        territory_id = nodes[territory_id]["parent_id"] if territory_id in nodes else None
-    return path
-
-
-def _under(nodes: Mapping[str, Row], territory_id: str) -> tuple[str, ...]:
-    return tuple(sorted(n for n in {*nodes, territory_id} if territory_id in _path(nodes, n)))
-
-
-def _stay(row: Row) -> m.Stay:
-    most_a = min(row["car_max_a"], row["max_a"])
-    most_kw = kw_per_a(row["line_voltage_v"], row["phases"]) * most_a
-    return m.Stay(row["evse_id"], row["started_at"], row["ended_at"], most_kw)
-
-
 # --- rows
 
 
-def _row(case: _Case, method: str, start: datetime, end: datetime, **more: Any) -> Row:
+def _row(case: Case, method: str, start: datetime, end: datetime, **more: Any) -> Row:
     row: Row = dict.fromkeys(COLUMNS)
     row |= {"part": "interval", "method": method, "start_at": start, "end_at": end, "believed_at": case.until}
     row |= more
@@ -146,7 +58,7 @@ def _row(case: _Case, method: str, start: datetime, end: datetime, **more: Any) 
 
 
 def _total(
-    case: _Case, method: str, rows: Sequence[Row], note: str | None = None, evse_id: str | None = None
+    case: Case, method: str, rows: Sequence[Row], note: str | None = None, evse_id: str | None = None
 ) -> Row:
     """Time-weighted means, energy summed up, and the mean of the intervals' errors."""
     total: Row = dict.fromkeys(COLUMNS)
@@ -168,7 +80,7 @@ def _total(
     return total
 
 
-def _share(case: _Case, start: datetime, end: datetime) -> float | None:
+def _share(case: Case, start: datetime, end: datetime) -> float | None:
     """Of the cells that touch [start, end), the share that was metered; None where nobody should have been."""
     first = m.grid_floor(start)
     touched = [first + m.STEP * i for i in range(max(1, -((first - end) // m.STEP)))]
@@ -180,7 +92,7 @@ def _share(case: _Case, start: datetime, end: datetime) -> float | None:
     return round(min(1.0, sum(at in inside for at, _ in case.metered) / expected), 4)
 
 
-def _confirmed(case: _Case, start: datetime, end: datetime) -> float | None:
+def _confirmed(case: Case, start: datetime, end: datetime) -> float | None:
     """What stations had agreed to, by the live intervals that overlap; None where there are none."""
     weights = [
         ((min(end, r["end_at"]) - max(start, r["start_at"])).total_seconds(), r["confirmed_kw"])
@@ -193,7 +105,7 @@ def _confirmed(case: _Case, start: datetime, end: datetime) -> float | None:
 # --- methods
 
 
-def _twin(case: _Case) -> list[Row]:
+def _twin(case: Case) -> list[Row]:
     """The live counterfactual as it was believed when each interval ended."""
     rows = [
         _row(
@@ -214,7 +126,7 @@ def _twin(case: _Case) -> list[Row]:
     return [*rows, _total(case, TWIN, rows, None if rows else _why_empty(case))]
 
 
-def _before_kw(case: _Case) -> dict[str, float]:
+def _before_kw(case: Case) -> dict[str, float]:
     """Mean kW per EVSE in the last whole interval before the request began."""
     begun = case.request["started_at"]
     if begun is None:
@@ -223,12 +135,12 @@ def _before_kw(case: _Case) -> dict[str, float]:
     return {evse_id: kw for (at, evse_id), kw in case.metered.items() if at == last}
 
 
-def _loads(case: _Case) -> dict[datetime, dict[str, float]]:
+def _loads(case: Case) -> dict[datetime, dict[str, float]]:
     return m.filled(case.metered, case.stays, case.intervals, _before_kw(case))
 
 
 def _metered_rows(
-    case: _Case, method: str, baseline_kw: Sequence[float], intervals: Sequence[datetime], days: int | None
+    case: Case, method: str, baseline_kw: Sequence[float], intervals: Sequence[datetime], days: int | None
 ) -> list[Row]:
     loads = _loads(case)
     rows = []
@@ -252,7 +164,7 @@ def _metered_rows(
     return rows
 
 
-def _before_after(case: _Case) -> list[Row]:
+def _before_after(case: Case) -> list[Row]:
     if not case.intervals:
         return [_total(case, BEFORE_AFTER, [], _why_empty(case))]
     before = _before_kw(case)
@@ -264,13 +176,13 @@ def _before_after(case: _Case) -> list[Row]:
     return [*rows, _total(case, BEFORE_AFTER, rows)]
 
 
-def _why_empty(case: _Case) -> str:
+def _why_empty(case: Case) -> str:
     if case.request["started_at"] is None:
         return "no figure: the request has not started"
     return "no figure yet: no whole interval has been metered"
 
 
-async def _ten(case: _Case, store: Store, holidays: frozenset[date]) -> list[Row]:
+async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]:
     if not case.intervals:
         return [_total(case, TEN, [], _why_empty(case))]
     by_day: dict[date, list[datetime]] = {}
@@ -293,7 +205,7 @@ async def _ten(case: _Case, store: Store, holidays: frozenset[date]) -> list[Row
     return [*rows, total]
 
 
-def _window(case: _Case) -> list[datetime]:
+def _window(case: Case) -> list[datetime]:
     """The quiet hours before notice, on the day of the request; none where another request ran in them."""
     begun, noticed = case.request["started_at"], case.request["received_at"]
     day = begun.astimezone(case.zone).date()
@@ -318,7 +230,7 @@ def _touched(request: Row) -> tuple[datetime, datetime]:
     return start, max(start, end)
 
 
-def _event_days(case: _Case) -> frozenset[date]:
+def _event_days(case: Case) -> frozenset[date]:
     days: set[date] = set()
     last = case.intervals[-1].astimezone(case.zone).date()
     for other in case.others:
@@ -331,7 +243,7 @@ def _event_days(case: _Case) -> frozenset[date]:
     return frozenset(days)
 
 
-def _candidates(case: _Case, day: date) -> list[date]:
+def _candidates(case: Case, day: date) -> list[date]:
     """Days back to the first whole one of which there are means."""
     if case.first_at is None:
         return []
@@ -343,7 +255,7 @@ def _candidates(case: _Case, day: date) -> list[date]:
 class _Spans:
     """Past loads of the territory, read as the engine asks for them."""
 
-    def __init__(self, case: _Case, store: Store) -> None:
+    def __init__(self, case: Case, store: Store) -> None:
         self._case, self._store = case, store
         self._known: dict[tuple[datetime, ...], m.Span] = {}
 
@@ -415,7 +327,7 @@ def _runs(intervals: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
 # --- EVSEs
 
 
-def _per_evse(case: _Case, enrolled: Sequence[Row]) -> list[Row]:
+def _per_evse(case: Case, enrolled: Sequence[Row]) -> list[Row]:
     """Per EVSE: the live counterfactual's energy over its part in the request, and before/after per interval."""
     rows: list[Row] = []
     for part in enrolled:
