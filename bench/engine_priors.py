@@ -93,7 +93,7 @@ def leaving(s: Sessions) -> dict[str, Floats]:
     told_h = (s.told_leave_min - s.plug_min) / 60
     out: dict[str, Floats] = {}
     for told in (True, False):
-        mine = np.flatnonzero(s.told == told)
+        mine = np.flatnonzero(s.told | (not told))
         row, h, hours, last = pieces(stay_h[mine], 1 / 6)
         names = ["CLOCK", "STAY"]
         features = [binned((s.plug_min[mine[row]] / 60 + h) % 24, CLOCK_EDGES), binned(h, STAY_EDGES)]
@@ -129,7 +129,8 @@ def finishing(s: Sessions) -> dict[str, Floats]:
     row, took, got, at, finished = played(s).T
     r = row.astype(np.int64)
     told = s.told[r]
-    out = {"FINISH_UNTOLD_BY_GOT": fit([binned(got[~told], GOT_EDGES)], took[~told], finished[~told])[0]}
+    # Where nobody is asked nobody tells: who told nothing is taken for anybody, not for those few who would not say.
+    out = {"FINISH_UNTOLD_BY_GOT": fit([binned(got, GOT_EDGES)], took, finished)[0]}
     r, took, got, at, finished = r[told], took[told], got[told], at[told], finished[told]
     kwh = s.told_kwh[r]
     since, part = (at - s.plug_min[r]) / 60, got / kwh
@@ -169,11 +170,11 @@ WHY = {
     "FINISH_BY_SINCE": "Added to it, by the time since plug-in.",
     "FINISH_BY_SHARE_SIZE": "Added to it, by delivered over told (rows) and energy told.",
     "FINISH_BY_SHARE_SPELL": "Added to it, by delivered over told (rows) and time since plug-in.",
-    "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of drivers who told nothing, by energy delivered.",
+    "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of any driver, for who told nothing, by energy delivered.",
     "LEAVE_BY_CLOCK": "Log hazard of leaving per hour, by local time.",
     "LEAVE_BY_PAST": "Added to it, by the time since the departure told.",
     "LEAVE_BY_STAY": "Added to it, by the time since plug-in.",
-    "LEAVE_UNTOLD_BY_CLOCK": "Log hazard of leaving per hour of drivers who told nothing, by local time.",
+    "LEAVE_UNTOLD_BY_CLOCK": "Log hazard of leaving per hour of any driver, for who told nothing, by local time.",
     "LEAVE_UNTOLD_BY_STAY": "Added to it, by the time since plug-in.",
 }
 

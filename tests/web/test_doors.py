@@ -25,6 +25,7 @@ DOORS: dict[tuple[str, str], tuple[Role, Any]] = {
     ("GET", "/api/v1/requests/{request_key}"): (VIEW, None),
     ("POST", "/api/v1/preview"): (VIEW, {"territory": "East", "kW": 1}),
     ("GET", "/api/v1/territories/{territory_id}/forecast"): (VIEW, None),
+    ("GET", "/api/v1/requests/{request_key}/shed"): (VIEW, None),
     ("GET", "/api/v1/requests/{request_key}/enrolments"): (VIEW, None),
     ("POST", "/api/v1/requests/{request_key}/returnToNormal"): (OPERATE, {}),
     ("GET", "/api/v1/territories"): (VIEW, None),
