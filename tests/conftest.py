@@ -1,8 +1,9 @@
-"""Holds EMW_REQUIRE: a test whose part is required may not skip (see tests/needs.py)."""
+"""What holds for all tests: one whose part is required by EMW_REQUIRE may not skip (see tests/needs.py)."""
 
 from collections.abc import Generator
 
 import pytest
+from hypothesis import strategies as st
 
 from tests.needs import required
 
@@ -10,6 +11,12 @@ from tests.needs import required
 def pytest_configure() -> None:
     """Say at once when EMW_REQUIRE names something unknown."""
     required()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_of_characters() -> None:
+    """Let Hypothesis make its tables of characters: on a fresh clone it takes seconds, which are no test's own."""
+    st.text().validate()
 
 
 @pytest.hookimpl(wrapper=True)

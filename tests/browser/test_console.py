@@ -24,6 +24,12 @@ FLAGS = [
     "--no-first-run",
     "--disable-quic",
 ]
+# The parts of a bar move to their widths, so this is waited for.
+CONFIRMED_FILLS_ITS_BAR = """() => {
+    const width = (element) => element.getBoundingClientRect().width;
+    const part = document.querySelector('.part.confirmed');
+    return width(part) > 0 && width(part) > 0.99 * width(part.parentElement);
+}"""
 
 
 class Quiet(uvicorn.Server):
@@ -124,15 +130,7 @@ async def test_A11_hostile_names_are_text_and_a_request_shows_its_bar(
     )
     said = await page.get_attribute(".request .sum", "aria-label")
     assert said == "200.0 kW requested: 200.0 confirmed, 0.0 pending, 0.0 refused, 0.0 short"
-    await (
-        page.wait_for_function(  # the parts move to their widths: in the end the confirmed one fills the bar
-            """() => {
-            const part = document.querySelector('.part.confirmed');
-            const width = (e) => e.getBoundingClientRect().width;
-            return width(part.parentElement) > 0 && width(part) > 0.99 * width(part.parentElement);
-        }"""
-        )
-    )
+    await page.wait_for_function(CONFIRMED_FILLS_ITS_BAR)
     await page.fill("#filter", "limited")
     await page.wait_for_selector('.rows .tr[data-state="limited"]')
     assert "asks for 200 kW less in East" in await page.inner_text("#log")

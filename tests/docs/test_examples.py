@@ -18,6 +18,7 @@ import pytest
 from emw.app.config import Config, load_config
 from emw.simulator.hardware import Hardware, Refused
 from tests.docs.pages import DOCS, ROOT, fenced, name
+from tests.needs import require
 
 EXAMPLES = ROOT / "examples"
 NOW = datetime(2030, 1, 1, 17, tzinfo=UTC)
@@ -67,8 +68,10 @@ def test_the_hardware_template_keeps_the_rules(wallbox: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the walk-through is a script for curl")
+@pytest.mark.curl
 def test_the_walk_through_walks(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        require("curl", "the walk-through is a script for curl")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("EMW_")}
     environment |= {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}", "TMPDIR": str(tmp_path)}
     script = EXAMPLES / "walkthrough.sh"

@@ -12,6 +12,7 @@ import pytest
 
 from emw.domain.model import Limit, Outcome
 from emw.service.admin import EvseDefaults
+from tests.stations.ocpp.foreign import stamp
 from tests.stations.ocpp.house import EAST, House, house, until
 from tests.stations.ocpp.plain import SILENT, Plain, Refuse, boot, meter, plain, polite, start
 
@@ -348,11 +349,12 @@ async def test_a_one_phase_car_is_seen_by_its_meter(tmp_path: Path) -> None:
             number = int(await charging(it))
             await until(lambda: h.evse("CP1:1").session_id)
             amps = [(16.0, "L1"), (0.0, "L2"), (0.0, "L3")]
-            for _ in range(3):
+            for second in range(3):
                 sampled = [
                     {"value": str(a), "measurand": "Current.Import", "phase": p, "unit": "A"} for a, p in amps
                 ]
-                values = [{"timestamp": it.stamp(), "sampledValue": sampled}]
+                at = stamp(it.now() + timedelta(seconds=second))  # of one millisecond it is said twice
+                values = [{"timestamp": at, "sampledValue": sampled}]
                 body = {"connectorId": 1, "transactionId": number, "meterValue": values}
                 assert await it.call("MeterValues", body) == {}
             assert h.evse("CP1:1").phases == 1
