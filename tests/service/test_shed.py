@@ -103,6 +103,7 @@ async def told(
     *,
     window_kw: float = 575.0,
     event_kw: float | None = 296.0,
+    end: datetime = END,
     more: list[f.Fact] | None = None,
 ) -> None:
     """The worked example: East holds one EVSE that stands for all; a vehicle stays for all the time."""
@@ -112,7 +113,8 @@ async def told(
         at=long_ago, actor="emw", territory_id="East", parent_id=None, kind="zone", ceiling_kw=None,
         time_zone="Europe/Berlin",
     )  # fmt: skip
-    facts = [tree, *two_stations(2, long_ago), plug("s1", EVSE, long_ago), *(more or []), *request_facts()]
+    facts = [tree, *two_stations(2, long_ago), plug("s1", EVSE, long_ago), *(more or [])]
+    facts += request_facts(end=end)
     await commit_all(store, facts, state=State())
     given = readings(long_ago, 5, 1.0)
     for day, kw in days.items():
@@ -201,6 +203,14 @@ async def test_a_missing_reading_counts_as_no_shed() -> None:
     (before,), (ten,) = of(rows, BEFORE_AFTER), of(rows, TEN)
     assert (before["shed_kw"], before["data_share"]) == (0.0, 0.0)
     assert ten["shed_kw"] <= 0
+
+
+async def test_readings_of_the_interval_that_an_event_ends_in_count_as_data() -> None:
+    store = Disk().reopen()
+    await told(store, EXAMPLE, end=END - timedelta(minutes=2))
+    rows = await shed_report(store, KEY)
+    assert {r["data_share"] for r in rows} == {1.0}
+    assert len(of(rows, TEN, "interval")) == 2, "the meter's means are of whole intervals"
 
 
 async def test_no_correction_from_hours_that_another_request_touched() -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from math import floor, nan
 from zoneinfo import ZoneInfo
 
-from emw.engine.baseline import TEN_OF_TEN, Adjust, adjusted, day_matched, similar_days
+from emw.engine.baseline import TEN_OF_TEN, Adjust, DayMatch, adjusted, day_matched, similar_days
 
 STEP = timedelta(minutes=5)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +24,8 @@ CAP = 0.2
 WINDOW = timedelta(hours=3)
 BEFORE = timedelta(hours=1)
 """The window of the correction lasts `WINDOW` and ends so long before notice."""
+_ALL = DayMatch(used=TEN_OF_TEN.used, looked_at=TEN_OF_TEN.lookback_days)
+"""Every like day in reach: some are passed over for lack of readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,6 @@ def ten_of_ten(
     ratio = min(max(measured / same, 1 - CAP), 1 + CAP)
     capped = "" if ratio == measured / same else f", capped from {measured / same:.3f}"
     return DayBaseline(corrected, days, f"{said}; adjusted by {ratio:.3f}{capped}")
-
-
-_ALL = type(TEN_OF_TEN)(used=10, looked_at=TEN_OF_TEN.lookback_days)
 
 
 def down(value: float) -> float:

@@ -80,28 +80,6 @@ def _total(
     return total
 
 
-def _share(case: Case, start: datetime, end: datetime) -> float | None:
-    """Of the cells that touch [start, end), the share that was metered; None where nobody should have been."""
-    first = m.grid_floor(start)
-    touched = [first + m.STEP * i for i in range(max(1, -((first - end) // m.STEP)))]
-    touched = [at for at in touched if at + m.STEP <= case.until]
-    expected = m.cells(case.stays, touched)
-    if not expected:
-        return None
-    inside = set(touched)
-    return round(min(1.0, sum(at in inside for at, _ in case.metered) / expected), 4)
-
-
-def _confirmed(case: Case, start: datetime, end: datetime) -> float | None:
-    """What stations had agreed to, by the live intervals that overlap; None where there are none."""
-    weights = [
-        ((min(end, r["end_at"]) - max(start, r["start_at"])).total_seconds(), r["confirmed_kw"])
-        for r in case.twin
-    ]
-    over = [(s, kw) for s, kw in weights if s > 0]
-    return sum(s * kw for s, kw in over) / sum(s for s, _ in over) if over else None
-
-
 # --- methods
 
 
@@ -118,7 +96,7 @@ def _twin(case: Case) -> list[Row]:
             baseline_kw=r["baseline_kw"],
             load_kw=r["load_kw"],
             shed_kw=r["measured_kw"],
-            data_share=_share(case, r["start_at"], r["end_at"]),
+            data_share=case.data_share(r["start_at"], r["end_at"]),
             believed_at=r["end_at"],
         )
         for r in case.twin
@@ -126,26 +104,12 @@ def _twin(case: Case) -> list[Row]:
     return [*rows, _total(case, TWIN, rows, None if rows else _why_empty(case))]
 
 
-def _before_kw(case: Case) -> dict[str, float]:
-    """Mean kW per EVSE in the last whole interval before the request began."""
-    begun = case.request["started_at"]
-    if begun is None:
-        return {}
-    last = m.grid_floor(begun) - m.STEP
-    return {evse_id: kw for (at, evse_id), kw in case.metered.items() if at == last}
-
-
-def _loads(case: Case) -> dict[datetime, dict[str, float]]:
-    return m.filled(case.metered, case.stays, case.intervals, _before_kw(case))
-
-
 def _metered_rows(
     case: Case, method: str, baseline_kw: Sequence[float], intervals: Sequence[datetime], days: int | None
 ) -> list[Row]:
-    loads = _loads(case)
     rows = []
     for at, base in zip(intervals, baseline_kw, strict=True):
-        load, end = sum(loads[at].values()), at + m.STEP
+        load, end = sum(case.loads[at].values()), at + m.STEP
         rows.append(
             _row(
                 case,
@@ -153,11 +117,11 @@ def _metered_rows(
                 at,
                 end,
                 asked_kw=case.request["kw"],
-                confirmed_kw=_confirmed(case, at, end),
+                confirmed_kw=case.confirmed_kw(at, end),
                 baseline_kw=base,
                 load_kw=load,
                 shed_kw=base - load,
-                data_share=_share(case, at, end),
+                data_share=case.data_share(at, end),
                 days=days,
             )
         )
@@ -167,11 +131,10 @@ def _metered_rows(
 def _before_after(case: Case) -> list[Row]:
     if not case.intervals:
         return [_total(case, BEFORE_AFTER, [], _why_empty(case))]
-    before = _before_kw(case)
-    if not before:
+    if not case.before_kw:
         note = "no figure: nothing was metered in the five minutes before the request"
         return [_total(case, BEFORE_AFTER, [], note)]
-    base = [sum(before.values())] * len(case.intervals)
+    base = [sum(case.before_kw.values())] * len(case.intervals)
     rows = _metered_rows(case, BEFORE_AFTER, base, case.intervals, None)
     return [*rows, _total(case, BEFORE_AFTER, rows)]
 
@@ -215,7 +178,7 @@ def _window(case: Case) -> list[datetime]:
     window = m.whole_intervals(end - m.WINDOW, end)
     if not window or window[0].astimezone(case.zone).date() != day:
         return []
-    for other in case.others:
+    for other in case.related:
         if other["request_key"] != case.request["request_key"]:
             from_at, to_at = _touched(other)
             if from_at < window[-1] + m.STEP and window[0] < to_at:
@@ -233,7 +196,7 @@ def _touched(request: Row) -> tuple[datetime, datetime]:
 def _event_days(case: Case) -> frozenset[date]:
     days: set[date] = set()
     last = case.intervals[-1].astimezone(case.zone).date()
-    for other in case.others:
+    for other in case.related:
         start, end = _touched(other)
         day = start.astimezone(case.zone).date()
         final = last if end > case.intervals[-1] else end.astimezone(case.zone).date()
@@ -338,7 +301,7 @@ def _per_evse(case: Case, enrolled: Sequence[Row]) -> list[Row]:
         note = "no figure yet: it still takes part" if end is None else part["why_left"]
         total |= {"start_at": part["joined_at"], "end_at": end, "shed_kwh": kwh, "note": note}
         rows.append(total | {"believed_at": end})
-    before, loads = _before_kw(case), _loads(case)
+    before, loads = case.before_kw, case.loads
     for evse_id in sorted({e for load in loads.values() for e in load} | set(before)):
         if not before:
             break

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from emw.domain.units import kw_per_a
@@ -15,10 +17,12 @@ from emw.service.errors import NotFound
 from emw.service.ports import Store
 
 Row = dict[str, Any]
-MOST = 10_000_000
+MOST: Final = 10_000_000
+"""All there are: a report that leaves rows out proves nothing."""
+_UTC: Final = ZoneInfo("UTC")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """One request with the rows it is measured by."""
 
@@ -30,13 +34,56 @@ class Case:
     until: datetime
     """Means go this far: the time of belief of what is made from them."""
     stays: tuple[m.Stay, ...]
+    """Of the event, and of the days that it is compared with."""
     metered: Mapping[tuple[datetime, str], float]
-    """The event's means and those of the interval before it."""
+    """The means of every interval that the event touches, and of the one before it."""
     twin: tuple[Row, ...]
-    others: tuple[Row, ...]
-    """Other requests that touched the same EVSEs."""
+    related: tuple[Row, ...]
+    """Requests that touched the same EVSEs, this one among them."""
     first_at: datetime | None
     """The first mean there is."""
+
+    @cached_property
+    def before_kw(self) -> dict[str, float]:
+        """Mean kW per EVSE in the last whole interval before the request began."""
+        begun = self.request["started_at"]
+        if begun is None:
+            return {}
+        last = m.grid_floor(begun) - m.STEP
+        return {evse_id: kw for (at, evse_id), kw in self.metered.items() if at == last}
+
+    @cached_property
+    def loads(self) -> dict[datetime, dict[str, float]]:
+        """Mean kW per interval and EVSE, a missing reading counting as no shed."""
+        return m.filled(self.metered, self._at_event, self.intervals, self.before_kw)
+
+    @cached_property
+    def _at_event(self) -> tuple[m.Stay, ...]:
+        begun = self.request["started_at"] or m.EPOCH
+        return tuple(s for s in self.stays if s.end_at is None or s.end_at > m.grid_floor(begun))
+
+    @cached_property
+    def _readings(self) -> Counter[datetime]:
+        return Counter(at for at, _ in self.metered)
+
+    def data_share(self, start: datetime, end: datetime) -> float | None:
+        """Of the cells that touch [start, end), the share that was metered; None where nobody should have been."""
+        first = m.grid_floor(start)
+        touched = [first + m.STEP * i for i in range(max(1, -((first - end) // m.STEP)))]
+        touched = [at for at in touched if at + m.STEP <= self.until]
+        expected = m.cells(self._at_event, touched)
+        if not expected:
+            return None
+        return round(min(1.0, sum(self._readings[at] for at in touched) / expected), 4)
+
+    def confirmed_kw(self, start: datetime, end: datetime) -> float | None:
+        """What stations had agreed to, by the live intervals that overlap; None where there are none."""
+        weights = [
+            ((min(end, r["end_at"]) - max(start, r["start_at"])).total_seconds(), r["confirmed_kw"])
+            for r in self.twin
+        ]
+        over = [(s, kw) for s, kw in weights if s > 0]
+        return sum(s * kw for s, kw in over) / sum(s for s, _ in over) if over else None
 
 
 async def read_case(store: Store, request_key: str) -> Case:
@@ -50,9 +97,11 @@ async def read_case(store: Store, request_key: str) -> Case:
     marks = (await store.query("means_until"))[0]
     until = marks["until"] or m.EPOCH
     begun, ended = request["started_at"], request["ended_at"] or request["end_at"]
-    intervals = () if begun is None else tuple(m.whole_intervals(begun, min(ended or until, until)))
+    so_far = min(ended or until, until)
+    intervals = () if begun is None else tuple(m.whole_intervals(begun, so_far))
     near = (intervals[0] if intervals else begun or until) - TEN_OF_TEN.lookback_days * timedelta(days=1)
-    last = (intervals[-1] if intervals else begun or until) + m.STEP
+    # The interval that an event ends in is in no figure of the meter's, but live intervals reach into it.
+    last = max(m.grid_ceil(so_far), (begun or until) + m.STEP)
     stays = await store.query("stays", territory_ids=under, since=near, until=last)
     metered = {}
     if begun is not None:
@@ -62,8 +111,8 @@ async def read_case(store: Store, request_key: str) -> Case:
     twin = sorted(
         await store.query("intervals", request_key=request_key), key=lambda r: (r["start_at"], r["end_at"])
     )
-    related = set(under) | set(_path(nodes, request["territory_id"]))
-    others = await store.query("requests", limit=MOST)
+    touching = set(under) | set(_path(nodes, request["territory_id"]))
+    requests = await store.query("requests", limit=MOST)
     return Case(
         request,
         ZoneInfo(nodes[request["territory_id"]]["time_zone"]) if request["territory_id"] in nodes else _UTC,
@@ -73,12 +122,9 @@ async def read_case(store: Store, request_key: str) -> Case:
         tuple(_stay(r) for r in stays),
         metered,
         tuple(twin),
-        tuple(r for r in others if r["territory_id"] in related and r["started_at"] is not None),
+        tuple(r for r in requests if r["territory_id"] in touching and r["started_at"] is not None),
         marks["first"],
     )
-
-
-_UTC = ZoneInfo("UTC")
 
 
 def _path(nodes: Mapping[str, Row], territory_id: str | None) -> list[str]:
