@@ -1,12 +1,12 @@
 """The cut between a station and what it speaks: the same driver, fleet and hardware run every protocol through this.
 
-Driver --- Line.talk() ---> RestLine --- Station ------+
-+--- Hardware
-OcppLine --- OcppStation --+
+Driver --- Line.talk() --+--- RestLine --- Station -------+--- Hardware
++--- OcppLine --- OcppStation ---+
 """
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
@@ -56,7 +56,7 @@ class Agent(Protocol):
         ...
 
 
-class Line:
+class Line(ABC):
     """One station's way to its server. `lost`: its network is cut, both ways. The rest is the driver's own."""
 
     def __init__(self, agent: Agent) -> None:
@@ -65,10 +65,11 @@ class Line:
         self.talking = False
         self.due: datetime | None = None
 
+    @abstractmethod
     async def talk(self) -> None:
         """Say everything there is to say now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Nothing more will be said."""
 

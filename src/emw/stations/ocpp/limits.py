@@ -7,6 +7,7 @@ remembered.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -52,7 +53,7 @@ def purposes(connection: Connection, plug: Plug) -> list[Purpose]:
     return found
 
 
-class Order:
+class Order(ABC):
     """One command on its way to one EVSE over one connection. `outcome`: what came of it, once that is known."""
 
     def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
@@ -64,9 +65,9 @@ class Order:
         self._key = ("limit", plug.number)
         self.outcome: Outcome | None = None
 
+    @abstractmethod
     def go(self) -> bool:
         """Send what is next; False: there is nothing, or it can't be sent."""
-        raise NotImplementedError
 
     def stands(self, connection: Connection, limit: Limit) -> bool:
         """Whether this command is on its way over this connection, or was taken: nothing has to be said again."""
