@@ -93,7 +93,8 @@ def leaving(s: Sessions) -> dict[str, Floats]:
     told_h = (s.told_leave_min - s.plug_min) / 60
     out: dict[str, Floats] = {}
     for told in (True, False):
-        mine = np.flatnonzero(s.told | (not told))
+        # Who told nothing is taken for anybody, here as in `finishing`.
+        mine = np.flatnonzero(s.told) if told else np.arange(len(s.told))
         row, h, hours, last = pieces(stay_h[mine], 1 / 6)
         names = ["CLOCK", "STAY"]
         features = [binned((s.plug_min[mine[row]] / 60 + h) % 24, CLOCK_EDGES), binned(h, STAY_EDGES)]
