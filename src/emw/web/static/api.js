@@ -2,6 +2,16 @@
 
 const csrf = document.querySelector('meta[name="emw-csrf"]')?.content ?? "";
 
+let leaving = false;
+addEventListener("pageshow", () => { leaving = false; });
+
+/** To the login, once: a second way there, by an answer that comes meanwhile, would break off the first. */
+export function toLogin() {
+  if (leaving) return;
+  leaving = true;
+  location.assign("/login");
+}
+
 /** One call; returns the decoded answer. */
 export async function call(method, path, body) {
   const headers = {};
@@ -15,7 +25,7 @@ export async function call(method, path, body) {
     cache: "no-store",
   });
   const told = await answer.json().catch(() => ({}));
-  if (answer.status === 401 && !document.body.classList.contains("way-in")) location.assign("/login");
+  if (answer.status === 401 && !document.body.classList.contains("way-in")) toLogin();
   if (!answer.ok) {
     const wait = answer.headers.get("Retry-After");
     throw new Error((told.detail ?? `the server answered ${answer.status}`) + (wait ? ` (in ${wait} s)` : ""));

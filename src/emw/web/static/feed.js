@@ -1,5 +1,7 @@
 // The live feed: keeps one model of what the server told, and says which parts changed.
 
+import { toLogin } from "./api.js";
+
 /** What is known now. Rows by EVSE id, nodes by territory id; times in ms of the server's clock. */
 export const model = {
   at: 0, // the server's clock at the last tick, ms
@@ -82,7 +84,7 @@ export function connect(onChange, onLink) {
   source.addEventListener("tick", (event) => onChange(take(JSON.parse(event.data), false)));
   source.addEventListener("bye", () => {
     source.close();
-    location.assign("/login");
+    toLogin();
   });
   source.addEventListener("error", async () => {
     if (source.readyState !== EventSource.CLOSED) {
@@ -91,7 +93,7 @@ export function connect(onChange, onLink) {
     }
     // Refused: either the login has ended, or the server is not well; ask which.
     const answer = await fetch("/api/v1/me", { cache: "no-store" }).catch(() => null);
-    if (answer?.status === 401) location.assign("/login");
+    if (answer?.status === 401) toLogin();
     else {
       onLink("connection lost, trying again", "down");
       setTimeout(() => connect(onChange, onLink), 3000);

@@ -1,6 +1,6 @@
 // The console put together: one feed, six views.
 
-import { call } from "./api.js";
+import { call, toLogin } from "./api.js";
 import { askForDecrease, endRequest, haltAll, resume, showEvse } from "./dialogs.js";
 import { connect, model, now, silence } from "./feed.js";
 import { dayOf, el, num, say, span } from "./format.js";
@@ -77,7 +77,7 @@ $("halt").addEventListener("click", haltAll);
 $("resume").addEventListener("click", resume);
 $("logout").addEventListener("click", async () => {
   await call("POST", "/logout", {}).catch(() => null);
-  location.assign("/login");
+  toLogin();
 });
 
 // Looking on is not use: a login that nobody touches ends. Who moves and types is there.
