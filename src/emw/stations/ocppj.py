@@ -87,7 +87,10 @@ class Call(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Ask:
-    """A CALL of ours. `key`: of those that wait, only the newest of a key goes out. `tag` is the asker's own."""
+    """A CALL of ours. `key`: of those that wait, only the newest of a key goes out. `tag` is the asker's own.
+
+    `frame`: a CALL of somebody else's that goes out as it came, under its own `id`.
+    """
 
     action: str
     payload: bytes
@@ -95,6 +98,7 @@ class Ask:
     tag: Any = None
     id: str = ""
     sent_at: float = 0.0
+    frame: bytes | None = None
 
 
 class Answered(NamedTuple):
@@ -115,9 +119,10 @@ class Failed(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """An answer to nothing we asked, or a message that wants none: counted and left."""
+    """An answer to nothing we asked, or a message that wants none: counted and left. `id`: the answer's."""
 
     why: str
+    id: str = ""
 
 
 class Broken(NamedTuple):
@@ -199,7 +204,7 @@ class Session:
         elif named in self._late:
             ask, late = self._late.pop(named), True
         else:
-            return Unknown(f"an answer to {named[:LONGEST_ID]!r}, which was not asked")
+            return Unknown(f"an answer to {named[:LONGEST_ID]!r}, which was not asked", named)
         if kind == 3:
             return Answered(ask, bytes(parts[2]) if len(parts) > 2 else b"{}", late)
         return Failed(ask, _word(parts, 2), _word(parts, 3), late)
@@ -245,9 +250,12 @@ class Session:
         if self._flying is not None or not self._waiting:
             return None
         ask = self._flying = self._waiting.pop(0)
+        ask.sent_at = now
+        if ask.frame is not None:
+            self._late.pop(ask.id, None)  # an answer under this id is meant for this CALL from now on
+            return ask.frame
         self._next_id += 1
         ask.id = f"{self._prefix}{self._next_id}"
-        ask.sent_at = now
         return b'[2,"%b",%b,%b]' % (ask.id.encode(), _json.encode(ask.action), ask.payload)
 
     def expired(self, now: float) -> Ask | None:

@@ -16,10 +16,10 @@ import structlog
 
 from emw.domain.model import Evse, Limit, Outcome
 from emw.service.ports import Answer
-from emw.stations.ocpp import profiles
+from emw.stations.ocpp import profiles, theirs
 from emw.stations.ocpp.connection import Connection
 from emw.stations.ocpp.peer import Installed, Plug, number_of
-from emw.stations.ocpp.traits import Purpose, RateUnit
+from emw.stations.ocpp.traits import Purpose, RateUnit, Their
 from emw.stations.ocpp.wire import Status
 from emw.stations.ocppj import Answered, Failed
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 NO_SMART_CHARGING: Final = "it has no smart charging"
+NO_ROOM: Final = "its CSMS holds the highest stack levels"
 MORE_A: Final = 1.0
 """A composite schedule this much above the limit says that another profile of the station's wins."""
 _status = msgspec.json.Decoder(Status)
@@ -74,6 +75,10 @@ class Order(ABC):
         same = self._connection is connection and self._limit.command_id == limit.command_id
         return same and self.outcome in {None, Outcome.APPLIED}
 
+    def stuck(self) -> Answer:
+        """Why it did not even begin."""
+        return Answer(Outcome.OFFLINE, reason="too many messages wait for it")
+
     def _tell(self, answer: Answer) -> None:
         self.outcome = answer.outcome
         self._hub.answered(self._evse, self._limit, answer)
@@ -93,11 +98,30 @@ class LimitOrder(Order):
     def go(self) -> bool:
         """Send the next try; False: there is none, or it can't be sent."""
         traits = self._connection.peer.traits
-        self._way = way = traits.next_way(purposes(self._connection, self._plug), self._tried)
+        free = [p for p in purposes(self._connection, self._plug) if self._is_free(p)]
+        self._way = way = traits.next_way(free, self._tried)
         if way is None:
             return False
         self._tried.append(way)
         return self._send()
+
+    def stuck(self) -> Answer:
+        """Why it did not even begin: nothing could be sent, or there is no room for a profile of ours."""
+        if self._way is None:
+            return Answer(Outcome.REJECTED, reason=NO_ROOM)
+        return super().stuck()
+
+    def _covered(self, purpose: Purpose) -> list[Their]:
+        held = self._connection.peer.traits.theirs
+        if not held:
+            return held
+        return theirs.covered(
+            held, self._plug.number, purpose, self._plug.transaction_id, self._hub.clock.now()
+        )
+
+    def _is_free(self, purpose: Purpose) -> bool:
+        level = self._connection.peer.traits.max_stack or 0
+        return theirs.is_free(self._covered(purpose), purpose, level)
 
     def _send(self) -> bool:
         if self._way is None or self._limit.max_a is None:
@@ -110,7 +134,7 @@ class LimitOrder(Order):
             evse_number=self._plug.number,
             purpose=purpose,
             unit=unit,
-            limit_a=self._limit.max_a,
+            limit_a=theirs.cap_a(self._covered(purpose), self._limit.max_a, self._evse.kw_per_a),
             kw_per_a=self._evse.kw_per_a,
             phases=station.phases or self._hub.settings.evses.phases or 3,
             until=self._limit.until,
@@ -269,5 +293,5 @@ class OcppLink:
             order = LimitOrder(hub, connection, plug, evse, limit)
         plug.order = order  # an older one does not go on from here
         if not order.go():
-            return Answer(Outcome.OFFLINE, reason="too many messages wait for it")
+            return order.stuck()
         return Answer(Outcome.PENDING)

@@ -31,8 +31,24 @@ AMPS_FIRST: Final = (RateUnit.AMPS, RateUnit.WATTS)
 WATTS_FIRST: Final = (RateUnit.WATTS, RateUnit.AMPS)
 
 
+class Their(Struct, omit_defaults=True):
+    """A charging profile that the station's own CSMS has set.
+
+    `place`: connector or EVSE, 0 the station. Of each unit the lowest limit of all periods: A per phase, W in all.
+    """
+
+    number: int
+    place: int
+    purpose: str
+    level: int
+    limit_a: float | None = None
+    limit_w: float | None = None
+    valid_to: str | None = None
+    transaction: str | None = None
+
+
 class Traits(Struct, omit_defaults=True):
-    """A station's ways. `None`: not known yet.
+    """A station's ways. `None`: not known yet. `theirs`: profiles of its CSMS, where emw stands between the two.
 
     `refused`: pairs of purpose and unit, as "TxProfile/A", that it rejected while another was accepted.
     `used`: purposes under which a profile of ours may lie in it.
@@ -50,6 +66,7 @@ class Traits(Struct, omit_defaults=True):
     measurands: str | None = None
     sample_s: int | None = None
     trigger: bool | None = None
+    theirs: list[Their] = []
 
     def next_way(
         self, purposes: list[Purpose], tried: list[tuple[Purpose, RateUnit]]
