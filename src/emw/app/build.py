@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
 from random import SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -32,9 +33,13 @@ from emw.service.headend import HeadEnd
 from emw.stations.links import Links
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.limits import OcppLink
+from emw.stations.ocpp.settings import ProxySettings
 from emw.stations.rest import RestLink, RestStations
 from emw.store import SqlStore
 from emw.web.app import WebSettings, operator_app
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.proxy import Proxy
 
 log = structlog.get_logger()
 
@@ -122,11 +127,22 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             ocpp = config.ocpp_settings()
             hub = None if ocpp is None else Hub(headend, link, SystemRandom(), ocpp)
             headend.dispatch.stopwatch, headend.dispatch.rest = time.perf_counter, REST
+            proxy = config.proxy_settings()
+            if hub is not None and proxy is not None:
+                hub.proxy = _proxy(hub, proxy, outgoing)
             try:
                 yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids, hub)
             finally:
                 await headend.close()
                 gc.unfreeze()
+
+
+def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing) -> Proxy:
+    """emw before another CSMS. Loaded here: without it no socket library is needed that calls out."""
+    from emw.stations.ocpp.proxy import Proxy  # noqa: PLC0415
+    from emw.stations.ocpp.upstream import connect  # noqa: PLC0415
+
+    return Proxy(hub, settings, functools.partial(connect, outgoing.guard))
 
 
 @contextlib.asynccontextmanager

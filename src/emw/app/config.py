@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -15,7 +16,7 @@ from emw.engine.view import Rules
 from emw.outgoing import OutgoingRules
 from emw.service.admin import EvseDefaults
 from emw.service.settings import ServiceSettings
-from emw.stations.ocpp.settings import OcppSettings
+from emw.stations.ocpp.settings import OcppSettings, ProxySettings
 
 NOT_SETTINGS = {  # read by single commands and by the tests
     "EMW_CONFIG",
@@ -46,6 +47,16 @@ class StationPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     tls_key: str | None = None
 
 
+class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """emw between stations and the CSMS that their operator has. `url` none: emw is the central system."""
+
+    url: str | None = None
+    stations: list[str] = ["*"]
+    territories: list[str] = []
+    password: str | None = None
+    passwords: dict[str, str] = {}
+
+
 class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
     """emw as central system for stations that speak OCPP. See docs/reference/ocpp for what each means."""
 
@@ -67,6 +78,7 @@ class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
     offline_seconds: Annotated[float, Meta(ge=10, le=3600)] = 120.0
     connects_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 500.0
     frames_kept: Annotated[int, Meta(ge=1, le=1000)] = 20
+    proxy: OcppProxySection = field(default_factory=OcppProxySection)
 
 
 class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -175,6 +187,24 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             offline_s=o.offline_seconds,
             connects_per_s=o.connects_per_second,
             frames_kept=o.frames_kept,
+        )
+
+    def proxy_settings(self) -> ProxySettings | None:
+        """For which stations emw stands before another CSMS; None: for none. Raises ConfigError."""
+        p = self.ocpp.proxy
+        if p.url is None:
+            return None
+        host = urlsplit(p.url).netloc
+        if not p.url.startswith(("ws://", "wss://")) or "{stationID}" not in p.url or "{" in host:
+            raise ConfigError(
+                f"ocpp.proxy.url: write it like 'wss://csms.example.org/ocpp/{{stationID}}' (got {p.url!r})"
+            )
+        return ProxySettings(
+            url=p.url,
+            stations=tuple(p.stations),
+            territories=frozenset(p.territories),
+            password=p.password,
+            passwords=dict(p.passwords),
         )
 
     def service_settings(self) -> ServiceSettings:

@@ -120,5 +120,3 @@ def _result_of(frame: bytes) -> bytes | None:
         return bytes(parts[2]) if len(parts) > 2 and bytes(parts[0]) == b"3" else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-

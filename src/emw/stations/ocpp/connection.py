@@ -32,6 +32,7 @@ from emw.stations.ocppj import (
 if TYPE_CHECKING:
     from emw.stations.ocpp.hub import Hub
     from emw.stations.ocpp.peer import Peer
+    from emw.stations.ocpp.proxy import Relayed
 
 log = structlog.get_logger()
 
@@ -96,6 +97,7 @@ class Connection:
         "peer",
         "pinged_s",
         "ponged_s",
+        "relay",
         "session",
         "version",
         "wire",
@@ -115,6 +117,7 @@ class Connection:
         self.address = address
         self.password: str | None = None  # of one that is not enrolled
         self.session = Session(version)
+        self.relay: Relayed | None = None  # where the station has a CSMS of its own
         self.closed = False
         self.on_trial = False  # it waits until it is known whether its older twin is alive
         self.opened_at = hub.clock.now()
@@ -130,6 +133,9 @@ class Connection:
         peer = self.peer
         peer.heard_s = now_s
         peer.seen(now_s, False, frame)
+        if self.relay is not None:
+            self.relay.station_says(frame)
+            return
         got = self.session.receive(frame)
         if type(got) is Call:
             self._call(got, now_s)
@@ -144,11 +150,33 @@ class Connection:
         else:
             self._hear(got.ask, got)  # type: ignore[union-attr, arg-type]
 
+    def relayed(self, relay: Relayed) -> None:
+        """From here on what the station says goes to its own CSMS, and is only watched."""
+        self.relay = relay
+        self.session = relay.relay.session
+        self._handlers = self._hub.watching.handlers[self.version]
+
+    def watch(self, call: Call) -> None:
+        """A CALL that somebody else answers: taken in turn, without an answer of ours."""
+        if call.action in self._handlers:
+            self._call(call, self._hub.loop.time())
+
+    def hear(self, got: Answered | Failed) -> None:
+        """What came of a CALL of ours."""
+        self._hear(got.ask, got)
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame that is not ours."""
+        self._send(frame)
+
     def _call(self, call: Call, now_s: float) -> None:
         if self._busy or self.on_trial:
             if self._in_line is None:
                 self._in_line = []
             if len(self._in_line) >= MOST_WAITING:
+                if self.relay is not None:
+                    log.warning("ocpp.not_watched", station_id=self.peer.station_id, action=call.action)
+                    return
                 self.close(1008, "too many calls at once")
                 return
             self._in_line.append(call)
@@ -174,14 +202,14 @@ class Connection:
             self._refuse(call, Fault.INTERNAL, "this is a fault of emw; it is in its log")
             return
         if type(answer) is bytes:
-            self._send(b"[3,%b,%b]" % (_id(call.id), answer))
+            self._reply(b"[3,%b,%b]" % (_id(call.id), answer))
         else:
             self._busy = True
             self._hub.spawn(self._finish(call, answer))  # type: ignore[arg-type]
 
     async def _finish(self, call: Call, answer: Coroutine[Any, Any, bytes]) -> None:
         try:
-            self._send(b"[3,%b,%b]" % (_id(call.id), await answer))
+            self._reply(b"[3,%b,%b]" % (_id(call.id), await answer))
         except EmwError as error:
             self._refuse(call, _fault_for(error), error.detail)
         except Refusal as refusal:
@@ -214,8 +242,13 @@ class Connection:
 
     def _refuse(self, call: Call, fault: Fault, why: str) -> None:
         log.info("ocpp.refused", station_id=self.peer.station_id, action=call.action[:64], why=why)
-        self._send(self.session.error(call.id, fault, why))
-        self._count_refused()
+        self._reply(self.session.error(call.id, fault, why))
+        if self.relay is None:
+            self._count_refused()
+
+    def _reply(self, frame: bytes) -> None:
+        if self.relay is None:  # else its CSMS answers
+            self._send(frame)
 
     def _count_refused(self) -> None:
         self._refused += 1
@@ -234,6 +267,8 @@ class Connection:
         if self.learning is not None:
             self.learning.cancel()
             self.learning = None
+        if self.relay is not None:
+            self.relay.close()
         for ask in self.session.close():
             self._hear(ask, None)
         self._hub.closed(self)
@@ -285,7 +320,8 @@ class Connection:
 
     def _hear(self, ask: Ask, got: Answered | Failed | None) -> None:
         try:
-            ask.tag(got)
+            if ask.tag is not None:  # none: a CALL of the station's CSMS
+                ask.tag(got)
         except Exception:  # a bug in whoever asked: others must not suffer
             log.exception("ocpp.bug", station_id=self.peer.station_id, action=ask.action)
         if got is not None:

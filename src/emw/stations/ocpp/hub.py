@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -31,8 +31,12 @@ from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import read, write
 from emw.stations.ocpp.v16 import V16
 from emw.stations.ocpp.v201 import V201
+from emw.stations.ocpp.watching import Watching
 from emw.stations.ocpp.wire import EMPTY, Anything, BootOut, HeartbeatOut, encode, stamp
 from emw.stations.ocppj import CALL_DEADLINE_S, Version
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.proxy import Proxy
 
 log = structlog.get_logger()
 
@@ -65,8 +69,11 @@ class Hub:
         self._models = Models()
         for record in sorted(headend.state.traits.values(), key=lambda x: x.booted_at):
             self._models.recall(record)
-        newer = V201(self).handlers()
-        self._handlers = {Version.V16: V16(self).handlers(), Version.V201: newer, Version.V21: newer}
+        old, new = V16(self), V201(self)
+        newer = new.handlers()
+        self._handlers = {Version.V16: old.handlers(), Version.V201: newer, Version.V21: newer}
+        self.watching = Watching(self, old, new)
+        self.proxy: Proxy | None = None
         link.hub = self
         headend.console = self.console = Console(self)
         headend.ledger.listen(self._happened)
@@ -125,6 +132,9 @@ class Hub:
         peer = self.peer(station_id)
         connection = Connection(self, peer, version, wire, address)
         connection.password = password if station_id not in self.state.stations else None
+        relay = None if self.proxy is None else self.proxy.between(connection, password)
+        if relay is not None:
+            connection.relayed(relay)
         older = self._connections.get(station_id)
         if older is not None and not proven:
             waiting = self._trials.get(station_id)
@@ -149,6 +159,8 @@ class Hub:
         log.info("ocpp.connected", station_id=peer.station_id, version=connection.version.number)
         connection.on_trial = False
         self._pulse(connection, self.loop.time())
+        if connection.relay is not None:
+            connection.relay.start()
         connection.go_on()
         if peer.station_id in self.state.traits:
             # Known from before: many come back without a boot message. One that boots is learned anew.

@@ -80,7 +80,8 @@ class Learner:
             return  # it does not answer, or does not know the question: asked again when it comes back
         read_traits(self._peer.traits, told, old=self._old)
         self._peer.traits.asked = True
-        await self._configure(told)
+        if self._connection.relay is None:  # else its configuration is its CSMS's
+            await self._configure(told)
         connectors = self._peer.traits.connectors or 0
         for number in range(1, min(connectors, MOST_CONNECTORS) + 1):
             await self._hub.charging.evse(self._peer, number)

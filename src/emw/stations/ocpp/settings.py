@@ -31,3 +31,14 @@ class OcppSettings:
     frames_kept: int = 20
     quiet_s: float = 5.0
     ping_deadline_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """Which stations have a CSMS of their own, and where. `password`: None passes on what the station came with."""
+
+    url: str
+    stations: tuple[str, ...] = ("*",)
+    territories: frozenset[str] = frozenset()
+    password: str | None = None
+    passwords: dict[str, str] = field(default_factory=dict)

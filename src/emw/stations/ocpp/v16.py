@@ -93,17 +93,20 @@ class V16:
             if known is None or (known.started_at, known.meter_start_wh) == (at, float(said.meterStart)):
                 break
             tries += 1
-        status = self._hub.token_status(said.idTag)
+        return await self.began(c, said, number, self._hub.token_status(said.idTag))
+
+    async def began(self, c: Connection, said: w.StartTransaction, number: int, status: str) -> bytes:
+        """4.8. A transaction has this number, whoever gave it."""
         fresh = await self._charging.start(
-            peer,
+            c.peer,
             said.connectorId,
             str(number),
-            at=at,
+            at=parse_time(said.timestamp, self._clock.now()),
             meter_start_wh=float(said.meterStart),
             id_token=said.idTag[:255],
         )
         if fresh and status == "Accepted":
-            c.after(self._charging.arrive(peer, said.connectorId))
+            c.after(self._charging.arrive(c.peer, said.connectorId))
         return encode(w.StartOut(w.TagInfo(status), number))
 
     async def stop(self, c: Connection, said: w.StopTransaction) -> bytes:

@@ -121,6 +121,8 @@ class V201:
         now = self._clock.now()
         at = parse_time(said.timestamp, now)
         token = None if said.idToken is None else self._token(said.idToken)
+        if token is not None and c.relay is not None:
+            token = "Accepted"  # whether it may charge is its CSMS's word, and its meter shows it
         answer = EMPTY if token is None else encode(w.TokenOut(w.TokenInfo(token)))
         known = await self._hub.headend.book.transaction(peer.station_id, info.transactionId)
         told = said.evse.id if said.evse is not None else 0
