@@ -38,13 +38,20 @@ def test_the_reference_knows_no_other_facts() -> None:
 def settings() -> dict[str, str]:
     """Every setting and its default as the page shows it: `none` without one, `required` where it must be given."""
     found: dict[str, str] = {}
+
+    def take(name: str, section: Any) -> None:
+        for f in msgspec.structs.fields(section):
+            if isinstance(f.type, type) and issubclass(f.type, msgspec.Struct):
+                take(f"{name}.{f.name}", f.type)
+            else:
+                found[f"{name}.{f.name}"] = default_of(f)
+
     for top in msgspec.structs.fields(Config):
         inner: Any = top.type
         if top.name == "territory":
             inner = inner.__args__[0]
         if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-            for f in msgspec.structs.fields(inner):
-                found[f"{top.name}.{f.name}"] = default_of(f)
+            take(top.name, inner)
         else:
             found[top.name] = default_of(top)
     return found

@@ -138,7 +138,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
 
 
 def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing) -> Proxy:
-    """emw before another CSMS. Loaded here: without it no socket library is needed that calls out."""
+    """What stands before another CSMS. Loaded here: without it no socket library is needed that calls out."""
     from emw.stations.ocpp.proxy import Proxy  # noqa: PLC0415
     from emw.stations.ocpp.upstream import connect  # noqa: PLC0415
 

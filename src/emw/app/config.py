@@ -51,7 +51,7 @@ class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):
     """emw between stations and the CSMS that their operator has. `url` none: emw is the central system."""
 
     url: str | None = None
-    stations: list[str] = ["*"]
+    stations: tuple[str, ...] = ("*",)
     territories: list[str] = []
     password: str | None = None
     passwords: dict[str, str] = {}
@@ -201,7 +201,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             )
         return ProxySettings(
             url=p.url,
-            stations=tuple(p.stations),
+            stations=p.stations,
             territories=frozenset(p.territories),
             password=p.password,
             passwords=dict(p.passwords),

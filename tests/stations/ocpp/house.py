@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from emw.app.build import Parts, define_territories, parts_of, upgrade_of
-from emw.app.config import Config, Dispatch, OcppSection, StationPlane, TerritorySection
+from emw.app.config import Config, Dispatch, OcppSection, OutgoingSection, StationPlane, TerritorySection
 from emw.app.server import bind, server_for
 from emw.domain.model import Evse
 from emw.service.admin import NOT_SAID, EvseDefaults
@@ -86,14 +87,15 @@ async def until(true: Callable[[], Any], seconds: float = 15.0) -> None:
 
 @contextlib.asynccontextmanager
 async def house(
-    folder: Path, *, speed: float = 1.0, quiet_s: float = 0.1, **ocpp: Any
+    folder: Path, *, speed: float = 1.0, quiet_s: float = 0.1, networks: tuple[str, ...] = (), **ocpp: Any
 ) -> AsyncGenerator[House, None]:
     """A head-end over SQLite in `folder`, its clock `speed` times as fast, with these settings of `[ocpp]`."""
     config = Config(
         data_dir=str(folder),
         speed=speed,
         stations=StationPlane(heartbeat_seconds=60),
-        ocpp=OcppSection(**{"territory": EAST, **ocpp}),
+        ocpp=msgspec.convert({"territory": EAST, **ocpp}, OcppSection),
+        outgoing=OutgoingSection(networks=list(networks)),
         dispatch=Dispatch(gap_seconds=0.0, ramp_floor_kw_per_minute=1_000.0),
         territory=[TerritorySection(name=EAST)],
     )

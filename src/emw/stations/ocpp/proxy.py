@@ -157,7 +157,7 @@ class Relayed:
             self._connection.close(1008, "too many messages before the central system is there")
 
     def _limited(self, news: Theirs) -> None:
-        """The CSMS set or took away profiles: ours are said again, so that they stand and never allow more than theirs."""
+        """The CSMS set or took away profiles: ours are said again, and never allow more than theirs."""
         action = news.call.action
         if action not in {"SetChargingProfile", "ClearChargingProfile"} or status_of(news.told) != "Accepted":
             return

@@ -120,9 +120,8 @@ class V201:
         peer, info = c.peer, said.transactionInfo
         now = self._clock.now()
         at = parse_time(said.timestamp, now)
-        token = None if said.idToken is None else self._token(said.idToken)
-        if token is not None and c.relay is not None:
-            token = "Accepted"  # whether it may charge is its CSMS's word, and its meter shows it
+        # Before a CSMS of its own, whether it may charge is that one's word, and the meter shows it.
+        token = None if said.idToken is None or c.relay is not None else self._token(said.idToken)
         answer = EMPTY if token is None else encode(w.TokenOut(w.TokenInfo(token)))
         known = await self._hub.headend.book.transaction(peer.station_id, info.transactionId)
         told = said.evse.id if said.evse is not None else 0

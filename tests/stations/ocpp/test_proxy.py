@@ -1,0 +1,202 @@
+"""The proxy between a foreign charge point and a foreign central system, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from emw.domain.model import Outcome
+from tests.simulator.ocpp.central import Central, central_system
+from tests.stations.ocpp.foreign import Foreign16, Foreign201, station
+from tests.stations.ocpp.house import EAST, House, house, until
+
+LOOPBACK = ("127.0.0.0/8",)
+BOTH = pytest.mark.parametrize(
+    ("kind", "version"), [(Foreign16, "ocpp1.6"), (Foreign201, "ocpp2.0.1")], ids=["1.6", "2.0.1"]
+)
+SECRET = "of-the-csms"
+
+
+def before(central: Central, **more: Any) -> dict[str, Any]:
+    url = central.url + "/{stationID}"
+    return {"networks": LOOPBACK, "proxy": {"url": url, "password": SECRET, **more}}
+
+
+async def decrease(h: House, named: str = "r1") -> dict[str, Any]:
+    body = {"requestID": named, "territory": EAST, "kW": 4.0, "durationMinutes": 30}
+    return await h.iso("POST", "/iso/decrease", body)
+
+
+async def kw(h: House, it: Any) -> float:
+    await it.meter()
+    reading = h.headend.telemetry.live["e0:1"].reading
+    assert reading is not None
+    return reading.kw
+
+
+def profile(version: str, amps: float, *, level: int = 1, number: int = 1) -> dict[str, Any]:
+    """A limit of the CSMS's for every transaction, from long ago on."""
+    schedule = {
+        "charging_rate_unit": "A",
+        "charging_schedule_period": [{"start_period": 0, "limit": amps}],
+        "duration": 10**8,
+        "start_schedule": "2026-01-01T00:00:00Z",
+    }
+    body = {
+        "stack_level": level,
+        "charging_profile_purpose": "TxDefaultProfile",
+        "charging_profile_kind": "Absolute",
+    }
+    if version == "ocpp1.6":
+        body |= {"charging_profile_id": number, "charging_schedule": schedule}
+        return {"connector_id": 1, "cs_charging_profiles": body}
+    body |= {"id": number, "charging_schedule": [{"id": 1, **schedule}]}
+    return {"evse_id": 1, "charging_profile": body}
+
+
+@BOTH
+async def test_a_shed_in_the_middle_of_a_transaction_of_the_csms(
+    kind: type[Any], version: str, tmp_path: Path
+) -> None:
+    async with (
+        central_system(version, {"e0": SECRET}) as central,
+        house(tmp_path, **before(central)) as h,
+        station(kind, h, "e0", await h.enrol("e0")) as it,
+    ):
+        told = await it.boot()
+        assert told.current_time == "2026-05-05T12:00:00Z", "the CSMS's own answer"
+        await it.plug_in()
+        number = central.transactions[-1]
+        assert str(it.transaction) == number
+        await until(lambda: h.evse("e0:1").session_id is not None)
+        assert ("e0", number) in h.headend.state.transactions
+        assert await kw(h, it) == pytest.approx(11.04)
+
+        assert (await decrease(h))["confirmedKW"] >= 3.9
+        assert h.headend.state.limits["e0:1"].outcome is Outcome.APPLIED
+        assert await kw(h, it) <= 7.1
+
+        # The CSMS asks in the meantime, and hears of its own CALL only.
+        answer = await central.ask("TriggerMessage", requested_message="Heartbeat")
+        assert answer is not None and answer.status == "Accepted"
+
+        # A clearing of all takes ours along: it comes back.
+        sets, one = it.profiles.sets, it.clear
+
+        def clear(number: int | None) -> bool:
+            return one(number) if number is not None else it.profiles.held.clear() is None
+
+        it.clear = clear
+        answer = await central.ask("ClearChargingProfile", **clear_all(version))
+        assert answer.status == "Accepted"
+        await until(lambda: it.profiles.sets > sets)
+        assert await kw(h, it) <= 7.1
+
+        await h.iso("POST", "/iso/returnToNormal", {"requestID": "r1"})
+        await until(lambda: it.amps() == 16.0)
+        await it.unplug()
+        await until(lambda: h.evse("e0:1").session_id is None)
+        said = len(central.said("StopTransaction")) + sum(
+            event["eventType"] == "Ended" for event in central.said("TransactionEvent")
+        )
+        assert said == 1
+        assert central.faults == []
+        assert central.boots == 1
+
+
+def clear_all(version: str) -> dict[str, Any]:
+    if version == "ocpp1.6":
+        return {}
+    return {"charging_profile_criteria": {"charging_profile_purpose": "TxProfile"}}
+
+
+@BOTH
+async def test_ours_never_allows_more_than_theirs(kind: type[Any], version: str, tmp_path: Path) -> None:
+    async with (
+        central_system(version, {"e0": SECRET}) as central,
+        house(tmp_path, **before(central)) as h,
+        station(kind, h, "e0", await h.enrol("e0")) as it,
+    ):
+        old = version == "ocpp1.6"
+        it.configuration["ChargeProfileMaxStackLevel" if old else "SmartChargingCtrlr.ProfileStackLevel"] = "9"
+        await it.boot()
+        await until(lambda: h.hub.peer("e0").traits.max_stack == 9)
+        await it.plug_in()
+        await until(lambda: h.evse("e0:1").session_id is not None)
+        await kw(h, it)
+        await decrease(h)
+        await until(lambda: h.headend.state.limits["e0:1"].outcome is Outcome.APPLIED)
+        asked_a = h.headend.state.limits["e0:1"].max_a
+        assert asked_a is not None and asked_a > 7.0
+        sets = it.profiles.sets
+        answer = await central.ask("SetChargingProfile", **profile(version, 7.0))
+        assert answer.status == "Accepted"
+        # Ours lies on theirs and would hide it: it is said again, with their limit.
+        await until(lambda: it.profiles.sets >= sets + 2)
+        (own,) = [p for number, p in it.profiles.held.items() if number != 1]
+        schedule = own["charging_schedule"]
+        schedule = schedule[0] if isinstance(schedule, list) else schedule
+        assert schedule["charging_schedule_period"][0]["limit"] == 7.0
+
+
+async def test_configuration_stays_the_csms_own(tmp_path: Path) -> None:
+    async with (
+        central_system("ocpp1.6", {"e0": SECRET}) as central,
+        house(tmp_path, **before(central)) as h,
+        station(Foreign16, h, "e0", await h.enrol("e0")) as it,
+    ):
+        await it.boot()
+        await until(lambda: h.hub.peer("e0").traits.asked)
+        await until(lambda: it.calls)  # it is triggered after it was configured
+        assert it.configuration == {}
+
+
+async def test_what_the_station_came_with_is_passed_on(tmp_path: Path) -> None:
+    async with (
+        central_system("ocpp1.6", {}) as central,
+        house(tmp_path, **before(central, password=None)) as h,
+    ):
+        central.secrets["e0"] = secret = await h.enrol("e0")
+        async with station(Foreign16, h, "e0", secret) as it:
+            assert (await it.boot()).status == "Accepted"
+        assert central.refused == 0
+
+
+async def test_only_chosen_stations_are_relayed(tmp_path: Path) -> None:
+    async with (
+        central_system("ocpp1.6", {"e0": SECRET}) as central,
+        house(tmp_path, **before(central, stations=("e*",))) as h,
+        station(Foreign16, h, "CP1", await h.enrol("CP1")) as own,
+        station(Foreign16, h, "e0", await h.enrol("e0")) as it,
+    ):
+        await own.boot()
+        await it.boot()
+        assert list(central.judges) == ["e0"]
+
+
+async def test_a_csms_outside_of_the_networks_is_never_called(tmp_path: Path) -> None:
+    async with central_system("ocpp1.6", {"e0": SECRET}) as central:
+        settings = {**before(central), "networks": ("10.0.0.0/8",)}
+        async with house(tmp_path, **settings) as h:
+            socket = await h.socket("e0", await h.enrol("e0"))
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(socket.recv(), 10)
+        assert central.judges == {} and central.refused == 0
+
+
+async def test_without_its_csms_a_station_is_let_go_and_comes_back(tmp_path: Path) -> None:
+    """It keeps for later what it can't tell, as it does without emw."""
+    async with central_system("ocpp1.6", {"e0": SECRET}) as central, house(tmp_path, **before(central)) as h:
+        secret = await h.enrol("e0")
+        socket = await h.socket("e0", secret)
+        await until(lambda: "e0" in central.sockets)
+        await central.sockets["e0"].close()
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(socket.recv(), 10)
+        async with station(Foreign16, h, "e0", secret) as it:
+            assert (await it.boot()).status == "Accepted"
+        assert central.boots == 1
