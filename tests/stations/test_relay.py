@@ -13,7 +13,9 @@ from emw.stations.ocppj import CALL_DEADLINE_S, Answered, Ask, Version
 from emw.stations.relay import PREFIX, Ours, Passed, Relay, Seen, Theirs
 
 MOVES = st.lists(
-    st.sampled_from(["csms asks", "we ask", "station answers", "station errs", "station asks", "csms answers"]),
+    st.sampled_from(
+        ["csms asks", "we ask", "station answers", "station errs", "station asks", "csms answers"]
+    ),
     max_size=60,
 )
 
@@ -137,7 +139,9 @@ def test_a_late_answer_goes_where_it_belongs() -> None:
     both.take(both.relay.from_station(result(f"{PREFIX}1", status="Accepted")))
     assert both.at_csms == []
     (news,) = both.news
-    assert isinstance(news, Ours) and isinstance(news.got, Answered) and news.got.late
+    assert isinstance(news, Ours)
+    assert isinstance(news.got, Answered)
+    assert news.got.late
     both.now = 2 * CALL_DEADLINE_S
     assert both.relay.session.expired(both.now) is not None
     late = result("c1", status="Accepted")
@@ -149,7 +153,8 @@ def test_an_answer_of_ours_that_nobody_remembers_stays_here() -> None:
     both = Both()
     both.take(both.relay.from_station(result(f"{PREFIX}77", status="Accepted")))
     both.take(both.relay.from_station(json.dumps([4, f"{PREFIX}78", "X", "", {}]).encode()))
-    assert both.at_csms == [] and both.news == []
+    assert both.at_csms == []
+    assert both.news == []
 
 
 def test_what_cannot_be_read_goes_on() -> None:
@@ -174,7 +179,9 @@ def test_what_the_csms_decides_is_told_with_its_answer() -> None:
     assert both.news == []
     both.take(both.relay.from_csms(result("s1", transactionId=7)))
     (seen,) = both.news
-    assert isinstance(seen, Seen) and seen.told is not None and json.loads(seen.told) == {"transactionId": 7}
+    assert isinstance(seen, Seen)
+    assert seen.told is not None
+    assert json.loads(seen.told) == {"transactionId": 7}
     both.take(both.relay.from_station(call("s2", "StartTransaction", connectorId=1)))
     both.take(both.relay.from_csms(json.dumps([4, "s2", "InternalError", "", {}]).encode()))
     assert len(both.news) == 1, "a refused transaction has no number"
@@ -185,4 +192,5 @@ def test_what_the_csms_asked_is_told_with_its_answer() -> None:
     both.take(both.relay.from_csms(call("c1", "ClearChargingProfile")))
     both.take(both.relay.from_station(result("c1", status="Accepted")))
     (news,) = both.news
-    assert isinstance(news, Theirs) and news.call.action == "ClearChargingProfile"
+    assert isinstance(news, Theirs)
+    assert news.call.action == "ClearChargingProfile"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +85,8 @@ async def test_a_shed_in_the_middle_of_a_transaction_of_the_csms(
 
         # The CSMS asks in the meantime, and hears of its own CALL only.
         answer = await central.ask("TriggerMessage", requested_message="Heartbeat")
-        assert answer is not None and answer.status == "Accepted"
+        assert answer is not None
+        assert answer.status == "Accepted"
 
         # A clearing of all takes ours along: it comes back.
         sets, one = it.profiles.sets, it.clear
@@ -122,7 +126,9 @@ async def test_ours_never_allows_more_than_theirs(kind: type[Any], version: str,
         station(kind, h, "e0", await h.enrol("e0")) as it,
     ):
         old = version == "ocpp1.6"
-        it.configuration["ChargeProfileMaxStackLevel" if old else "SmartChargingCtrlr.ProfileStackLevel"] = "9"
+        it.configuration["ChargeProfileMaxStackLevel" if old else "SmartChargingCtrlr.ProfileStackLevel"] = (
+            "9"
+        )
         await it.boot()
         await until(lambda: h.hub.peer("e0").traits.max_stack == 9)
         await it.plug_in()
@@ -131,7 +137,8 @@ async def test_ours_never_allows_more_than_theirs(kind: type[Any], version: str,
         await decrease(h)
         await until(lambda: h.headend.state.limits["e0:1"].outcome is Outcome.APPLIED)
         asked_a = h.headend.state.limits["e0:1"].max_a
-        assert asked_a is not None and asked_a > 7.0
+        assert asked_a is not None
+        assert asked_a > 7.0
         sets = it.profiles.sets
         answer = await central.ask("SetChargingProfile", **profile(version, 7.0))
         assert answer.status == "Accepted"
@@ -185,7 +192,8 @@ async def test_a_csms_outside_of_the_networks_is_never_called(tmp_path: Path) ->
             socket = await h.socket("e0", await h.enrol("e0"))
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(socket.recv(), 10)
-        assert central.judges == {} and central.refused == 0
+        assert central.judges == {}
+        assert central.refused == 0
 
 
 async def test_without_its_csms_a_station_is_let_go_and_comes_back(tmp_path: Path) -> None:
@@ -200,3 +208,62 @@ async def test_without_its_csms_a_station_is_let_go_and_comes_back(tmp_path: Pat
         async with station(Foreign16, h, "e0", secret) as it:
             assert (await it.boot()).status == "Accepted"
         assert central.boots == 1
+
+
+async def test_their_profiles_are_known_after_a_restart(tmp_path: Path) -> None:
+    async with central_system("ocpp1.6", {"e0": SECRET}) as central:
+        async with house(tmp_path, **before(central)) as h:
+            async with station(Foreign16, h, "e0", await h.enrol("e0")) as it:
+                await it.boot()
+                await until(lambda: h.hub.peer("e0").traits.asked)
+                await central.ask("SetChargingProfile", **profile("ocpp1.6", 7.0))
+                await until(lambda: h.hub.peer("e0").traits.theirs)
+                await until(lambda: '"theirs"' in h.headend.state.traits["e0"].traits)
+        async with house(tmp_path, **before(central)) as h:
+            (their,) = h.hub.peer("e0").traits.theirs
+            assert (their.place, their.limit_a) == (1, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers"),
+    [
+        ("302 Found", "Location: {other}\r\n"),
+        ("101 Switching Protocols", "Sec-WebSocket-Protocol: ocpp2.1\r\n"),
+    ],
+    ids=["a redirect", "another subprotocol"],
+)
+async def test_what_is_no_such_csms_gets_no_frame(answer: str, headers: str, tmp_path: Path) -> None:
+    heard = bytearray()
+
+    async with central_system("ocpp1.6", {"e0": SECRET}) as other:
+
+        async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            key = next(x for x in head.decode().split("\r\n") if x.lower().startswith("sec-websocket-key"))
+            accept = accept_of(key.partition(":")[2].strip())
+            more = headers.format(other=other.url + "/e0")
+            writer.write(
+                f"HTTP/1.1 {answer}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Accept: {accept}\r\nContent-Length: 0\r\n{more}\r\n".encode()
+            )
+            await writer.drain()
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                heard.extend(await asyncio.wait_for(reader.read(1_000), 3))
+            writer.close()
+
+        server = await asyncio.start_server(odd, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        settings = {"url": f"ws://127.0.0.1:{port}/{{stationID}}", "password": SECRET}
+        async with server, house(tmp_path, networks=LOOPBACK, proxy=settings) as h:
+            socket = await h.socket("e0", await h.enrol("e0"))
+            with contextlib.suppress(ConnectionClosed):
+                await socket.send('[2,"1","BootNotification",{}]')
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(socket.recv(), 10)
+        assert other.judges == {}
+        assert len(heard) < 20, "at most a goodbye"
+
+
+def accept_of(key: str) -> str:
+    digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode(), usedforsecurity=False)
+    return base64.b64encode(digest.digest()).decode()

@@ -314,7 +314,9 @@ class Hub:
             )
             after = self.state.traits[station_id]
             if before is None or before.traits != after.traits:
+                held = c.peer.traits.theirs
                 c.peer.traits = self._models.start(after)
+                c.peer.traits.theirs = held
             c.peer.traits.asked = False
             c.peer.rebooted()
             c.after(self._after_boot(c))
