@@ -212,13 +212,14 @@ async def test_without_its_csms_a_station_is_let_go_and_comes_back(tmp_path: Pat
 
 async def test_their_profiles_are_known_after_a_restart(tmp_path: Path) -> None:
     async with central_system("ocpp1.6", {"e0": SECRET}) as central:
-        async with house(tmp_path, **before(central)) as h:
-            async with station(Foreign16, h, "e0", await h.enrol("e0")) as it:
-                await it.boot()
-                await until(lambda: h.hub.peer("e0").traits.asked)
-                await central.ask("SetChargingProfile", **profile("ocpp1.6", 7.0))
-                await until(lambda: h.hub.peer("e0").traits.theirs)
-                await until(lambda: '"theirs"' in h.headend.state.traits["e0"].traits)
+        async with (
+            house(tmp_path, **before(central)) as h,
+            station(Foreign16, h, "e0", await h.enrol("e0")) as it,
+        ):
+            await it.boot()
+            await until(lambda: h.hub.peer("e0").traits.asked)
+            await central.ask("SetChargingProfile", **profile("ocpp1.6", 7.0))
+            await until(lambda: '"theirs"' in h.headend.state.traits["e0"].traits)
         async with house(tmp_path, **before(central)) as h:
             (their,) = h.hub.peer("e0").traits.theirs
             assert (their.place, their.limit_a) == (1, 7.0)
