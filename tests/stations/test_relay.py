@@ -194,3 +194,15 @@ def test_what_the_csms_asked_is_told_with_its_answer() -> None:
     (news,) = both.news
     assert isinstance(news, Theirs)
     assert news.call.action == "ClearChargingProfile"
+
+
+def test_an_answer_for_a_csms_that_is_gone_reaches_no_other() -> None:
+    both = Both()
+    both.take(both.relay.from_csms(call("c1", "Reset", type="Soft")))
+    both.take(both.relay.from_csms(call("c2", "Reset", type="Soft")))
+    both.ask("TriggerMessage")
+    both.relay.csms_lost()
+    both.take(both.relay.from_station(result("c1", status="Accepted")))
+    assert both.at_csms == []
+    # What waited of the lost one's is dropped; ours goes out.
+    assert [json.loads(f)[2] for f in both.at_station] == ["Reset", "TriggerMessage"]

@@ -55,6 +55,7 @@ class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):
     territories: list[str] = []
     password: str | None = None
     passwords: dict[str, str] = {}
+    hold_seconds: Annotated[float, Meta(ge=0, le=3600)] = 20.0
 
 
 class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -205,6 +206,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             territories=frozenset(p.territories),
             password=p.password,
             passwords=dict(p.passwords),
+            hold_s=p.hold_seconds,
         )
 
     def service_settings(self) -> ServiceSettings:

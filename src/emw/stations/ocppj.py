@@ -269,6 +269,13 @@ class Session:
         self._late[ask.id] = ask
         return ask
 
+    def disown(self) -> None:
+        """Who asked through us is gone: its CALLs that wait go out no more; who is asked already may still answer."""
+        self._waiting = [ask for ask in self._waiting if ask.frame is None]
+        for ask in (*self._late.values(), *([self._flying] if self._flying is not None else [])):
+            if ask.frame is not None:
+                ask.frame = b""
+
     def close(self) -> list[Ask]:
         """The connection is gone: every CALL without answer, the one on its way first."""
         left = ([self._flying] if self._flying is not None else []) + self._waiting

@@ -88,9 +88,14 @@ class Relay:
         ask = got.ask
         if ask.frame is None:
             return Passed(news=Ours(got))
+        onward = frame if ask.frame else None  # none: the CSMS that asked is gone, another knows of no such CALL
         if type(got) is Answered:
-            return Passed(to_csms=frame, news=Theirs(Call(ask.id, ask.action, ask.payload), got.payload))
-        return Passed(to_csms=frame)
+            return Passed(to_csms=onward, news=Theirs(Call(ask.id, ask.action, ask.payload), got.payload))
+        return Passed(to_csms=onward)
+
+    def csms_lost(self) -> None:
+        """The connection to the CSMS is gone; the next one begins anew."""
+        self.session.disown()
 
     def from_csms(self, frame: bytes) -> Passed:
         """The CSMS said something. Its CALLs wait in line: ask `next`."""

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,7 @@ async def test_only_chosen_stations_are_relayed(tmp_path: Path) -> None:
 
 async def test_a_csms_outside_of_the_networks_is_never_called(tmp_path: Path) -> None:
     async with central_system("ocpp1.6", {"e0": SECRET}) as central:
-        settings = {**before(central), "networks": ("10.0.0.0/8",)}
+        settings = {**before(central, hold_seconds=0), "networks": ("10.0.0.0/8",)}
         async with house(tmp_path, **settings) as h:
             socket = await h.socket("e0", await h.enrol("e0"))
             with pytest.raises(ConnectionClosed):
@@ -198,7 +199,10 @@ async def test_a_csms_outside_of_the_networks_is_never_called(tmp_path: Path) ->
 
 async def test_without_its_csms_a_station_is_let_go_and_comes_back(tmp_path: Path) -> None:
     """It keeps for later what it can't tell, as it does without emw."""
-    async with central_system("ocpp1.6", {"e0": SECRET}) as central, house(tmp_path, **before(central)) as h:
+    async with (
+        central_system("ocpp1.6", {"e0": SECRET}) as central,
+        house(tmp_path, **before(central, hold_seconds=0)) as h,
+    ):
         secret = await h.enrol("e0")
         socket = await h.socket("e0", secret)
         await until(lambda: "e0" in central.sockets)
@@ -208,6 +212,38 @@ async def test_without_its_csms_a_station_is_let_go_and_comes_back(tmp_path: Pat
         async with station(Foreign16, h, "e0", secret) as it:
             assert (await it.boot()).status == "Accepted"
         assert central.boots == 1
+
+
+@BOTH
+async def test_a_csms_that_restarts_is_not_missed(kind: type[Any], version: str, tmp_path: Path) -> None:
+    """A shed goes on without it; what the station says meanwhile is told once it is back, and answered then."""
+    async with AsyncExitStack() as later:
+        async with central_system(version, {"e0": SECRET}) as first:
+            port = int(first.url.split(":")[2].split("/")[0])
+            h = await later.enter_async_context(house(tmp_path, **before(first)))
+            it = await later.enter_async_context(station(kind, h, "e0", await h.enrol("e0")))
+            await it.boot()
+            await it.plug_in()
+            await until(lambda: h.evse("e0:1").session_id is not None)
+            assert await kw(h, it) == pytest.approx(11.04)
+            connection = h.hub.connected("e0")
+        # Nobody listens at the CSMS's address now.
+        assert (await decrease(h))["confirmedKW"] >= 3.9
+        assert it.amps() < 16.0
+        waiting = [asyncio.create_task(it.meter()), asyncio.create_task(it.unplug())]
+        await until(lambda: h.headend.telemetry.live["e0:1"].reading.kw <= 7.1)
+        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in waiting), "nobody answers in the place of the CSMS"
+        async with central_system(version, {"e0": SECRET}, port) as second:
+            await asyncio.wait_for(asyncio.gather(*waiting), 15)
+            said = [name for judge in second.judges["e0"] for name, _ in judge.said]
+            told = "MeterValues StopTransaction StatusNotification"
+            if version == "ocpp2.0.1":
+                told = "TransactionEvent TransactionEvent StatusNotification"
+            assert [name for name in said if name in told.split()] == told.split()
+            assert second.faults == []
+            assert h.hub.connected("e0") is connection, "the station did not notice"
+            await until(lambda: h.evse("e0:1").session_id is None)
 
 
 async def test_their_profiles_are_known_after_a_restart(tmp_path: Path) -> None:
@@ -254,7 +290,7 @@ async def test_what_is_no_such_csms_gets_no_frame(answer: str, headers: str, tmp
 
         server = await asyncio.start_server(odd, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        settings = {"url": f"ws://127.0.0.1:{port}/{{stationID}}", "password": SECRET}
+        settings = {"url": f"ws://127.0.0.1:{port}/{{stationID}}", "password": SECRET, "hold_seconds": 0}
         async with server, house(tmp_path, networks=LOOPBACK, proxy=settings) as h:
             socket = await h.socket("e0", await h.enrol("e0"))
             with contextlib.suppress(ConnectionClosed):

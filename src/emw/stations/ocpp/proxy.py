@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Protocol
@@ -23,10 +24,19 @@ log = structlog.get_logger()
 
 MOST_EARLY: Final = 64
 """So many frames of a station wait until its CSMS is connected."""
+FIRST_PAUSE_S: Final = 0.5
+MOST_PAUSE_S: Final = 5.0
+STEADY_S: Final = 60.0
+"""A CSMS that stayed so long is called again soon."""
 
 
 class Csms(Protocol):
     """A connection to a CSMS."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can go out."""
+        ...
 
     def send(self, frame: bytes) -> None:
         """Send a frame."""
@@ -74,9 +84,19 @@ class Proxy:
 
 
 class Relayed:
-    """One station's connection and the one to its CSMS. Where either goes, the other does."""
+    """One station's connection and the one to its CSMS. The station gone, the other goes; the CSMS gone, it is held."""
 
-    __slots__ = ("_address", "_connection", "_csms", "_early", "_proxy", "_started", "relay")
+    __slots__ = (
+        "_address",
+        "_connection",
+        "_csms",
+        "_early",
+        "_pause_s",
+        "_proxy",
+        "_since_s",
+        "_started",
+        "relay",
+    )
 
     def __init__(self, proxy: Proxy, connection: Connection, address: Address) -> None:
         self._proxy = proxy
@@ -85,6 +105,8 @@ class Relayed:
         self._csms: Csms | None = None
         self._early: list[bytes] = []
         self._started = False
+        self._pause_s = FIRST_PAUSE_S
+        self._since_s = 0.0
         self.relay = Relay(connection.version)
 
     def start(self) -> None:
@@ -94,25 +116,58 @@ class Relayed:
             self._proxy.hub.spawn(self._connect())
 
     async def _connect(self) -> None:
+        """Connect, again and again while the station may be held; then let it go."""
+        c, hub = self._connection, self._proxy.hub
+        until_s = hub.loop.time() + self._proxy.settings.hold_s
+        while not c.closed:
+            try:
+                csms = await self._proxy.connect(self._address, c.version, self.csms_says, self._gone)
+            except NoCsms as error:
+                why = str(error)
+            else:
+                if csms.is_open:
+                    self._connected(csms)
+                    return
+                why = "it closed at once"
+            log.warning("ocpp.no_csms", station_id=c.peer.station_id, why=why)
+            if hub.loop.time() + self._pause_s > until_s:
+                c.close(1001, "its central system is not reached")
+                return
+            await self._pause()
+
+    async def _pause(self) -> None:
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, MOST_PAUSE_S)
+        await asyncio.sleep(pause_s)
+
+    def _connected(self, csms: Csms) -> None:
         c = self._connection
-        try:
-            csms = await self._proxy.connect(self._address, c.version, self.csms_says, self._gone)
-        except NoCsms as error:
-            log.warning("ocpp.no_csms", station_id=c.peer.station_id, why=str(error))
-            c.close(1001, "its central system is not reached")
-            return
         if c.closed:
             csms.close()
             return
         log.info("ocpp.csms_connected", station_id=c.peer.station_id)
         self._csms = csms
+        self._since_s = self._proxy.hub.loop.time()
         early, self._early = self._early, []
         for frame in early:
             csms.send(frame)
 
     def _gone(self) -> None:
-        if not self._connection.closed:
-            log.warning("ocpp.csms_lost", station_id=self._connection.peer.station_id)
+        """The CSMS is gone: what the station says is held until it is back."""
+        if self._connection.closed or self._csms is None:
+            return
+        hub = self._proxy.hub
+        log.warning("ocpp.csms_lost", station_id=self._connection.peer.station_id)
+        self._csms = None
+        self.relay.csms_lost()
+        if hub.loop.time() - self._since_s > STEADY_S:
+            self._pause_s = FIRST_PAUSE_S
+        hub.spawn(self._again())
+
+    async def _again(self) -> None:
+        if self._proxy.settings.hold_s > 0:
+            await self._pause()  # one that takes connections and drops them is not called in a tight loop
+            await self._connect()
+        else:
             self._connection.close(1001, "its central system is gone")
 
     def close(self) -> None:

@@ -35,10 +35,14 @@ class OcppSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """Which stations have a CSMS of their own, and where. `password`: None passes on what the station came with."""
+    """Which stations have a CSMS of their own, and where. `password`: None passes on what the station came with.
+
+    `hold_s`: so long a station is kept while its CSMS is away.
+    """
 
     url: str
     stations: tuple[str, ...] = ("*",)
     territories: frozenset[str] = frozenset()
     password: str | None = None
     passwords: dict[str, str] = field(default_factory=dict)
+    hold_s: float = 20.0

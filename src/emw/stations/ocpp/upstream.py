@@ -98,6 +98,11 @@ class Upstream(WSListener):
             if transport.underlying_transport.get_write_buffer_size() > MOST_UNSENT:
                 transport.disconnect(graceful=False)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can go out."""
+        return self._transport is not None
+
     def close(self) -> None:
         """Say goodbye."""
         if self._transport is not None:
