@@ -88,7 +88,9 @@ class Relay:
         ask = got.ask
         if ask.frame is None:
             return Passed(news=Ours(got))
-        onward = frame if ask.frame else None  # none: the CSMS that asked is gone, another knows of no such CALL
+        onward = (
+            frame if ask.frame else None
+        )  # none: the CSMS that asked is gone, another knows of no such CALL
         if type(got) is Answered:
             return Passed(to_csms=onward, news=Theirs(Call(ask.id, ask.action, ask.payload), got.payload))
         return Passed(to_csms=onward)
