@@ -308,3 +308,34 @@ async def test_what_is_no_such_csms_gets_no_frame(answer: str, headers: str, tmp
 def accept_of(key: str) -> str:
     digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode(), usedforsecurity=False)
     return base64.b64encode(digest.digest()).decode()
+
+
+@BOTH
+async def test_a_restart_of_emw_in_the_middle_of_a_transaction(
+    kind: type[Any], version: str, tmp_path: Path
+) -> None:
+    async with central_system(version, {"e0": SECRET}) as central:
+        async with (
+            house(tmp_path, **before(central)) as h,
+            station(kind, h, "e0", secret := await h.enrol("e0")) as it,
+        ):
+            await it.boot()
+            await it.plug_in()
+            await until(lambda: h.evse("e0:1").session_id is not None)
+            await kw(h, it)
+            assert (await decrease(h))["confirmedKW"] >= 3.9
+        # It comes back without a boot, as most do, with its transaction and what it held.
+        kept = {"transaction": it.transaction, "profiles": it.profiles}
+        sets = it.profiles.sets
+        async with (
+            house(tmp_path, **before(central)) as h,
+            station(kind, h, "e0", secret, seq=10, **kept) as it,
+        ):
+            await until(lambda: it.profiles.sets > sets)
+            assert await kw(h, it) <= 7.1
+            assert ("e0", str(it.transaction)) in h.headend.state.transactions
+            await it.unplug()
+            await until(lambda: h.evse("e0:1").session_id is None)
+        assert central.boots == 1
+        assert central.faults == []
+        assert len(central.transactions) == 1
