@@ -68,7 +68,7 @@ async def test_the_certificate_decides(
             address = upstream.Address(f"wss://127.0.0.1:{port}/e0", "e0", "secret")
             calling = upstream.connect(Guard(RULES), address, Version.V16, lambda _: None, lambda: None)
             if not through:
-                with pytest.raises(upstream.NoCsms, match="(?i)certificate"):
+                with pytest.raises(upstream.NoCsms, match=r"(?i)certificate"):
                     await calling
                 return
             csms = await calling
