@@ -43,6 +43,6 @@ class ProxySettings:
     url: str
     stations: tuple[str, ...] = ("*",)
     territories: frozenset[str] = frozenset()
-    password: str | None = None
-    passwords: dict[str, str] = field(default_factory=dict)
+    password: str | None = field(default=None, repr=False)
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
     hold_s: float = 20.0

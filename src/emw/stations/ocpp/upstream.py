@@ -10,7 +10,7 @@ import base64
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
 from typing import Final
@@ -48,7 +48,7 @@ class Address:
 
     url: str
     user: str
-    password: str | None
+    password: str | None = field(repr=False)
 
 
 def url_for(template: str, station_id: str) -> str:
