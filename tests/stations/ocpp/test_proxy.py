@@ -36,7 +36,10 @@ async def decrease(h: House, named: str = "r1") -> dict[str, Any]:
 
 
 async def kw(h: House, it: Any) -> float:
+    """What emw takes from a reading that is told now. The CSMS answers it, which may be before emw is through."""
+    before = h.headend.telemetry.live["e0:1"].reading
     await it.meter()
+    await until(lambda: h.headend.telemetry.live["e0:1"].reading is not before)
     return last_kw(h)
 
 
