@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -55,10 +56,11 @@ class UrlRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: a status and at most 64 KB."""
+    """What came back: a status, at most as much as was allowed (64 KB), and when to come back, s, if it said so."""
 
     status: int
     body: bytes
+    retry_after_s: float | None = None
 
 
 class CallFailed(Exception):
@@ -216,17 +218,30 @@ class _Resolver(AbstractResolver):
 class Outgoing:
     """Posts JSON to checked URLs. One per process; open it inside the event loop."""
 
-    def __init__(self, rules: OutgoingRules, *, deadline_s: float = 3.0, connections: int = 1_000) -> None:
+    def __init__(
+        self,
+        rules: OutgoingRules,
+        *,
+        deadline_s: float = 3.0,
+        connections: int = 1_000,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`tls`: whom to trust and who we are, where that is not the machine's own list and nobody."""
         self.guard = Guard(rules)
         self._deadline_s = deadline_s
         self._connections = connections
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[tuple[str, str], URL] = {}
 
     async def __aenter__(self) -> Self:
         """Open the session."""
         connector = aiohttp.TCPConnector(
-            resolver=_Resolver(self.guard), use_dns_cache=False, limit=self._connections, keepalive_timeout=75
+            resolver=_Resolver(self.guard),
+            use_dns_cache=False,
+            limit=self._connections,
+            keepalive_timeout=75,
+            ssl=True if self._tls is None else self._tls,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -264,34 +279,56 @@ class Outgoing:
         deadline_s: float | None = None,
     ) -> Reply:
         """Post JSON to `base_url` + `path`. Raises UrlRefused, CallTimedOut or CallFailed, nothing else."""
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return await self.request("POST", base_url, path, body=body, headers=headers, deadline_s=deadline_s)
+
+    async def request(
+        self,
+        method: str,
+        base_url: str,
+        path: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline_s: float | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> Reply:
+        """Call `base_url` + `path`. Raises UrlRefused, CallTimedOut or CallFailed, nothing else."""
         if self._session is None:
             raise CallFailed("the client is not open")
         url = self._url(base_url, path)
-        headers: dict[str, Any] = {"Content-Type": "application/json"}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
+        if query:
+            url = url.with_query(query)
         try:
             async with asyncio.timeout(deadline_s or self._deadline_s):
-                async with self._session.post(
-                    url, data=body, headers=headers, allow_redirects=False
+                async with self._session.request(
+                    method, url, data=body, headers=headers, allow_redirects=False
                 ) as answer:
                     if 300 <= answer.status < 400:
                         raise CallFailed("it answered with a redirect")
                     if answer.headers.get("Content-Encoding", "identity") != "identity":
                         raise CallFailed("it answered with a compressed body")
-                    got = await _read(answer.content)
-                    return Reply(answer.status, got)
+                    got = await _read(answer.content, most_bytes)
+                    return Reply(answer.status, got, _seconds(answer.headers.get("Retry-After")))
         except TimeoutError as error:
             raise CallTimedOut("no answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise CallFailed(str(error) or type(error).__name__) from error
 
 
-async def _read(content: aiohttp.StreamReader) -> bytes:
+def _seconds(text: str | None) -> float | None:
+    """`Retry-After` in seconds; as a date it is not looked at."""
+    return min(float(text), 86_400.0) if text is not None and text.isdecimal() and len(text) < 10 else None
+
+
+async def _read(content: aiohttp.StreamReader, most_bytes: int) -> bytes:
     """The body, if it is no larger than it may be."""
     got = bytearray()
     async for chunk in content.iter_any():
         got += chunk
-        if len(got) > MOST_BYTES:
-            raise CallFailed("it answered with more than 64 KB")
+        if len(got) > most_bytes:
+            raise CallFailed(f"it answered with more than {most_bytes // 1024} KB")
     return bytes(got)

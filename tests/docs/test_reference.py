@@ -39,21 +39,17 @@ def settings() -> dict[str, str]:
     """Every setting and its default as the page shows it: `none` without one, `required` where it must be given."""
     found: dict[str, str] = {}
 
-    def take(name: str, section: Any) -> None:
-        for f in msgspec.structs.fields(section):
-            if isinstance(f.type, type) and issubclass(f.type, msgspec.Struct):
-                take(f"{name}.{f.name}", f.type)
+    def look(at: type[msgspec.Struct], name: str) -> None:
+        for f in msgspec.structs.fields(at):
+            inner: Any = f.type
+            if getattr(inner, "__origin__", None) is list:
+                inner = inner.__args__[0]
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                look(inner, f"{name}{f.name}.")
             else:
-                found[f"{name}.{f.name}"] = default_of(f)
+                found[name + f.name] = default_of(f)
 
-    for top in msgspec.structs.fields(Config):
-        inner: Any = top.type
-        if top.name == "territory":
-            inner = inner.__args__[0]
-        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-            take(top.name, inner)
-        else:
-            found[top.name] = default_of(top)
+    look(Config, "")
     return found
 
 

@@ -8,7 +8,7 @@ import functools
 import gc
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -22,10 +22,13 @@ from emw import __version__
 from emw.app.clock import RandomIds, SystemClock
 from emw.app.config import Config, ConfigError, split_address
 from emw.app.lock import only_one
+from emw.app.openadr_config import VtnParts
 from emw.app.secrets_file import server_key
 from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
 from emw.app.watchdog import watch_loop
 from emw.grid.iso import IsoDoors, IsoLink
+from emw.grid.openadr3.client import VtnClient
+from emw.grid.openadr3.ven import Ven, forget_unknown
 from emw.outgoing import Outgoing
 from emw.plane import Plane
 from emw.service.dispatch import REST
@@ -54,6 +57,7 @@ class Parts:
     clock: SystemClock
     ids: RandomIds
     ocpp: Hub | None
+    vens: Sequence[Ven] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
     """Open the store and wire the service; the caller runs it. Only one at a time per data folder."""
     settings = config.service_settings()
     rules = config.outgoing_rules()
+    vtns = config.vtns()
     with only_one(config.data), contextlib.ExitStack() as loading:
         loading.enter_context(no_collection())
         clock = SystemClock(
@@ -130,11 +135,21 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             proxy = config.proxy_settings()
             if hub is not None and proxy is not None:
                 hub.proxy = _proxy(hub, proxy, outgoing)
-            try:
-                yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids, hub)
-            finally:
-                await headend.close()
-                gc.unfreeze()
+            async with contextlib.AsyncExitStack() as clients:
+                vens = [await clients.enter_async_context(ven_of(v, headend)) for v in vtns]
+                try:
+                    yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids, hub, vens)
+                finally:
+                    await headend.close()
+                    gc.unfreeze()
+
+
+@contextlib.asynccontextmanager
+async def ven_of(parts: VtnParts, headend: HeadEnd) -> AsyncGenerator[Ven, None]:
+    """A VEN with its own guarded client: a VTN opens no way out for anybody else."""
+    deadline_s = parts.settings.deadline_s
+    async with Outgoing(parts.rules, deadline_s=deadline_s, connections=10, tls=parts.tls) as http:
+        yield Ven(parts.settings, VtnClient(parts.settings, http, headend.clock), headend, SystemRandom())
 
 
 def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing) -> Proxy:
@@ -184,13 +199,15 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
         await define_territories(config, headend)
         if parts.ocpp is not None:
             tasks.create_task(parts.ocpp.run(), name="ocpp")
+        await forget_unknown(headend, [v.settings for v in parts.vens])
+        background = [tasks.create_task(v.run(), name=f"ven {v.settings.name}") for v in parts.vens]
         servers = _servers(config, parts)
         for server, sock in servers:
             tasks.create_task(server.serve(sockets=[sock]), name="server")
         for server, _ in servers:
             await server.serving.wait()
         (stations, stations_sock), (operator, operator_sock), _ = servers
-        background = [
+        background += [
             tasks.create_task(parts.clock.watch(), name="clock"),
             tasks.create_task(watch_loop(), name="watchdog"),
         ]

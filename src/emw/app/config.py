@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
+from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
 from emw.engine.view import Rules
 from emw.outgoing import OutgoingRules
 from emw.service.admin import EvseDefaults
@@ -149,6 +150,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     outgoing: OutgoingSection = field(default_factory=OutgoingSection)
     dispatch: Dispatch = field(default_factory=Dispatch)
     store: StoreSection = field(default_factory=StoreSection)
+    openadr: OpenAdrSection = field(default_factory=OpenAdrSection)
     territory: list[TerritorySection] = []
 
     @property
@@ -167,6 +169,13 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             return OutgoingRules.of(section.networks, section.ports, plain_http=section.plain_http)
         except ValueError as error:
             raise ConfigError(f"outgoing.networks: {error}; write networks like '10.20.0.0/16'") from error
+
+    def vtns(self) -> list[VtnParts]:
+        """The VTNs that emw listens to. Raises ConfigError."""
+        try:
+            return vtns_of(self.openadr, self.outgoing_rules())
+        except Wrong as error:
+            raise ConfigError(str(error)) from error
 
     def ocpp_settings(self) -> OcppSettings | None:
         """How emw is a central system; None: not at all."""

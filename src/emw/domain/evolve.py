@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import facts as f
+from emw.domain.evolve_grid import EVOLVE_GRID
 from emw.domain.evolve_stations import EVOLVE_STATIONS
 from emw.domain.model import (
     ApiKey,
@@ -376,4 +377,5 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.ReportDropped: _dropped,
     f.ServerStarted: _log_only,
     **EVOLVE_STATIONS,
+    **EVOLVE_GRID,
 }

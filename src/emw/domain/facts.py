@@ -26,6 +26,13 @@ from emw.domain.admin_facts import (
     StationRevoked,
     TerritoryDefined,
 )
+from emw.domain.grid_facts import (
+    GridCeilingMoved,
+    GridLinkChanged,
+    RequestChanged,
+    SignalEnded,
+    SignalReceived,
+)
 from emw.domain.model import Cause, Outcome, RequestState
 from emw.domain.station_facts import (
     EvseChanged,
@@ -325,6 +332,11 @@ Fact = (
     | ReportDelivered
     | ReportDropped
     | ServerStarted
+    | SignalReceived
+    | SignalEnded
+    | GridLinkChanged
+    | GridCeilingMoved
+    | RequestChanged
 )
 FACTS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
 """Every kind of fact by the name it has in the log."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
+from emw.domain.signals import GRID_RECORDS, GridRecord
 from emw.domain.units import FLOOR_A, kw_per_a
 
 
@@ -374,6 +375,7 @@ Record = (
     | Operator
     | ApiKey
     | Halt
+    | GridRecord
 )
 RECORDS: tuple[type[Record], ...] = (
     Territory,
@@ -391,4 +393,5 @@ RECORDS: tuple[type[Record], ...] = (
     Operator,
     ApiKey,
     Halt,
+    *GRID_RECORDS,
 )

@@ -29,6 +29,7 @@ from emw.domain.model import (
     Territory,
     Transaction,
 )
+from emw.domain.signals import GridCeiling, GridLink, GridSignal
 
 Undo = tuple[dict[Any, Any], Any, Record | None]
 
@@ -42,6 +43,8 @@ class State:
         "api_keys",
         "enrolments",
         "evses",
+        "grid_ceilings",
+        "grid_links",
         "halt",
         "intervals",
         "isos",
@@ -50,6 +53,7 @@ class State:
         "reports",
         "requests",
         "sessions",
+        "signals",
         "stations",
         "territories",
         "traits",
@@ -72,6 +76,9 @@ class State:
         self.operators: dict[str, Operator] = {}
         self.api_keys: dict[str, ApiKey] = {}
         self.halt: dict[str, Halt] = {"all": Halt()}
+        self.signals: dict[tuple[str, str], GridSignal] = {}
+        self.grid_links: dict[str, GridLink] = {}
+        self.grid_ceilings: dict[str, GridCeiling] = {}
         self._of_station: dict[str, list[str]] = {}
         self._by_type: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], Any], Callable[[Any], bool]]] = {
             Territory: (self.territories, lambda r: r.territory_id, _always),
@@ -93,6 +100,9 @@ class State:
             Operator: (self.operators, lambda r: r.name, _always),
             ApiKey: (self.api_keys, lambda r: r.key_id, _always),
             Halt: (self.halt, lambda r: r.name, _always),
+            GridSignal: (self.signals, lambda r: (r.source_id, r.event_id), lambda r: r.ended_at is None),
+            GridLink: (self.grid_links, lambda r: r.source_id, _always),
+            GridCeiling: (self.grid_ceilings, lambda r: r.territory_id, lambda r: r.kw is not None),
         }
 
     def put(self, record: Record) -> Undo:
@@ -134,6 +144,12 @@ class State:
     def halted(self) -> bool:
         """Whether all dispatch is stopped."""
         return self.halt["all"].halted
+
+    def ceiling_kw(self, territory_id: str) -> float | None:
+        """The ceiling that holds at a node now: its own or the one signals set, whichever is lower; kW."""
+        by_grid = self.grid_ceilings.get(territory_id)
+        both = (self.territories[territory_id].ceiling_kw, None if by_grid is None else by_grid.kw)
+        return min((kw for kw in both if kw is not None), default=None)
 
     def path(self, territory_id: str | None) -> tuple[str, ...]:
         """The nodes from `territory_id` up to its root, nearest first. Unknown nodes end the path."""

@@ -174,6 +174,13 @@ class Accounts:
         self._release_waiters(key)
         return facts
 
+    def cut(self, key: str, now: datetime) -> list[f.Fact]:
+        """What is asked changes here: the interval so far ends, and the next begins."""
+        facts = self.last_sums(key, now)
+        if key in self._books:
+            self._books[key] = _Book(now, now)
+        return facts
+
     async def look(self, requests: Sequence[ReductionRequest], now: datetime) -> None:
         """Meter the running requests, close intervals that are over, note that all stations have answered."""
         for seen in requests:

@@ -197,7 +197,7 @@ class Dispatch:
         evse = self._state.evses[evse_id]
         self.picture.forgive(evse_id)
         path = self.picture.path(evse.territory_id)
-        runs = any(self._state.territories[n].ceiling_kw is not None for n in path) or any(
+        runs = any(self._state.ceiling_kw(n) is not None for n in path) or any(
             r.state is RequestState.ACTIVE and r.territory_id in path for r in self._accounts.live_requests()
         )
         if not runs:

@@ -17,6 +17,7 @@ from emw.service.outbox import Outbox
 from emw.service.ports import Clock, Ids, Loaded, ReportLink, StationConsole, StationLink, Store
 from emw.service.requests import Requests
 from emw.service.settings import ServiceSettings
+from emw.service.signals import Signals
 from emw.service.station_book import StationBook
 from emw.service.telemetry import Telemetry
 from emw.service.watch import Watch
@@ -56,6 +57,7 @@ class HeadEnd:
         self.console: StationConsole | None = None
         """The operator's way to single stations; None where no protocol of this head-end has one."""
         self.requests = Requests(self.ledger, self.accounts, self.dispatch, store, clock, settings)
+        self.signals = Signals(self.ledger, self.requests, self.accounts, self.dispatch, clock, settings)
         self.oracle = Oracle(self.dispatch, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)
         self.outbox = Outbox(self.ledger, reports, clock, chance, settings)
@@ -98,6 +100,7 @@ class HeadEnd:
             )
             tasks.create_task(self.dispatch.run(), name="dispatch")
             tasks.create_task(self.outbox.run(), name="outbox")
+            tasks.create_task(self.signals.run(), name="signals")
             tasks.create_task(self.watch.run(), name="watch")
             tasks.create_task(self.watch.flush(), name="telemetry")
             self.ready.set()

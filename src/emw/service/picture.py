@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState
+from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState, Territory
 from emw.domain.state import State
 from emw.engine.governor import Governor
 from emw.engine.view import EvseView, View
@@ -94,6 +95,13 @@ class Picture:
                 return "refusing"
         return None
 
+    def _node(self, territory_id: str) -> Territory:
+        """A node with the ceiling that holds there now, whoever set it."""
+        node = self._state.territories[territory_id]
+        if territory_id not in self._state.grid_ceilings:
+            return node
+        return replace(node, ceiling_kw=self._state.ceiling_kw(territory_id))
+
     # --- the view
 
     def weigh(self) -> None:
@@ -125,7 +133,7 @@ class Picture:
     ) -> View:
         """One tree as it is now. Only EVSEs with a vehicle or with a limit count. `what_if`: requests to imagine."""
         state = self._state
-        nodes = {t: node for t, node in state.territories.items() if self.root(t) == root}
+        nodes = {t: self._node(t) for t in state.territories if self.root(t) == root}
         requests = [*self._requests(nodes), *what_if]
         if requests:
             self.learning.price(root, horizon_h(requests, now))

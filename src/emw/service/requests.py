@@ -160,18 +160,20 @@ class Requests:
         """End a request now: its cars are freed along the ramp. Said twice, it is true once."""
         request = self.own(iso_id, request_id)
         if request.state in {RequestState.PENDING, RequestState.ACTIVE}:
-            now = self._clock.now()
-            sums = self._accounts.last_sums(request.request_key, now)
-            await self._ledger.record(
-                *sums,
-                f.RequestCancelled(
-                    at=now, actor=actor, request_key=request.request_key, iso_id=iso_id, reason=reason
-                ),
-            )
+            await self._ledger.record(*self.cancelled(request, self._clock.now(), actor, reason))
             self._dispatch.wake(request.territory_id)
         else:
             await self._ledger.settled()
         return self._state.requests[request.request_key]
+
+    def cancelled(
+        self, request: ReductionRequest, now: datetime, actor: str, reason: str | None
+    ) -> list[f.Fact]:
+        """The facts that end a request before its time, its last sums first."""
+        end = f.RequestCancelled(
+            at=now, actor=actor, request_key=request.request_key, iso_id=request.iso_id, reason=reason
+        )
+        return [*self._accounts.last_sums(request.request_key, now), end]
 
     # --- telling
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from emw.domain.model import RECORDS
 from emw.store.columns import UtcTime, column_type, kinds_of
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest migration: a database that says so needs none. Held against migrations/ by a test."""
 
 metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s"})
@@ -25,7 +25,13 @@ def _record_table(record: type[Any]) -> sa.Table:
         for name, (kind, optional) in kinds_of(record).items()
     ]
     # One tree instead of two, except where rows are long or come in no order of their key.
-    long = record.table in {"reports", "sessions", "station_traits", "transactions"}
+    long = record.table in {
+        "grid_signals",
+        "reports",
+        "sessions",
+        "station_traits",
+        "transactions",
+    }
     return sa.Table(record.table, metadata, *columns, sqlite_with_rowid=long)
 
 
@@ -105,6 +111,8 @@ _sessions = metadata.tables["sessions"].c
 _enrolments = metadata.tables["enrolments"].c
 _reports = metadata.tables["reports"].c
 _transactions = metadata.tables["transactions"].c
+_signals = metadata.tables["grid_signals"].c
+_ceilings = metadata.tables["grid_ceilings"].c
 sa.Index("ix_sessions_evse_id", _sessions.evse_id, _sessions.started_at)
 sa.Index("ix_sessions_started_at", _sessions.started_at)
 sa.Index("ix_transactions_started_at", _transactions.station_id, _transactions.started_at)
@@ -114,8 +122,11 @@ LIVE: Final[dict[str, sa.ColumnElement[bool]]] = {
     "enrolments": _enrolments.left_at.is_(None),
     "reports": _reports.delivered_at.is_(None) & _reports.dropped_at.is_(None),
     "transactions": _transactions.ended_at.is_(None),
+    "grid_signals": _signals.ended_at.is_(None),
+    "grid_ceilings": _ceilings.kw.is_not(None),
 }
 _partial("ix_sessions_open", _sessions.session_id, where=LIVE["sessions"])
 _partial("ix_enrolments_open", _enrolments.request_key, where=LIVE["enrolments"])
 _partial("ix_reports_owed", _reports.report_id, where=LIVE["reports"])
 _partial("ix_transactions_open", _transactions.station_id, where=LIVE["transactions"])
+_partial("ix_grid_signals_open", _signals.event_id, where=LIVE["grid_signals"])

@@ -145,6 +145,20 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "RequestReceived": lambda r: (
         f"{r['iso_id']} asks for {number(r['kw'])} kW less in {r['territory_id']} (request {r['request_id']})"
     ),
+    "RequestChanged": lambda r: f"request {r['request_key']} asks for {number(r['kw'])} kW now",
+    "SignalReceived": lambda r: (
+        f"{r['source_id']} published event {r['event_id']} of {r['program'] or r['program_id']}"
+        + (f", version {r['version']}" if r["version"] > 1 else "")
+    ),
+    "SignalEnded": lambda r: f"event {r['event_id']} of {r['source_id']} has ended: {r['reason']}",
+    "GridLinkChanged": lambda r: (
+        f"{r['source_id']} can be heard" if r["connected"] else f"{r['source_id']} is lost: {r.get('why')}"
+    ),
+    "GridCeilingMoved": lambda r: (
+        f"no signal limits {r['territory_id']} any more"
+        if r["kw"] is None
+        else f"{r['cause']} limits {r['territory_id']} to {number(r['kw'])} kW"
+    ),
     "RequestCancelled": lambda r: f"request {r['request_key']}: return to normal",
     "RequestMoved": lambda r: f"request {r['request_key']} is {r['state']}",
     "RequestTallied": lambda r: (

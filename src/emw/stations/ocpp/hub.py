@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from emw.stations.ocpp.proxy import Proxy
 
 log = structlog.get_logger()
-
 LOOK_S: Final = 1.0
 IDLE_TIMES: Final = 3
 """A connection that says nothing for so many times the longer of ping and heartbeat is dead."""

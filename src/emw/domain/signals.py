@@ -1,0 +1,104 @@
+"""What grid systems say, in emw's own words: signals in force, the links they come by, what follows from them.
+
+A signal is protocol-neutral: OpenADR of any version ends in the same segments. It is never edited by hand; the
+newest version replaces the one before, and what emw owes is worked out again from all that are in force.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+
+class SignalKind(StrEnum):
+    """What a segment asks for."""
+
+    REDUCE_KW = "reduce_kw"
+    """So many kW below baseline."""
+    REDUCE_SHARE = "reduce_share"
+    """This share of the baseline (0..1) below it."""
+    SETPOINT_KW = "setpoint_kw"
+    """Load at this many kW: what the baseline has beyond it is to be shed."""
+    LIMIT_KW = "limit_kw"
+    """A ceiling, by law and not by wish."""
+    DEFAULT_LIMIT_KW = "default_limit_kw"
+    """The ceiling that holds while no LIMIT_KW does."""
+    OTHER = "other"
+    """Nothing that moves load here; kept to be seen."""
+
+
+REDUCES = frozenset({SignalKind.REDUCE_KW, SignalKind.REDUCE_SHARE, SignalKind.SETPOINT_KW})
+LIMITS = frozenset({SignalKind.LIMIT_KW, SignalKind.DEFAULT_LIMIT_KW})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A stretch of a signal, [start, end): what it asks of which territory. `end_at` None: until it is taken back.
+
+    `said` is the payload in the grid's words; `why_not` says why emw does nothing about it (None: it does).
+    """
+
+    start_at: datetime
+    end_at: datetime | None
+    kind: SignalKind
+    value: float | None = None
+    territory_id: str | None = None
+    said: str = ""
+    interval_id: int = 0
+    why_not: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridSignal:
+    """One published event as emw last understood it. `segments` and `body` (the event as received) are JSON text."""
+
+    table: ClassVar = "grid_signals"
+    key_fields: ClassVar = ("source_id", "event_id")
+    source_id: str
+    event_id: str
+    version: int
+    program_id: str
+    program: str
+    first_seen_at: datetime
+    changed_at: datetime
+    draw: float
+    precedence: int
+    segments: str
+    body: str
+    name: str | None = None
+    priority: int | None = None
+    notes: tuple[str, ...] = ()
+    ended_at: datetime | None = None
+    why_ended: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridLink:
+    """A grid system that emw listens to: whether it can be heard, since when, and why not."""
+
+    table: ClassVar = "grid_links"
+    key_fields: ClassVar = ("source_id",)
+    source_id: str
+    protocol: str
+    connected: bool
+    since_at: datetime
+    heard_at: datetime | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridCeiling:
+    """The ceiling that signals put on a node now, kW; None: none. The node's own ceiling holds beside it."""
+
+    table: ClassVar = "grid_ceilings"
+    key_fields: ClassVar = ("territory_id",)
+    territory_id: str
+    kw: float | None
+    since_at: datetime
+    cause: str | None = None
+
+
+GridRecord = GridSignal | GridLink | GridCeiling
+GRID_RECORDS: tuple[type[GridRecord], ...] = (GridSignal, GridLink, GridCeiling)

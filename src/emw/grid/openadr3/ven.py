@@ -1,0 +1,272 @@
+"""emw as a VEN of one VTN: polls, understands, and says what is in force.
+
+A notification is only a wake-up; the truth is the next complete listing. An event that is missing from one (and is
+not there when asked for by name) is cancelled; a listing that failed half-way cancels nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+import structlog
+
+from emw.grid.openadr3.client import Trouble, VtnClient, VtnFailed
+from emw.grid.openadr3.settings import VtnSettings
+from emw.grid.openadr3.translate import Translated, translate
+from emw.grid.openadr3.wire import Event, Program, Unreadable, canonical, event_of, program_of
+from emw.service.errors import Unavailable
+from emw.service.headend import HeadEnd
+from emw.service.signals import Heard
+
+log = structlog.get_logger()
+AHEAD: Final = timedelta(days=8)
+"""A tariff that loops for ever is worked out so far ahead, from the coming midnight."""
+PROGRAMS_S: Final = 600.0
+LOST_AFTER: Final = 2
+"""So many listings must fail in a row before a VTN counts as lost."""
+FIRST_RETRY_S: Final = 2.0
+MOST_ID: Final = 128
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a VTN stands, for people: not facts, gone with the process."""
+
+    polls: int = 0
+    failures: int = 0
+    polled_at: datetime | None = None
+    heard_at: datetime | None = None
+    next_at: datetime | None = None
+    why: str | None = None
+    trouble: str | None = None
+    events: int = 0
+    unreadable: list[tuple[str | None, str]] = field(default_factory=list)
+
+
+class Ven:
+    """One VTN's client end. `run` until cancelled."""
+
+    def __init__(self, settings: VtnSettings, client: VtnClient, headend: HeadEnd, chance: Random) -> None:
+        self.settings = settings
+        self.client = client
+        self.standing = Standing()
+        self._headend = headend
+        self._signals = headend.signals
+        self._state = headend.state
+        self._clock = headend.clock
+        self._chance = chance
+        self._programs: dict[str, Program] = {}
+        self._programs_at: datetime | None = None
+        self._wake = asyncio.Event()
+        self._failed = 0
+        self._signals.open_ended_s[settings.source_id] = settings.lost_open_ended_s
+
+    def wake(self) -> None:
+        """Somebody says there is news: look now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            wait_s = await self.turn()
+            self.standing.next_at = self._clock.now() + timedelta(seconds=wait_s)
+            try:
+                async with asyncio.timeout(self._clock.loop_seconds(wait_s)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def turn(self) -> float:
+        """One poll; returns how long to wait for the next, s."""
+        standing = self.standing
+        standing.polls += 1
+        standing.polled_at = self._clock.now()
+        try:
+            await self._poll()
+            await self._heard()
+        except VtnFailed as error:
+            return await self._missed(error)
+        except Unavailable as error:
+            log.warning("ven.not_written", vtn=self.settings.name, why=error.detail)
+            return 1.0
+        return self._pause_s()
+
+    # --- a poll
+
+    async def _poll(self) -> None:
+        listed = await self.client.listing("/events")
+        events = [event_of(raw) for raw in listed]
+        await self._know_programs({e.programID for e in events if isinstance(e, Event)})
+        now = self._clock.now()
+        unreadable: list[tuple[str | None, str]] = []
+        heard: list[Heard] = []
+        ended: dict[str, str] = {}
+        there: set[str] = set()
+        for raw, event in zip(listed, events, strict=True):
+            if event.id is not None:
+                there.add(event.id)
+            why = event.why if isinstance(event, Unreadable) else _odd_name(event.id)
+            if why is not None or isinstance(event, Unreadable):
+                unreadable.append((event.id, why or ""))
+                continue
+            try:
+                said = self._understand(raw, event, now)
+            except Exception as error:
+                log.exception("ven.not_understood", vtn=self.settings.name, event=event.id)
+                unreadable.append((event.id, f"emw failed on it: {error!r}"))
+                continue
+            if isinstance(said, Heard):
+                heard.append(said)
+            elif said is not None:
+                ended[event.id] = said
+        for event_id in await self._vanished(there):
+            ended[event_id] = "it is gone from the VTN"
+        self.standing.unreadable, self.standing.events = unreadable, len(listed)
+        await self._signals.received(heard)
+        await self._signals.ended(self.settings.source_id, ended)
+
+    def _understand(self, raw: Any, event: Event, now: datetime) -> Heard | str | None:
+        """What an event says; or why it is over; or None where it is no news that it is past."""
+        settings = self.settings
+        known = self._state.signals.get((settings.source_id, event.id))
+        first_seen = now if known is None else known.first_seen_at
+        draw = self._chance.uniform(-1.0, 1.0) if known is None else known.draw
+        program = self._programs.get(event.programID)
+        name = program.programName if program else ""
+        meaning = settings.meaning_of(event.programID, name)
+        told = translate(
+            event,
+            program,
+            meaning,
+            first_seen=first_seen,
+            until=_midnight(now) + AHEAD,
+            draw=draw,
+            territories=self._above,
+            max_kw=self._headend.settings.max_request_kw,
+        )
+        if told.cancelled:
+            return "cancelled: it lasts no time"
+        if not told.slots and not told.failed:
+            return "it is over" if known is not None else None
+        return self._heard_as(
+            raw, event, told, first_seen, draw, name, meaning.precedence if meaning else 100
+        )
+
+    def _heard_as(
+        self,
+        raw: Any,
+        event: Event,
+        told: Translated,
+        first_seen: datetime,
+        draw: float,
+        program: str,
+        precedence: int,
+    ) -> Heard:
+        return Heard(
+            source_id=self.settings.source_id,
+            event_id=event.id,
+            program_id=event.programID,
+            program=program or event.programID,
+            first_seen_at=first_seen,
+            draw=draw,
+            segments=told.segments,
+            body=canonical(raw),
+            precedence=precedence,
+            name=event.eventName,
+            priority=event.priority,
+            notes=told.notes,
+        )
+
+    def _above(self, territory_id: str) -> Container[str] | None:
+        return self._state.path(territory_id) if territory_id in self._state.territories else None
+
+    async def _vanished(self, there: Container[str]) -> list[str]:
+        """Signals that the complete listing does not have; each is asked for by name before it counts as gone.
+
+        Between two pages of a list an object may slip through; and nothing is let go because of a slip.
+        """
+        missing = [s.event_id for s in self._signals.of(self.settings.source_id) if s.event_id not in there]
+        return [e for e in missing if await self.client.one("/events", e) is None]
+
+    async def _know_programs(self, needed: set[str]) -> None:
+        now = self._clock.now()
+        old = self._programs_at is None or now - self._programs_at > timedelta(seconds=PROGRAMS_S)
+        if not old and needed <= self._programs.keys():
+            return
+        try:
+            listed = await self.client.listing("/programs")
+        except VtnFailed as error:
+            if error.trouble not in {Trouble.FORBIDDEN, Trouble.NOT_FOUND}:
+                raise
+            listed = []  # events can be understood without their programs, if they say all themselves
+        self._programs = {p.id: p for p in map(program_of, listed) if isinstance(p, Program)}
+        self._programs_at = now
+
+    # --- how it went
+
+    async def _heard(self) -> None:
+        standing, now = self.standing, self._clock.now()
+        standing.heard_at, standing.why, standing.trouble, self._failed = now, None, None, 0
+        version = await self.client.version()
+        await self._signals.linked(
+            self.settings.source_id, f"openadr-{version}", connected=True, heard_at=now
+        )
+
+    async def _missed(self, error: VtnFailed) -> float:
+        standing = self.standing
+        standing.failures += 1
+        standing.why, standing.trouble = error.why, error.trouble
+        self._failed += 1
+        log.warning("ven.poll_failed", vtn=self.settings.name, trouble=str(error.trouble), why=error.why)
+        if self._failed >= LOST_AFTER or error.trouble is Trouble.CREDENTIALS:
+            try:
+                await self._lost(error.why)
+            except Unavailable as unavailable:
+                log.warning("ven.not_written", vtn=self.settings.name, why=unavailable.detail)
+        most_s = self._pause_s()
+        pause_s = min(FIRST_RETRY_S * 2 ** min(self._failed - 1, 10) * self._chance.uniform(0.5, 1.0), most_s)
+        return float(max(pause_s, min(error.retry_after_s or 0.0, 3_600.0)))
+
+    async def _lost(self, why: str) -> None:
+        source_id = self.settings.source_id
+        known = self._state.grid_links.get(source_id)
+        heard_at = self.standing.heard_at or (known.heard_at if known else None)
+        protocol = known.protocol if known else f"openadr-{self.settings.version or '3'}"
+        await self._signals.linked(source_id, protocol, connected=False, heard_at=heard_at, why=why)
+
+    def _pause_s(self) -> float:
+        """Idle or near an event; always a little less than told, so that VENs don't all come at once."""
+        now = self._clock.now()
+        soon = now + timedelta(seconds=self.settings.near_ahead_s)
+        near = any(
+            s.why_not is None and s.start_at <= soon and (s.end_at is None or s.end_at > now)
+            for signal in self._signals.of(self.settings.source_id)
+            for s in self._signals.segments(signal)
+        )
+        base_s = min(self.settings.near_poll_s, self.settings.poll_s) if near else self.settings.poll_s
+        return base_s * self._chance.uniform(0.8, 1.0)
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _odd_name(name: str) -> str | None:
+    if len(name) > MOST_ID or not name.isprintable():
+        return f"its id is no name of at most {MOST_ID} characters"
+    return None
+
+
+async def forget_unknown(headend: HeadEnd, configured: Sequence[VtnSettings]) -> None:
+    """Signals of VTNs that are no longer configured end: nobody would ever take them back."""
+    known = {s.source_id for s in configured}
+    for source_id in sorted({s.source_id for s in headend.state.signals.values()} - known):
+        if source_id.startswith("vtn:"):
+            gone = {s.event_id: "its VTN is no longer configured" for s in headend.signals.of(source_id)}
+            await headend.signals.ended(source_id, gone)
