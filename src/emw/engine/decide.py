@@ -34,9 +34,11 @@ def decide(view: View, now: datetime, rules: Rules) -> Plan:
         ceiling = view.territories[node_id].ceiling_kw
         if ceiling is not None and not view.halted:
             _hold_under(node_id, ceiling, pool, wanted, now)
-    for node_id, node in view.territories.items():
-        if node.ceiling_kw is not None and not view.halted:
-            _mark_law(node.ceiling_kw, under.get(node_id, ()), wanted, now)
+    for node_id in _leaves_first(view):
+        ceiling = view.territories[node_id].ceiling_kw
+        if ceiling is not None and not view.halted:
+            _mark_law(ceiling, under.get(node_id, ()), wanted, now)
+            _make_last(node_id, ceiling, under.get(node_id, ()), wanted, now)
     orders, next_look = orders_of(view, wanted, now, rules)
     moves += _restored(view, requests, wanted, now)
     times = [t for r in requests for t in _next_times(r, now, rules)] + next_look
@@ -132,6 +134,45 @@ def _mark_law(
             if falls_kw > 0:
                 want.law = True
                 over_kw -= falls_kw
+
+
+def _make_last(
+    node_id: str, ceiling_kw: float, pool: Sequence[EvseView], wanted: Mapping[str, Wanted], now: datetime
+) -> None:
+    """Where a ceiling leans on what a shed takes, as many of those limits as it needs get the ceiling's lease.
+
+    A shed ends by itself soon after emw is gone (promise P3), and the ceiling must not end with it (promise P12).
+    As few as do it: who lasts already, then who brings most, and who would stand still for a day at the very last.
+    """
+
+    def left_kw(e: EvseView) -> float:
+        """What it could come to draw once every limit that may end has ended."""
+        want = wanted.get(e.evse_id)
+        if want is not None:
+            return e.kw_per_a * (e.drawn_a(want.limit_a, e.potential_a) if lasts(want) else e.potential_a)
+        told = e.limit is not None and e.limit.cause is Cause.CEILING and e.why_not is not None
+        return e.kw_per_a * (e.stands_a(now) if told else e.potential_a)
+
+    def lasts(want: Wanted) -> bool:
+        return want.cause is Cause.CEILING
+
+    def turn(found: tuple[EvseView, Wanted, float]) -> tuple[bool, bool, float, str]:
+        e, want, keeps_kw = found
+        stands = e.limit is not None and e.limit.cause is Cause.CEILING and e.holds(now)
+        return not stands, want.limit_a < e.floor_a, -keeps_kw, e.evse_id
+
+    over_kw = sum(left_kw(e) for e in pool) - ceiling_kw
+    able = [
+        (e, want, e.kw_per_a * (e.potential_a - e.drawn_a(want.limit_a, e.potential_a)))
+        for e in pool
+        if (want := wanted.get(e.evse_id)) is not None and not lasts(want)
+    ]
+    for _, want, keeps_kw in sorted(able, key=turn):
+        if over_kw <= 1e-9:
+            return
+        if keeps_kw > 0:
+            want.cause, want.node_id = Cause.CEILING, node_id
+            over_kw -= keeps_kw
 
 
 def _share_under(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from emw.domain.model import Cause, Limit, ReductionRequest
@@ -68,16 +68,23 @@ def orders_of(
             continue
         same = e.limit is not None and e.holds(now) and same_limit(e.limit.max_a, want.limit_a)
         if same and e.limit is not None:
-            if e.limit.until < until and e.limit.until - now < _lease(want.cause, rules) / 2:
+            soon_over = e.limit.until < until and e.limit.until - now < _lease(want.cause, rules) / 2
+            # A ceiling leant on it and does not any more: a shed's limit may not last that long (promise P3).
+            leant_on = e.limit.cause is Cause.CEILING and want.cause is not Cause.CEILING
+            too_long = leant_on and e.limit.until > until
+            if soon_over or too_long:
                 orders.append(_order(e, want, until, renewal=True))
             continue
         if e.next_change_at is not None and now < e.next_change_at and not want.law:
             look.append(e.next_change_at)
+            orders += _lasting(e, want, until, now, rules)
             continue
         if not headroom.takes(e, want.limit_a):
             look.append(now + AGAIN)
+            orders += _lasting(e, want, until, now, rules)
             continue
-        orders.append(_order(e, want, until))
+        # A ramp may hold what rises to a ceiling's share for long: first it is made to last, then it rises.
+        orders += _lasting(e, want, until, now, rules) or [_order(e, want, until)]
     more, next_release = _releases(view, free, headroom, now, rules)
     orders += more
     orders += _holds(view, wanted, now, rules)
@@ -97,6 +104,16 @@ def _order(e: EvseView, want: Wanted, until: datetime, *, renewal: bool = False)
         renewal=renewal,
         law=want.law,
     )
+
+
+def _lasting(e: EvseView, want: Wanted, until: datetime, now: datetime, rules: Rules) -> list[Order]:
+    """What waits to come up to a ceiling's share must not end before: the limit that stands gets its lease."""
+    held = _held(e, now)
+    if want.cause is not Cause.CEILING or held is None or held.limit_a > want.limit_a or not e.holds(now):
+        return []
+    if held.limit.until - now >= _lease(want.cause, rules) / 2:
+        return []
+    return [_order(e, replace(want, limit_a=held.limit_a), until, renewal=True)]
 
 
 def _lease(cause: Cause, rules: Rules) -> timedelta:
@@ -151,7 +168,9 @@ def _releases(
             )
             continue
         look.append(e.next_change_at if waits and e.next_change_at is not None else now + AGAIN)
-        if not waits and limit.until - now < timedelta(seconds=rules.hold_before_end_s):
+        # What stands for a day because of a ceiling must not, once only the way back needs it.
+        too_long = limit.cause is Cause.CEILING and limit.until - now > rules.hold
+        if not waits and (too_long or limit.until - now < timedelta(seconds=rules.hold_before_end_s)):
             ramp_left = ramp_left or _ramp_left(view, free, rules)
             orders.append(_lengthen(held, now + ramp_left))
     return orders, look

@@ -9,7 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from emw.domain.facts import Fact
-from emw.domain.model import Cause, Evse, Limit, Outcome
+from emw.domain.model import Cause, Evse, Limit, Outcome, RequestState
 from emw.domain.state import State
 from emw.web.wire import ActivityOut, wire_name
 
@@ -107,7 +107,11 @@ def _cause(state: State, limit: Limit) -> str:
             node = state.territories.get(limit.node_id or "")
             if node is None or node.ceiling_kw is None:
                 return f"ceiling of {limit.node_id}"
-            return f"ceiling of {node.territory_id} ({number(node.ceiling_kw)} kW)"
+            said = f"ceiling of {node.territory_id} ({number(node.ceiling_kw)} kW)"
+            request = state.requests.get(limit.request_key or "")
+            if request is not None and request.state is RequestState.ACTIVE:
+                said += f" together with request {request.request_id} in {request.territory_id}"
+            return said
         case Cause.OPERATOR:
             return "set by an operator"
         case Cause.HALT:
