@@ -21,6 +21,7 @@ from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
 from emw.service.ports import Answer, CallSeen, FrameSeen, Loaded, Reading, StationSeen, Store
 from emw.service.settings import ServiceSettings
+from emw.service.sign_on import SignOn
 from emw.web.app import WebSettings, operator_app
 from emw.web.passwords import hash_password
 from emw.web.shell import OperatorApp
@@ -278,7 +279,11 @@ def segment(text: str) -> str:
 
 @contextlib.asynccontextmanager
 async def world(
-    settings: WebSettings | None = None, *, people: bool = True, real: Store | None = None
+    settings: WebSettings | None = None,
+    *,
+    people: bool = True,
+    real: Store | None = None,
+    sign_on: SignOn | None = None,
 ) -> AsyncGenerator[World, None]:
     """A running head-end with three people: vic looks, opa operates, ann administers."""
     store, clock, ids = FakeStore(), TestClock(), CountedIds()
@@ -299,7 +304,7 @@ async def world(
         for name, role in (("vic", Role.VIEWER), ("opa", Role.OPERATOR), ("ann", Role.ADMINISTRATOR)):
             await headend.admin.add_operator("test", name, PASSWORD_HASH, role)
     headend.console = NoStations()
-    app = operator_app(headend, settings or WebSettings(), ids)
+    app = operator_app(headend, settings or WebSettings(), ids, sign_on)
     try:
         yield World(headend, app, store, clock, ids)
     finally:

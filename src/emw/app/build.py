@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from emw import __version__
 from emw.app.clock import RandomIds, SystemClock
 from emw.app.config import Config, ConfigError, split_address
 from emw.app.lock import only_one
+from emw.app.oidc_config import OidcParts
 from emw.app.openadr_config import VtnParts
 from emw.app.secrets_file import server_key
 from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
@@ -29,6 +30,7 @@ from emw.app.watchdog import watch_loop
 from emw.grid.iso import IsoDoors, IsoLink
 from emw.grid.openadr3.client import VtnClient
 from emw.grid.openadr3.ven import Ven, forget_unknown
+from emw.identity.oidc import Provider
 from emw.outgoing import Outgoing
 from emw.plane import Plane
 from emw.service.dispatch import REST
@@ -58,6 +60,7 @@ class Parts:
     ids: RandomIds
     ocpp: Hub | None
     vens: Sequence[Ven] = ()
+    sign_on: Provider | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
     settings = config.service_settings()
     rules = config.outgoing_rules()
     vtns = config.vtns()
+    oidc = config.oidc()
     with only_one(config.data), contextlib.ExitStack() as loading:
         loading.enter_context(no_collection())
         clock = SystemClock(
@@ -137,8 +141,10 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 hub.proxy = _proxy(hub, proxy, outgoing)
             async with contextlib.AsyncExitStack() as clients:
                 vens = [await clients.enter_async_context(ven_of(v, headend)) for v in vtns]
+                sign_on = None if oidc is None else await clients.enter_async_context(provider_of(oidc))
+                plane = station_plane(headend, outgoing)
                 try:
-                    yield Parts(headend, outgoing, station_plane(headend, outgoing), clock, ids, hub, vens)
+                    yield Parts(headend, outgoing, plane, clock, ids, hub, vens, sign_on)
                 finally:
                     await headend.close()
                     gc.unfreeze()
@@ -150,6 +156,13 @@ async def ven_of(parts: VtnParts, headend: HeadEnd) -> AsyncGenerator[Ven, None]
     deadline_s = parts.settings.deadline_s
     async with Outgoing(parts.rules, deadline_s=deadline_s, connections=10, tls=parts.tls) as http:
         yield Ven(parts.settings, VtnClient(parts.settings, http, headend.clock), headend, SystemRandom())
+
+
+@contextlib.asynccontextmanager
+async def provider_of(parts: OidcParts) -> AsyncGenerator[Provider, None]:
+    """The sign-on provider with its own guarded client. Its tokens' times are the world's: the real clock."""
+    async with Outgoing(parts.rules, deadline_s=10.0, connections=10, tls=parts.tls) as http:
+        yield Provider(parts.settings, http, lambda: datetime.now(UTC))
 
 
 def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing) -> Proxy:
@@ -242,6 +255,7 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
         allowed_hosts=(*o.allowed_hosts, *([public.hostname] if public.hostname else [])),
         secure=o.tls_certificate is not None or public.scheme == "https",
         open_metrics=o.open_metrics,
+        public_url=o.public_url,
     )
     return [
         (
@@ -256,7 +270,9 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
         ),
         (
             server_for(
-                operator_app(parts.headend, web, parts.ids), certificate=o.tls_certificate, key=o.tls_key
+                operator_app(parts.headend, web, parts.ids, parts.sign_on),
+                certificate=o.tls_certificate,
+                key=o.tls_key,
             ),
             bind(*split_address(o.listen, "operator.listen"), "operator.listen"),
         ),

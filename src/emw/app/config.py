@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
+from emw.app.oidc_config import OidcParts, OidcSection, oidc_of
 from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
 from emw.engine.view import Rules
 from emw.outgoing import OutgoingRules
@@ -93,6 +94,7 @@ class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     plain_http_beyond_loopback: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
+    oidc: OidcSection = field(default_factory=OidcSection)
 
 
 class OutgoingSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -174,6 +176,13 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
         """The VTNs that emw listens to. Raises ConfigError."""
         try:
             return vtns_of(self.openadr, self.outgoing_rules())
+        except Wrong as error:
+            raise ConfigError(str(error)) from error
+
+    def oidc(self) -> OidcParts | None:
+        """The provider that people may log in at; None: there is none. Raises ConfigError."""
+        try:
+            return oidc_of(self.operator.oidc)
         except Wrong as error:
             raise ConfigError(str(error)) from error
 

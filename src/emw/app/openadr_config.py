@@ -199,13 +199,14 @@ def _secret(v: VtnSection, where: str) -> str | None:
             raise Wrong(f"{where}: the environment has no {v.client_secret_env}")
         return found
     if v.client_secret_file is not None:
-        return _secret_file(Path(v.client_secret_file), where)
+        return secret_file(Path(v.client_secret_file), where)
     if v.client_id is not None:
         raise Wrong(f"{where}: a client_id needs client_secret_file or client_secret_env")
     return None
 
 
-def _secret_file(path: Path, where: str) -> str:
+def secret_file(path: Path, where: str) -> str:
+    """The secret in a file that nobody else can read. Raises Wrong."""
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8").strip()

@@ -48,6 +48,7 @@ def doctor(
 
 def _check(config: Config, found: Any, *, whole_log: bool) -> None:
     config.service_settings()
+    config.oidc()
     refuse_plain(config)
     rules = config.outgoing_rules()
     if not rules.networks:

@@ -91,6 +91,17 @@ class LoggedIn(Stamped):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOn(Stamped):
+    """A person logged in to the console by single sign-on: whom the provider vouched for, and the role it gave."""
+
+    name: str
+    subject: str
+    issuer: str
+    role: Role
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRefused(Stamped):
     """Somebody failed to log in (one row per burst, not per try)."""
 

@@ -350,6 +350,7 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.OperatorDisabled: _operator_disabled,
     f.LoggedIn: _log_only,
     f.LoginRefused: _log_only,
+    f.SignedOn: _log_only,
     f.ApiKeyAdded: _key_added,
     f.ApiKeyRevoked: _key_revoked,
     f.DispatchHalted: _halt,

@@ -1,7 +1,8 @@
 """Everything that may enter the activity log: the closed union of facts, one row each.
 
 A fact is past tense, complete (the tables can be rebuilt from the log alone) and names its `actor`:
-`station:<id>`, `iso:<id>`, `operator:<name>`, `key:<id>` or `emw`. Fields that end in `_hash` never leave the store.
+`station:<id>`, `iso:<id>`, `operator:<name>`, `sso:<name>`, `key:<id>`, `driver` or `emw`. Fields that end in `_hash`
+never leave the store.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from emw.domain.admin_facts import (
     LoginRefused,
     OperatorAdded,
     OperatorDisabled,
+    SignedOn,
     Stamped,
     StationAdded,
     StationRevoked,
@@ -299,6 +301,7 @@ Fact = (
     | OperatorDisabled
     | LoggedIn
     | LoginRefused
+    | SignedOn
     | ApiKeyAdded
     | ApiKeyRevoked
     | DispatchHalted

@@ -16,6 +16,7 @@ from litestar.response import Stream
 from emw.domain.model import Role
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
+from emw.service.sign_on import SignOn
 from emw.web.api_admin import BigRedStop, Isos, Operators, Stations, Territories, Tokens
 from emw.web.api_evses import Evses, Sessions
 from emw.web.api_log import Activity, asked_of
@@ -23,6 +24,7 @@ from emw.web.api_login import Login
 from emw.web.api_ocpp import Ocpp
 from emw.web.api_requests import Requests
 from emw.web.api_shed import Shed
+from emw.web.api_sso import sso_back, sso_begin
 from emw.web.api_what_if import WhatIf
 from emw.web.auth import Auth, caller_of, viewer
 from emw.web.board import Board
@@ -75,12 +77,14 @@ class Watching(Controller):
         return Response({"ready": why is None, "why": why}, status_code=200 if why is None else 503)
 
 
-def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids) -> OperatorApp:
+def operator_app(
+    headend: HeadEnd, settings: WebSettings, ids: Ids, sign_on: SignOn | None = None
+) -> OperatorApp:
     """The operator's plane of one head-end. Call it inside the running loop.
 
     `app.state["setup_path"]` is the path of the one-time link of a first start, or None.
     """
-    auth = Auth(headend, settings, ids)
+    auth = Auth(headend, settings, ids, sign_on)
     board = Board(headend)
     answers: Counter[int] = Counter()
     feed = Feed(headend, board, tick_s=settings.tick_s, viewers=settings.viewers)
@@ -114,7 +118,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids) -> OperatorA
         ],
     )
     app = OperatorApp(
-        route_handlers=[api, Watching, console, login_page, setup_page, static_file],
+        route_handlers=[api, Watching, console, login_page, setup_page, static_file, sso_begin, sso_back],
         dependencies={
             **{name: _given(part) for name, part in parts.items()},
             "caller": Provide(caller_of, sync_to_thread=False),

@@ -23,6 +23,7 @@ from emw.service.errors import Conflict, EmwError, Forbidden, TooMany, Unauthori
 from emw.service.gate import Guesses, hash_of
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
+from emw.service.sign_on import Flow, NotVouchedFor, SignOn
 from emw.web.passwords import Passwords, check_new_password
 from emw.web.problems import misfit, no_json
 from emw.web.sessions import COOKIE, Session, Sessions
@@ -35,6 +36,7 @@ Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 KEY_PREFIX: Final = "key_"
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+SINGLE: Final = "(single sign-on)"
 UNKNOWN: Final = "(unknown)"
 """What the log calls a name nobody has: people type their password there."""
 
@@ -78,8 +80,11 @@ def _now() -> datetime:
 class Auth:
     """Logins, keys and the first start's link."""
 
-    def __init__(self, headend: HeadEnd, settings: WebSettings, ids: Ids) -> None:
+    def __init__(
+        self, headend: HeadEnd, settings: WebSettings, ids: Ids, sign_on: SignOn | None = None
+    ) -> None:
         self._headend = headend
+        self.sign_on = sign_on
         self._state = headend.state
         self._settings = settings
         self.passwords = Passwords()
@@ -124,7 +129,7 @@ class Auth:
         except EmwError:
             self._setup_hash = expected
             raise
-        return self.sessions.open(name, password_hash)
+        return self.sessions.open(name, password_hash, address=address)
 
     # --- logging in
 
@@ -143,7 +148,35 @@ class Auth:
             self.sessions.close(old_cookie)
         fact = f.LoggedIn(at=self._headend.clock.now(), actor=f"operator:{name}", name=name, address=address)
         await self._write(fact)
-        return self.sessions.open(name, known_hash)
+        return self.sessions.open(name, known_hash, address=address)
+
+    async def vouched(
+        self, flow: Flow, state: str, code: str, redirect_url: str, address: str, old_cookie: str | None
+    ) -> tuple[str, Session]:
+        """A new session for whom the sign-on provider vouches for; the role is its word, for this login."""
+        self._not_too_many(SINGLE, address)
+        if self.sign_on is None or not compare_digest(state.encode(), flow.state.encode()):
+            self._wrong(SINGLE, address)
+            raise Unauthorised("this login was not begun in this browser, or too long ago; begin again")
+        try:
+            person = await self.sign_on.finish(flow, code, redirect_url)
+        except NotVouchedFor as error:
+            await self._note_refusal(SINGLE, address, self._wrong(SINGLE, address))
+            raise Unauthorised(str(error)) from error
+        if old_cookie is not None:
+            self.sessions.close(old_cookie)
+        await self._write(
+            f.SignedOn(
+                at=self._headend.clock.now(),
+                actor=f"sso:{person.name}",
+                name=person.name,
+                subject=person.subject,
+                issuer=person.issuer,
+                role=person.role,
+                address=address,
+            )
+        )
+        return self.sessions.open(person.name, "", address=address, role=person.role)
 
     def _not_too_many(self, name: str, address: str) -> None:
         """Few tries per name and address: nobody locks a person out from elsewhere.
@@ -183,7 +216,7 @@ class Auth:
 
     def role_of(self, session: Session) -> Role:
         """The role of who just logged in."""
-        return self._state.operators[session.name].role
+        return session.role or self._state.operators[session.name].role
 
     # --- every call after that
 
@@ -198,6 +231,8 @@ class Auth:
         session = self.sessions.find(cookie, touch=touch) if cookie else None
         if session is None or cookie is None:
             return None
+        if session.role is not None:
+            return Caller(session.name, f"sso:{session.name}", session.role, session)
         operator = self._state.operators.get(session.name)
         if operator is None or operator.disabled or operator.password_hash != session.password_hash:
             self.sessions.close(cookie)

@@ -36,7 +36,8 @@ def _files() -> dict[str, tuple[bytes, str, str]]:
 _STATIC: Final = _files()
 
 
-def _page(template: str, **values: Any) -> Response[str]:
+def page(template: str, **values: Any) -> Response[str]:
+    """A template filled in."""
     return Response(_PAGES.get_template(template).render(**values), media_type="text/html")
 
 
@@ -45,9 +46,10 @@ async def console(request: Request[Any, Any, Any], headend: TheHeadEnd, auth: Th
     """The one page, for who is logged in; else the way in."""
     caller = auth.who(request)
     if caller is None:
-        return Redirect("/login" if headend.state.operators else "/setup", status_code=303)
+        known = headend.state.operators or auth.sign_on is not None
+        return Redirect("/login" if known else "/setup", status_code=303)
     session = caller.session
-    return _page(
+    return page(
         "console.html",
         name=caller.name,
         role=str(caller.role),
@@ -61,13 +63,19 @@ async def login_page(request: Request[Any, Any, Any], headend: TheHeadEnd, auth:
     """Name and password."""
     if auth.who(request, touch=False) is not None:
         return Redirect("/", status_code=303)
-    return _page("login.html", first=not headend.state.operators)
+    sign_on = auth.sign_on
+    return page(
+        "login.html",
+        first=not headend.state.operators and sign_on is None,
+        sign_on=None if sign_on is None else sign_on.label,
+        error=None,
+    )
 
 
 @get("/setup", include_in_schema=False)
 async def setup_page(headend: TheHeadEnd) -> Response[str]:
     """The first administrator. The token is in the link's fragment: only the page's own script sees it."""
-    return _page("setup.html", done=bool(headend.state.operators))
+    return page("setup.html", done=bool(headend.state.operators))
 
 
 @get("/static/{name:str}", include_in_schema=False)

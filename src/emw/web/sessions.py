@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from emw.domain.model import Role
 from emw.service.gate import hash_of
 from emw.service.ports import Ids
 
@@ -16,13 +17,18 @@ MOST: Final = 10_000
 
 @dataclass(slots=True)
 class Session:
-    """One login. `password_hash` is what the person's was then: a new password or role ends all older logins."""
+    """One login. `password_hash` is what the person's was then: a new password or role ends all older logins.
+
+    `role`: what the sign-on provider's word gave, for this login; None: the person is known here.
+    """
 
     name: str
     password_hash: str
     csrf: str
     began_s: float
     used_s: float
+    address: str = ""
+    role: Role | None = None
 
 
 class Sessions:
@@ -38,12 +44,14 @@ class Sessions:
     def __len__(self) -> int:
         return sum(self._alive(s) for s in self._kept.values())
 
-    def open(self, name: str, password_hash: str) -> tuple[str, Session]:
+    def open(
+        self, name: str, password_hash: str, *, address: str = "", role: Role | None = None
+    ) -> tuple[str, Session]:
         """Begin a login: its cookie (two ids: 256 random bits and more) and its session."""
         self._sweep()
         cookie = self._ids.new("os") + self._ids.new("")
         now_s = self._elapsed()
-        session = Session(name, password_hash, self._ids.new("csrf"), now_s, now_s)
+        session = Session(name, password_hash, self._ids.new("csrf"), now_s, now_s, address, role)
         self._kept[hash_of(cookie)] = session
         return cookie, session
 
@@ -63,6 +71,17 @@ class Sessions:
     def close(self, cookie: str) -> None:
         """End a login."""
         self._kept.pop(hash_of(cookie), None)
+
+    def alive(self) -> list[tuple[str, Session]]:
+        """Every live login with a name that ends it and opens nothing."""
+        return [(digest[:16], s) for digest, s in self._kept.items() if self._alive(s)]
+
+    def end(self, login_id: str) -> bool:
+        """End the login of that name; False: there is none."""
+        found = [d for d, s in self._kept.items() if d[:16] == login_id and self._alive(s)]
+        for digest in found:
+            del self._kept[digest]
+        return bool(found)
 
     def _alive(self, session: Session) -> bool:
         now_s = self._elapsed()

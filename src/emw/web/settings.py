@@ -17,6 +17,8 @@ class WebSettings:
     """Served on a socket that only this machine's owner can open: every caller is its administrator."""
     secure: bool = False
     """Reached over https: the session cookie never travels in clear."""
+    public_url: str | None = None
+    """Where people reach it, as the sign-on provider was told; None: as the browser says."""
     allowed_hosts: tuple[str, ...] = ()
     """Names under which the console is reached. Loopback names and plain addresses always are: a foreign page
     can make a browser call us under its own name only (DNS rebinding)."""

@@ -204,6 +204,7 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "IsoRevoked": lambda r: f"grid operator {r['iso_id']} is revoked",
     "OperatorAdded": lambda r: f"{r['name']} may log in as {r['role']}",
     "OperatorDisabled": lambda r: f"{r['name']} may not log in any more",
+    "SignedOn": lambda r: f"{r['name']} logged in by single sign-on as {r['role']} from {r['address']}",
     "LoggedIn": lambda r: f"{r['name']} logged in from {r['address']}",
     "LoginRefused": lambda r: f"wrong login for {r['name']} from {r['address']} (try {r['tries']})",
     "ApiKeyAdded": lambda r: f"API key {r['name']} for a {r['role']}",

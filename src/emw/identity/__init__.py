@@ -1,0 +1,1 @@
+"""How people are vouched for by others: OpenID Connect."""

@@ -1,0 +1,66 @@
+"""Single sign-on in a real Chromium, at a provider that we did not write."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+import pytest
+from playwright.async_api import async_playwright
+
+from emw.app.build import provider_of
+from emw.app.oidc_config import OidcSection, oidc_of
+from emw.web.app import WebSettings
+from tests.browser.test_console import FLAGS, serving
+from tests.identity.mock_provider import running_provider
+from tests.needs import chromium
+from tests.web.world import World, world
+
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+@contextlib.asynccontextmanager
+async def signing_on(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[World, str], None]:
+    monkeypatch.setenv("SSO_SECRET", "any")
+    with running_provider() as issuer:
+        parts = oidc_of(
+            OidcSection(
+                issuer=issuer, client_secret_env="SSO_SECRET", operators=["desk"], label="Log in at work"
+            )
+        )
+        assert parts is not None
+        async with (
+            provider_of(parts) as provider,
+            world(WebSettings(tick_s=0.2), sign_on=provider) as w,
+            serving(w) as url,
+        ):
+            yield w, url
+
+
+async def test_log_in_at_the_provider_and_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = chromium()
+    async with signing_on(monkeypatch) as (w, url), async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        page = await browser.new_page()
+        await page.goto(url)
+        assert await page.inner_text("#sso") == "Log in at work"
+        await page.click("#sso")
+        await page.fill("input[name=sub]", "stranger")
+        await page.click("button[type=submit] >> nth=0")
+        await page.wait_for_selector(".error:not([hidden])")
+        assert "gives a role here" in await page.inner_text(".error:not([hidden])")
+        await page.click("#sso")
+        await page.click("button[name=sub][value=opa]")
+        await page.wait_for_url(url + "/")
+        me = await page.evaluate("fetch('/api/v1/me').then((r) => r.json())")
+        assert (me["name"], me["role"]) == ("opa", "operator")
+        assert [r["actor"] for r in w.store.log if r["kind"] == "SignedOn"] == ["sso:opa"]
+        token = me["csrfToken"]
+        await page.evaluate(
+            "(t) => fetch('/api/v1/logout', {method: 'POST', body: '{}',"
+            " headers: {'Content-Type': 'application/json', 'X-CSRF-Token': t}})",
+            token,
+        )
+        await page.goto(url)
+        assert page.url.endswith("/login")
+        await browser.close()
