@@ -75,6 +75,20 @@ async def told(place: Place) -> AnyStore:
         f.RequestMoved(at=START, actor="emw", request_key="ISO:R1", state=RequestState.CLOSED, reason="over")
     )
     facts += [
+        f.LoadMetered(
+            at=START,
+            actor="emw",
+            territory_id="East",
+            start_at=START + HOUR * i,
+            end_at=START + HOUR * (i + 1),
+            load_kw=3.0 + i,
+            baseline_kw=4.0,
+            peak_kw=5.0,
+            metered_share=1.0,
+        )
+        for i in range(3)
+    ]
+    facts += [
         f.IntervalMeasured(
             at=START,
             actor="emw",
@@ -139,6 +153,7 @@ async def test_A18_no_secret_comes_out_and_none_can_be_guessed_at(place: Place) 
         "request": {"request_key": "ISO:R0"},
         "enrolments": {"request_key": "ISO:R0"},
         "intervals": {"request_key": "ISO:R0"},
+        "load_intervals": {"territory_id": "East"},
         "telemetry": {"evse_id": "E000001"},
     }
     for name in names():
@@ -160,6 +175,17 @@ async def test_sessions(place: Place) -> None:
     both = await store.query("sessions", since=START + HOUR, until=START + 3 * HOUR)
     assert [r["session_id"] for r in both] == ["s2", "s1"]
     assert both[1]["ended_at"] == START + 2 * HOUR
+
+
+async def test_load_intervals_that_reach_into_a_time(place: Place) -> None:
+    store = await told(place)
+    half = HOUR / 2
+    rows = await store.query(
+        "load_intervals", territory_id="East", since=START + half, until=START + HOUR + half
+    )
+    assert [r["load_kw"] for r in rows] == [3.0, 4.0]
+    assert await store.query("load_intervals", territory_id="East", since=START + 3 * HOUR) == []
+    assert await store.query("load_intervals", territory_id="West") == []
 
 
 async def test_transactions(place: Place) -> None:

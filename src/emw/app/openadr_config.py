@@ -21,6 +21,9 @@ from emw.outgoing import OutgoingRules
 
 INTERNET = ("0.0.0.0/0", "::/0")
 PORTS = ((80, 80), (443, 443), (1024, 65_535))
+ReportType = Literal[
+    "DEMAND", "BASELINE", "USAGE", "DELTA_USAGE", "OPERATING_STATE", "LOAD_SHED_DELTA_AVAILABLE"
+]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,47}$")]
 
 
@@ -35,6 +38,13 @@ class TargetSection(Struct, forbid_unknown_fields=True, kw_only=True):
     territory: str
     match: Literal["exact", "prefix", "regex"] = "exact"
     type: str | None = None
+
+
+class ResourceSection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A resource as the VTN names it in reports, and the territory it stands for."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    territory: str
 
 
 class ProgramSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -82,6 +92,9 @@ class VtnSection(Struct, forbid_unknown_fields=True, kw_only=True):
     near_poll_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 10.0
     deadline_seconds: Annotated[float, Meta(gt=0, le=120)] = 15.0
     open_ended_hours: Annotated[float, Meta(gt=0, le=8_760)] = 24.0
+    reports: list[ReportType] = []
+    report_minutes: Annotated[float, Meta(ge=1, le=1_440)] = 15.0
+    resource: list[ResourceSection] = []
 
 
 class OpenAdrSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -136,6 +149,9 @@ def _vtn(v: VtnSection, outgoing: OutgoingRules) -> VtnParts:
         near_poll_s=v.near_poll_seconds,
         deadline_s=v.deadline_seconds,
         lost_open_ended_s=v.open_ended_hours * 3_600,
+        reports=tuple(v.reports),
+        report_s=v.report_minutes * 60,
+        resources={r.name: r.territory for r in v.resource},
     )
     return VtnParts(settings, _rules(v, outgoing, where), _tls(v, where))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import grid_facts as f
 from emw.domain.model import Record, RequestState
-from emw.domain.signals import GridCeiling, GridLink, GridSignal
+from emw.domain.signals import GridCeiling, GridLink, GridReport, GridSignal, LoadInterval
 
 if TYPE_CHECKING:
     from dataclasses import replace  # the same, and mypy knows each record's fields by it
@@ -34,12 +35,18 @@ def _received(_: State, x: f.SignalReceived) -> tuple[Record, ...]:
             name=x.name,
             priority=x.priority,
             notes=x.notes,
+            asks=x.asks,
         ),
     )
 
 
 def _ended(s: State, x: f.SignalEnded) -> tuple[Record, ...]:
-    return (replace(s.signals[x.source_id, x.event_id], ended_at=x.at, why_ended=x.reason),)
+    told = (
+        replace(r, closed_at=x.at)
+        for r in s.grid_reports.values()
+        if (r.source_id, r.event_id) == (x.source_id, x.event_id) and not r.owed
+    )
+    return (replace(s.signals[x.source_id, x.event_id], ended_at=x.at, why_ended=x.reason), *told)
 
 
 def _link(_: State, x: f.GridLinkChanged) -> tuple[Record, ...]:
@@ -82,10 +89,59 @@ def _ceiling(_: State, x: f.GridCeilingMoved) -> tuple[Record, ...]:
     return (GridCeiling(territory_id=x.territory_id, kw=x.kw, since_at=x.at, cause=x.cause),)
 
 
+def _metered(_: State, x: f.LoadMetered) -> tuple[Record, ...]:
+    return (
+        LoadInterval(
+            territory_id=x.territory_id,
+            start_at=x.start_at,
+            end_at=x.end_at,
+            load_kw=x.load_kw,
+            baseline_kw=x.baseline_kw,
+            peak_kw=x.peak_kw,
+            metered_share=x.metered_share,
+        ),
+    )
+
+
+def _queued(s: State, x: f.GridReportQueued) -> tuple[Record, ...]:
+    known = s.grid_reports.get((x.source_id, x.event_id, x.name))
+    return (
+        GridReport(
+            source_id=x.source_id,
+            event_id=x.event_id,
+            name=x.name,
+            program_id=x.program_id,
+            body=x.body,
+            queued_at=x.at,
+            report_id=None if known is None else known.report_id,
+        ),
+    )
+
+
+def _delivered(s: State, x: f.GridReportDelivered) -> tuple[Record, ...]:
+    report = s.grid_reports[x.source_id, x.event_id, x.name]
+    told = replace(report, delivered_at=x.at, report_id=x.report_id)
+    return (replace(told, closed_at=_closed(s, report, x)),)
+
+
+def _dropped(s: State, x: f.GridReportDropped) -> tuple[Record, ...]:
+    report = s.grid_reports[x.source_id, x.event_id, x.name]
+    return (replace(report, dropped_at=x.at, reason=x.reason, closed_at=_closed(s, report, x)),)
+
+
+def _closed(s: State, report: GridReport, x: f.GridReportDelivered | f.GridReportDropped) -> datetime | None:
+    """A report of an event that is gone is never corrected."""
+    return None if (report.source_id, report.event_id) in s.signals else x.at
+
+
 EVOLVE_GRID: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]]]] = {
     f.SignalReceived: _received,
     f.SignalEnded: _ended,
     f.GridLinkChanged: _link,
     f.RequestChanged: _changed,
     f.GridCeilingMoved: _ceiling,
+    f.LoadMetered: _metered,
+    f.GridReportQueued: _queued,
+    f.GridReportDelivered: _delivered,
+    f.GridReportDropped: _dropped,
 }

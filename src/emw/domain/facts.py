@@ -31,6 +31,10 @@ from emw.domain.admin_facts import (
 from emw.domain.grid_facts import (
     GridCeilingMoved,
     GridLinkChanged,
+    GridReportDelivered,
+    GridReportDropped,
+    GridReportQueued,
+    LoadMetered,
     RequestChanged,
     SignalEnded,
     SignalReceived,
@@ -340,6 +344,10 @@ Fact = (
     | GridLinkChanged
     | GridCeilingMoved
     | RequestChanged
+    | LoadMetered
+    | GridReportQueued
+    | GridReportDelivered
+    | GridReportDropped
 )
 FACTS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
 """Every kind of fact by the name it has in the log."""

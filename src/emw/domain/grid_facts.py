@@ -25,6 +25,7 @@ class SignalReceived(Stamped):
     name: str | None = None
     priority: int | None = None
     notes: tuple[str, ...] = ()
+    asks: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,3 +66,47 @@ class GridCeilingMoved(Stamped):
     territory_id: str
     kw: float | None
     cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadMetered(Stamped):
+    """What a territory drew over [start, end), and what it would have drawn had nobody asked; kW means."""
+
+    territory_id: str
+    start_at: datetime
+    end_at: datetime
+    load_kw: float
+    baseline_kw: float
+    peak_kw: float
+    metered_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridReportQueued(Stamped):
+    """A report on an event is owed to its grid system, or another version of it is."""
+
+    source_id: str
+    event_id: str
+    name: str
+    program_id: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridReportDelivered(Stamped):
+    """A grid system took a report; `report_id` is its own name for it."""
+
+    source_id: str
+    event_id: str
+    name: str
+    report_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridReportDropped(Stamped):
+    """A report is not delivered: the grid system does not want it, or nobody took it in time."""
+
+    source_id: str
+    event_id: str
+    name: str
+    reason: str

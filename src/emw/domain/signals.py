@@ -72,6 +72,8 @@ class GridSignal:
     notes: tuple[str, ...] = ()
     ended_at: datetime | None = None
     why_ended: str | None = None
+    asks: str | None = None
+    """What the grid wants to be told about it: JSON text of the adapter's own, kept so that a restart knows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,5 +102,51 @@ class GridCeiling:
     cause: str | None = None
 
 
-GridRecord = GridSignal | GridLink | GridCeiling
-GRID_RECORDS: tuple[type[GridRecord], ...] = (GridSignal, GridLink, GridCeiling)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridReport:
+    """A report on an event, by the name it has at its grid system. Owed until `delivered_at` or `dropped_at` is set.
+
+    `report_id` is the grid system's own id of it: with one, the next version is a correction. `closed_at`: nothing
+    more will come of it, and it leaves the live view.
+    """
+
+    table: ClassVar = "grid_reports"
+    key_fields: ClassVar = ("source_id", "event_id", "name")
+    source_id: str
+    event_id: str
+    name: str
+    program_id: str
+    body: str
+    queued_at: datetime
+    report_id: str | None = None
+    delivered_at: datetime | None = None
+    dropped_at: datetime | None = None
+    reason: str | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def owed(self) -> bool:
+        """Whether it still has to be delivered."""
+        return self.delivered_at is None and self.dropped_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadInterval:
+    """What a territory drew, and would have drawn had nobody asked anything of it: kW means over [start, end).
+
+    `metered_share` (0..1): how much of the plugged-in vehicles' time a meter vouches for.
+    """
+
+    table: ClassVar = "load_intervals"
+    key_fields: ClassVar = ("territory_id", "start_at")
+    territory_id: str
+    start_at: datetime
+    end_at: datetime
+    load_kw: float
+    baseline_kw: float
+    peak_kw: float
+    metered_share: float
+
+
+GridRecord = GridSignal | GridLink | GridCeiling | GridReport | LoadInterval
+GRID_RECORDS: tuple[type[GridRecord], ...] = (GridSignal, GridLink, GridCeiling, GridReport, LoadInterval)

@@ -29,7 +29,7 @@ from emw.domain.model import (
     Territory,
     Transaction,
 )
-from emw.domain.signals import GridCeiling, GridLink, GridSignal
+from emw.domain.signals import GridCeiling, GridLink, GridReport, GridSignal, LoadInterval
 
 Undo = tuple[dict[Any, Any], Any, Record | None]
 
@@ -45,10 +45,12 @@ class State:
         "evses",
         "grid_ceilings",
         "grid_links",
+        "grid_reports",
         "halt",
         "intervals",
         "isos",
         "limits",
+        "load_intervals",
         "operators",
         "reports",
         "requests",
@@ -79,6 +81,8 @@ class State:
         self.signals: dict[tuple[str, str], GridSignal] = {}
         self.grid_links: dict[str, GridLink] = {}
         self.grid_ceilings: dict[str, GridCeiling] = {}
+        self.grid_reports: dict[tuple[str, str, str], GridReport] = {}
+        self.load_intervals: dict[tuple[str, Any], LoadInterval] = {}
         self._of_station: dict[str, list[str]] = {}
         self._by_type: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], Any], Callable[[Any], bool]]] = {
             Territory: (self.territories, lambda r: r.territory_id, _always),
@@ -103,6 +107,12 @@ class State:
             GridSignal: (self.signals, lambda r: (r.source_id, r.event_id), lambda r: r.ended_at is None),
             GridLink: (self.grid_links, lambda r: r.source_id, _always),
             GridCeiling: (self.grid_ceilings, lambda r: r.territory_id, lambda r: r.kw is not None),
+            GridReport: (
+                self.grid_reports,
+                lambda r: (r.source_id, r.event_id, r.name),
+                lambda r: r.closed_at is None,
+            ),
+            LoadInterval: (self.load_intervals, lambda r: (r.territory_id, r.start_at), _never),
         }
 
     def put(self, record: Record) -> Undo:

@@ -11,8 +11,10 @@ from emw.service.accounts import Accounts
 from emw.service.admin import Admin
 from emw.service.dispatch import Dispatch
 from emw.service.gate import Gate
+from emw.service.grid_outbox import GridOutbox
 from emw.service.intake import Intake
 from emw.service.ledger import Ledger
+from emw.service.meter import Meter
 from emw.service.outbox import Outbox
 from emw.service.ports import Clock, Ids, Loaded, ReportLink, StationConsole, StationLink, Store
 from emw.service.requests import Requests
@@ -61,6 +63,8 @@ class HeadEnd:
         self.oracle = Oracle(self.dispatch, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)
         self.outbox = Outbox(self.ledger, reports, clock, chance, settings)
+        self.meter = Meter(self.ledger, self.telemetry, store, clock)
+        self.grid_reports = GridOutbox(self.ledger, clock, chance, settings)
         self.watch = Watch(self.ledger, self.telemetry, self.dispatch, store, clock, settings)
         self.ready = asyncio.Event()
         self._recall(loaded)
@@ -101,6 +105,7 @@ class HeadEnd:
             tasks.create_task(self.dispatch.run(), name="dispatch")
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.signals.run(), name="signals")
+            tasks.create_task(self.meter.run(), name="meter")
             tasks.create_task(self.watch.run(), name="watch")
             tasks.create_task(self.watch.flush(), name="telemetry")
             self.ready.set()

@@ -52,6 +52,8 @@ class Heard:
     name: str | None = None
     priority: int | None = None
     notes: tuple[str, ...] = ()
+    asks: str | None = None
+    """What its sender wants to be told about it, in the adapter's own words."""
 
 
 class Signals:
@@ -152,8 +154,9 @@ class Signals:
         version = 1
         if known is not None:
             said_anew = known.body != heard.body
-            same = (known.segments, known.notes, known.precedence, known.program)
-            if not said_anew and same == (segments, heard.notes, heard.precedence, heard.program):
+            same = (known.segments, known.notes, known.precedence, known.program, known.asks)
+            now_said = (segments, heard.notes, heard.precedence, heard.program, heard.asks)
+            if not said_anew and same == now_said:
                 return None
             version = known.version + said_anew
         return f.SignalReceived(
@@ -172,6 +175,7 @@ class Signals:
             name=heard.name,
             priority=heard.priority,
             notes=heard.notes,
+            asks=heard.asks,
         )
 
     # --- what follows

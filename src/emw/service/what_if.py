@@ -119,6 +119,18 @@ class Oracle:
         under = [e for e in view.evses if territory_id in e.path]
         return now, self._ahead(root, under, hours)
 
+    def expected(self, territory_id: str, hours: Sequence[float]) -> tuple[list[Ahead], list[Ahead]]:
+        """What can be shed in a territory in so many hours, and what is drawn then; by the vehicles that are here now.
+
+        Raises NotFound.
+        """
+        root, now = self._root(territory_id), self._clock.now()
+        view = self._dispatch.picture.view(root, now, halted=False, everybody=True)
+        under = [e for e in view.evses if territory_id in e.path]
+        draws_kw = {e.evse_id: e.kw_per_a * e.would_draw_a for e in under}
+        load = self._dispatch.picture.learning.forecast(root, draws_kw, hours)
+        return self._ahead(root, under, hours), load
+
     def _root(self, territory_id: str) -> str:
         if not self._dispatch.picture.path(territory_id):
             raise NotFound(f"there is no territory {territory_id!r}", field="territory")

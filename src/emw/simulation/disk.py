@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter
 from random import Random
@@ -16,6 +16,7 @@ from typing import Any
 
 from emw.domain.facts import CommandIssued, Fact
 from emw.domain.model import RECORDS, Record, RequestInterval
+from emw.domain.signals import LoadInterval
 from emw.domain.state import State
 from emw.service.errors import Unavailable
 from emw.service.ports import Loaded, Reading
@@ -150,6 +151,12 @@ class SimStore:
         """The one question that the doors of the station plane ask."""
         if self._sql is not None:
             return await self._sql.query(name, **parameters)
+        if name == "load_intervals":
+            return [
+                asdict(r)
+                for r in self._disk.rows.values()
+                if isinstance(r, LoadInterval) and _asked(r, **parameters)
+            ]
         if name != "intervals":
             raise NotImplementedError(name)
         key = parameters["request_key"]
@@ -172,3 +179,7 @@ class SimStore:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+def _asked(r: LoadInterval, *, territory_id: str, since: datetime, until: datetime) -> bool:
+    return r.territory_id == territory_id and r.end_at > since and r.start_at < until

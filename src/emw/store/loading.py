@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from emw.domain.model import RequestInterval
+from emw.domain.signals import LoadInterval
 from emw.domain.state import State
 from emw.service.ports import Reading
 from emw.store import schema
@@ -23,7 +24,7 @@ def read_state(connection: Any, dialect: str) -> State:
     """What is live, through the partial indexes."""
     state = State()
     for kind, codec in codecs(dialect).items():
-        if kind is RequestInterval:
+        if kind in {RequestInterval, LoadInterval}:
             continue  # over as soon as it is written
         query = sa.select(codec.table)
         if codec.table.name in schema.LIVE:

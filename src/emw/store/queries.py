@@ -261,6 +261,20 @@ def intervals(connection: sa.Connection, request_key: str) -> Rows:
 
 
 @_question
+def load_intervals(
+    connection: sa.Connection, territory_id: str, since: datetime | None = None, until: datetime | None = None
+) -> Rows:
+    """What a territory drew and would have drawn, oldest first: intervals in the time asked or reaching into it."""
+    i = schema.metadata.tables["load_intervals"]
+    query = sa.select(*_told(i)).where(i.c.territory_id == territory_id)
+    if since is not None:
+        query = query.where(i.c.end_at > since)
+    if until is not None:
+        query = query.where(i.c.start_at < until)
+    return _plain(connection.execute(query.order_by(i.c.start_at)).mappings())
+
+
+@_question
 def telemetry(
     connection: sa.Connection,
     evse_id: str,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from emw.domain.model import RECORDS
 from emw.store.columns import UtcTime, column_type, kinds_of
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest migration: a database that says so needs none. Held against migrations/ by a test."""
 
 metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s"})
@@ -26,7 +26,9 @@ def _record_table(record: type[Any]) -> sa.Table:
     ]
     # One tree instead of two, except where rows are long or come in no order of their key.
     long = record.table in {
+        "grid_reports",
         "grid_signals",
+        "load_intervals",
         "reports",
         "sessions",
         "station_traits",
@@ -113,6 +115,7 @@ _reports = metadata.tables["reports"].c
 _transactions = metadata.tables["transactions"].c
 _signals = metadata.tables["grid_signals"].c
 _ceilings = metadata.tables["grid_ceilings"].c
+_grid_reports = metadata.tables["grid_reports"].c
 sa.Index("ix_sessions_evse_id", _sessions.evse_id, _sessions.started_at)
 sa.Index("ix_sessions_started_at", _sessions.started_at)
 sa.Index("ix_transactions_started_at", _transactions.station_id, _transactions.started_at)
@@ -124,9 +127,11 @@ LIVE: Final[dict[str, sa.ColumnElement[bool]]] = {
     "transactions": _transactions.ended_at.is_(None),
     "grid_signals": _signals.ended_at.is_(None),
     "grid_ceilings": _ceilings.kw.is_not(None),
+    "grid_reports": _grid_reports.closed_at.is_(None),
 }
 _partial("ix_sessions_open", _sessions.session_id, where=LIVE["sessions"])
 _partial("ix_enrolments_open", _enrolments.request_key, where=LIVE["enrolments"])
 _partial("ix_reports_owed", _reports.report_id, where=LIVE["reports"])
 _partial("ix_transactions_open", _transactions.station_id, where=LIVE["transactions"])
 _partial("ix_grid_signals_open", _signals.event_id, where=LIVE["grid_signals"])
+_partial("ix_grid_reports_open", _grid_reports.event_id, where=LIVE["grid_reports"])

@@ -158,6 +158,10 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "GridLinkChanged": lambda r: (
         f"{r['source_id']} can be heard" if r["connected"] else f"{r['source_id']} is lost: {r.get('why')}"
     ),
+    "LoadMetered": lambda r: f"{r['territory_id']} drew {r['load_kw']:.1f} kW",
+    "GridReportQueued": lambda r: f"report {r['name']} on event {r['event_id']} is owed to {r['source_id']}",
+    "GridReportDelivered": lambda r: f"{r['source_id']} took report {r['name']} on event {r['event_id']}",
+    "GridReportDropped": lambda r: f"report {r['name']} on event {r['event_id']} was given up: {r['reason']}",
     "GridCeilingMoved": lambda r: (
         f"no signal limits {r['territory_id']} any more"
         if r["kw"] is None

@@ -34,6 +34,8 @@ class Slot:
     number: int
     interval_id: int
     payloads: tuple[Payload, ...] = ()
+    turn: int = 0
+    """How often the event's intervals had been gone through before, where they loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ def _looped(
             stop = None if slot.end is None else _moved(slot.end, began, turn, sum_end, zone)
             if end is not None and (stop is None or stop > end):
                 stop = end
-            found.append(replace(slot, start=start, end=stop))
+            found.append(replace(slot, start=start, end=stop, turn=turn))
         first = _moved(began, began, turn + 1, sum_end, zone)
         beyond = first is None or first >= window.until or (end is not None and first >= end)
         if beyond or len(found) > MOST_SLOTS:

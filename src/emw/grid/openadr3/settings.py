@@ -90,6 +90,12 @@ class VtnSettings:
     deadline_s: float = 15.0
     lost_open_ended_s: float = 86_400.0
     """How long an event without an end is held when its VTN can't be heard any more."""
+    reports: tuple[str, ...] = ()
+    """Report types that are sent about each event that moves load, asked for or not."""
+    report_s: float = 900.0
+    """The length of report intervals where the VTN leaves it to us."""
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """Names that resources have at the VTN, and the territories they stand for."""
 
     @property
     def source_id(self) -> str:

@@ -19,6 +19,8 @@ from emw.grid.openadr3.wire import Descriptor, Event, Payload, Program, Target, 
 
 KW_PER: Final = {"W": 0.001, "KW": 1.0, "MW": 1_000.0, "GW": 1_000_000.0}
 MOST_KW: Final = 1e9
+KEPT: Final = timedelta(days=9, hours=1)
+"""Of what loops, so much is worked out in all, to the end of the time looked ahead: a tariff runs for years."""
 SERIES: Final = {
     "PRICE": "a price series: emw sheds on request, it does not trade",
     "EXPORT_PRICE": "a price series: emw sheds on request, it does not trade",
@@ -65,6 +67,8 @@ class Translated:
     failed: bool = False
     """Its times can't be understood."""
     slots: tuple[Slot, ...] = ()
+    places: tuple[str, ...] = ()
+    """Our territories that it is about."""
 
 
 def translate(
@@ -86,7 +90,7 @@ def translate(
     schedule = schedule_of(
         event,
         first_seen=first_seen,
-        since=first_seen,
+        since=first_seen if event.duration is None else max(first_seen, until - KEPT),
         until=until,
         draw=draw,
         zone=meaning.zone if meaning else _utc,
@@ -122,7 +126,14 @@ def translate(
                     for place in places
                 )
     told = tuple(dict.fromkeys(notes))
-    return Translated(tuple(segments), told, schedule.cancelled, schedule.failed, schedule.slots)
+    return Translated(
+        tuple(segments),
+        told,
+        schedule.cancelled,
+        schedule.failed,
+        schedule.slots,
+        tuple(p for p in places if p is not None),
+    )
 
 
 _utc: Final = Meaning().zone

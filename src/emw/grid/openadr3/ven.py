@@ -13,11 +13,14 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from emw.grid.openadr3.client import Trouble, VtnClient, VtnFailed
+from emw.grid.openadr3.reporter import Reporter, VtnReports
 from emw.grid.openadr3.settings import VtnSettings
 from emw.grid.openadr3.translate import Translated, translate
+from emw.grid.openadr3.wants import implied, plan_of, report_only
 from emw.grid.openadr3.wire import Event, Program, Unreadable, canonical, event_of, program_of
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
@@ -55,6 +58,7 @@ class Ven:
         self.settings = settings
         self.client = client
         self.standing = Standing()
+        self.reporter = Reporter(settings, headend)
         self._headend = headend
         self._signals = headend.signals
         self._state = headend.state
@@ -71,7 +75,14 @@ class Ven:
         self._wake.set()
 
     async def run(self) -> None:
-        """Poll until cancelled."""
+        """Poll, and tell what is wanted, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(), name=f"polls {self.settings.name}")
+            tasks.create_task(self.reporter.run(), name=f"reports {self.settings.name}")
+            link = VtnReports(self.settings, self.client)
+            tasks.create_task(self._headend.grid_reports.serve(self.settings.source_id, link))
+
+    async def _follow(self) -> None:
         while True:
             wait_s = await self.turn()
             self.standing.next_at = self._clock.now() + timedelta(seconds=wait_s)
@@ -129,6 +140,8 @@ class Ven:
             ended[event_id] = "it is gone from the VTN"
         self.standing.unreadable, self.standing.events = unreadable, len(listed)
         await self._signals.received(heard)
+        for event_id in ended:
+            await self.reporter.finish(event_id)
         await self._signals.ended(self.settings.source_id, ended)
 
     def _understand(self, raw: Any, event: Event, now: datetime) -> Heard | str | None:
@@ -140,29 +153,48 @@ class Ven:
         program = self._programs.get(event.programID)
         name = program.programName if program else ""
         meaning = settings.meaning_of(event.programID, name)
+        event, until = implied(event), _midnight(now) + AHEAD
         told = translate(
             event,
             program,
             meaning,
             first_seen=first_seen,
-            until=_midnight(now) + AHEAD,
+            until=until,
             draw=draw,
             territories=self._above,
             max_kw=self._headend.settings.max_request_kw,
         )
-        if told.cancelled:
+        if told.cancelled and not report_only(event):
             return "cancelled: it lasts no time"
-        if not told.slots and not told.failed:
-            return "it is over" if known is not None else None
+        if not told.slots and not told.failed and known is None:
+            return None  # over before it was ever seen; one that is known stays until its VTN has it no more
+        asks = self._asks(event, program, told, until)
         return self._heard_as(
-            raw, event, told, first_seen, draw, name, meaning.precedence if meaning else 100
+            raw, event, told, asks, first_seen, draw, name, meaning.precedence if meaning else 100
         )
+
+    def _asks(
+        self, event: Event, program: Program | None, told: Translated, until: datetime
+    ) -> tuple[str | None, list[str]]:
+        """What is to be told about it, and what is not, in words."""
+        plan, notes = plan_of(
+            event,
+            program,
+            told.places,
+            told.slots,
+            told.segments,
+            unasked=self.settings.reports,
+            until=until,
+            piece=timedelta(seconds=self.settings.report_s),
+        )
+        return None if plan is None else msgspec.json.encode(plan).decode(), notes
 
     def _heard_as(
         self,
         raw: Any,
         event: Event,
         told: Translated,
+        asks: tuple[str | None, list[str]],
         first_seen: datetime,
         draw: float,
         program: str,
@@ -180,7 +212,8 @@ class Ven:
             precedence=precedence,
             name=event.eventName,
             priority=event.priority,
-            notes=told.notes,
+            notes=(*told.notes, *asks[1]),
+            asks=asks[0],
         )
 
     def _above(self, territory_id: str) -> Container[str] | None:
@@ -264,8 +297,9 @@ def _odd_name(name: str) -> str | None:
 
 
 async def forget_unknown(headend: HeadEnd, configured: Sequence[VtnSettings]) -> None:
-    """Signals of VTNs that are no longer configured end: nobody would ever take them back."""
+    """Signals of VTNs that are no longer configured end: nobody would ever take them back, or a report on them."""
     known = {s.source_id for s in configured}
+    await headend.grid_reports.forget(sorted(known))
     for source_id in sorted({s.source_id for s in headend.state.signals.values()} - known):
         if source_id.startswith("vtn:"):
             gone = {s.event_id: "its VTN is no longer configured" for s in headend.signals.of(source_id)}

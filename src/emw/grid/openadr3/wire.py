@@ -6,7 +6,7 @@ does not use is not looked at; one object that can't be read at all never hides 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -71,7 +71,7 @@ class Program(Struct):
 
     def descriptors(self) -> list[Descriptor]:
         """The payload descriptors that can be read."""
-        return _readable(self.payloadDescriptors)
+        return _readable(self.payloadDescriptors, Descriptor)
 
 
 class Event(Struct):
@@ -86,12 +86,16 @@ class Event(Struct):
     intervalPeriod: Period | None = None
     intervals: list[Interval] | None = None
     payloadDescriptors: list[Any] | None = None
-    reportDescriptors: list[ReportDescriptor] | None = None
+    reportDescriptors: list[Any] | None = None
     modificationDateTime: Any = None
 
     def descriptors(self) -> list[Descriptor]:
         """The payload descriptors that can be read."""
-        return _readable(self.payloadDescriptors)
+        return _readable(self.payloadDescriptors, Descriptor)
+
+    def report_descriptors(self) -> list[ReportDescriptor]:
+        """The report descriptors that can be read."""
+        return _readable(self.reportDescriptors, ReportDescriptor)
 
 
 class Target(Struct, frozen=True):
@@ -127,11 +131,18 @@ class Unreadable(Struct):
     raw: Any = field(default=None)
 
 
-def _readable(descriptors: list[Any] | None) -> list[Descriptor]:
+Listed = TypeVar("Listed")
+
+
+def _readable(descriptors: list[Any] | None, kind: type[Listed]) -> list[Listed]:
+    """Those that can be read. `null` says as much as nothing; the User Guide's own examples write `payLoadType`."""
     found = []
     for raw in descriptors or []:
+        told = {k: v for k, v in raw.items() if v is not None} if isinstance(raw, dict) else raw
+        if isinstance(told, dict) and "payLoadType" in told:
+            told.setdefault("payloadType", told["payLoadType"])
         try:
-            found.append(msgspec.convert(raw, Descriptor, strict=False))
+            found.append(msgspec.convert(told, kind, strict=False))
         except msgspec.ValidationError:
             continue
     return found
