@@ -129,13 +129,13 @@ async def test_the_log_is_asked_by_what_it_is_about(place: Place) -> None:
 
     everything = await seqs()
     assert everything == sorted(everything, reverse=True)
-    assert len(everything) == 28
+    assert len(everything) == 31
     assert await seqs(limit=2, before_seq=5) == [4, 3]
     assert len(await seqs(kind="SessionStarted")) == 4
     assert len(await seqs(kind="SessionStarted", evse_id="E000002")) == 1
     assert len(await seqs(request_key="ISO:R0")) == 5
     assert len(await seqs(iso_id="ISO")) == 4
-    assert len(await seqs(territory_id="East")) == 6
+    assert len(await seqs(territory_id="East")) == 9
     assert len(await seqs(actor="operator:ann")) == 6
     assert await seqs(since=START + 3 * HOUR) == await seqs(evse_id="E000003", kind="SessionStarted")
     assert len(await seqs(since=START + HOUR, until=START + 2 * HOUR)) == 2
@@ -235,7 +235,7 @@ async def test_telemetry(place: Place) -> None:
 async def test_counts(place: Place) -> None:
     assert await (await told(place)).query("counts") == [
         {
-            "activity": 28,
+            "activity": 31,
             "territories": 1,
             "stations": 4,
             "evses": 4,
