@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -144,6 +144,8 @@ class StationSeen:
     booted_at: datetime | None
     traits: Mapping[str, Any]
     statuses: Mapping[str, str]
+    clock_behind_s: float | None = None
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ class OcppOut(Out):
 
 
 class StandsOut(Out):
-    """How a station stands. `traits`: what it supports and takes, as asked and learned."""
+    """How a station stands. `traits`: what it supports and takes, as asked and learned.
+
+    `clockBehindS`: by how much its clock is behind ours, where its messages tell. `troubles`: what is odd, by EVSE.
+    """
 
     station_id: str
     connected: bool
@@ -50,6 +53,8 @@ class StandsOut(Out):
     booted_at: Any
     traits: dict[str, Any]
     statuses: dict[str, str]
+    clock_behind_s: float | None
+    troubles: dict[str, str]
 
 
 class FrameOut(Out):
@@ -97,8 +102,9 @@ class Ocpp(Controller):
         """Connected or not, by what version, since when; its model, and what it supports."""
         name = _known(headend, station_id)
         seen = _console(headend).seen(name)
-        told = {f: getattr(seen, f) for f in seen.__slots__ if f not in {"traits", "statuses"}}
-        return StandsOut(station_id=name, traits=dict(seen.traits), statuses=dict(seen.statuses), **told)
+        maps: dict[str, Any] = {f: dict(getattr(seen, f)) for f in ("traits", "statuses", "troubles")}
+        told = {f: getattr(seen, f) for f in seen.__slots__ if f not in maps}
+        return StandsOut(station_id=name, **maps, **told)
 
     @post("/ocpp", guards=[operator], status_code=200, summary="Send a station any OCPP message")
     async def call(

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 REPLACED: Final = "another began"
 """Why a transaction ended whose own end was never told."""
+MOST_TIMES: Final = 30
+"""So many times what an EVSE can draw is no reading: some meters say kWh and mean Wh. Less may be a wrong knob."""
 STEADY: Final = 2
 """So often in a row must a meter show a number of phases until it is believed."""
 
@@ -249,6 +251,9 @@ class Charging:
         )
         if metered is None or not metered.live or metered.power_w is None:
             return None
+        if metered.power_w > MOST_TIMES * 1000 * evse.kw_per_a * evse.max_a:
+            self._odd(peer, plug, metered.power_w)
+            return None
         if evse.session_id is None:
             if metered.power_w < ALIVE_W or not peer.is_fresh(metered.at, now, self._fresh):
                 return None
@@ -258,6 +263,8 @@ class Charging:
     def _take(
         self, peer: Peer, evse: Evse, plug: Plug, metered: Metered, now: datetime
     ) -> Coroutine[Any, Any, None] | None:
+        if plug.trouble:
+            plug.trouble = ""
         said = said_by(evse, metered, plug.held_a(now))
         closer = self._intake.take(evse, said, now)
         phases = metered.phases
@@ -270,6 +277,13 @@ class Charging:
             return None
         facts = self._intake.shown_by(self.station(peer), evse, said, now)
         return self._intake.note(evse, facts) if facts else None
+
+    @staticmethod
+    def _odd(peer: Peer, plug: Plug, power_w: float) -> None:
+        trouble = f"its meter shows {power_w / 1000:.0f} kW, which can't be"
+        if not plug.trouble:
+            log.warning("ocpp.odd_meter", station_id=peer.station_id, evse_id=plug.evse_id, why=trouble)
+        plug.trouble = trouble
 
     async def _found_charging(self, peer: Peer, evse: Evse, plug: Plug, metered: Metered) -> None:
         """Power flows and no session is known: its beginning was lost, or told as history."""

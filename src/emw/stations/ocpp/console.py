@@ -48,6 +48,8 @@ class Console:
             booted_at=None if known is None else known.booted_at,
             traits=msgspec.to_builtins(peer.traits),
             statuses={plug.evse_id: plug.status for plug in peer.plugs.values()},
+            troubles={plug.evse_id: plug.trouble for plug in peer.plugs.values() if plug.trouble},
+            clock_behind_s=None if peer.skew is None else round(peer.skew.total_seconds(), 1),
         )
 
     def frames(self, station_id: str) -> Sequence[FrameSeen]:

@@ -19,12 +19,14 @@ from emw.domain.model import Evse, Limit, Transaction
 from emw.service.errors import Refused, Unavailable
 from emw.service.headend import HeadEnd
 from emw.service.ports import Answer
+from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.charging import Charging
 from emw.stations.ocpp.connection import Connection, Handler, Wire
 from emw.stations.ocpp.console import Console
 from emw.stations.ocpp.due import Due
 from emw.stations.ocpp.learn import Learner
 from emw.stations.ocpp.limits import OcppLink
+from emw.stations.ocpp.meters import Meters
 from emw.stations.ocpp.models import Models
 from emw.stations.ocpp.peer import Peer, number_of
 from emw.stations.ocpp.settings import OcppSettings
@@ -32,7 +34,7 @@ from emw.stations.ocpp.traits import read, write
 from emw.stations.ocpp.v16 import V16
 from emw.stations.ocpp.v201 import V201
 from emw.stations.ocpp.watching import Watching
-from emw.stations.ocpp.wire import EMPTY, Anything, BootOut, HeartbeatOut, encode, stamp
+from emw.stations.ocpp.wire import EMPTY, Anything, HeartbeatOut, encode, stamp
 from emw.stations.ocppj import CALL_DEADLINE_S, Version
 
 if TYPE_CHECKING:
@@ -54,7 +56,6 @@ class Hub:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.charging = Charging(headend, settings)
-        self._chance = chance
         self._peers: dict[str, Peer] = {}
         self._connections: dict[str, Connection] = {}
         self._trials: dict[str, Connection] = {}
@@ -65,13 +66,15 @@ class Hub:
         self._open: defaultdict[str, list[Transaction]] = defaultdict(list)
         for transaction in headend.state.transactions.values():
             self._open[transaction.station_id].append(transaction)
-        self._models = Models()
+        self.models = Models()
         for record in sorted(headend.state.traits.values(), key=lambda x: x.booted_at):
-            self._models.recall(record)
+            self.models.recall(record)
         old, new = V16(self), V201(self)
         newer = new.handlers()
         self._handlers = {Version.V16: old.handlers(), Version.V201: newer, Version.V21: newer}
         self.watching = Watching(self, old, new)
+        self.boots = Boots(self, chance)
+        self.meters = Meters(self)
         self.proxy: Proxy | None = None
         link.hub = self
         headend.console = self.console = Console(self)
@@ -164,7 +167,7 @@ class Hub:
         if peer.station_id in self.state.traits:
             # Known from before: many come back without a boot message. One that boots is learned anew.
             self.spawn(self.headend.book.heard(peer.station_id))
-            self._learn(connection)
+            self.learn(connection)
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
@@ -223,7 +226,8 @@ class Hub:
                 connection.pinged_s = now_s
                 connection.wire.ping()
             again_s = min(dead_s, max(connection.pinged_s, connection.heard_s) + ping_s)
-        self._watched.at(again_s, connection)
+        self.meters.look(connection)
+        self._watched.at(min(again_s, now_s + 2 * self.settings.sample_s), connection)
 
     def asks(self, connection: Connection, now_s: float) -> None:
         """A CALL of ours went out: its answer is due."""
@@ -293,61 +297,8 @@ class Hub:
         """An empty answer, after `work` where there is some."""
         return EMPTY if work is None else _empty_after(work)
 
-    async def boot(
-        self, c: Connection, *, vendor: str, model: str, serial: str | None, firmware: str | None
-    ) -> bytes:
-        """A station (re)booted: it is known, or told to wait."""
-        station_id = c.peer.station_id
-        status = await self._admit(station_id, c.password)
-        interval_s = self.settings.heartbeat_s
-        if status == "Accepted":
-            station = self.state.stations[station_id]
-            before = self.state.traits.get(station_id)
-            await self.headend.book.booted(
-                station,
-                version=c.version.number,
-                vendor=vendor[:255],
-                model=model[:255],
-                serial=None if serial is None else serial[:255],
-                firmware=None if firmware is None else firmware[:255],
-            )
-            after = self.state.traits[station_id]
-            if before is None or before.traits != after.traits:
-                held = c.peer.traits.theirs
-                c.peer.traits = self._models.start(after)
-                c.peer.traits.theirs = held
-            c.peer.traits.asked = False
-            c.peer.rebooted()
-            c.after(self._after_boot(c))
-            # After a power cut all boot at once: spread their heartbeats.
-            interval_s = max(10, round(interval_s * self._chance.uniform(0.9, 1.0)))
-        return encode(BootOut(stamp(self.clock.now()), interval_s, status))
-
-    async def _after_boot(self, c: Connection) -> None:
-        self._learn(c)
-
-    async def _admit(self, station_id: str, password: str | None) -> str:
-        station = self.state.stations.get(station_id)
-        if station is None and self.settings.unknown == "accept":
-            try:  # what it came with is its secret from now on
-                await self.headend.admin.add_station(
-                    "emw", station_id, evses=self.settings.evses, secret=password
-                )
-            except Refused as error:
-                log.warning("ocpp.not_enrolled", station_id=station_id, why=error.detail)
-                return "Rejected"
-            station = self.state.stations.get(station_id)
-        if station is None:
-            return "Pending" if self.settings.unknown == "pending" else "Rejected"
-        if station.revoked:
-            return "Rejected"
-        territory = station.territory_id or self.settings.evses.territory_id
-        if territory is None or territory not in self.state.territories:
-            log.warning("ocpp.no_territory", station_id=station_id, do="emw station add --renew --territory")
-            return "Pending"
-        return "Accepted"
-
-    def _learn(self, connection: Connection) -> None:
+    def learn(self, connection: Connection) -> None:
+        """Ask a station what it can, and tell it again what it should hold."""
         if connection.learning is not None:
             connection.learning.cancel()
         connection.learning = self.spawn(Learner(self, connection).run())
@@ -368,7 +319,7 @@ class Hub:
         await self.headend.book.learned(peer.station_id, write(peer.traits))
         record = self.state.traits.get(peer.station_id)
         if record is not None:
-            self._models.learn(record, peer.traits)
+            self.models.learn(record, peer.traits)
 
     async def no_smart_charging(self, peer: Peer) -> None:
         """A station turned out to know no charging profiles: it is never asked again until it boots."""

@@ -15,6 +15,7 @@ from emw.service.errors import EmwError
 from emw.stations.ocpp import wire16, wire201
 from emw.stations.ocpp.connection import Connection
 from emw.stations.ocpp.limits import status_of
+from emw.stations.ocpp.meters import ask, trigger
 from emw.stations.ocpp.traits import RateUnit, Traits
 from emw.stations.ocpp.wire import encode
 from emw.stations.ocppj import Answered, Version
@@ -126,7 +127,7 @@ class Learner:
                 "OCPPCommCtrlr.WebSocketPingInterval",
             )
         )
-        if told.get(names[0]) != wanted and await self._set(names[0], wanted):
+        if told.get(names[0]) == wanted or await self._set(names[0], wanted):
             self._peer.traits.sample_s = self._hub.settings.sample_s
         has = told.get(names[1], "")
         if not {"Power.Active.Import", REGISTER} <= {m.strip() for m in has.split(",")}:
@@ -156,24 +157,13 @@ class Learner:
         if self._peer.traits.trigger is False:
             return
         if self._old:
-            await self._trigger({"requestedMessage": "StatusNotification"})
+            await trigger(self._connection, {"requestedMessage": "StatusNotification"})
         for plug in list(self._peer.plugs.values()):
             if not self._old:
                 evse = {"id": plug.number, "connectorId": 1}
-                await self._trigger({"requestedMessage": "StatusNotification", "evse": evse})
-            if plug.transaction_id is None:
-                continue
-            if self._old:
-                await self._trigger({"requestedMessage": "MeterValues", "connectorId": plug.number})
-            else:
-                await self._trigger({"requestedMessage": "TransactionEvent", "evse": {"id": plug.number}})
-
-    async def _trigger(self, body: dict[str, Any]) -> None:
-        got = await self._connection.call("TriggerMessage", encode(body))
-        if isinstance(got, Answered):
-            self._peer.traits.trigger = True
-        elif got is not None and self._peer.traits.trigger is None:
-            self._peer.traits.trigger = False
+                await trigger(self._connection, {"requestedMessage": "StatusNotification", "evse": evse})
+            if plug.transaction_id is not None:
+                await ask(self._connection, plug)
 
 
 def read_traits(traits: Traits, told: dict[str, str], *, old: bool) -> None:

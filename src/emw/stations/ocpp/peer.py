@@ -38,6 +38,7 @@ class Plug:
     """One EVSE of a station."""
 
     __slots__ = (
+        "asked_in_vain",
         "evse_id",
         "installed",
         "memory",
@@ -46,6 +47,7 @@ class Plug:
         "phases_seen",
         "status",
         "transaction_id",
+        "trouble",
     )
 
     def __init__(self, number: int, evse_id: str) -> None:
@@ -57,6 +59,8 @@ class Plug:
         self.installed: Installed | None = None
         self.order: Order | None = None  # the command that is being said to it, or was last
         self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
+        self.asked_in_vain = 0  # how often in a row its silent meter was asked
+        self.trouble = ""  # what is odd about its meter, in words
 
     def held_a(self, now: datetime) -> float | None:
         """The limit it is believed to hold, A."""

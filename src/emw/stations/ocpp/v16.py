@@ -59,7 +59,7 @@ class V16:
 
     def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
         """4.2."""
-        return self._hub.boot(
+        return self._hub.boots.take(
             c,
             vendor=said.chargePointVendor,
             model=said.chargePointModel,

@@ -71,7 +71,7 @@ class V201:
     def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
         """B01."""
         station = said.chargingStation
-        return self._hub.boot(
+        return self._hub.boots.take(
             c,
             vendor=station.vendorName,
             model=station.model,

@@ -1,0 +1,93 @@
+"""Meters that fall silent while a vehicle charges: asked, and where they stay silent, a limit counts as not kept.
+
+A silent meter shows neither a shed nor its absence. What is not measured is not promised to anybody.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from emw.domain.model import Evse, Outcome
+from emw.service.ports import Answer
+from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.peer import Plug
+from emw.stations.ocpp.wire import encode
+from emw.stations.ocppj import Answered, Version
+
+if TYPE_CHECKING:
+    from emw.stations.ocpp.hub import Hub
+
+SAMPLES: Final = 2
+"""So many sample periods without a reading, and a meter is silent."""
+UNKNOWN_S: Final = 900.0
+"""The sample period of a station that took none from us: a quarter of an hour is the longest in use."""
+SILENT: Final = "its meter is silent"
+
+
+class Meters:
+    """Looks after the meters of all stations."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._state = hub.state
+        self._clock = hub.clock
+
+    def look(self, connection: Connection) -> None:
+        """Ask the silent meters of one station. Comes by every two sample periods at least."""
+        if connection.on_trial:
+            return
+        for plug in connection.peer.plugs.values():
+            evse = self._state.evses.get(plug.evse_id)
+            if evse is None or evse.session_id is None or not self._is_silent(connection, plug, evse):
+                if plug.asked_in_vain:
+                    plug.asked_in_vain, plug.trouble = 0, ""
+                continue
+            plug.asked_in_vain += 1
+            plug.trouble = SILENT
+            if plug.asked_in_vain > 1:
+                self._unproven(plug, evse)
+            if connection.peer.traits.trigger is not False and not connection.session.busy:
+                self._hub.spawn(ask(connection, plug))
+
+    def _is_silent(self, connection: Connection, plug: Plug, evse: Evse) -> bool:
+        live = self._hub.headend.telemetry.live.get(plug.evse_id)
+        session = self._state.sessions.get(evse.session_id or "")
+        since = connection.opened_at
+        if session is not None:
+            since = max(since, session.started_at)
+        if live is not None and live.reading is not None:
+            since = max(since, live.reading.received_at)
+        sample_s = connection.peer.traits.sample_s or UNKNOWN_S
+        return self._loop_s(self._clock.now(), since) > SAMPLES * sample_s
+
+    def _loop_s(self, now: datetime, since: datetime) -> float:
+        return self._clock.loop_seconds((now - since).total_seconds())
+
+    def _unproven(self, plug: Plug, evse: Evse) -> None:
+        """It was asked and is silent still: what it holds can't be counted."""
+        limit = self._state.limits.get(evse.evse_id)
+        if limit is None or limit.max_a is None or limit.outcome is not Outcome.APPLIED:
+            return
+        if limit.in_force(self._clock.now()):
+            self._hub.answered(evse, limit, Answer(Outcome.REJECTED, limit.answered_a, reason=SILENT))
+
+
+async def ask(connection: Connection, plug: Plug) -> None:
+    """Let a station tell what the meter of one EVSE shows."""
+    if connection.version is Version.V16:
+        await trigger(connection, {"requestedMessage": "MeterValues", "connectorId": plug.number})
+    elif plug.transaction_id is not None:
+        await trigger(connection, {"requestedMessage": "TransactionEvent", "evse": {"id": plug.number}})
+    else:
+        await trigger(connection, {"requestedMessage": "MeterValues", "evse": {"id": plug.number}})
+
+
+async def trigger(connection: Connection, body: dict[str, Any]) -> None:
+    """Let a station send a message now. Whether it can is remembered."""
+    traits = connection.peer.traits
+    got = await connection.call("TriggerMessage", encode(body))
+    if isinstance(got, Answered):
+        traits.trigger = True
+    elif got is not None and traits.trigger is None:
+        traits.trigger = False
