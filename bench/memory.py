@@ -30,7 +30,7 @@ async def measure(stations: int, folder: str) -> float:
     from emw.app.build import parts_of
     from emw.app.config import Config
     from emw.app.logs import set_up_logs
-    from emw.service.intake import HeartBeat
+    from emw.service.ports import HeartBeat
 
     set_up_logs("error")
     async with parts_of(Config(data_dir=folder)) as parts:

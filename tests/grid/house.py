@@ -14,8 +14,7 @@ from emw.grid.openadr3.client import VtnClient
 from emw.grid.openadr3.settings import Meaning, VtnSettings
 from emw.grid.openadr3.ven import Ven
 from emw.service.headend import HeadEnd
-from emw.service.intake import HeartBeat
-from emw.service.ports import Answer
+from emw.service.ports import Answer, HeartBeat
 from emw.service.settings import ServiceSettings
 from emw.simulation.disk import Disk, SimStore
 from emw.simulation.loop import SimLoop, run_to_end, simulated

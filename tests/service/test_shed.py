@@ -21,8 +21,7 @@ from emw.domain import facts as f
 from emw.domain.model import RequestState, Role
 from emw.domain.state import State
 from emw.service.errors import NotFound
-from emw.service.intake import HeartBeat
-from emw.service.ports import Reading
+from emw.service.ports import HeartBeat, Reading
 from emw.service.shed import BEFORE_AFTER, COLUMNS, TEN, TWIN, shed_report
 from emw.store import Disk, SqlStore
 from tests.store.conftest import AnyStore, commit_all

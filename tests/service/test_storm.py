@@ -11,8 +11,8 @@ from typing import Any
 from emw.domain.model import Evse, Limit, Outcome, Station
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.intake import HeartBeat, PlugIn, PowerOn
-from emw.service.ports import Answer
+from emw.service.intake import PlugIn, PowerOn
+from emw.service.ports import Answer, HeartBeat
 from emw.service.requests import Decrease
 from emw.service.settings import ServiceSettings
 from emw.simulation.loop import SimLoop, run_to_end, simulated

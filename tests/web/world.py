@@ -19,7 +19,7 @@ from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Role, St
 from emw.domain.state import State
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Answer, CallSeen, FrameSeen, Loaded, Reading, StationSeen, Store
+from emw.service.ports import Answer, CallSeen, FrameSeen, HeartBeat, Loaded, Reading, StationSeen, Store
 from emw.service.settings import ServiceSettings
 from emw.service.sign_on import SignOn
 from emw.web.app import WebSettings, operator_app
@@ -357,9 +357,5 @@ def reads(w: World, name: str, amps: float) -> None:
         headend.state.evses[name],
         headend.state.limits.get(name),
         w.clock.now(),
-        at=w.clock.now(),
-        voltage_v=230.0,
-        current_a=amps,
-        limit_a=None,
-        energy_kwh=1.5,
+        HeartBeat(w.clock.now(), 230.0, amps, 32.0, 32.0, None, 1.5),
     )

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -28,11 +29,10 @@ def wall() -> datetime:
     return datetime.now(UTC)
 
 
-def steady() -> float:
-    """Seconds that nobody can set, and that go on while the machine sleeps, where it has such a clock."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+steady: Final[Callable[[], float]] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Seconds that nobody can set, and that go on while the machine sleeps, where it has such a clock."""
 
 
 class SystemClock:

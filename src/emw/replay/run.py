@@ -18,8 +18,8 @@ from emw.replay.figures import Interval, Minute, intervals, summary
 from emw.replay.requests import Asked, window
 from emw.replay.street import Bay, Shares, Street, earliest, overlapping
 from emw.service.headend import HeadEnd
-from emw.service.intake import HeartBeat, PlugIn, PowerOn
-from emw.service.ports import Reading
+from emw.service.intake import PlugIn, PowerOn
+from emw.service.ports import HeartBeat, Reading
 from emw.service.requests import Decrease
 from emw.service.settings import ServiceSettings
 from emw.simulation.loop import SimLoop, run_to_end, simulated

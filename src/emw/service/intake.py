@@ -17,7 +17,7 @@ from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, NotFound
 from emw.service.gate import hash_of
 from emw.service.ledger import Ledger
-from emw.service.ports import Clock, Ids
+from emw.service.ports import Clock, HeartBeat, Ids
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import Telemetry
 
@@ -56,19 +56,6 @@ class PlugIn:
     vehicle: str | None = None
     energy_requested_kwh: float | None = None
     departure_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class HeartBeat:
-    """A reading while a vehicle is plugged in. Not frozen: that would take three times as long to make."""
-
-    at: datetime
-    voltage_v: float
-    current_a: float
-    evse_max_a: float
-    car_max_a: float
-    limit_a: float | None
-    energy_kwh: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,20 +204,11 @@ class Intake:
     def take(self, evse: Evse, said: HeartBeat, now: datetime) -> bool:
         """Take a reading at once; returns whether `look_closer` has to see it."""
         limit = self._state.limits.get(evse.evse_id)
-        current = self._telemetry.take(
-            evse,
-            limit,
-            now,
-            at=said.at,
-            voltage_v=said.voltage_v,
-            current_a=said.current_a,
-            limit_a=said.limit_a,
-            energy_kwh=said.energy_kwh,
-        )
-        limited = limit is not None and limit.max_a is not None
-        noteworthy = evse.max_a != said.evse_max_a or limited
+        current = self._telemetry.take(evse, limit, now, said)
         # One that comes late or again says nothing of now (promise P5), but that the station is back.
-        return not evse.online or (noteworthy and current)
+        if not evse.online:
+            return True
+        return current and (evse.max_a != said.evse_max_a or (limit is not None and limit.max_a is not None))
 
     async def _found_plugged_in(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> None:
         """A heartbeat without a session: its plug-in was lost (a restored backup). The vehicle is there."""

@@ -40,6 +40,22 @@ class Ids(Protocol):
 
 
 @dataclass(slots=True)
+class HeartBeat:
+    """What a station reads out while a vehicle is plugged in.
+
+    Not frozen: that would take three times as long to make.
+    """
+
+    at: datetime
+    voltage_v: float
+    current_a: float
+    evse_max_a: float
+    car_max_a: float
+    limit_a: float | None
+    energy_kwh: float | None
+
+
+@dataclass(slots=True)
 class Reading:
     """One meter reading of an EVSE. `at` is the station's time where believable, else when it came.
 

@@ -15,7 +15,7 @@ from emw.domain.model import Evse, Limit, Outcome, Session
 from emw.engine.allocate import Price
 from emw.engine.learn import Belief
 from emw.service.errors import Unavailable
-from emw.service.ports import Reading, Store
+from emw.service.ports import HeartBeat, Reading, Store
 from emw.service.settings import ServiceSettings
 
 SKEW = timedelta(minutes=2)
@@ -117,51 +117,45 @@ class Telemetry:
         odd_at, came_at = live.odd
         return now - came_at < RUNS or abs((at - odd_at) - (now - came_at)) > RUNS
 
-    def take(
-        self,
-        evse: Evse,
-        limit: Limit | None,
-        now: datetime,
-        *,
-        at: datetime,
-        voltage_v: float,
-        current_a: float,
-        limit_a: float | None,
-        energy_kwh: float | None,
-    ) -> bool:
-        """Take one reading; returns whether it says something of now.
+    def take(self, evse: Evse, limit: Limit | None, now: datetime, said: HeartBeat) -> bool:
+        """Take one reading; returns whether it says something of now. Hot.
 
         Late, doubled and year-old ones are kept as late and change nothing else (fault F15).
         """
-        live = self.heard(evse.evse_id, now)
-        late = self.is_late(evse.evse_id, at, now)
-        if late:
-            live.odd = (at, now)
-        else:
-            live.station_at, live.skew, live.odd = at, at - now, None
-        seen_at = at if abs(at - now) <= SKEW else now
-        kw = evse.kw_per_a * current_a * (voltage_v / evse.line_voltage_v if evse.line_voltage_v else 1.0)
+        evse_id, at, current_a = evse.evse_id, said.at, said.current_a
+        live = self.live.get(evse_id) or self.heard(evse_id, now)
+        live.heard_at = now
+        skew, last_at = at - now, live.station_at
+        # The usual one is newer than the last and on its way as long: only others are looked at closely.
+        usual = last_at is None or (at > last_at and skew - live.skew <= SKEW)
+        late = not usual and self.is_late(evse_id, at, now)
+        voltage_v, line_v = said.voltage_v, evse.line_voltage_v
+        kw = evse.kw_per_a * current_a * (voltage_v / line_v if line_v else 1.0)
+        seen_at = at if late or -SKEW <= skew <= SKEW else now
         reading = Reading(
-            evse.evse_id, at if late else seen_at, now, voltage_v, current_a, kw, limit_a, energy_kwh, late
+            evse_id, seen_at, now, voltage_v, current_a, kw, said.limit_a, said.energy_kwh, late
         )
-        if len(self._buffer) == self._buffer.maxlen:
+        buffer = self._buffer
+        if len(buffer) == buffer.maxlen:
             self.dropped += 1
-        self._buffer.append(reading)
+        buffer.append(reading)
         self.taken += 1
         if late:
+            live.odd = (at, now)
             self.late += 1
             return False
-        live.reading = reading
-        self._learn(live, limit, now)
+        live.station_at, live.skew, live.odd, live.reading = at, skew, None, reading
+        if limit is None:
+            live.free, live.free_a, live.strikes = True, current_a, 0
+        else:
+            self._learn(live, limit, reading, now)
         return True
 
-    def _learn(self, live: Live, limit: Limit | None, now: datetime) -> None:
-        reading = live.reading
-        if reading is None:
-            return
-        held = limit is not None and limit.in_force(now) and limit.outcome is not Outcome.REJECTED
-        live.free = limit is None or (not held and now - limit.issued_at > SETTLE)
-        if limit is None or live.free:
+    @staticmethod
+    def _learn(live: Live, limit: Limit, reading: Reading, now: datetime) -> None:
+        held = limit.in_force(now) and limit.outcome is not Outcome.REJECTED
+        live.free = not held and now - limit.issued_at > SETTLE
+        if live.free:
             live.free_a, live.strikes = reading.current_a, 0
             return
         if not held or limit.max_a is None or limit.answered_at is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -20,9 +20,12 @@ CALL_DEADLINE_S: Final = 30.0
 MOST_WAITING: Final = 64
 MOST_LATE: Final = 8
 LONGEST_ID: Final = 36
-"""In characters, by the specification; a longer id is answered as it came, up to four times that."""
+"""In characters, by the specification."""
+LONGEST_TAKEN: Final = 4 * LONGEST_ID
+"""A longer id is answered as it came, up to this."""
 
 _json = msgspec.json.Encoder()
+_text_of = _json.encode
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _any = msgspec.json.Decoder()
@@ -77,12 +80,16 @@ def choose(offered: list[str]) -> Version | None:
     return max((v for v in Version if v.value in common), key=list(Version).index, default=None)
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
     """The station asks. `payload` is JSON text that nobody has looked into yet."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(max_length=LONGEST_TAKEN)]
     action: str
-    payload: bytes
+    payload: msgspec.Raw
+
+    def result(self, payload: bytes) -> bytes:
+        """The CALLRESULT to it."""
+        return b"[3,%b,%b]" % (_text_of(self.id), payload)
 
 
 @dataclass(slots=True, eq=False)
@@ -132,6 +139,8 @@ class Broken(NamedTuple):
     why: str
 
 
+_call = msgspec.json.Decoder(Call).decode
+
 Received = Call | Answered | Failed | Unknown | Broken
 
 
@@ -152,17 +161,11 @@ class Session:
 
     def receive(self, frame: bytes) -> Received:
         """What a frame says."""
-        # The usual CALL is taken apart without a parser; its payload is parsed once, by who knows its type.
-        parts = frame.split(b'"', 4)
-        if len(parts) == 5 and frame[:2] != b"[3":
-            head, named, comma, action, tail = parts
-            # Some write blanks between the parts.
-            if (head == b"[2," and comma == b",") or (_bare(head) == b"[2," and _bare(comma) == b","):
-                if tail[-1:] != b"]" or tail[:1] != b",":
-                    tail = tail.strip()
-                plain = b"\\" not in named and b"\\" not in action and named.isascii()
-                if plain and tail[:1] == b"," and tail[-1:] == b"]":
-                    return Call(named.decode(), action.decode("ascii", "replace"), tail[1:-1])
+        if frame.startswith(b"[2"):
+            try:
+                return _call(frame)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return _by_hand(frame) or self._read(frame)
         flying = self._flying
         if flying is not None and frame.startswith(b'[3,"') and frame.endswith(b"]"):
             named, _, tail = frame[4:].partition(b'"')
@@ -195,7 +198,7 @@ class Session:
             action = _text.decode(parts[2])
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._broken(named, Fault.FRAMEWORK, "the action must be a text")
-        return Call(named, action, bytes(parts[3]))
+        return Call(named, action, parts[3])
 
     def _answer(self, kind: int, named: str, parts: list[msgspec.Raw]) -> Received:
         late = False
@@ -215,7 +218,7 @@ class Session:
             named: str = _text.decode(parts[1])
         except (IndexError, msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return named if len(named) <= 4 * LONGEST_ID else None
+        return named if len(named) <= LONGEST_TAKEN else None
 
     def _broken(self, named: str, fault: Fault, why: str) -> Broken:
         return Broken(self.error(named, fault, why), why)
@@ -286,6 +289,19 @@ class Session:
     def busy(self) -> bool:
         """Whether a CALL of ours is on its way."""
         return self._flying is not None
+
+
+def _by_hand(frame: bytes) -> Call | None:
+    """A CALL whose payload is no JSON: it has a name all the same, under which it can be refused."""
+    parts = frame.split(b'"', 4)
+    if len(parts) < 5:
+        return None
+    head, named, comma, action, tail = parts
+    tail = tail.strip()
+    plain = b"\\" not in named and named.isascii() and len(named) <= LONGEST_TAKEN and b"\\" not in action
+    if plain and tail[:1] == b"," and tail[-1:] == b"]" and _bare(head) == b"[2," and _bare(comma) == b",":
+        return Call(named.decode(), action.decode("ascii", "replace"), msgspec.Raw(tail[1:-1]))
+    return None
 
 
 def _bare(text: bytes) -> bytes:

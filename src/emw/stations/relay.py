@@ -92,7 +92,9 @@ class Relay:
             frame if ask.frame else None
         )  # none: the CSMS that asked is gone, another knows of no such CALL
         if type(got) is Answered:
-            return Passed(to_csms=onward, news=Theirs(Call(ask.id, ask.action, ask.payload), got.payload))
+            return Passed(
+                to_csms=onward, news=Theirs(Call(ask.id, ask.action, msgspec.Raw(ask.payload)), got.payload)
+            )
         return Passed(to_csms=onward)
 
     def csms_lost(self) -> None:
@@ -103,7 +105,7 @@ class Relay:
         """The CSMS said something. Its CALLs wait in line: ask `next`."""
         got: Received = self._upstream.receive(frame)
         if type(got) is Call:
-            ask = Ask(got.action, got.payload, id=got.id, frame=frame)
+            ask = Ask(got.action, bytes(got.payload), id=got.id, frame=frame)
             if self.session.ask(ask) is not None:
                 return Passed(
                     to_csms=self.session.error(got.id, Fault.GENERIC, "too many calls wait for this station")

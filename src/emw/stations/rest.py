@@ -20,8 +20,8 @@ from emw.plane import Caller, Door, utc
 from emw.service.admin import any_text
 from emw.service.errors import BadInput
 from emw.service.headend import HeadEnd
-from emw.service.intake import HeartBeat, PlugIn, PowerOn
-from emw.service.ports import Answer
+from emw.service.intake import PlugIn, PowerOn
+from emw.service.ports import Answer, HeartBeat
 
 Text = Annotated[str, Meta(max_length=255)]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]

@@ -14,7 +14,8 @@ import structlog
 
 from emw.domain.model import Evse, Station, Transaction
 from emw.service.headend import HeadEnd
-from emw.service.intake import HeartBeat, PlugIn
+from emw.service.intake import PlugIn
+from emw.service.ports import HeartBeat
 from emw.service.station_book import evse_id_of
 from emw.stations.ocpp.meter import ALIVE_W, Metered, normalise
 from emw.stations.ocpp.peer import Peer, Plug, number_of
@@ -300,18 +301,20 @@ def said_by(evse: Evse, metered: Metered, held_a: float | None) -> HeartBeat:
     The voltage is measured where the meter says it, else follows from power and current, else is the EVSE's own; it is
     told as the EVSE's line voltage is meant, against neutral or between phases.
     """
-    kw = (metered.power_w or 0.0) / 1000
-    line_v = evse.line_voltage_v
-    neutral_v = to_neutral_v(line_v, evse.phases)
+    kw, kw_per_a = (metered.power_w or 0.0) / 1000, evse.kw_per_a
+    line_v, volts, amps, energy_wh = (
+        evse.line_voltage_v,
+        metered.voltage_v,
+        metered.current_a,
+        metered.energy_wh,
+    )
     share = 1.0
-    if metered.voltage_v is not None and neutral_v > 0:
-        share = metered.voltage_v / neutral_v
-    elif metered.current_a is not None and metered.current_a > 1.0:
-        share = kw / (evse.kw_per_a * metered.current_a)
-    if (
-        not 0.8 < share < 1.2
-    ):  # no grid is that far off: other phases are in use, or the meter means something else
-        share = 1.0
-    current_a = kw / (evse.kw_per_a * share)
-    energy = None if metered.energy_wh is None or metered.energy_wh < 0 else metered.energy_wh / 1000
-    return HeartBeat(metered.at, line_v * share, current_a, evse.max_a, evse.max_a, held_a, energy)
+    if volts is not None and line_v > 0:
+        share = volts / to_neutral_v(line_v, evse.phases)
+    elif amps is not None and amps > 1.0:
+        share = kw / (kw_per_a * amps)
+    if not 0.8 < share < 1.2:
+        share = 1.0  # no grid is that far off: other phases are in use, or the meter means something else
+    energy_kwh = None if energy_wh is None or energy_wh < 0 else energy_wh / 1000
+    max_a = evse.max_a
+    return HeartBeat(metered.at, line_v * share, kw / (kw_per_a * share), max_a, max_a, held_a, energy_kwh)

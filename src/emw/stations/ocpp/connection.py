@@ -45,10 +45,18 @@ Heard = Callable[[Answered | Failed | None], None]
 """Hears what came of a CALL; None: nothing in time, or the connection is gone. A late answer is heard as well."""
 
 
+class Decoder(Protocol):
+    """What reads a payload."""
+
+    def decode(self, payload: msgspec.Raw, /) -> Any:
+        """The message. Raises msgspec.DecodeError for what is none."""
+        ...
+
+
 class Handler(NamedTuple):
     """What a message's payload is, and who takes it."""
 
-    decoder: msgspec.json.Decoder[Any]
+    decoder: Decoder
     take: Said
 
 
@@ -188,42 +196,28 @@ class Connection:
             if not self._rates.admits(call.action, now_s):
                 raise Refusal(Fault.GENERIC, f"too many {call.action} in a short time; slow down")
             answer = handler.take(self, handler.decoder.decode(call.payload))
-        except Refusal as refusal:
-            self._refuse(call, refusal.fault, str(refusal))
-            return
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._refuse(call, *fault_of(error))
-            return
-        except EmwError as error:
-            self._refuse(call, _fault_for(error), error.detail)
-            return
-        except Exception:  # a bug: the station hears so, the log gets the trace, the connection lives on
-            log.exception("ocpp.bug", station_id=self.peer.station_id, action=call.action)
-            self._refuse(call, Fault.INTERNAL, "this is a fault of emw; it is in its log")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this CALL's alone
+            self._refuse_for(call, error)
             return
         if type(answer) is bytes:
-            self._reply(b"[3,%b,%b]" % (_id(call.id), answer))
+            if self.relay is None:  # else its CSMS answers
+                self._send(call.result(answer), now_s)
         else:
             self._busy = True
             self._hub.spawn(self._finish(call, answer))  # type: ignore[arg-type]
 
     async def _finish(self, call: Call, answer: Coroutine[Any, Any, bytes]) -> None:
         try:
-            self._reply(b"[3,%b,%b]" % (_id(call.id), await answer))
-        except EmwError as error:
-            self._refuse(call, _fault_for(error), error.detail)
-        except Refusal as refusal:
-            self._refuse(call, refusal.fault, str(refusal))
-        except Exception:  # as above
-            log.exception("ocpp.bug", station_id=self.peer.station_id, action=call.action)
-            self._refuse(call, Fault.INTERNAL, "this is a fault of emw; it is in its log")
+            self._reply(call.result(await answer))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._refuse_for(call, error)
         try:
             while self._after is not None:
                 work, self._after = self._after, None
                 await work
         except EmwError as error:
             log.info("ocpp.not_done", station_id=self.peer.station_id, action=call.action, why=error.detail)
-        except Exception:  # as above
+        except Exception:  # a bug: the log gets the trace, the connection lives on
             log.exception("ocpp.bug", station_id=self.peer.station_id, action=call.action)
         finally:
             self._busy = False
@@ -239,6 +233,17 @@ class Connection:
         """Take what waits in line, one by one, until one takes its time."""
         while self._in_line and not self._busy and not self.on_trial and not self.closed:
             self._call(self._in_line.pop(0), self._hub.loop.time())
+
+    def _refuse_for(self, call: Call, error: Exception) -> None:
+        if isinstance(error, Refusal):
+            self._refuse(call, error.fault, str(error))
+        elif isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError):
+            self._refuse(call, *fault_of(error))
+        elif isinstance(error, EmwError):
+            self._refuse(call, _fault_for(error), error.detail)
+        else:  # a bug: the station hears so, the log gets the trace, the connection lives on
+            log.error("ocpp.bug", station_id=self.peer.station_id, action=call.action, exc_info=error)
+            self._refuse(call, Fault.INTERNAL, "this is a fault of emw; it is in its log")
 
     def _refuse(self, call: Call, fault: Fault, why: str) -> None:
         log.info("ocpp.refused", station_id=self.peer.station_id, action=call.action[:64], why=why)
@@ -327,17 +332,10 @@ class Connection:
         if got is not None:
             self.send_next()
 
-    def _send(self, frame: bytes) -> None:
+    def _send(self, frame: bytes, now_s: float | None = None) -> None:
         if not self.closed:
-            self.peer.seen(self._hub.loop.time(), True, frame)
+            self.peer.seen(self._hub.loop.time() if now_s is None else now_s, True, frame)
             self.wire.send(frame)
-
-
-_encode_id = msgspec.json.Encoder().encode
-
-
-def _id(named: str) -> bytes:
-    return _encode_id(named)
 
 
 def _fault_for(error: EmwError) -> Fault:

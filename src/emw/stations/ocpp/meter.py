@@ -4,14 +4,19 @@ Power: the total; else the sum of the phases; else current times voltage, phase 
 energy register. Only what a station measured *now* (periodic, by the clock, or asked for) is a reading; what it
 measured when a transaction began or ended counts for energy alone. Power at the outlet, W, positive towards the car;
 current in A on the phase that carries most; voltage against neutral, V; energy in Wh.
+
+Hot. What a sample is (measurand, phase, unit, context, location) a station says in the same words each time: what they
+mean is worked out once, and after that a sample costs a look-up and a number.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Final, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
 
 from emw.stations.ocpp.wire import MeterValue, Sampled, parse_time
 
@@ -20,22 +25,35 @@ PHASES: Final = {
     "L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2, "L1-L2": 0, "L2-L3": 1, "L3-L1": 2,
 }  # fmt: skip
 REGISTER: Final = "Energy.Active.Import.Register"
-MEASURANDS: Final = frozenset({REGISTER, "Power.Active.Import", "Current.Import", "Voltage"})
-OUTLET: Final[frozenset[str | None]] = frozenset({None, "Outlet"})
-INLET: Final[frozenset[str | None]] = frozenset({"Inlet"})
 BETWEEN_PHASES: Final = frozenset({"L1-L2", "L2-L3", "L3-L1"})
 USED_A: Final = 1.0
 """A phase that carries less than this is not charging: a meter's noise, or the electronics."""
 STEADY_A: Final = 3.0
 """From here on the phases in use say something of the car."""
-SLOPE_S: Final = 30.0
+SLOPE: Final = timedelta(seconds=30)
 SLOPE_MOST_S: Final = 900.0
 DEAD_W: Final = 50.0
 ALIVE_W: Final = 500.0
 ZEROS: Final = 2
 """So often a meter must show no power while its register counts, until its power is not believed."""
 MOST_W: Final = 2_000_000.0
+MOST: Final = 1e12
+"""A sample beyond this, in W, A, V or Wh, is out of all reason."""
 SQRT3: Final = math.sqrt(3)
+
+# The samples of one moment are laid out in a row: of each measurand the total and its three phases, then the current
+# of the neutral, and whether any of it is of now. After the outlet's row comes that of the place where the grid comes
+# in, and last a place for what is not used.
+_FIRST: Final = {"Power.Active.Import": 0, "Current.Import": 4, REGISTER: 8, "Voltage": 12}
+_ENERGY: Final = 8
+_NEUTRAL: Final = 16
+_NOW: Final = 17
+_ROW: Final = 18
+_UNUSED: Final = 2 * _ROW
+_NOTHING: Final[list[Any]] = [None] * (2 * _ROW + 1)
+
+_MEANINGS_KEPT: Final = 4_096
+_LONGEST_WORDS: Final = 200
 
 
 class Memory(NamedTuple):
@@ -49,7 +67,7 @@ class Memory(NamedTuple):
 NOTHING: Final = Memory()
 
 
-class Metered(NamedTuple):
+class Metered(Struct, frozen=True, gc=False):
     """One reading. None: the meter does not say. `live`: it shows the present."""
 
     at: datetime
@@ -61,92 +79,101 @@ class Metered(NamedTuple):
     phases: int | None
 
 
-class _Sums:
-    """What the samples of one moment add up to, by phase."""
+_Meaning = tuple[int, float, int]
+"""Where in the row a sample's value goes, times what (0: it is left), and where it says that it is of now."""
+_LEFT: Final[_Meaning] = (_UNUSED, 0.0, _UNUSED)
+_meanings: Final[dict[Any, _Meaning]] = {}
 
-    __slots__ = ("amps", "amps_total", "energy", "energy_parts", "live", "power", "power_parts", "volts")
 
-    def __init__(  # noqa: PLR0912 - one pass over the samples: this is hot
-        self, samples: Sequence[Sampled], place: frozenset[str | None]
-    ) -> None:
-        """Take in what was measured at `place`; what it is not about (SoC, export, offered) is left. Hot."""
-        live = False
-        power: float | None = None
-        amps_total: float | None = None
-        energy: float | None = None
-        power_parts: list[float | None] | None = None
-        amps: list[float | None] | None = None
-        volts: list[float | None] | None = None
-        energy_parts: list[float | None] | None = None
-        for sample in samples:
-            measurand, phase = sample.measurand, sample.phase
-            if sample.location not in place or measurand not in MEASURANDS:
-                continue
-            now = sample.context in LIVE
-            register = measurand == REGISTER
-            # Energy is true whenever it was read, at the begin of a transaction as well.
-            if not (now or register) or sample.format == "SignedData":
-                continue
-            value = number(sample)
-            if value is None:
-                continue
-            if measurand == "Voltage":
-                phase = "L1" if phase is None else phase
-                volts = _put(volts, phase, value / SQRT3 if phase in BETWEEN_PHASES else value)
-                continue
-            live = live or now
-            if measurand == "Current.Import":
-                if phase is None or phase == "N":
-                    # Told for all phases at once, or on the neutral alone: each phase carries as much.
-                    amps_total = value if amps_total is None or phase is None else amps_total
-                else:
-                    amps = _put(amps, phase, value)
-            elif register:
-                if phase is None:
-                    energy = value
-                else:
-                    energy_parts = _put(energy_parts, phase, value)
-            elif phase is None:
-                power = value
-            else:
-                power_parts = _put(power_parts, phase, value)
-        self.live, self.power, self.amps_total, self.energy = live, power, amps_total, energy
-        self.power_parts, self.amps, self.volts, self.energy_parts = power_parts, amps, volts, energy_parts
+def _learn(sample: Sampled, words: tuple[Any, ...]) -> _Meaning:
+    """What a sample's words mean; kept for the next that says the same, unless somebody makes them up."""
+    meaning = _meaning(sample)
+    if len(_meanings) < _MEANINGS_KEPT and len(repr(words)) <= _LONGEST_WORDS:
+        _meanings[words] = meaning
+    return meaning
+
+
+def _meaning(sample: Sampled) -> _Meaning:
+    measurand, phase = sample.measurand, sample.phase
+    first = _FIRST.get(measurand)
+    row = {None: 0, "Outlet": 0, "Inlet": _ROW}.get(sample.location)
+    if first is None or row is None or sample.format == "SignedData":
+        return _LEFT  # what it is not about: SoC, export, offered, inside the car, sealed
+    now = sample.context in LIVE
+    if not now and measurand != REGISTER:
+        return _LEFT  # energy is true whenever it was read, at the begin of a transaction as well
+    factor = _factor(sample)
+    if not factor:
+        return _LEFT
+    if measurand == "Voltage":
+        phase = phase or "L1"
+        factor /= SQRT3 if phase in BETWEEN_PHASES else 1.0
+        now = False  # a grid has its voltage whether a car charges or not
+    if phase is None:
+        place = row + first
+    elif phase in PHASES:
+        place = row + first + 1 + PHASES[phase]
+    else:
+        place = row + _NEUTRAL if (measurand, phase) == ("Current.Import", "N") else _UNUSED
+    return place, factor, row + _NOW if now else _UNUSED
+
+
+def _factor(sample: Sampled) -> float:
+    """From a sample's unit to W, A, V or Wh; 0: out of all reason."""
+    unit, power = sample.unit or "", 0
+    if sample.unitOfMeasure is not None:
+        unit, power = sample.unitOfMeasure.unit, sample.unitOfMeasure.multiplier
+    if not -9 <= power <= 9:
+        return 0.0
+    return 10.0 ** (power + 3 if unit[:1] == "k" else power)
 
 
 def number(sample: Sampled) -> float | None:
     """A sample's value in W, A, V or Wh; None where it is no number or out of all reason."""
-    value = sample.value
-    if value.__class__ is not float:
+    factor = _factor(sample)
+    value = _number(sample.value) * factor
+    return value if factor and -MOST < value < MOST else None
+
+
+def _number(told: float | str) -> float:
+    """A number that may be told as text; NaN where it is none."""
+    try:
+        return float(told)
+    except ValueError:
+        return math.nan
+
+
+def _laid_out(samples: Sequence[Sampled]) -> list[Any]:
+    """The samples of one moment as a row, the outlet's. Hot."""
+    row = _NOTHING.copy()
+    known = _meanings.get
+    for sample in samples:
+        unit = sample.unitOfMeasure
+        words = (
+            sample.measurand,
+            sample.phase,
+            sample.unit if unit is None else unit,
+            sample.context,
+            sample.location,
+            sample.format,
+        )
+        place, factor, now = known(words) or _learn(sample, words)
         try:
-            value = float(value)
-        except ValueError:
-            return None
-    if sample.unitOfMeasure is not None:
-        unit, power = sample.unitOfMeasure.unit, sample.unitOfMeasure.multiplier
-        if power:
-            if not -9 <= power <= 9:
-                return None
-            value *= 10.0**power
-    else:
-        unit = sample.unit or ""
-    if unit[:1] == "k":
-        value *= 1000.0
-    return value if -1e12 < value < 1e12 else None
+            value = sample.value * factor  # type: ignore[operator]  # a text is no number
+        except TypeError:
+            value = _number(sample.value) * factor
+        if -MOST < value < MOST:
+            row[place] = value
+            row[now] = True
+    # A station with one EVSE may have its only meter where the grid comes in.
+    return row if row[_NOW] or row[_ENERGY] is not None else row[_ROW:]
 
 
-def _put(parts: list[float | None] | None, phase: str, value: float) -> list[float | None] | None:
-    place = PHASES.get(phase)
-    if place is None:
-        return parts
-    if parts is None:
-        parts = [None, None, None]
-    parts[place] = value
-    return parts
-
-
-def _sum(parts: Sequence[float | None] | None) -> float | None:
-    return None if parts is None else sum(p for p in parts if p is not None)
+def _sum(first: float | None, second: float | None, third: float | None) -> float | None:
+    """The sum of what phases say; None: none says anything."""
+    if first is None and second is None and third is None:
+        return None
+    return (first or 0.0) + (second or 0.0) + (third or 0.0)
 
 
 def normalise(
@@ -158,10 +185,10 @@ def normalise(
     order of their times, so that a message with several is as good as
     several with one.
     """
+    if len(values) == 1:
+        return _moment(values[0], memory, now, to_neutral_v, phases)
     found: Metered | None = None
-    if len(values) > 1:
-        values = sorted(values, key=lambda v: parse_time(v.timestamp, now))
-    for value in values:
+    for value in sorted(values, key=lambda v: parse_time(v.timestamp, now)):
         got, memory = _moment(value, memory, now, to_neutral_v, phases)
         if got is not None and (found is None or got.live or not found.live):
             found = got
@@ -171,65 +198,73 @@ def normalise(
 def _moment(
     value: MeterValue, memory: Memory, now: datetime, to_neutral_v: float, phases: int
 ) -> tuple[Metered | None, Memory]:
-    sums = _Sums(value.sampledValue, OUTLET)
-    if not sums.live and sums.energy is None:
-        # A station with one EVSE may have its only meter where the grid comes in.
-        sums = _Sums(value.sampledValue, INLET)
+    row = _laid_out(value.sampledValue)
+    power_w, p1, p2, p3, total_a, a1, a2, a3, energy_wh, e1, e2, e3, *more = row[:_ROW]
+    _, v1, v2, v3, neutral_a, live = more
     at = parse_time(value.timestamp, now)
-    energy_wh = sums.energy if sums.energy is not None else _sum(sums.energy_parts)
-    power_w = sums.power if sums.power is not None else _sum(sums.power_parts)
-    voltage_v = None
-    if sums.volts is not None:
-        volts = [v for v in sums.volts if v]
-        voltage_v = sum(volts) / len(volts) if volts else None
-    current_a, used = _current(sums)
+    if power_w is None:
+        power_w = _sum(p1, p2, p3)
+    if energy_wh is None:
+        energy_wh = _sum(e1, e2, e3)
+    voltage_v = _mean(v1, v2, v3) if v2 or v3 else v1 or None
+    if total_a is None:
+        total_a = neutral_a  # told on the neutral alone: each phase carries as much
+    current_a, used = _current(total_a, a1, a2, a3)
     if power_w is None and current_a is not None:
-        power_w = _by_current(sums, voltage_v or to_neutral_v, phases)
-    power_w, memory = _by_register(power_w, energy_wh, at, memory, live=sums.live)
+        power_w = _by_current(total_a, (a1, a2, a3), (v1, v2, v3), voltage_v or to_neutral_v, phases)
+    if live and energy_wh is not None:
+        power_w, memory = _by_register(power_w, energy_wh, at, memory)
     if power_w is None and current_a is None and energy_wh is None:
         return None, memory
-    if power_w is not None:
+    if power_w is not None and not 0.0 <= power_w <= MOST_W:
         power_w = min(max(power_w, 0.0), MOST_W)
-    return Metered(at, sums.live, power_w, current_a, voltage_v, energy_wh, used), memory
+    return Metered(at, live is not None, power_w, current_a, voltage_v, energy_wh, used), memory
 
 
-def _current(sums: _Sums) -> tuple[float | None, int | None]:
+def _mean(*volts: float | None) -> float | None:
+    """Over the phases that have a voltage."""
+    told = [v for v in volts if v]
+    return sum(told) / len(told) if told else None
+
+
+def _current(
+    total_a: float | None, a1: float | None, a2: float | None, a3: float | None
+) -> tuple[float | None, int | None]:
     """The most that a phase carries, A, and how many phases are in use."""
-    if sums.amps is None:
-        return (None if sums.amps_total is None else max(sums.amps_total, 0.0)), None
-    first, second, third = sums.amps
-    if first is not None and second is not None and third is not None:
-        most_a = max(first, second, third)
-        used = (first > USED_A) + (second > USED_A) + (third > USED_A) if most_a >= STEADY_A else None
-        return max(most_a, 0.0), used
-    return max(0.0, *(a for a in sums.amps if a is not None)), None
+    if a1 is not None and a2 is not None and a3 is not None:
+        most_a = max(a1, a2, a3, 0.0)
+        return most_a, (a1 > USED_A) + (a2 > USED_A) + (a3 > USED_A) if most_a >= STEADY_A else None
+    some_a = [a for a in (a1, a2, a3) if a is not None]
+    if not some_a and total_a is not None:
+        some_a = [total_a]
+    return (max(0.0, *some_a) if some_a else None), None
 
 
-def _by_current(sums: _Sums, voltage_v: float, phases: int) -> float:
+def _by_current(
+    total_a: float | None,
+    amps: Sequence[float | None],
+    volts: Sequence[float | None],
+    voltage_v: float,
+    phases: int,
+) -> float:
     """Power as current times voltage, phase by phase."""
-    if sums.amps is None:
-        return (sums.amps_total or 0.0) * voltage_v * phases
-    total = 0.0
-    for place, amps in enumerate(sums.amps):
-        if amps is not None:
-            total += amps * ((sums.volts[place] if sums.volts is not None else None) or voltage_v)
-    return total
+    if amps[0] is None and amps[1] is None and amps[2] is None:
+        return (total_a or 0.0) * voltage_v * phases
+    return sum(a * (v or voltage_v) for a, v in zip(amps, volts, strict=True) if a is not None)
 
 
 def _by_register(
-    power_w: float | None, energy_wh: float | None, at: datetime, memory: Memory, *, live: bool
+    power_w: float | None, energy_wh: float, at: datetime, memory: Memory
 ) -> tuple[float | None, Memory]:
     """Power by the slope of the register where the meter says none, or says 0 again and again while it counts."""
-    if energy_wh is None or not live:
-        return power_w, memory
-    if memory.energy_wh is None or memory.at is None or energy_wh < memory.energy_wh:
+    before_wh, before, _ = memory
+    if before_wh is None or before is None or energy_wh < before_wh:
         return power_w, Memory(energy_wh, at)
-    span_s = (at - memory.at).total_seconds()
-    if span_s < SLOPE_S:
-        if span_s < 0:
-            return power_w, memory
+    span = at - before
+    if span < SLOPE:
         return power_w, memory
-    slope_w = (energy_wh - memory.energy_wh) * 3600.0 / span_s
+    span_s = span.total_seconds()
+    slope_w = (energy_wh - before_wh) * 3600.0 / span_s
     known = span_s <= SLOPE_MOST_S
     if power_w is None:
         return (slope_w if known else None), Memory(energy_wh, at)

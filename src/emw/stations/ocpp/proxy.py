@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
 import structlog
 
 from emw.stations.ocpp import theirs
@@ -195,9 +196,9 @@ class Relayed:
             c.hear(news.got)
         elif isinstance(news, Seen):
             told = news.told
-            payload = (
-                news.call.payload if told is None else b'{"said":%b,"told":%b}' % (news.call.payload, told)
-            )
+            payload = news.call.payload
+            if told is not None:
+                payload = msgspec.Raw(b'{"said":%b,"told":%b}' % (payload, told))
             c.watch(Call(news.call.id, news.call.action, payload))
         elif isinstance(news, Theirs):
             self._limited(news)
@@ -220,9 +221,9 @@ class Relayed:
         traits, before = peer.traits, peer.traits.theirs
         again = True
         if action == "SetChargingProfile":
-            traits.theirs = theirs.after_set(before, news.call.payload)
+            traits.theirs = theirs.after_set(before, bytes(news.call.payload))
         else:
-            traits.theirs, maybe_ours = theirs.after_clear(before, news.call.payload)
+            traits.theirs, maybe_ours = theirs.after_clear(before, bytes(news.call.payload))
             again = maybe_ours or traits.theirs != before
         if traits.theirs != before:
             hub.spawn(hub.keep_traits(peer))

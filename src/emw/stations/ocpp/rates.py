@@ -32,10 +32,11 @@ class Rates:
 
     def admits(self, action: str, now: float) -> bool:
         """Whether one more message of this kind is taken now."""
-        rate, burst = RATES.get(action, USUAL)
-        full_at = self._full_at.get(action, now)
-        full_at = max(full_at, now)
-        if (full_at - now) * rate > burst - 1.0:
+        rate, burst = RATES.get(action) or USUAL
+        full_at = self._full_at.get(action)
+        if full_at is None or full_at < now:
+            full_at = now
+        elif (full_at - now) * rate > burst - 1.0:
             return False
         self._full_at[action] = full_at + 1.0 / rate
         return True

@@ -35,6 +35,7 @@ from emw.stations.ocppj import Version, choose
 
 log = structlog.get_logger()
 
+TEXT: Final = WSMsgType.TEXT
 MOST_FRAME: Final = 65_536
 LONGEST_NAME: Final = 255
 MOST_UNSENT: Final = 1_048_576
@@ -193,11 +194,13 @@ class OcppSocket(WSListener):
         self._password = password
         self._parts: list[bytes] | None = None
         self._transport: WSTransport | None = None
+        self._unsent: Callable[[], int] = int
         self._connection: Connection | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The upgrade is through."""
         self._transport = transport
+        self._unsent = transport.underlying_transport.get_write_buffer_size
         self._connection = self._hub.open(
             self._station_id,
             self._version,
@@ -214,7 +217,7 @@ class OcppSocket(WSListener):
         if connection is None:
             return
         kind = frame.msg_type
-        if kind == WSMsgType.TEXT and frame.fin and self._parts is None and not frame.rsv1:
+        if kind == TEXT and frame.fin and self._parts is None and not frame.rsv1:
             connection.frame(frame.get_payload_as_bytes())
         elif kind == WSMsgType.PONG:
             connection.pong()
@@ -254,8 +257,8 @@ class OcppSocket(WSListener):
         transport = self._transport
         if transport is None:
             return
-        transport.send(WSMsgType.TEXT, frame)
-        if transport.underlying_transport.get_write_buffer_size() > MOST_UNSENT:
+        transport.send(TEXT, frame)
+        if self._unsent() > MOST_UNSENT:
             log.warning("ocpp.does_not_read", station_id=self._station_id)
             transport.disconnect(graceful=False)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from emw.stations.ocpp import wire16 as w
 from emw.stations.ocpp.connection import Connection, Handler
-from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, encode, parse_time
+from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, EitherWay, encode, parse_time
 
 if TYPE_CHECKING:
     from emw.stations.ocpp.hub import Hub
@@ -43,7 +43,6 @@ class V16:
             "Authorize": (w.Authorize, self.authorize),
             "StartTransaction": (w.StartTransaction, self.start),
             "StopTransaction": (w.StopTransaction, self.stop),
-            "MeterValues": (w.MeterValues, self.meter),
             "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
             "SignCertificate": (Anything, self._hub.always(REFUSED)),
         }
@@ -55,7 +54,9 @@ class V16:
             "SecurityEventNotification",
         ):
             kinds[name] = (Anything, self._hub.noted(name))
-        return {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
+        handlers = {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
+        handlers["MeterValues"] = Handler(EitherWay(w.MeasuredValues, w.MeterValues), self.meter)
+        return handlers
 
     def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
         """4.2."""

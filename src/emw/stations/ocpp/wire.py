@@ -7,6 +7,7 @@ write them in many ways). Written strictly: the tests hold every message that go
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -15,8 +16,8 @@ encode = msgspec.json.Encoder().encode
 EMPTY = b"{}"
 
 
-class Unit(Struct, gc=False):
-    """2.x: a unit and its power of ten."""
+class Unit(Struct, frozen=True, gc=False):
+    """2.x: a unit and its power of ten. Frozen: the words of a sample are looked up by it."""
 
     unit: str = "Wh"
     multiplier: int = 0
@@ -40,6 +41,34 @@ class MeterValue(Struct, gc=False):
 
     timestamp: str
     sampledValue: list[Sampled] = []
+
+
+class Measured(Sampled, gc=False):
+    """A sampled value that is a number, though 1.6 writes it as text: what nearly all are."""
+
+    value: float
+
+
+class MeasuredValue(MeterValue, gc=False):
+    """Numbers of one moment."""
+
+    sampledValue: list[Measured] = []  # type: ignore[assignment]  # as above
+
+
+class EitherWay:
+    """Reads a message as it usually is, and what does not fit so as it may be."""
+
+    def __init__(self, usual: type[Any], else_as: type[Any]) -> None:
+        """`usual` is read loosely: a number may be told as text."""
+        self._usual = msgspec.json.Decoder(usual, strict=False).decode
+        self._else_as = msgspec.json.Decoder(else_as).decode
+
+    def decode(self, payload: msgspec.Raw | bytes, /) -> Any:
+        """The message. Raises msgspec.DecodeError for what is none."""
+        try:
+            return self._usual(payload)
+        except msgspec.ValidationError:
+            return self._else_as(payload)
 
 
 class DataTransferIn(Struct, gc=False):
@@ -87,6 +116,8 @@ def parse_time(text: str, otherwise: datetime) -> datetime:
     """A station's time as UTC. Without an offset it is taken for UTC; one that can't be read is `otherwise`."""
     try:
         at = datetime.fromisoformat(text)
+        if at.tzinfo is UTC:
+            return at
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         return otherwise

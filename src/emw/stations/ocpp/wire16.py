@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from emw.stations.ocpp.wire import MeterValue
+from emw.stations.ocpp.wire import MeasuredValue, MeterValue
 
 Connector = Annotated[int, Meta(ge=0, le=1_000)]
 
@@ -60,6 +60,12 @@ class MeterValues(Struct, gc=False):
     connectorId: Connector
     meterValue: list[MeterValue] = []
     transactionId: int | None = None
+
+
+class MeasuredValues(MeterValues, gc=False):
+    """Readings of a connector that are numbers."""
+
+    meterValue: list[MeasuredValue] = []  # type: ignore[assignment]  # the narrower of the two
 
 
 class TagInfo(Struct):
