@@ -3,9 +3,14 @@
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tests.needs import required
+
+# No example fails for having taken long: that measures the machine and what else runs on it. Speed has its benches.
+settings.register_profile("emw", deadline=None)
+settings.load_profile("emw")
 
 
 def pytest_configure() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from emw.domain import facts as f
 from emw.domain.model import Evse, Iso, Limit, Outcome, ReductionRequest, Report, Station
@@ -54,6 +54,12 @@ class Cars:
 
     async def deliver(self, iso: Iso, report: Report) -> bool:
         return True
+
+
+class Runs(Protocol):
+    """What runs until it is cancelled."""
+
+    async def run(self) -> None: ...
 
 
 class House:
@@ -148,8 +154,12 @@ class House:
         client = VtnClient(settings, vtn, self.clock)
         ven = Ven(settings, client, self.headend, Random(5))
         self.vens.append(ven)
-        self._running.append(asyncio.create_task(ven.run()))
+        self.run(ven)
         return ven
+
+    def run(self, ven: Runs) -> None:
+        """A VEN of any version, until this life ends."""
+        self._running.append(asyncio.create_task(ven.run()))
 
     async def close(self) -> None:
         """The process is gone."""

@@ -23,12 +23,11 @@ from emw.app.clock import RandomIds, SystemClock
 from emw.app.config import Config, ConfigError, split_address
 from emw.app.lock import only_one
 from emw.app.oidc_config import OidcParts
-from emw.app.openadr_config import VtnParts
 from emw.app.secrets_file import server_key
 from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
+from emw.app.vens import ven_of
 from emw.app.watchdog import watch_loop
 from emw.grid.iso import IsoDoors, IsoLink
-from emw.grid.openadr3.client import VtnClient
 from emw.grid.openadr3.ven import Ven, forget_unknown
 from emw.identity.oidc import Provider
 from emw.outgoing import Outgoing
@@ -44,6 +43,7 @@ from emw.store import SqlStore
 from emw.web.app import WebSettings, operator_app
 
 if TYPE_CHECKING:
+    from emw.grid.openadr2b.ven import Ven2b
     from emw.stations.ocpp.proxy import Proxy
 
 log = structlog.get_logger()
@@ -59,7 +59,7 @@ class Parts:
     clock: SystemClock
     ids: RandomIds
     ocpp: Hub | None
-    vens: Sequence[Ven] = ()
+    vens: Sequence[Ven | Ven2b] = ()
     sign_on: Provider | None = None
 
 
@@ -148,14 +148,6 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 finally:
                     await headend.close()
                     gc.unfreeze()
-
-
-@contextlib.asynccontextmanager
-async def ven_of(parts: VtnParts, headend: HeadEnd) -> AsyncGenerator[Ven, None]:
-    """A VEN with its own guarded client: a VTN opens no way out for anybody else."""
-    deadline_s = parts.settings.deadline_s
-    async with Outgoing(parts.rules, deadline_s=deadline_s, connections=10, tls=parts.tls) as http:
-        yield Ven(parts.settings, VtnClient(parts.settings, http, headend.clock), headend, SystemRandom())
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,8 @@ import os
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,7 @@ from emw.grid.openadr3.settings import Amount, Match, Meaning, TargetRule, VtnSe
 from emw.outgoing import OutgoingRules
 
 INTERNET = ("0.0.0.0/0", "::/0")
+EXTRA = ("lxml", "signxml")
 PORTS = ((80, 80), (443, 443), (1024, 65_535))
 ReportType = Literal[
     "DEMAND", "BASELINE", "USAGE", "DELTA_USAGE", "OPERATING_STATE", "LOAD_SHED_DELTA_AVAILABLE"
@@ -66,7 +68,7 @@ class VtnSection(Struct, forbid_unknown_fields=True, kw_only=True):
 
     name: Name
     url: str
-    version: Literal["3.1.0", "3.0.1"] | None = None
+    version: Literal["3.1.0", "3.0.1", "2.0b"] | None = None
     client_id: str | None = None
     client_secret_file: str | None = None
     client_secret_env: str | None = None
@@ -95,6 +97,11 @@ class VtnSection(Struct, forbid_unknown_fields=True, kw_only=True):
     reports: list[ReportType] = []
     report_minutes: Annotated[float, Meta(ge=1, le=1_440)] = 15.0
     resource: list[ResourceSection] = []
+    ven_id: str | None = None
+    vtn_fingerprint: str | None = None
+    sign_messages: bool = False
+    market_context: str = ""
+    opt_in_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
 
 
 class OpenAdrSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -104,12 +111,22 @@ class OpenAdrSection(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """What messages of 2.0b are signed and checked with. The certificate and the key are PEM text."""
+
+    certificate: str
+    key: str = field(repr=False)
+    vtn_fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class VtnParts:
     """What a client of one VTN is made of."""
 
     settings: VtnSettings
     rules: OutgoingRules
     tls: ssl.SSLContext | None
+    keys: Keys | None = None
 
 
 def vtns_of(section: OpenAdrSection, outgoing: OutgoingRules) -> list[VtnParts]:
@@ -152,8 +169,12 @@ def _vtn(v: VtnSection, outgoing: OutgoingRules) -> VtnParts:
         reports=tuple(v.reports),
         report_s=v.report_minutes * 60,
         resources={r.name: r.territory for r in v.resource},
+        ven_id=v.ven_id,
+        sign_messages=v.sign_messages,
+        market_context=v.market_context,
+        opt_in_share=v.opt_in_share,
     )
-    return VtnParts(settings, _rules(v, outgoing, where), _tls(v, where))
+    return VtnParts(settings, _rules(v, outgoing, where), _tls(v, where), _keys(v, where))
 
 
 def _program(p: ProgramSection, meaning: Meaning, where: str) -> Meaning:
@@ -273,6 +294,34 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
         return ip_address(host)
     except ValueError:
         return None
+
+
+def _keys(v: VtnSection, where: str) -> Keys | None:
+    """The keys of 2.0b's signatures; None where messages are not signed."""
+    of_20b = [
+        name
+        for name, told in (
+            ("ven_id", v.ven_id),
+            ("vtn_fingerprint", v.vtn_fingerprint),
+            ("sign_messages", v.sign_messages),
+        )
+        if told
+    ]
+    if v.version == "2.0b" and (missing := [m for m in EXTRA if find_spec(m) is None]):
+        raise Wrong(f"{where}: OpenADR 2.0b needs {' and '.join(missing)}: pip install 'emw[oadr20b]'")
+    if of_20b and v.version != "2.0b":
+        raise Wrong(f'{where}: {of_20b[0]} goes with version = "2.0b" only')
+    if not (v.sign_messages or v.vtn_fingerprint):
+        return None
+    if v.certificate is None or v.key is None or not v.vtn_fingerprint:
+        raise Wrong(
+            f"{where}: signed messages need certificate, key and vtn_fingerprint (AA:BB:…, as the VTN tells it)"
+        )
+    try:
+        certificate, key = (Path(p).read_text(encoding="ascii") for p in (v.certificate, v.key))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Wrong(f"{where}: certificate or key can't be read: {error}") from error
+    return Keys(certificate, key, v.vtn_fingerprint.upper())
 
 
 def _tls(v: VtnSection, where: str) -> ssl.SSLContext | None:

@@ -185,9 +185,10 @@ def _looped(
 ) -> list[Slot]:
     """The intervals again and again until `end`. Whole days go by the local clock: a daily tariff keeps its hours."""
     began = min(s.start for s in slots)
+    lasting = [s for s in slots if s.end != s.start]  # what lasts no time would use up the bound on slots
     found: list[Slot] = []
     for turn in _turns(began, sum_end, window):
-        for slot in slots:
+        for slot in lasting:
             start = _moved(slot.start, began, turn, sum_end, zone)
             if start is None or (end is not None and start >= end):
                 continue

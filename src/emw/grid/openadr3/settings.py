@@ -96,6 +96,12 @@ class VtnSettings:
     """The length of report intervals where the VTN leaves it to us."""
     resources: Mapping[str, str] = field(default_factory=dict)
     """Names that resources have at the VTN, and the territories they stand for."""
+    # Of 2.0b only:
+    ven_id: str | None = None
+    sign_messages: bool = False
+    market_context: str = ""
+    opt_in_share: float = 0.1
+    """Events are declined (optOut) when less than this share of what they ask can be shed."""
 
     @property
     def source_id(self) -> str:

@@ -129,7 +129,7 @@ class Ven:
             try:
                 said = self._understand(raw, event, now)
             except Exception as error:
-                log.exception("ven.not_understood", vtn=self.settings.name, event=event.id)
+                log.exception("ven.not_understood", vtn=self.settings.name, event_id=event.id)
                 unreadable.append((event.id, f"emw failed on it: {error!r}"))
                 continue
             if isinstance(said, Heard):
