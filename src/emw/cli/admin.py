@@ -80,12 +80,21 @@ def operator_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_j
 def token_add(
     name: Annotated[str, typer.Argument(help="What it is for.")],
     role: Annotated[str, typer.Option(help="viewer, operator or administrator.")] = "viewer",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this part of the API, for example reports; may be said again. Default: all."),
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, help="It ends after so many days. Default: never.")
+    ] = None,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an API key; it is shown once."""
-    told = Control(configured(config_path, data_dir)).post("/tokens", {"name": name, "role": role})
+    told = Control(configured(config_path, data_dir)).post(
+        "/tokens", {"name": name, "role": role, "scopes": scope or None, "days": days}
+    )
     print_json(told) if as_json else print_one(told)
 
 
@@ -94,7 +103,7 @@ def token_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_json
     """List the API keys (not the keys themselves)."""
     rows = Control(configured(config_path, data_dir)).get("/tokens")
     print_json(rows) if as_json else print_table(
-        rows["items"], ["keyID", "name", "role", "revoked", "addedAt"]
+        rows["items"], ["keyID", "name", "role", "scopes", "expiresAt", "revoked", "addedAt"]
     )
 
 

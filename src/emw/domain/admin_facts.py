@@ -111,6 +111,13 @@ class LoginRefused(Stamped):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoginEnded(Stamped):
+    """An administrator ended a person's login."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeyAdded(Stamped):
     """A machine was given a key."""
 
@@ -118,6 +125,8 @@ class ApiKeyAdded(Stamped):
     name: str
     key_hash: str
     role: Role
+    scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,14 @@ def _operator_disabled(s: State, x: f.OperatorDisabled) -> tuple[Record, ...]:
 def _key_added(_: State, x: f.ApiKeyAdded) -> tuple[Record, ...]:
     return (
         ApiKey(
-            key_id=x.key_id, name=x.name, key_hash=x.key_hash, role=x.role, added_at=x.at, added_by=x.actor
+            key_id=x.key_id,
+            name=x.name,
+            key_hash=x.key_hash,
+            role=x.role,
+            added_at=x.at,
+            added_by=x.actor,
+            scopes=x.scopes,
+            expires_at=x.expires_at,
         ),
     )
 
@@ -351,6 +358,7 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.LoggedIn: _log_only,
     f.LoginRefused: _log_only,
     f.SignedOn: _log_only,
+    f.LoginEnded: _log_only,
     f.ApiKeyAdded: _key_added,
     f.ApiKeyRevoked: _key_revoked,
     f.DispatchHalted: _halt,

@@ -127,6 +127,17 @@ def _transaction_ended(s: State, x: f.TransactionEnded) -> tuple[Record, ...]:
     return (replace(ended, ended_at=x.ended_at, meter_stop_wh=x.meter_stop_wh, reason=x.reason),)
 
 
+def _need_told(s: State, x: f.NeedTold) -> tuple[Record, ...]:
+    return (
+        replace(
+            s.sessions[x.session_id],
+            energy_requested_kwh=x.energy_requested_kwh,
+            departure_at=x.departure_at,
+            told_by_driver=True,
+        ),
+    )
+
+
 def _log_only(_: State, __: object) -> tuple[Record, ...]:
     return ()
 
@@ -141,4 +152,5 @@ EVOLVE_STATIONS: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]
     f.EvseChanged: _evse_changed,
     f.TransactionStarted: _transaction_started,
     f.TransactionEnded: _transaction_ended,
+    f.NeedTold: _need_told,
 }

@@ -19,6 +19,7 @@ from emw.domain.admin_facts import (
     IsoAdded,
     IsoRevoked,
     LoggedIn,
+    LoginEnded,
     LoginRefused,
     OperatorAdded,
     OperatorDisabled,
@@ -43,6 +44,7 @@ from emw.domain.model import Cause, Outcome, RequestState
 from emw.domain.station_facts import (
     EvseChanged,
     EvseFound,
+    NeedTold,
     StationBooted,
     StationCalled,
     StationLearned,
@@ -306,6 +308,7 @@ Fact = (
     | LoggedIn
     | LoginRefused
     | SignedOn
+    | LoginEnded
     | ApiKeyAdded
     | ApiKeyRevoked
     | DispatchHalted
@@ -325,6 +328,7 @@ Fact = (
     | WentOffline
     | CameBack
     | OptedOut
+    | NeedTold
     | CommandIssued
     | CommandAnswered
     | IsoConnected

@@ -146,6 +146,7 @@ class Session:
     ended_at: datetime | None = None
     energy_kwh: float | None = None
     end_reason: str | None = None
+    told_by_driver: bool = False  # need and departure, instead of the station's word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +345,8 @@ class ApiKey:
     added_at: datetime
     added_by: str
     revoked: bool = False
+    scopes: tuple[str, ...] = ()  # the parts of the API it opens; empty: every part that its role may
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

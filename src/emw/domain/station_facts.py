@@ -76,6 +76,16 @@ class TransactionEnded(Stamped):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NeedTold(Stamped):
+    """A driver said what is needed and until when, instead of what the station said; None: not known."""
+
+    session_id: str
+    evse_id: str
+    energy_requested_kwh: float | None
+    departure_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StationCalled(Stamped):
     """An operator sent a message to a station by hand; `outcome` is what came back, in a word."""
 

@@ -89,21 +89,25 @@ class Governor:
         emergency: bool,
         law: bool = False,
         halt: bool = False,
+        driver: bool = False,
     ) -> Held | None:
         """Let one change of `delta_kw` (positive: load may rise) through and book it, or say why it is held.
 
         A `law` (ceiling) is never held by ramp or rhythm when it brings load down: equipment comes first. A `halt`
         frees cars along the ramp and no rhythm holds it: it is the person who ends the back and forth (promise P14).
+        So does a `driver` who opts out, for one EVSE, and it need not have rested: it is limited again no sooner than
+        a gap from now, so that it can't be swung. The ramp holds them both, and both are booked.
         """
         rules = self._rules
         gap_over = self.next_change(evse_id)
-        if gap_over is not None and now < gap_over - 1e-6 and not (law and delta_kw < 0):
+        free = driver and delta_kw >= 0
+        if gap_over is not None and now < gap_over - 1e-6 and not (law and delta_kw < 0) and not free:
             return Held(f"changed less than {rules.gap_s:g} s ago")
         nodes = [self._node(node_id) for node_id in path]
         way = 1 if delta_kw > 0 else -1
         if abs(delta_kw) > NOTHING_KW and not (law and way < 0):
             for node in nodes:
-                if not halt and not self._may_turn(node, way, now, abs(delta_kw)):
+                if not (halt or free) and not self._may_turn(node, way, now, abs(delta_kw)):
                     return Held(f"load has turned {rules.reversals} times in {rules.rhythm_s / 60:g} min")
                 share = rules.restore_share_per_min if way > 0 else rules.shed_share_per_min
                 bound = way > 0 or not emergency

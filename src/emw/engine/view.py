@@ -167,6 +167,8 @@ class Order:
     renewal: bool = False
     law: bool = False
     """A ceiling needs it: neither ramp nor rhythm may hold it while it brings load down."""
+    driver: bool = False
+    """Its driver has opted out: neither rhythm nor gap may hold what lets it go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

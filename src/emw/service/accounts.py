@@ -104,6 +104,11 @@ class Accounts:
         self._release_waiters(key)
         return facts + self._report(self._state.requests[key], "final", now)
 
+    def measured_kwh(self, evse_id: str) -> float:
+        """What an EVSE has given so far to requests that still run, kWh."""
+        keys = (r.request_key for r in self.live_requests())
+        return sum(self._measured_kwh.get((key, evse_id), 0.0) for key in keys)
+
     # --- sums
 
     def evses_of(self, request: ReductionRequest) -> list[Evse]:

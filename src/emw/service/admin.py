@@ -224,13 +224,33 @@ class Admin:
             raise NotFound(f"there is no operator {name!r}", field="name")
         await self._ledger.record(f.OperatorDisabled(at=self._clock.now(), actor=actor, name=name))
 
-    async def add_key(self, actor: str, name: str, role: Role) -> tuple[str, str]:
-        """Make an API key; returns its id and the key."""
+    async def note_login_ended(self, actor: str, name: str) -> None:
+        """An administrator ended somebody's login."""
+        await self._ledger.record(f.LoginEnded(at=self._clock.now(), actor=actor, name=name))
+
+    async def add_key(
+        self,
+        actor: str,
+        name: str,
+        role: Role,
+        *,
+        scopes: tuple[str, ...] = (),
+        days: float | None = None,
+    ) -> tuple[str, str]:
+        """Make an API key; returns its id and the key. `scopes`: only these parts of the API; `days`: its life."""
         any_text("name", name, 64)
+        now = self._clock.now()
         key_id, key = self._ids.new("id"), self._ids.new("key")
         await self._ledger.record(
             f.ApiKeyAdded(
-                at=self._clock.now(), actor=actor, key_id=key_id, name=name, key_hash=hash_of(key), role=role
+                at=now,
+                actor=actor,
+                key_id=key_id,
+                name=name,
+                key_hash=hash_of(key),
+                role=role,
+                scopes=scopes,
+                expires_at=None if days is None else now + timedelta(days=days),
             )
         )
         return key_id, key

@@ -189,6 +189,7 @@ class Commands:
             emergency=request is not None and request.emergency,
             law=order.law,
             halt=order.cause == Cause.HALT,
+            driver=order.driver,
         )
         if held is not None:
             self.held += 1

@@ -211,7 +211,7 @@ class Dispatch:
     def leaves(self, evse_id: str, why: str, now: datetime, *, session_over: bool = True) -> list[f.Fact]:
         """The facts that end an EVSE's part in whatever runs. Its limit ends with its session.
 
-        A driver who opts out stays: he is freed next, but no sooner than the gap between two changes allows.
+        A driver who opts out stays: he is freed next, whenever his limit last changed, as the grid's ramp allows.
         """
         facts = self._accounts.leave(evse_id, why, now)
         limit = self._state.limits.get(evse_id)

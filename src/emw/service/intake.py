@@ -341,8 +341,11 @@ class Intake:
             and session.car_max_a == said.car_max_a
             and session.evse_max_a == said.evse_max_a
             and session.vehicle == said.vehicle
-            and session.energy_requested_kwh == said.energy_requested_kwh
-            and session.departure_at == said.departure_at
+            and (
+                session.told_by_driver  # then the station's word is not what is kept
+                or (session.energy_requested_kwh, session.departure_at)
+                == (said.energy_requested_kwh, said.departure_at)
+            )
             and evse.line_voltage_v == said.line_voltage_v
         )
 

@@ -9,10 +9,10 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from emw.domain.model import Role
 from emw.service.admin import EvseDefaults
-from emw.service.errors import BadInput, Conflict
+from emw.service.errors import BadInput, Conflict, NotFound
 from emw.service.headend import HeadEnd
 from emw.web.api_evses import Limited, Offset, Text, id_of, settled
-from emw.web.auth import administrator, operator, viewer
+from emw.web.auth import administrator, elapsed_s, operator, viewer
 from emw.web.given import TheAuth, TheBoard, TheCaller, TheHeadEnd
 from emw.web.passwords import check_new_password
 from emw.web.wire import (
@@ -21,6 +21,7 @@ from emw.web.wire import (
     IsoIn,
     IsoMade,
     IsoOut,
+    LoginOut,
     OperatorIn,
     OperatorOut,
     Page,
@@ -240,6 +241,8 @@ class Tokens(Controller):
                 revoked=k.revoked,
                 added_at=k.added_at,
                 added_by=k.added_by,
+                scopes=list(k.scopes),
+                expires_at=k.expires_at,
             )
             for k in sorted(headend.state.api_keys.values(), key=lambda k: k.added_at, reverse=True)
         ]
@@ -248,13 +251,62 @@ class Tokens(Controller):
     @post(guards=[administrator], summary="Make an API key; it is shown once")
     async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[TokenIn]) -> TokenMade:
         """Send it as `Authorization: Bearer <key>`."""
-        key_id, key = await headend.admin.add_key(caller.actor, data.name, data.role)
-        return TokenMade(key_id=key_id, key=key, name=data.name, role=data.role)
+        scopes = tuple(sorted(set(data.scopes)))
+        key_id, key = await headend.admin.add_key(
+            caller.actor, data.name, data.role, scopes=scopes, days=data.days
+        )
+        known = headend.state.api_keys[key_id]
+        return TokenMade(
+            key_id=key_id,
+            key=key,
+            name=data.name,
+            role=data.role,
+            scopes=list(scopes),
+            expires_at=known.expires_at,
+        )
 
     @delete("/{key_id:str}", guards=[administrator], status_code=200, summary="Make a key worth nothing")
     async def revoke(self, headend: TheHeadEnd, caller: TheCaller, key_id: FromPath[str]) -> Done:
         """At once."""
         await headend.admin.revoke_key(caller.actor, id_of(key_id))
+        return Done()
+
+
+class Logins(Controller):
+    """Who is logged in now."""
+
+    path = "/logins"
+    tags = ("Operators",)
+
+    @get(guards=[administrator], summary="Who is logged in to the console now")
+    async def list_logins(self, auth: TheAuth) -> Page[LoginOut]:
+        """By password and by single sign-on; who used it last comes first."""
+        now_s = elapsed_s()
+        found = sorted(auth.sessions.alive(), key=lambda x: -x[1].used_s)
+        items = [
+            LoginOut(
+                login_id=login_id,
+                name=s.name,
+                role=role,
+                single_sign_on=s.role is not None,
+                address=s.address,
+                began_seconds_ago=round(now_s - s.began_s, 1),
+                used_seconds_ago=round(now_s - s.used_s, 1),
+            )
+            for login_id, s in found
+            if (role := auth.role_of(s)) is not None
+        ]
+        return Page(items=items, total=len(items), limit=max(len(items), 1))
+
+    @post("/{login_id:str}/end", guards=[administrator], status_code=200, summary="End one login at once")
+    async def end(
+        self, headend: TheHeadEnd, auth: TheAuth, caller: TheCaller, login_id: FromPath[str]
+    ) -> Done:
+        """Whoever it is must log in again."""
+        name = auth.sessions.end(id_of(login_id))
+        if name is None:
+            raise NotFound("there is no such login", field="loginID")
+        await headend.admin.note_login_ended(caller.actor, name)
         return Done()
 
 

@@ -52,7 +52,7 @@ class Login(Controller):
         cookie, session = await auth.log_in(
             data.name, data.password, address_of(request), request.cookies.get(COOKIE)
         )
-        return _welcome(cookie, session, auth.role_of(session), settings)
+        return _welcome(cookie, session, auth.role_of(session) or Role.VIEWER, settings)
 
     @post("/logout", guards=[viewer], status_code=200, summary="Log out")
     async def log_out(self, request: Request[Any, Any, Any], auth: TheAuth) -> Response[Done]:

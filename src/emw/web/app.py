@@ -17,7 +17,7 @@ from emw.domain.model import Role
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.service.sign_on import SignOn
-from emw.web.api_admin import BigRedStop, Isos, Operators, Stations, Territories, Tokens
+from emw.web.api_admin import BigRedStop, Isos, Logins, Operators, Stations, Territories, Tokens
 from emw.web.api_evses import Evses, Sessions
 from emw.web.api_log import Activity, asked_of
 from emw.web.api_login import Login
@@ -62,7 +62,7 @@ class Watching(Controller):
     ) -> Response[bytes]:
         """In Prometheus' text format; an API key of a viewer is enough."""
         if not settings.open_metrics:
-            auth.let_in(request, Role.VIEWER)
+            auth.let_in(request, Role.VIEWER, "watching")
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     @get("/healthz", summary="The process lives", opt={"open": True})
@@ -112,6 +112,7 @@ def operator_app(
             Ocpp,
             Isos,
             Operators,
+            Logins,
             Tokens,
             BigRedStop,
             Activity,

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from emw.domain import facts as f
 from emw.domain.model import Role
@@ -56,6 +56,8 @@ class Caller:
     actor: str
     role: Role
     session: Session | None = None
+    scopes: frozenset[str] = frozenset()
+    """A key's: the parts of the API it opens; empty: every part."""
 
 
 LOCAL: Final = Caller("local", "operator:local", Role.ADMINISTRATOR)
@@ -72,7 +74,7 @@ def elapsed_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _now() -> datetime:
+def people_now() -> datetime:
     """The same as a datetime, for what counts in those."""
     return EPOCH + timedelta(seconds=elapsed_s())
 
@@ -183,7 +185,7 @@ class Auth:
 
         More per address (no trying of names), and more per name (no trying from many addresses).
         """
-        now = _now()
+        now = people_now()
         wait_s = max(
             self._by_both.wait_s(f"{name}@{address}", now),
             self._by_name.wait_s(name, now),
@@ -194,9 +196,9 @@ class Auth:
 
     def _wrong(self, name: str, address: str) -> int:
         self.refused += 1
-        self._by_both.wrong(f"{name}@{address}", _now())
-        self._by_name.wrong(name, _now())
-        return self._by_address.wrong(address, _now())
+        self._by_both.wrong(f"{name}@{address}", people_now())
+        self._by_name.wrong(name, people_now())
+        return self._by_address.wrong(address, people_now())
 
     async def _note_refusal(self, name: str, address: str, tries: int) -> None:
         """A row for the 1st, 10th, 100th wrong try from an address: a flood must not fill the log."""
@@ -214,9 +216,13 @@ class Auth:
         except Unavailable as error:
             log.warning("web.login_not_written", why=error.detail)
 
-    def role_of(self, session: Session) -> Role:
-        """The role of who just logged in."""
-        return session.role or self._state.operators[session.name].role
+    def role_of(self, session: Session) -> Role | None:
+        """The role of who is logged in; None: may not be, any more."""
+        if session.role is not None:
+            return session.role
+        known = self._state.operators.get(session.name)
+        gone = known is None or known.disabled or known.password_hash != session.password_hash
+        return None if known is None or gone else known.role
 
     # --- every call after that
 
@@ -233,46 +239,51 @@ class Auth:
             return None
         if session.role is not None:
             return Caller(session.name, f"sso:{session.name}", session.role, session)
-        operator = self._state.operators.get(session.name)
-        if operator is None or operator.disabled or operator.password_hash != session.password_hash:
+        role = self.role_of(session)
+        if role is None:
             self.sessions.close(cookie)
             return None
-        return Caller(operator.name, f"operator:{operator.name}", operator.role, session)
+        return Caller(session.name, f"operator:{session.name}", role, session)
 
     def _by_key(self, header: str, address: str) -> Caller:
         kind, _, key = header.partition(" ")
         digest = hash_of(key.strip())
         found: Caller | None = None
         for known in self._state.api_keys.values():
-            if compare_digest(digest, known.key_hash) and not known.revoked:
-                found = Caller(known.name, f"key:{known.key_id}", known.role)
+            over = known.expires_at is not None and known.expires_at <= self._headend.clock.now()
+            if compare_digest(digest, known.key_hash) and not known.revoked and not over:
+                scopes = frozenset(known.scopes)
+                found = Caller(known.name, f"key:{known.key_id}", known.role, scopes=scopes)
         if found is not None and kind.lower() == "bearer":
             return found
         self.refused += 1
-        wait_s = self._by_address.wait_s(address, _now())
-        self._by_address.wrong(address, _now())
+        wait_s = self._by_address.wait_s(address, people_now())
+        self._by_address.wrong(address, people_now())
         if wait_s:
             raise TooMany("too many wrong keys from here; wait and try again", retry_after_s=wait_s)
         raise Unauthorised("this API key is not valid")
 
-    def let_in(self, connection: Connection, role: Role) -> Caller:
-        """The caller of a route that needs `role`: known, allowed, and, where a cookie changes something, meant."""
+    def let_in(self, connection: Connection, role: Role, scope: str | None = None) -> Caller:
+        """The caller of a route that needs `role`: known, allowed, and, where a cookie changes something, meant.
+
+        `scope`: the part of the API it belongs to. A key that is kept to some parts opens no other, and none that
+        is named nowhere.
+        """
         caller = self.who(connection)
         if caller is None:
             raise Unauthorised("log in, or send an API key as Authorization: Bearer")
         if not caller.role.may(role):
             raise Forbidden(f"this needs the role {role}; yours is {caller.role}")
+        if caller.scopes and scope not in caller.scopes:
+            raise Forbidden(f"this key is for {', '.join(sorted(caller.scopes))} only")
         self.check_meant(connection, caller)
         return caller
 
     def check_meant(self, connection: Connection, caller: Caller | None) -> None:
         """A changing call must be JSON, and one with a cookie must come from our own page and carry its token."""
-        method = connection.scope.get("method")
-        if method not in CHANGING:
+        if connection.scope.get("method") not in CHANGING:
             return
-        media = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media != "application/json" and (method != "DELETE" or media):
-            raise WrongMedia("send JSON with Content-Type: application/json")
+        check_media(connection)
         if self._settings.local:
             return
         check_origin(connection)
@@ -282,6 +293,13 @@ class Auth:
                 raise Forbidden(
                     "X-CSRF-Token is missing or old; reload the page (its value is in /api/v1/me)"
                 )
+
+
+def check_media(connection: Connection) -> None:
+    """A changing call is JSON: a foreign page's form could send anything else unasked."""
+    media = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json" and (connection.scope.get("method") != "DELETE" or media):
+        raise WrongMedia("send JSON with Content-Type: application/json")
 
 
 def check_origin(connection: Connection) -> None:
@@ -309,14 +327,24 @@ def _default_port(origin: str, host: str) -> bool:
     )
 
 
+def scope_of(handler: BaseRouteHandler) -> str | None:
+    """The part of the API that a door belongs to: its tag in the description, as one word."""
+    tags = sorted(handler.resolve_tags()) if isinstance(handler, HTTPRouteHandler) else []
+    return tags[0].lower().replace(" ", "-") if tags else None
+
+
 def needs(role: Role) -> Guard:
-    """The guard of a route: who it lets in, the handler finds as `caller`."""
+    """The guard of a route: who it lets in, the handler finds as `caller`.
+
+    `guard.role` tells the tests, which hold every door against every role.
+    """
 
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         auth: Auth = connection.app.state["auth"]
-        connection.scope["state"]["caller"] = auth.let_in(connection, role)
+        connection.scope["state"]["caller"] = auth.let_in(connection, role, scope_of(handler))
         check_body(connection, handler)
 
+    guard.role = role  # type: ignore[attr-defined]  # a note on a function
     return guard
 
 

@@ -76,12 +76,13 @@ class Sessions:
         """Every live login with a name that ends it and opens nothing."""
         return [(digest[:16], s) for digest, s in self._kept.items() if self._alive(s)]
 
-    def end(self, login_id: str) -> bool:
-        """End the login of that name; False: there is none."""
-        found = [d for d, s in self._kept.items() if d[:16] == login_id and self._alive(s)]
-        for digest in found:
-            del self._kept[digest]
-        return bool(found)
+    def end(self, login_id: str) -> str | None:
+        """End the login of that id and say whose it was; None: there is none."""
+        for digest, session in self._kept.items():
+            if digest[:16] == login_id and self._alive(session):
+                del self._kept[digest]
+                return session.name
+        return None
 
     def _alive(self, session: Session) -> bool:
         now_s = self._elapsed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -102,11 +102,33 @@ class OperatorOut(Out):
     added_at: datetime
 
 
+SCOPES: Final = (
+    "activity-log",
+    "api-keys",
+    "drivers",
+    "evses",
+    "grid-operators",
+    "halt",
+    "login",
+    "ocpp",
+    "operators",
+    "reports",
+    "requests",
+    "stations",
+    "territories",
+    "watching",
+)
+"""The parts of the API: the tags of its description, as one word each."""
+Scope = Literal[SCOPES]  # type: ignore[valid-type]  # the same list, for the wire
+
+
 class TokenIn(In):
-    """A machine's key is asked for."""
+    """A machine's key is asked for: for some parts of the API (none named: all), for so many days (none: for ever)."""
 
     name: Name
     role: Role = Role.VIEWER
+    scopes: Annotated[list[Scope], Meta(max_length=len(SCOPES))] = []
+    days: Annotated[float, Meta(gt=0, le=3_650)] | None = None
 
 
 class TokenOut(Out):
@@ -118,6 +140,8 @@ class TokenOut(Out):
     revoked: bool
     added_at: datetime
     added_by: str
+    scopes: list[str]
+    expires_at: datetime | None
 
 
 class TokenMade(Out):
@@ -127,6 +151,20 @@ class TokenMade(Out):
     key: str
     name: str
     role: Role
+    scopes: list[str]
+    expires_at: datetime | None
+
+
+class LoginOut(Out):
+    """Somebody who is logged in to the console. `loginID` ends it and opens nothing. Times are seconds ago."""
+
+    login_id: str
+    name: str
+    role: Role
+    single_sign_on: bool
+    address: str
+    began_seconds_ago: float
+    used_seconds_ago: float
 
 
 # --- what there is

@@ -208,6 +208,11 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "IsoRevoked": lambda r: f"grid operator {r['iso_id']} is revoked",
     "OperatorAdded": lambda r: f"{r['name']} may log in as {r['role']}",
     "OperatorDisabled": lambda r: f"{r['name']} may not log in any more",
+    "LoginEnded": lambda r: f"{r['name']}'s login was ended",
+    "NeedTold": lambda r: (
+        f"the driver at {r['evse_id']} needs {number(r['energy_requested_kwh'])} kWh"
+        + (f" by {r['departure_at']:%Y-%m-%d %H:%MZ}" if isinstance(r["departure_at"], datetime) else "")
+    ),
     "SignedOn": lambda r: f"{r['name']} logged in by single sign-on as {r['role']} from {r['address']}",
     "LoggedIn": lambda r: f"{r['name']} logged in from {r['address']}",
     "LoginRefused": lambda r: f"wrong login for {r['name']} from {r['address']} (try {r['tries']})",
