@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -126,7 +127,7 @@ async def test_A8_a_key_opens_its_own_parts_and_no_other(w: World) -> None:
             own = scope_of(handler) == scope
             if own and method in CHANGING:
                 continue  # would be let in, and done
-            body = {} if method in CHANGING else None
+            body: Any = {} if method in CHANGING else None
             told = await w.call(method, path_of(plain(path)), body, key=key)
             assert (told.status == 403) is not own, (scope, method, path, told.status)
             assert own or "only" in told.json["detail"]

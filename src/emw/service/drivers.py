@@ -8,6 +8,7 @@ display: it is the same for years, so it only opens a stay that has begun a shor
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from emw.domain import facts as f
 from emw.domain.model import Cause, Evse, Limit, RequestState, Session
-from emw.service.errors import BadInput, Conflict, NotFound
+from emw.service.errors import BadInput, Conflict, NotFound, Unavailable
 from emw.service.headend import HeadEnd
 
 LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -148,6 +149,8 @@ class Drivers:
     async def told(self, stay: Stay, now: datetime) -> dict[str, Any]:
         """How the charge goes, and what requests did to it."""
         headend, session, evse = self._headend, stay.session, stay.evse
+        with contextlib.suppress(Unavailable):  # what is on its way to the store belongs to the history
+            await headend.ledger.settled()
         limit = None if stay.over else self._limit(evse, now)
         reading = None if stay.over else headend.telemetry.live.get(evse.evse_id)
         last = None if reading is None else reading.reading
