@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from emw.domain.model import Role
 from emw.web.auth import scope_of
 from emw.web.shell import CHANGING, OperatorApp
-from emw.web.wire import SCOPES
+from emw.web.wire_people import SCOPES
 from tests.web.test_doors import DOORS, OPEN, path_of
 from tests.web.world import World, stations, world
 

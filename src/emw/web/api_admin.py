@@ -21,9 +21,6 @@ from emw.web.wire import (
     IsoIn,
     IsoMade,
     IsoOut,
-    LoginOut,
-    OperatorIn,
-    OperatorOut,
     Page,
     ReasonIn,
     StationIn,
@@ -31,10 +28,8 @@ from emw.web.wire import (
     StationOut,
     TerritoryIn,
     TerritoryOut,
-    TokenIn,
-    TokenMade,
-    TokenOut,
 )
+from emw.web.wire_people import LoginOut, OperatorIn, OperatorOut, TokenIn, TokenMade, TokenOut
 
 
 class Territories(Controller):

@@ -13,7 +13,8 @@ from emw.web.auth import address_of, means_it, viewer
 from emw.web.given import TheAuth, TheCaller, TheSettings
 from emw.web.sessions import COOKIE, Session
 from emw.web.settings import WebSettings
-from emw.web.wire import Done, LoginIn, MeOut, SetupIn
+from emw.web.wire import Done
+from emw.web.wire_people import LoginIn, MeOut, SetupIn
 
 
 def _welcome(cookie: str, session: Session, role: Role, settings: WebSettings) -> Response[MeOut]:
