@@ -18,8 +18,8 @@ from emw.service.errors import EmwError, NotFound, Unauthorised
 from emw.service.ports import Ids
 from emw.service.sign_on import Flow, NotVouchedFor
 from emw.web.auth import address_of
+from emw.web.frame import plain
 from emw.web.given import TheAuth, TheHeadEnd, TheIds, TheSettings
-from emw.web.pages import page
 from emw.web.sessions import COOKIE
 from emw.web.settings import WebSettings
 
@@ -56,8 +56,11 @@ def _cookie(settings: WebSettings, value: str, max_age: int) -> Cookie:
     )
 
 
-def _sorry(headend: TheHeadEnd, auth: TheAuth, why: str, status: int) -> Response[Any]:
-    told = page(
+def _sorry(
+    request: Request[Any, Any, Any], headend: TheHeadEnd, auth: TheAuth, why: str, status: int
+) -> Response[Any]:
+    told = plain(
+        request,
         "login.html",
         first=not headend.state.operators and auth.sign_on is None,
         sign_on=None if auth.sign_on is None else auth.sign_on.label,
@@ -78,7 +81,7 @@ async def sso_begin(
     try:
         url = await auth.sign_on.begin(flow, _redirect_url(request, settings))
     except NotVouchedFor as error:
-        return _sorry(headend, auth, str(error), 503)
+        return _sorry(request, headend, auth, str(error), 503)
     return Redirect(
         url,
         status_code=303,
@@ -114,7 +117,7 @@ async def sso_back(
             request.cookies.get(COOKIE),
         )
     except EmwError as refused:
-        return _sorry(headend, auth, refused.detail, refused.status)
+        return _sorry(request, headend, auth, refused.detail, refused.status)
     session = Cookie(
         key=COOKIE,
         value=cookie,

@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import FromQuery
 from litestar.response import Stream
 
 from emw.domain.model import Role
@@ -31,7 +32,7 @@ from emw.web.board import Board
 from emw.web.given import TheAuth, TheFeed, TheMetrics, TheReadiness, TheSettings
 from emw.web.live import Feed
 from emw.web.metrics import Metrics
-from emw.web.pages import console, login_page, setup_page, static_file
+from emw.web.pages import PAGES
 from emw.web.problems import HANDLERS
 from emw.web.readiness import Readiness
 from emw.web.settings import WebSettings
@@ -46,10 +47,21 @@ class Watching(Controller):
     tags = ("Watching",)
 
     @get("/api/v1/live", guards=[viewer], summary="The live feed (SSE)", media_type="text/event-stream")
-    async def live(self, request: Request[Any, Any, Any], auth: TheAuth, feed: TheFeed) -> Stream:
-        """`snapshot` once, then `tick` each second with what changed; `bye` when the login has ended."""
-        stream = await feed.watch(lambda: auth.who(request, touch=False) is not None)
-        return Stream(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    async def live(
+        self, request: Request[Any, Any, Any], auth: TheAuth, feed: TheFeed, rows: FromQuery[bool] = True
+    ) -> Stream:
+        """`snapshot` once, then `tick` each second with what changed; `bye` when the login has ended.
+
+        `rows=false` leaves out the lines of the EVSEs. Packed where the caller takes gzip.
+        """
+        packed = "gzip" in request.headers.get("accept-encoding", "")
+        stream = await feed.watch(
+            lambda: auth.who(request, touch=False) is not None, rows=rows, packed=packed
+        )
+        headers = {"X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        return Stream(stream, media_type="text/event-stream", headers=headers)
 
     @get("/api/v1/openapi.json", summary="This API, described", include_in_schema=False)
     async def openapi(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
@@ -119,7 +131,7 @@ def operator_app(
         ],
     )
     app = OperatorApp(
-        route_handlers=[api, Watching, console, login_page, setup_page, static_file, sso_begin, sso_back],
+        route_handlers=[api, Watching, *PAGES, sso_begin, sso_back],
         dependencies={
             **{name: _given(part) for name, part in parts.items()},
             "caller": Provide(caller_of, sync_to_thread=False),

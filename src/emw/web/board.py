@@ -7,6 +7,7 @@ live feed all read this one board.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -99,6 +100,8 @@ class Board:
         self._leaves: dict[str, Sums] = {}
         self.sums: dict[str, Sums] = {}
         self.total = Sums()
+        self.states: Counter[str] = Counter()
+        """How many EVSEs are in each state."""
 
     def look(self) -> list[Row]:
         """Bring the board up to date; returns the rows that changed."""
@@ -123,6 +126,7 @@ class Board:
                 del rows[evse_id]
             for row in rows.values():
                 row.evse = None
+            self.states = Counter(row.state for row in rows.values())
         for evse_id, evse in state.evses.items():
             known = rows.get(evse_id)
             limit = limits.get(evse_id)
@@ -143,7 +147,11 @@ class Board:
             row.session = None if evse.session_id is None else sessions.get(evse.session_id)
             row.reading = None if row.live is None else row.live.reading
             row.heard_at = None if row.live is None else row.live.heard_at
+            was = row.state
             self._fill(row, evse, now)
+            if row.state != was:
+                self.states[was] -= bool(was)
+                self.states[row.state] += 1
             row.version = self.version
             row.out = None
             changed.append(row)

@@ -23,6 +23,7 @@ from emw.service.console_view import told_of
 from emw.service.errors import TooMany, Unavailable
 from emw.service.headend import HeadEnd
 from emw.web.board import Board, Row
+from emw.web.packing import GZIP_HEADER, Event, block
 from emw.web.words import activity_of, fields_of, sentence
 
 log = structlog.get_logger()
@@ -33,8 +34,10 @@ SUM_SHARE: Final = 0.02
 """And summing up the running requests at most this."""
 RING: Final = 30
 """So many ticks a viewer may be behind."""
-HISTORY_S: Final = 3_600.0
+HISTORY_S: Final = 2 * 3_600.0
 POINTS: Final = 720
+POINT_S: Final = 5.0
+"""Points of the curve that are kept are so far apart."""
 HALF_INTERVAL: Final = timedelta(minutes=2.5)
 LOG_LINES: Final = 40
 RARE: Final = 100
@@ -75,10 +78,12 @@ NODE_COLUMNS: Final = (
     "targetKW",
     "shedKW",
     "availableKW",
+    "timeZone",
 )
 
 _encode: Final = msgspec.json.Encoder().encode
-Point = tuple[datetime, float, float | None, float | None]
+Point = tuple[datetime, float, float | None, float | None, float | None]
+"""When; load, load without limits, target and what could be shed, kW."""
 
 
 class Feed:
@@ -93,8 +98,9 @@ class Feed:
         self.ticks = 0
         self.cost_s = 0.0
         self._next_at = 0.0
-        self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
-        self._points: deque[Point] = deque(maxlen=3_600)
+        self._ring: deque[tuple[int, Event, Event]] = deque(maxlen=RING)
+        """Number, with a line per changed EVSE, and without."""
+        self._points: deque[Point] = deque(maxlen=int(HISTORY_S / POINT_S))
         self._bulk: deque[tuple[int, Fact]] = deque(maxlen=LOG_LINES)
         self._bulk_count = 0
         self._told_seq = 0
@@ -106,6 +112,7 @@ class Feed:
         self._nodes: dict[str, tuple[Any, ...]] = {}
         self._last: dict[str, Any] = {}
         self._full: tuple[int, bytes] = (-1, b"")
+        """The rows of everybody, and of which tick they are."""
         headend.ledger.listen(self._committed)
 
     def _committed(self, first_seq: int, facts: Sequence[Fact]) -> None:
@@ -119,36 +126,45 @@ class Feed:
 
     # --- one viewer
 
-    async def watch(self, alive: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
-        """The stream of one viewer: everything once, then what changes, until `alive` says no."""
+    async def watch(
+        self, alive: Callable[[], bool], *, rows: bool = True, packed: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """The stream of one viewer: everything once, then what changes, until `alive` says no.
+
+        `rows`: with a line for every EVSE; pages that show none are spared them. `packed`: as gzip.
+        """
         if self.viewers >= self._most:
             raise TooMany("too many live pages are open", retry_after_s=30)
-        return self._stream(alive)
+        return self._stream(alive, rows=rows, packed=packed)
 
-    async def _stream(self, alive: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+    async def _stream(
+        self, alive: Callable[[], bool], *, rows: bool, packed: bool
+    ) -> AsyncGenerator[bytes, None]:
         self.viewers += 1
         try:
-            yield b"retry: 2000\n\n"
+            if packed:
+                yield GZIP_HEADER
+            yield _plain(b"retry: 2000\n\n", packed=packed)
             history, lines = await self._history(), await self._log_lines()
             self._advance()
             seen = self.ticks
-            yield self._everything(history, lines)
+            yield self._everything(history, lines, rows=rows).told(packed=packed)
             while True:
                 if not await self._until_due():
-                    yield b": still here\n\n"
+                    yield _plain(b": still here\n\n", packed=packed)
                     continue
                 if not alive():
-                    yield _event("bye", b"{}")
+                    yield Event("bye", b"{}").told(packed=packed)
                     return
                 self._advance()
                 if self._ring and self._ring[0][0] > seen + 1:
                     seen = self.ticks
-                    yield self._everything([], [])
+                    yield self._everything([], [], rows=rows).told(packed=packed)
                     continue
-                for number, event in tuple(self._ring):
+                for number, whole, brief in tuple(self._ring):
                     if number > seen:
                         seen = number
-                        yield event
+                        yield (whole if rows else brief).told(packed=packed)
         finally:
             self.viewers -= 1
             if not self.viewers:
@@ -175,9 +191,10 @@ class Feed:
         nodes = self._nodes_now()
         body["territories"] = [n for key, n in nodes.items() if self._nodes.get(key) != n]
         self._nodes = nodes
-        body["evses"] = [self._line(row) for row in changed]
         body["log"], body["logOmitted"] = self._new_lines()
-        self._ring.append((self.ticks, _event("tick", _encode(body))))
+        brief = Event("tick", _encode(body))
+        body["evses"] = [self._line(row) for row in changed]
+        self._ring.append((self.ticks, Event("tick", _encode(body)), brief))
         self._note_point()
         self.cost_s = asyncio.get_running_loop().time() - began - self._sum_cost_s
         self._sum_cost_s = 0.0
@@ -201,6 +218,7 @@ class Feed:
                 "requestedKW": round(total.wanted_kw, 3),
                 "shedKW": round(total.shed_kw, 3),
                 "availableKW": round(total.available_kw, 3),
+                "states": {state: n for state, n in self._board.states.items() if n},
             },
             "requests": self._requests_now(),
         }
@@ -238,6 +256,7 @@ class Feed:
                 t.target_kw,
                 t.shed_kw,
                 t.available_kw,
+                t.time_zone,
             )
             for t in self._board.territories()
         }
@@ -263,12 +282,16 @@ class Feed:
     def _note_point(self) -> None:
         total = self._board.total
         target = total.baseline_kw - total.wanted_kw if total.wanted_kw else None
+        at = self._last["at"]
+        if self._points and (at - self._points[-1][0]).total_seconds() < POINT_S:
+            return
         self._points.append(
             (
-                self._last["at"],
+                at,
                 round(total.load_kw, 2),
                 round(total.baseline_kw, 2),
                 target and round(target, 2),
+                round(total.available_kw, 2),
             )
         )
 
@@ -287,11 +310,8 @@ class Feed:
 
     # --- everything, for who just came
 
-    def _everything(self, history: Sequence[Point], lines: Sequence[dict[str, Any]]) -> bytes:
+    def _everything(self, history: Sequence[Point], lines: Sequence[dict[str, Any]], *, rows: bool) -> Event:
         """A full snapshot. The rows, its large part, are encoded once per tick for all who come."""
-        if self._full[0] != self.ticks:
-            rows = _encode([self._line(row) for row in self._board.rows.values()])
-            self._full = (self.ticks, rows)
         body = {
             **self._last,
             "columns": COLUMNS,
@@ -300,12 +320,15 @@ class Feed:
             "history": history,
             "log": lines,
             "logOmitted": 0,
-            "evses": msgspec.Raw(self._full[1]),
         }
-        return _event("snapshot", _encode(body))
+        if rows:
+            if self._full[0] != self.ticks:
+                self._full = (self.ticks, _encode([self._line(row) for row in self._board.rows.values()]))
+            body["evses"] = msgspec.Raw(self._full[1])
+        return Event("snapshot", _encode(body))
 
     async def _history(self) -> list[Point]:
-        """The past hour: what was seen live, and from the store what nobody watched."""
+        """The past hours: what was seen live, and from the store what nobody watched."""
         now = self._headend.clock.now()
         since = now - timedelta(seconds=HISTORY_S)
         seen = [p for p in self._points if p[0] >= since]
@@ -319,7 +342,7 @@ class Feed:
         for row in rows:
             at = row["interval_start"] + HALF_INTERVAL  # a mean stands in the middle of its interval
             if int(at.timestamp()) // 60 not in near:
-                seen.append((at, round(row["kw"], 2), None, None))
+                seen.append((at, round(row["kw"], 2), None, None, None))
         seen.sort(key=lambda p: p[0])
         step = len(seen) // POINTS + 1
         return seen[::step]
@@ -347,6 +370,6 @@ def _log_line(seq: int, fact: Fact) -> dict[str, Any]:
     return {"seq": seq, "at": fact.at, "actor": fact.actor, "kind": kind, "text": text}
 
 
-def _event(name: str, data: bytes) -> bytes:
-    """One server-sent event. JSON has no line breaks of its own, so one data line is enough."""
-    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+def _plain(data: bytes, *, packed: bool) -> bytes:
+    """What is no event: a sign of life."""
+    return block(data) if packed else data

@@ -2,69 +2,120 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response, get
 from litestar.params import FromPath
 from litestar.response import Redirect
 
+from emw.domain.facts import FACTS
 from emw.service.errors import NotFound
+from emw.web.api_evses import id_of
+from emw.web.frame import framed, plain
 from emw.web.given import TheAuth, TheHeadEnd
+from emw.web.tongue import TONGUES
 
 MEDIA: Final = {
     ".js": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
 }
-_PAGES: Final = Environment(loader=PackageLoader("emw.web"), autoescape=True, undefined=StrictUndefined)
+AnyRequest = Request[Any, Any, Any]
 
 
-def _files() -> dict[str, tuple[bytes, str, str]]:
-    """Every file of `static/`, in memory: name to bytes, media type, ETag. No path of a caller reaches the disk."""
-    found = {}
-    for file in files("emw.web").joinpath("static").iterdir():
-        media = next((m for ending, m in MEDIA.items() if file.name.endswith(ending)), None)
-        if media is not None:
-            body = file.read_bytes()
-            found[file.name] = (body, media, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
-    return found
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it is sent: its bytes, the same packed, its media type and ETag."""
+
+    body: bytes
+    packed: bytes
+    media: str
+    etag: str
+
+
+def _file(name: str, body: bytes) -> _File | None:
+    media = next((m for ending, m in MEDIA.items() if name.endswith(ending)), None)
+    if media is None:
+        return None
+    return _File(body, gzip.compress(body, 9, mtime=0), media, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def _files() -> dict[str, _File]:
+    """Every file of `static/`, in memory. No path of a caller reaches the disk."""
+    found = {f.name: _file(f.name, f.read_bytes()) for f in files("emw.web").joinpath("static").iterdir()}
+    return {name: file for name, file in found.items() if file is not None}
 
 
 _STATIC: Final = _files()
+_MESSAGES: Final = {f"{x.tag}.js": _file(f"{x.tag}.js", x.module) for x in TONGUES.values()}
 
 
-def page(template: str, **values: Any) -> Response[str]:
-    """A template filled in."""
-    return Response(_PAGES.get_template(template).render(**values), media_type="text/html")
+def _sent(request: AnyRequest, known: _File | None) -> Response[bytes]:
+    """A file, packed where the browser takes that, or word that it has not changed."""
+    if known is None:
+        raise NotFound("there is no such file")
+    headers = {"ETag": known.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == known.etag:
+        return Response(b"", status_code=304, headers=headers, media_type=known.media)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(known.packed, media_type=known.media, headers=headers)
+    return Response(known.body, media_type=known.media, headers=headers)
+
+
+@get("/static/{name:str}", include_in_schema=False)
+async def static_file(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+    """A script, a style, an image."""
+    return _sent(request, _STATIC.get(name))
+
+
+@get("/messages/{name:str}", include_in_schema=False)
+async def messages(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+    """A catalogue as a module."""
+    return _sent(request, _MESSAGES.get(name))
+
+
+# --- pages
 
 
 @get("/", include_in_schema=False)
-async def console(request: Request[Any, Any, Any], headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
-    """The one page, for who is logged in; else the way in."""
-    caller = auth.who(request)
-    if caller is None:
-        known = headend.state.operators or auth.sign_on is not None
-        return Redirect("/login" if known else "/setup", status_code=303)
-    session = caller.session
-    return page(
-        "console.html",
-        name=caller.name,
-        role=str(caller.role),
-        csrf="" if session is None else session.csrf,
-        version=headend.version,
-    )
+async def live_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
+    """The fleet now: load, target, requests, territories, activity."""
+    return framed(request, headend, auth, "live.html", place="live")
+
+
+@get("/evses", include_in_schema=False)
+async def evses_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
+    """Every EVSE in a table."""
+    return framed(request, headend, auth, "evses.html", place="evses")
+
+
+@get("/evses/{evse_id:str}", include_in_schema=False)
+async def evse_page(
+    request: AnyRequest, headend: TheHeadEnd, auth: TheAuth, evse_id: FromPath[str]
+) -> Response[Any]:
+    """One EVSE. Whether there is one of that name, the page's own call finds out."""
+    return framed(request, headend, auth, "evse.html", place="evses", evse_id=id_of(evse_id))
+
+
+@get("/log", include_in_schema=False)
+async def log_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
+    """The activity log, searched."""
+    return framed(request, headend, auth, "log.html", place="log", kinds=sorted(FACTS))
 
 
 @get("/login", include_in_schema=False)
-async def login_page(request: Request[Any, Any, Any], headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
+async def login_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
     """Name and password."""
     if auth.who(request, touch=False) is not None:
         return Redirect("/", status_code=303)
     sign_on = auth.sign_on
-    return page(
+    return plain(
+        request,
         "login.html",
         first=not headend.state.operators and sign_on is None,
         sign_on=None if sign_on is None else sign_on.label,
@@ -73,19 +124,10 @@ async def login_page(request: Request[Any, Any, Any], headend: TheHeadEnd, auth:
 
 
 @get("/setup", include_in_schema=False)
-async def setup_page(headend: TheHeadEnd) -> Response[str]:
+async def setup_page(request: AnyRequest, headend: TheHeadEnd) -> Response[str]:
     """The first administrator. The token is in the link's fragment: only the page's own script sees it."""
-    return page("setup.html", done=bool(headend.state.operators))
+    return plain(request, "setup.html", done=bool(headend.state.operators))
 
 
-@get("/static/{name:str}", include_in_schema=False)
-async def static_file(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
-    """A script, a style, an image."""
-    known = _STATIC.get(name)
-    if known is None:
-        raise NotFound("there is no such file")
-    body, media, etag = known
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == etag:
-        return Response(b"", status_code=304, headers=headers, media_type=media)
-    return Response(body, media_type=media, headers=headers)
+PAGES: Final = [live_page, evses_page, evse_page, log_page, login_page, setup_page, static_file, messages]
+"""Every route of this file, for the app."""

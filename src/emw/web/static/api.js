@@ -1,5 +1,7 @@
 // Calls to the operator's API. Every answer that is no success becomes an Error with the server's own reason.
 
+import { t } from "./t.js";
+
 const csrf = document.querySelector('meta[name="emw-csrf"]')?.content ?? "";
 
 let leaving = false;
@@ -28,7 +30,7 @@ export async function call(method, path, body) {
   if (answer.status === 401 && !document.body.classList.contains("way-in")) toLogin();
   if (!answer.ok) {
     const wait = answer.headers.get("Retry-After");
-    throw new Error((told.detail ?? `the server answered ${answer.status}`) + (wait ? ` (in ${wait} s)` : ""));
+    throw new Error((told.detail ?? t("error.status", { status: answer.status })) + (wait ? ` (${t("error.wait", { n: wait })})` : ""));
   }
   return told;
 }

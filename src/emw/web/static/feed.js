@@ -1,6 +1,7 @@
 // The live feed: keeps one model of what the server told, and says which parts changed.
 
 import { toLogin } from "./api.js";
+import { setZone } from "./format.js";
 
 /** What is known now. Rows by EVSE id, nodes by territory id; times in ms of the server's clock. */
 export const model = {
@@ -19,6 +20,7 @@ export const model = {
 
 const MOST_LOG = 500;
 const MOST_POINTS = 4000;
+const POINT_MS = 5000;
 
 /** The server's clock now, as far as we can tell, ms. */
 export function now() {
@@ -34,17 +36,32 @@ function evseOf(row) {
     id, territory, state, load, baseline, limit, cause, most,
     until: until ? Date.parse(until) : null,
     heard: heard ? Date.parse(heard) : null,
-    words: `${id}\n${territory}\n${state}`.toLowerCase(),
+    words: null, // what the filter looks in, made when somebody filters
   };
 }
 
 function nodeOf(row) {
-  const [id, parent, kind, ceiling, evses, charging, load, baseline, target, shed, available] = row;
-  return { id, parent, kind, ceiling, evses, charging, load, baseline, target, shed, available };
+  const [id, parent, kind, ceiling, evses, charging, load, baseline, target, shed, available, zone] = row;
+  return { id, parent, kind, ceiling, evses, charging, load, baseline, target, shed, available, zone };
 }
 
+/** [ms, load, baseline, target, could be shed], kW. */
 function point(at, total) {
-  return [at, total.loadKW, total.baselineKW, total.requestedKW > 0 ? total.targetKW : null];
+  return [at, total.loadKW, total.baselineKW, total.requestedKW > 0 ? total.targetKW : null, total.availableKW];
+}
+
+/** Times that are nobody's are told in the territories' zone, where they share one. */
+function zones() {
+  const found = new Set([...model.nodes.values()].map((n) => n.zone));
+  setZone(found.size === 1 ? [...found][0] : "UTC");
+}
+
+function remember() {
+  const known = model.history;
+  // The last point follows each tick; those that stay are some seconds apart.
+  if (known.length > 1 && model.at - known.at(-2)[0] < POINT_MS) known.pop();
+  known.push(point(model.at, model.total));
+  if (known.length > MOST_POINTS) known.splice(0, known.length - MOST_POINTS);
 }
 
 function take(told, full) {
@@ -59,26 +76,30 @@ function take(told, full) {
     model.evses.clear();
     model.nodes.clear();
   }
-  for (const row of told.evses) model.evses.set(row[0], evseOf(row));
+  const rows = told.evses ?? [];
+  for (const row of rows) model.evses.set(row[0], evseOf(row));
   for (const row of told.territories) model.nodes.set(row[0], nodeOf(row));
+  if (told.territories.length) zones();
   if (full && told.history.length) {
-    model.history = told.history.map(([at, load, baseline, target]) => [Date.parse(at), load, baseline, target]);
+    model.history = told.history.map(([at, ...kw]) => [Date.parse(at), ...kw]);
   }
-  model.history.push(point(model.at, model.total));
-  if (model.history.length > MOST_POINTS) model.history.splice(0, model.history.length - MOST_POINTS);
+  remember();
   const last = model.log.length ? model.log[model.log.length - 1].seq : 0;
   const fresh = told.log.filter((line) => line.seq > last);
   if (told.logOmitted > 0) fresh.push({ seq: fresh.at(-1)?.seq ?? last, at: told.at, omitted: told.logOmitted });
   model.log.push(...fresh);
   if (model.log.length > MOST_LOG) model.log.splice(0, model.log.length - MOST_LOG);
-  return { full, rows: full || told.evses.length > 0, nodes: full || told.territories.length > 0, log: fresh };
+  return {
+    full, rows: full || rows.length > 0, changed: rows.map((row) => row[0]),
+    nodes: full || told.territories.length > 0, log: fresh,
+  };
 }
 
-/** Connect, and call `onChange(what)` after each tick, `onLink(text, state)` when the line changes. */
-export function connect(onChange, onLink) {
-  const source = new EventSource("/api/v1/live");
+/** Connect, and call `onChange(what)` after each tick, `onLink(state)` when the line changes. */
+export function connect(onChange, onLink, rows) {
+  const source = new EventSource(`/api/v1/live?rows=${rows}`);
   source.addEventListener("snapshot", (event) => {
-    onLink("live", "up");
+    onLink("up");
     onChange(take(JSON.parse(event.data), true));
   });
   source.addEventListener("tick", (event) => onChange(take(JSON.parse(event.data), false)));
@@ -88,15 +109,15 @@ export function connect(onChange, onLink) {
   });
   source.addEventListener("error", async () => {
     if (source.readyState !== EventSource.CLOSED) {
-      onLink("connection lost, trying again", "down");
+      onLink("down");
       return;
     }
     // Refused: either the login has ended, or the server is not well; ask which.
     const answer = await fetch("/api/v1/me", { cache: "no-store" }).catch(() => null);
     if (answer?.status === 401) toLogin();
     else {
-      onLink("connection lost, trying again", "down");
-      setTimeout(() => connect(onChange, onLink), 3000);
+      onLink("down");
+      setTimeout(() => connect(onChange, onLink, rows), 3000);
     }
   });
 }

@@ -1,10 +1,19 @@
 // The activity log as it happens, newest first. Commands come by the thousand, so they are shown on demand.
 
-import { el, timeOf } from "./format.js";
 import { model } from "./feed.js";
+import { count, el, when } from "./format.js";
+import { t } from "./t.js";
 
 const MOST = 200;
 const BULK = new Set(["CommandIssued", "CommandAnswered", "Enrolled", "EnrolmentEnded", "PoweredOn", "PoweredOff", "RequestTallied"]);
+
+/** One line of the log. */
+export function line(row) {
+  return el("li", { "data-kind": row.kind },
+    when(Date.parse(row.at)),
+    el("bdi", { class: "says" }, row.omitted ? t("log.omitted", { n: count(row.omitted) }) : row.text),
+    el("bdi", { class: "quiet actor" }, row.actor ?? ""));
+}
 
 export class Log {
   constructor(host, bulk) {
@@ -24,15 +33,9 @@ export class Log {
   }
 
   add(lines) {
-    for (const line of lines) {
-      if (!this.bulk.checked && (line.omitted || BULK.has(line.kind))) continue;
-      const text = line.omitted ? `… and ${line.omitted} more` : line.text;
-      this.host.prepend(
-        el("li", { "data-kind": line.kind },
-          el("time", { datetime: line.at }, timeOf(Date.parse(line.at))),
-          el("bdi", { class: "says" }, text),
-          el("bdi", { class: "quiet actor" }, line.actor ?? "")),
-      );
+    for (const row of lines) {
+      if (!this.bulk.checked && (row.omitted || BULK.has(row.kind))) continue;
+      this.host.prepend(line(row));
     }
     while (this.host.childElementCount > MOST) this.host.lastElementChild.remove();
   }

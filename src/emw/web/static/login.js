@@ -1,12 +1,12 @@
 // Log in, or set up the first administrator. The one-time token is in the address's fragment: it is never sent but here.
 
+import { token } from "./token.js";
 import { call } from "./api.js";
+import { t } from "./t.js";
 
 const login = document.getElementById("login");
 const setup = document.getElementById("setup");
-const token = location.hash.slice(1);
 
-if (setup && token) history.replaceState(null, "", location.pathname);
 if (setup && !token) {
   document.getElementById("no-token").hidden = false;
   setup.hidden = true;
@@ -34,6 +34,6 @@ function handle(form, send) {
 
 handle(login, (data) => call("POST", "/login", { name: data.get("name"), password: data.get("password") }));
 handle(setup, (data) => {
-  if (data.get("password") !== data.get("again")) throw new Error("the two passwords differ");
+  if (data.get("password") !== data.get("again")) throw new Error(t("setup.differ"));
   return call("POST", "/setup", { token, name: data.get("name"), password: data.get("password") });
 });

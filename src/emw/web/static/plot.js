@@ -1,77 +1,166 @@
-// Load against the load without limits and the target: one small canvas, past hour, drawn once a tick.
+// Load against the load without limits and the target, past hours and the hours ahead: one canvas, drawn once a tick.
+// Below it, on the same hours: what could be shed, as it was and as it is expected.
 
-import { minuteOf, num } from "./format.js";
+import { colour, minuteOf, num, onTheme } from "./format.js";
+import { t } from "./t.js";
 
-const HEIGHT = 240;
-const LEFT = 56;
-const RIGHT = 12;
-const TOP = 12;
-const BOTTOM = 24;
-const WINDOW_MS = 3600e3;
+const LEFT = 52;
+const RIGHT = 10;
+const TOP = 10;
+const AXIS = 22;
+const GAP = 14;
+const STRIP = 58;
+const HOUR = 3600e3;
+const TOKENS = ["--load", "--load-soft", "--base", "--target", "--target-soft", "--could", "--could-soft", "--line", "--quiet", "--text"];
 
 /** A step that people count in: 1, 2 or 5 times a power of ten. */
-function niceStep(span, parts) {
+export function niceStep(span, parts) {
   const rough = span / parts || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 5, 10].find((m) => m * power >= rough) * power;
 }
 
+/** A line through points whose value may be missing. */
+export function trace(pen, points, x, y, value, { stroke, dash = [], weight = 2 }) {
+  pen.beginPath();
+  let down = false;
+  for (const p of points) {
+    const v = value(p);
+    if (v === null || v === undefined) {
+      down = false;
+      continue;
+    }
+    if (down) pen.lineTo(x(p[0]), y(v));
+    else pen.moveTo(x(p[0]), y(v));
+    down = true;
+  }
+  pen.strokeStyle = stroke;
+  pen.lineWidth = weight;
+  pen.lineJoin = "round";
+  pen.setLineDash(dash);
+  pen.stroke();
+  pen.setLineDash([]);
+}
+
+/** A canvas that fills its host at the screen's own resolution; returns its pen. */
+export function fit(canvas, width, height) {
+  const dots = devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * dots) || canvas.height !== Math.round(height * dots)) {
+    canvas.width = Math.round(width * dots);
+    canvas.height = Math.round(height * dots);
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  const pen = canvas.getContext("2d");
+  pen.setTransform(dots, 0, 0, dots, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  return pen;
+}
+
+/** Labels for a time axis, as many as there is room for. */
+export function timeAxis(pen, since, until, x, width, bottom, fill) {
+  pen.fillStyle = fill;
+  pen.textAlign = "center";
+  pen.textBaseline = "alphabetic";
+  const room = Math.max(3, width / 90);
+  const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 240, 720].find((m) => (until - since) / (m * 60e3) <= room) ?? 1440;
+  for (let at = Math.ceil(since / (minutes * 60e3)) * minutes * 60e3; at <= until; at += minutes * 60e3) {
+    if (x(at) > LEFT + 12 && x(at) < width - RIGHT - 14) pen.fillText(minuteOf(at), x(at), bottom);
+  }
+}
+
 export class Plot {
   constructor(host) {
+    this.host = host;
     this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("role", "img");
     host.append(this.canvas);
     this.history = [];
-    new ResizeObserver(() => this.draw()).observe(host);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    this.requests = [];
+    this.forecast = [];
+    this.palette = null;
+    new ResizeObserver(() => this.later()).observe(host);
+    onTheme(() => {
+      this.palette = null;
+      this.later();
+    });
   }
 
-  /** Draw `history`: [ms, load, baseline, target] each, kW. */
-  show(history) {
+  /** Draw `history`: [ms, load, baseline, target, could] each, kW; and what the requests will ask. */
+  show(history, requests) {
     this.history = history;
+    this.requests = requests;
     const last = history.at(-1);
     if (last) {
-      const target = last[3] === null ? "no target" : `target ${num(last[3])} kW`;
-      this.canvas.setAttribute("aria-label", `Load ${num(last[1])} kW, without limits ${num(last[2])} kW, ${target}`);
+      this.canvas.setAttribute("aria-label", t("plot.says", {
+        load: num(last[1]), baseline: num(last[2]), target: num(last[3]), could: num(last[4]),
+      }));
     }
-    this.draw();
+    this.later();
+  }
+
+  /** The forecast: `{at, kw, low, high}` each. */
+  ahead(forecast) {
+    this.forecast = forecast;
+    this.later();
+  }
+
+  later() {
+    if (this.due) return;
+    this.due = true;
+    requestAnimationFrame(() => {
+      this.due = false;
+      this.draw();
+    });
   }
 
   draw() {
-    const width = this.canvas.parentElement.clientWidth;
+    const width = this.host.clientWidth;
+    const height = this.host.clientHeight;
     const points = this.history;
-    if (!width) return;
-    const dots = devicePixelRatio || 1;
-    this.canvas.width = width * dots;
-    this.canvas.height = HEIGHT * dots;
-    this.canvas.style.width = `${width}px`;
-    this.canvas.style.height = `${HEIGHT}px`;
-    const pen = this.canvas.getContext("2d");
-    pen.scale(dots, dots);
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(name).trim();
-    pen.font = `12px ${style.getPropertyValue("--font")}`;
-    if (points.length < 2) return;
-    const until = points.at(-1)[0];
+    if (!width || !height || points.length < 2) return;
+    this.palette ??= Object.fromEntries(TOKENS.map((token) => [token, colour(token)]));
+    const c = this.palette;
+    const pen = fit(this.canvas, width, height);
+    const now = points.at(-1)[0];
+    const narrow = width < 560;
+    const past = (narrow ? 1 : 2) * HOUR;
     // The window grows with what is known, so that the first minutes are not a dot at the edge.
-    const since = Math.max(until - WINDOW_MS, Math.min(points[0][0], until - 120e3));
+    const since = Math.max(now - past, Math.min(points[0][0], now - 10 * 60e3));
+    const until = now + (this.forecast.length ? Math.min(Math.max((now - since) * 1.5, HOUR / 2), (narrow ? 2 : 4) * HOUR) : 60e3);
     const seen = points.filter((p) => p[0] >= since);
-    const most = Math.max(1, ...seen.map((p) => Math.max(p[1], p[2] ?? 0, p[3] ?? 0)));
-    const step = niceStep(most * 1.08, 4);
-    const top = Math.ceil((most * 1.02) / step) * step;
     const x = (at) => LEFT + ((at - since) / (until - since)) * (width - LEFT - RIGHT);
-    const y = (kw) => TOP + (1 - kw / top) * (HEIGHT - TOP - BOTTOM);
-    this.axes(pen, { since, until, top, step, x, y, width, colour });
-    this.area(pen, seen, x, y, colour("--load-soft"));
-    this.line(pen, seen, 2, x, y, colour("--base"), [5, 4], 1.5);
-    this.line(pen, seen, 3, x, y, colour("--target"), [], 2);
-    this.line(pen, seen, 1, x, y, colour("--load"), [], 2);
+    const floor = height - AXIS - (this.forecast.length ? STRIP + GAP : 0);
+    const most = Math.max(1, ...seen.map((p) => Math.max(p[1], p[2] ?? 0, p[3] ?? 0)));
+    const step = niceStep(most * 1.05, 4);
+    const top = Math.ceil((most * 1.02) / step) * step;
+    const y = (kw) => TOP + (1 - kw / top) * (floor - TOP);
+    this.coming(pen, x, y, now, until, TOP, floor, c, seen.at(-1));
+    this.grid(pen, y, top, step, width, c);
+    pen.beginPath();
+    pen.moveTo(x(seen[0][0]), y(0));
+    for (const p of seen) pen.lineTo(x(p[0]), y(p[1]));
+    pen.lineTo(x(now), y(0));
+    pen.fillStyle = c["--load-soft"];
+    pen.fill();
+    trace(pen, seen, x, y, (p) => p[2], { stroke: c["--base"], dash: [5, 4], weight: 1.5 });
+    trace(pen, seen, x, y, (p) => p[3], { stroke: c["--target"] });
+    trace(pen, seen, x, y, (p) => p[1], { stroke: c["--load"] });
+    if (this.forecast.length) this.strip(pen, seen, x, now, until, floor + GAP, height - AXIS, width, c);
+    pen.strokeStyle = c["--quiet"];
+    pen.lineWidth = 1;
+    pen.beginPath();
+    pen.moveTo(Math.round(x(now)) + 0.5, TOP - 4);
+    pen.lineTo(Math.round(x(now)) + 0.5, height - AXIS);
+    pen.stroke();
+    timeAxis(pen, since, until, x, width, height - 5, c["--quiet"]);
   }
 
-  axes(pen, { since, until, top, step, x, y, width, colour }) {
+  grid(pen, y, top, step, width, c) {
     pen.lineWidth = 1;
-    pen.strokeStyle = colour("--line");
-    pen.fillStyle = colour("--quiet");
+    pen.strokeStyle = c["--line"];
+    pen.fillStyle = c["--quiet"];
     pen.textAlign = "right";
     pen.textBaseline = "middle";
     for (let kw = 0; kw <= top + step / 2; kw += step) {
@@ -80,42 +169,54 @@ export class Plot {
       pen.moveTo(LEFT, at);
       pen.lineTo(width - RIGHT, at);
       pen.stroke();
-      pen.fillText(num(kw).replace(/\.0$/, ""), LEFT - 6, at);
-    }
-    pen.textAlign = "center";
-    pen.textBaseline = "alphabetic";
-    const minutes = [1, 2, 5, 10, 15].find((m) => (until - since) / (m * 60e3) <= Math.max(3, width / 110)) ?? 15;
-    for (let at = Math.ceil(since / (minutes * 60e3)) * minutes * 60e3; at <= until; at += minutes * 60e3) {
-      if (x(at) > LEFT + 12 && x(at) < width - RIGHT - 12) pen.fillText(minuteOf(at), x(at), HEIGHT - 7);
+      pen.fillText(num(kw).replace(/[.,]0$/, ""), LEFT - 6, at);
     }
   }
 
-  area(pen, seen, x, y, fill) {
+  /** What is asked in the hours ahead: a band per request, and the target if the load without limits stayed. */
+  coming(pen, x, y, now, until, top, floor, c, last) {
+    for (const r of this.requests) {
+      const start = Math.max(Date.parse(r.start), now);
+      const end = Math.min(r.end === null ? until : Date.parse(r.end), until);
+      if (r.state === "restoring" || end <= start) continue;
+      pen.fillStyle = c["--target-soft"];
+      pen.fillRect(x(start), top, x(end) - x(start), floor - top);
+      const kw = Math.max((last[2] ?? 0) - r.requestedKW, 0);
+      trace(pen, [[start, kw], [end, kw]], x, y, (p) => p[1], { stroke: c["--target"], dash: [2, 4] });
+      pen.fillStyle = c["--target"];
+      pen.textAlign = "left";
+      pen.textBaseline = "top";
+      if (x(end) - x(start) > 70) pen.fillText(`−${num(r.requestedKW)} kW`, x(start) + 6, top + 4);
+    }
+  }
+
+  strip(pen, seen, x, now, until, top, bottom, width, c) {
+    const ahead = this.forecast.filter((f) => f.at <= until + HOUR);
+    const most = Math.max(1, ...ahead.map((f) => f.high), ...seen.map((p) => p[4] ?? 0));
+    const y = (kw) => top + (1 - kw / most) * (bottom - top);
+    pen.save();
     pen.beginPath();
-    pen.moveTo(x(seen[0][0]), y(0));
-    for (const p of seen) pen.lineTo(x(p[0]), y(p[1]));
-    pen.lineTo(x(seen.at(-1)[0]), y(0));
-    pen.fillStyle = fill;
+    pen.rect(LEFT, top - 2, width - LEFT - RIGHT, bottom - top + 3);
+    pen.clip();
+    pen.beginPath();
+    ahead.forEach((f, n) => (n ? pen.lineTo(x(f.at), y(f.high)) : pen.moveTo(x(f.at), y(f.high))));
+    [...ahead].reverse().forEach((f) => pen.lineTo(x(f.at), y(f.low)));
+    pen.closePath();
+    pen.fillStyle = c["--could-soft"];
     pen.fill();
-  }
-
-  line(pen, seen, part, x, y, stroke, dash, weight) {
+    trace(pen, ahead.map((f) => [f.at, f.kw]), x, y, (p) => p[1], { stroke: c["--could"], dash: [4, 3] });
+    trace(pen, seen, x, y, (p) => p[4], { stroke: c["--could"] });
+    pen.restore();
+    pen.strokeStyle = c["--line"];
     pen.beginPath();
-    let down = false;
-    for (const p of seen) {
-      if (p[part] === null || p[part] === undefined) {
-        down = false;
-        continue;
-      }
-      if (down) pen.lineTo(x(p[0]), y(p[part]));
-      else pen.moveTo(x(p[0]), y(p[part]));
-      down = true;
-    }
-    pen.strokeStyle = stroke;
-    pen.lineWidth = weight;
-    pen.lineJoin = "round";
-    pen.setLineDash(dash);
+    pen.moveTo(LEFT, Math.round(bottom) + 0.5);
+    pen.lineTo(width - RIGHT, Math.round(bottom) + 0.5);
     pen.stroke();
-    pen.setLineDash([]);
+    pen.fillStyle = c["--quiet"];
+    pen.textAlign = "right";
+    pen.textBaseline = "top";
+    pen.fillText(num(most).replace(/[.,]\d$/, ""), LEFT - 6, top);
+    pen.textBaseline = "bottom";
+    pen.fillText("0", LEFT - 6, bottom + 4);
   }
 }

@@ -1,7 +1,10 @@
-// Running requests: one bar, requested = confirmed + pending + refused + short, and what the meters show beside it.
+// Running and coming requests: one bar, requested = confirmed + pending + refused + short, and what meters show beside it.
 
-import { el, minuteOf, name, num, say, span } from "./format.js";
+import { call, segment } from "./api.js";
 import { model, now } from "./feed.js";
+import { ageOf, count, el, name, num, say, share, shortOf, span, when } from "./format.js";
+import { areYouSure } from "./frame.js";
+import { t, word } from "./t.js";
 
 const PARTS = [
   ["confirmed", "confirmedKW"],
@@ -10,13 +13,51 @@ const PARTS = [
   ["short", "shortKW"],
 ];
 
+/** Ask, then return a request to normal. */
+export function endRequest(request, done = () => {}) {
+  areYouSure(t("end.title"), t("end.text", { id: request.requestID }), t("end.do"), async (reason) => {
+    await call("POST", `/requests/${segment(request.requestKey)}/returnToNormal`, { reason });
+    done();
+  });
+}
+
+/** The bar of four parts with its numbers in words: it always adds up to what was requested. */
+export class SumBar {
+  constructor() {
+    this.parts = {};
+    this.numbers = {};
+    this.bar = el("div", { class: "sum", role: "img" });
+    this.asked = el("b");
+    this.sum = el("p", { class: "numbers" }, this.asked, " kW = ");
+    PARTS.forEach(([key], n) => {
+      this.parts[key] = el("span", { class: `part ${key}` });
+      this.bar.append(this.parts[key]);
+      this.numbers[key] = el("b");
+      this.sum.append(n ? " + " : "", el("span", { class: "term" },
+        el("span", { class: `key ${key}` }), this.numbers[key], ` ${t(`part.${key}`)}`));
+    });
+    this.node = el("div", { class: "sums-up" }, this.bar, this.sum);
+  }
+
+  fill(request) {
+    const total = request.requestedKW || 1;
+    const words = [];
+    for (const [key, field] of PARTS) {
+      this.parts[key].style.width = `${(100 * request[field]) / total}%`;
+      say(this.numbers[key], num(request[field]));
+      words.push(`${num(request[field])} ${t(`part.${key}`)}`);
+    }
+    const said = t("request.sum", { kw: num(request.requestedKW), parts: words.join(", ") });
+    if (this.bar.getAttribute("aria-label") !== said) this.bar.setAttribute("aria-label", said);
+    say(this.asked, num(request.requestedKW));
+  }
+}
+
 export class Requests {
-  /** `onEnd(request)` asks to return one to normal. */
-  constructor(host, onEnd) {
+  constructor(host) {
     this.host = host;
-    this.onEnd = onEnd;
     this.made = new Map();
-    this.none = el("p", { class: "quiet" }, "No request is running.");
+    this.none = el("p", { class: "quiet" }, t("live.no_request"));
     host.append(this.none);
   }
 
@@ -41,74 +82,61 @@ export class Requests {
   }
 
   make(request) {
-    const made = { parts: {}, numbers: {} };
+    const made = { sums: new SumBar() };
     made.state = el("span", { class: "tag" });
-    made.when = el("span", { class: "quiet" });
-    made.end = el("button", { type: "button", class: "acts small" }, "Return to normal");
-    made.end.addEventListener("click", () => this.onEnd(made.request));
-    made.bar = el("div", { class: "sum", role: "img" });
-    made.sum = el("p", { class: "numbers" });
-    made.asked = el("b");
-    made.sum.append(made.asked, " kW = ");
-    PARTS.forEach(([word], n) => {
-      made.parts[word] = el("span", { class: `part ${word}` });
-      made.bar.append(made.parts[word]);
-      made.numbers[word] = el("b");
-      made.sum.append(n ? " + " : "", el("span", { class: `key ${word}` }), made.numbers[word], ` ${word}`);
-    });
+    made.when = el("p", { class: "quiet" });
+    made.end = el("button", { type: "button", class: "acts small" }, t("end.do"));
+    made.end.addEventListener("click", () => endRequest(made.request));
     made.measured = el("span", { class: "m-load" });
     made.mark = el("span", { class: "m-mark" });
-    made.meter = el("div", { class: "meter", "aria-hidden": "true" });
-    made.meter.append(made.measured, made.mark);
+    made.meter = el("div", { class: "meter", "aria-hidden": "true" }, made.measured, made.mark);
     made.told = el("p", { class: "numbers" });
     made.age = el("span", { class: "age" });
     made.why = el("p", { class: "why-short" });
     made.node = el("article", { class: "request" },
       el("div", { class: "head" },
-        el("h3", {}, name(request.requestID), el("span", { class: "quiet" }, " in "), name(request.territory),
-          el("span", { class: "quiet" }, " by "), name(request.isoID)),
+        el("h3", {}, name(request.requestID), el("span", { class: "quiet" }, ` ${t("request.in")} `), name(request.territory),
+          el("span", { class: "quiet" }, ` ${t("request.by")} `), name(request.isoID)),
         made.state, made.age, made.end),
-      made.bar, made.sum, made.meter, made.told, made.why, el("p", {}, made.when));
+      made.sums.node, made.meter, made.told, made.why, made.when);
     return made;
   }
 
   fill(made, request) {
     made.request = request;
     const clock = now();
-    const total = request.requestedKW || 1;
-    const words = [];
-    for (const [word, field] of PARTS) {
-      made.parts[word].style.width = `${(100 * request[field]) / total}%`;
-      say(made.numbers[word], num(request[field]));
-      words.push(`${num(request[field])} ${word}`);
-    }
-    const said = `${num(request.requestedKW)} kW requested: ${words.join(", ")}`;
-    if (made.bar.getAttribute("aria-label") !== said) made.bar.setAttribute("aria-label", said);
-    say(made.asked, num(request.requestedKW));
-    say(made.state, request.state);
+    made.sums.fill(request);
+    say(made.state, word("state", request.state));
     made.state.dataset.state = request.state;
     const measured = request.measuredKW;
+    const total = request.requestedKW || 1;
     const most = Math.max(total, measured ?? 0);
     made.measured.style.width = `${(100 * Math.max(measured ?? 0, 0)) / most}%`;
     made.mark.style.left = `calc(${(100 * total) / most}% - 1px)`;
+    const could = t("request.could", { kw: num(request.availableKW) });
     say(made.told, measured === null
-      ? `nothing measured yet · ${num(request.availableKW)} kW could be shed at most`
-      : `${num(measured)} kW measured (${Math.round((100 * measured) / total)} %) · ${request.affectedEVSEs} EVSEs · ` +
-        `${num(request.availableKW)} kW could be shed at most`);
+      ? `${t("request.unmeasured")} · ${could}`
+      : `${t("request.measured", { kw: num(measured), share: share(measured / total) })} · ` +
+        `${t("request.evses", { n: count(request.affectedEVSEs) })} · ${could}`);
     const age = (clock - Date.parse(request.at)) / 1000 / model.speed;
-    say(made.age, age < 3 ? "now" : `${span(age)} old`);
+    say(made.age, ageOf(age));
     say(made.why, request.shortKW > 0.05 && request.whyShort ? request.whyShort : "");
-    say(made.when, when(request));
+    made.when.replaceChildren(...spanOf(request, clock));
     made.end.hidden = request.state === "restoring";
   }
 }
 
-function when(request) {
+/** From when to when, in the territory's time, and how long still. */
+export function spanOf(request, clock) {
+  const zone = model.nodes.get(request.territory)?.zone;
   const start = Date.parse(request.start);
   const end = request.end === null ? null : Date.parse(request.end);
-  const clock = now();
-  if (request.state === "restoring") return "over; cars come back along the ramp";
-  if (clock < start) return `starts at ${minuteOf(start)}, in ${span((start - clock) / 1000)}`;
-  if (end === null) return `since ${minuteOf(start)}, until returned to normal`;
-  return `${minuteOf(start)} to ${minuteOf(end)}, ${span((end - clock) / 1000)} left`;
+  const from = when(start, shortOf(start, clock, zone));
+  if (request.state === "restoring") return [t("request.restoring")];
+  if (end === null) return [from, ` – ${t("request.open")}`];
+  const to = when(end, shortOf(end, clock, zone));
+  const rest = clock < start
+    ? t("request.starts_in", { span: span((start - clock) / 1000) })
+    : t("request.left", { span: span((end - clock) / 1000) });
+  return [from, " – ", to, `, ${rest}`];
 }

@@ -1,29 +1,33 @@
 // The EVSE table: thousands of rows in memory, only the visible ones in the page.
 
-import { amps, el, minuteOf, num, span } from "./format.js";
 import { model, now } from "./feed.js";
+import { amps, el, minuteOf, num, span } from "./format.js";
+import { t, word } from "./t.js";
 
 const ROW = 30; // px
 const SPARE = 6; // rows drawn beyond the edges
 const RESORT_MS = 2000; // an order that jumps each second can't be read
 
 const COLUMNS = [
-  { key: "id", title: "EVSE", type: "text", wide: true },
-  { key: "territory", title: "Territory", type: "text", wide: true, narrow: "hide" },
-  { key: "state", title: "State", type: "text" },
-  { key: "load", title: "Load kW", type: "number" },
-  { key: "baseline", title: "Free kW", type: "number", narrow: "hide" },
-  { key: "limit", title: "Limit A", type: "number" },
-  { key: "until", title: "Until", type: "number", narrow: "hide" },
-  { key: "heard", title: "Age", type: "number", narrow: "hide" },
+  { key: "id", type: "text" },
+  { key: "territory", type: "text", narrow: "hide" },
+  { key: "state", type: "text" },
+  { key: "load", type: "number" },
+  { key: "baseline", type: "number", narrow: "hide" },
+  { key: "limit", type: "number" },
+  { key: "until", type: "number", narrow: "hide" },
+  { key: "cause", type: "text", narrow: "hide" },
+  { key: "heard", type: "number", narrow: "hide" },
 ];
 
 function cellText(row, key, clock) {
   switch (key) {
     case "load": case "baseline": return num(row[key]);
-    case "limit": return row.limit === null ? `– of ${amps(row.most)}` : `${amps(row.limit)} of ${amps(row.most)}`;
-    case "until": return row.until === null ? "" : minuteOf(row.until);
-    case "heard": return row.heard === null ? "never" : span((clock - row.heard) / 1000);
+    case "limit": return t("evses.limit", { a: amps(row.limit), most: amps(row.most) });
+    case "until": return row.until === null ? "" : minuteOf(row.until, model.nodes.get(row.territory)?.zone);
+    case "cause": return row.cause === null ? "" : word("cause", row.cause);
+    case "heard": return row.heard === null ? t("age.never") : span((clock - row.heard) / 1000);
+    case "state": return word("evse", row.state);
     default: return row[key];
   }
 }
@@ -35,28 +39,29 @@ export class Table {
     this.onPick = onPick;
     this.sort = { key: "id", down: false };
     this.words = "";
-    this.node = null;
+    this.inside = null;
+    this.state = null;
     this.shown = [];
     this.sortedAt = 0;
     this.cursor = 0;
     this.lines = [];
     this.head = el("div", { class: "tr th", role: "row" });
     this.body = el("div", { class: "rows", role: "rowgroup" });
-    this.view = el("div", { class: "view", tabindex: "0", role: "table", "aria-label": "EVSEs" });
+    this.view = el("div", { class: "view", tabindex: "0", role: "table", "aria-label": t("nav.evses") });
     this.view.append(el("div", { role: "rowgroup", class: "top" }, this.head), this.body);
     host.append(this.view);
     for (const column of COLUMNS) this.head.append(this.heading(column));
-    this.view.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.view.addEventListener("scroll", () => this.later(), { passive: true });
     this.view.addEventListener("keydown", (event) => this.keys(event));
     this.body.addEventListener("click", (event) => {
       const line = event.target.closest(".tr");
       if (line) this.pick(Number(line.dataset.index));
     });
-    new ResizeObserver(() => this.draw()).observe(this.view);
+    new ResizeObserver(() => this.later()).observe(this.view);
   }
 
   heading(column) {
-    const button = el("button", { type: "button" }, column.title);
+    const button = el("button", { type: "button" }, t(`column.${column.key}`));
     const cell = el("div", { role: "columnheader", class: `td ${column.type} ${column.key} ${column.narrow ?? ""}`, "aria-sort": "none" }, button);
     button.addEventListener("click", () => {
       const same = this.sort.key === column.key;
@@ -67,10 +72,11 @@ export class Table {
     return cell;
   }
 
-  /** Show rows with these words in them, and only those under `inside` (a set of territories, or null). */
-  filter(words, inside) {
+  /** Show rows with these words in them, only those under `inside` (territories) and in `state`; null: all. */
+  filter(words, inside, state) {
     this.words = words.trim().toLowerCase();
     this.inside = inside;
+    this.state = state;
     this.view.scrollTop = 0;
     this.cursor = 0;
     this.arrange();
@@ -79,10 +85,7 @@ export class Table {
   /** The model changed. */
   update(what) {
     if (what.full || performance.now() - this.sortedAt > RESORT_MS) this.arrange();
-    else {
-      this.shown = this.shown.map((row) => model.evses.get(row.id) ?? row);
-      this.draw();
-    }
+    else this.later();
   }
 
   arrange() {
@@ -92,7 +95,9 @@ export class Table {
     const rows = [];
     for (const row of model.evses.values()) {
       if (this.inside && !this.inside.has(row.territory)) continue;
-      if (words.every((word) => row.words.includes(word))) rows.push(row);
+      if (this.state && row.state !== this.state) continue;
+      if (words.length) row.words ??= `${row.id}\n${row.territory}\n${row.state}\n${word("evse", row.state)}`.toLowerCase();
+      if (words.every((one) => row.words.includes(one))) rows.push(row);
     }
     const sign = down ? -1 : 1;
     const byId = (a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
@@ -114,6 +119,15 @@ export class Table {
     this.draw();
   }
 
+  later() {
+    if (this.due) return;
+    this.due = true;
+    requestAnimationFrame(() => {
+      this.due = false;
+      this.draw();
+    });
+  }
+
   /** Row `i` always lives in line `i % room`: scrolling by three rows touches three lines. */
   draw() {
     const first = Math.max(0, Math.floor(this.view.scrollTop / ROW) - SPARE);
@@ -123,7 +137,8 @@ export class Table {
     const clock = now();
     for (let index = first; index < first + room; index += 1) {
       const line = this.lines[index % room];
-      const row = this.shown[index];
+      const known = this.shown[index];
+      const row = known && (model.evses.get(known.id) ?? known); // the order is some ticks old, the row is not
       line.node.hidden = row === undefined;
       if (row) this.fill(line, row, index, clock);
     }

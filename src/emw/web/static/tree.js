@@ -1,16 +1,14 @@
-// Territories as a tree: each node's load against its ceiling or its load without limits, shed and target beside it.
+// Territories as a tree: each node's load, its share of the whole, its ceiling or target; a node leads to its EVSEs.
 
-import { el, name, num, say } from "./format.js";
 import { model } from "./feed.js";
+import { count, el, name, num, say, share } from "./format.js";
+import { t } from "./t.js";
 
 export class Tree {
-  /** `onPick(id or null)` filters the table to a node. */
-  constructor(host, onPick) {
+  constructor(host) {
     this.host = host;
-    this.onPick = onPick;
-    this.picked = null;
     this.made = new Map();
-    this.shape = "";
+    this.shape = null;
   }
 
   update() {
@@ -36,33 +34,29 @@ export class Tree {
       if (!children) return "";
       return el("ul", {}, ...children.map((n) => el("li", {}, this.row(n), list(n.id))));
     };
-    this.host.replaceChildren(nodes.length ? list(null) : el("p", { class: "quiet" }, "There is no territory yet."));
+    this.host.replaceChildren(nodes.length ? list(null) : el("p", { class: "quiet" }, t("live.no_territory")));
   }
 
   row(node) {
     const sums = el("span", { class: "sums" });
-    const bar = el("span", { class: "meter", "aria-hidden": "true" });
+    const part = el("span", { class: "share" });
     const load = el("span", { class: "m-load" });
     const mark = el("span", { class: "m-mark" });
-    bar.append(load, mark);
-    const button = el("button", { type: "button", class: "node", "aria-pressed": "false" },
-      el("span", { class: "what" }, name(node.id), el("span", { class: "quiet" }, ` ${node.kind}`)), sums, bar);
-    button.addEventListener("click", () => {
-      this.picked = this.picked === node.id ? null : node.id;
-      for (const [id, made] of this.made) made.button.setAttribute("aria-pressed", String(id === this.picked));
-      this.onPick(this.picked);
-    });
-    this.made.set(node.id, { sums, load, mark, bar, button });
-    return button;
+    const bar = el("span", { class: "meter", "aria-hidden": "true" }, load, mark);
+    const link = el("a", { class: "node", href: `/evses?territory=${encodeURIComponent(node.id)}` },
+      el("span", { class: "what" }, name(node.id), el("span", { class: "quiet" }, ` ${node.kind}`), part), sums, bar);
+    this.made.set(node.id, { sums, load, mark, bar, part });
+    return link;
   }
 
   fill(node) {
     const made = this.made.get(node.id);
     const asked = node.target < node.baseline - 0.05;
-    const parts = [`${num(node.load)} kW`, `${node.charging} of ${node.evses} charging`];
-    if (asked) parts.push(`target ${num(node.target)} kW`, `shed ${num(node.shed)} kW`);
-    if (node.ceiling !== null) parts.push(`ceiling ${num(node.ceiling)} kW`);
+    const parts = [`${num(node.load)} kW`, t("tree.charging", { n: count(node.charging), all: count(node.evses) })];
+    if (asked) parts.push(t("tree.target", { kw: num(node.target) }), t("tree.shed", { kw: num(node.shed) }));
+    if (node.ceiling !== null) parts.push(t("tree.ceiling", { kw: num(node.ceiling) }));
     say(made.sums, parts.join(" · "));
+    say(made.part, model.total.loadKW > 0.05 ? share(node.load / model.total.loadKW) : "");
     const most = Math.max(node.baseline, node.load, node.ceiling ?? 0, 0.001);
     made.load.style.width = `${(100 * node.load) / most}%`;
     const mark = node.ceiling !== null && node.ceiling < node.target ? node.ceiling : asked ? node.target : node.ceiling;
@@ -70,19 +64,19 @@ export class Tree {
     if (mark !== null) made.mark.style.left = `calc(${(100 * Math.min(mark, most)) / most}% - 1px)`;
     made.bar.classList.toggle("over", node.ceiling !== null && node.load > node.ceiling * 1.005);
   }
+}
 
-  /** The ids at and under a node. */
-  static inside(id) {
-    const found = new Set([id]);
-    for (let grew = true; grew; ) {
-      grew = false;
-      for (const node of model.nodes.values()) {
-        if (!found.has(node.id) && found.has(node.parent)) {
-          found.add(node.id);
-          grew = true;
-        }
+/** The ids at and under a node. */
+export function inside(id) {
+  const found = new Set([id]);
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (const node of model.nodes.values()) {
+      if (!found.has(node.id) && found.has(node.parent)) {
+        found.add(node.id);
+        grew = true;
       }
     }
-    return found;
   }
+  return found;
 }

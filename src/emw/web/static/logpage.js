@@ -1,0 +1,70 @@
+// The activity log, searched: by text, EVSE, request, actor, kind and time; newest first, page by page.
+
+import { call } from "./api.js";
+import { wireForm } from "./form.js";
+import { count, el } from "./format.js";
+import { follow } from "./frame.js";
+import { line } from "./log.js";
+import { t } from "./t.js";
+
+const $ = (id) => document.getElementById(id);
+const form = $("search");
+const PAGE = 200;
+let asked = new URLSearchParams();
+let shown = 0;
+let next = null;
+
+function read(data) {
+  const found = new URLSearchParams();
+  for (const [field, value] of data) {
+    const text = value.trim();
+    if (!text) continue;
+    found.set(field, field === "since" || field === "until" ? new Date(text).toISOString() : text);
+  }
+  return found;
+}
+
+async function load(before) {
+  const query = new URLSearchParams(asked);
+  query.set("limit", PAGE);
+  if (before !== null) query.set("beforeSeq", before);
+  const told = await call("GET", `/activity?${query}`);
+  if (before === null) {
+    $("log").replaceChildren();
+    shown = 0;
+  }
+  $("log").append(...told.items.map((row) => detailed(row)));
+  shown += told.items.length;
+  next = told.nextBeforeSeq;
+  $("more").hidden = next === null;
+  $("log-count").textContent = shown ? t(next === null ? "log.all" : "log.first", { n: count(shown) }) : t("log.none");
+}
+
+/** A line that opens to the fields of its row. */
+function detailed(row) {
+  const item = line(row);
+  const fields = Object.entries(row.details ?? {}).filter(([, value]) => value !== null);
+  if (!fields.length) return item;
+  item.append(el("details", {}, el("summary", {}, `${row.kind} #${row.seq}`),
+    el("dl", {}, ...fields.flatMap(([key, value]) => [
+      el("dt", {}, key), el("dd", {}, el("bdi", {}, typeof value === "object" ? JSON.stringify(value) : String(value))),
+    ]))));
+  return item;
+}
+
+wireForm(form, async (data) => {
+  asked = read(data);
+  const query = asked.toString();
+  history.replaceState(null, "", query ? `?${query}` : location.pathname);
+  $("csv").href = `/api/v1/activity.csv?${new URLSearchParams([...asked, ["limit", "10000"]])}`;
+  await load(null);
+});
+$("more").addEventListener("click", () => load(next));
+
+// What the address asks for is looked up at once: a link to a search is a search.
+for (const [field, value] of new URLSearchParams(location.search)) {
+  const input = form.elements[field];
+  if (input instanceof HTMLInputElement && input.type !== "datetime-local") input.value = value;
+}
+form.requestSubmit();
+follow(() => {});

@@ -1,0 +1,64 @@
+// The readings of one EVSE: what it drew, and the limit it was under, as steps.
+
+import { colour, num } from "./format.js";
+import { fit, niceStep, timeAxis, trace } from "./plot.js";
+import { t } from "./t.js";
+
+const LEFT = 52;
+const RIGHT = 10;
+const TOP = 10;
+const BOTTOM = 22;
+
+export class Trace {
+  constructor(host) {
+    this.host = host;
+    this.canvas = document.createElement("canvas");
+    this.canvas.setAttribute("role", "img");
+    host.append(this.canvas);
+    this.rows = [];
+    new ResizeObserver(() => this.draw()).observe(host);
+  }
+
+  /** `readings` oldest first, as the API tells them; `told`: the EVSE. */
+  show(readings, told) {
+    const perA = (told.lineVoltage * told.phases) / 1000;
+    this.rows = readings.map((r) => [Date.parse(r.timestamp), r.loadKW, r.limitAmps === null ? null : r.limitAmps * perA]);
+    const last = this.rows.at(-1);
+    this.canvas.setAttribute("aria-label", last ? t("trace.says", { kw: num(last[1]), n: this.rows.length }) : t("trace.none"));
+    this.draw();
+  }
+
+  draw() {
+    const [width, height] = [this.host.clientWidth, this.host.clientHeight];
+    if (!width || !height) return;
+    const pen = fit(this.canvas, width, height);
+    const quiet = colour("--quiet");
+    if (this.rows.length < 2) {
+      pen.fillStyle = quiet;
+      pen.fillText(t("trace.none"), LEFT, TOP + 20);
+      return;
+    }
+    const [since, until] = [this.rows[0][0], this.rows.at(-1)[0]];
+    const most = Math.max(1, ...this.rows.map((r) => Math.max(r[1] ?? 0, r[2] ?? 0)));
+    const step = niceStep(most * 1.05, 5);
+    const top = Math.ceil((most * 1.02) / step) * step;
+    const x = (at) => LEFT + ((at - since) / (until - since || 1)) * (width - LEFT - RIGHT);
+    const y = (kw) => TOP + (1 - kw / top) * (height - TOP - BOTTOM);
+    pen.strokeStyle = colour("--line");
+    pen.fillStyle = quiet;
+    pen.textAlign = "right";
+    pen.textBaseline = "middle";
+    for (let kw = 0; kw <= top + step / 2; kw += step) {
+      const at = Math.round(y(kw)) + 0.5;
+      pen.beginPath();
+      pen.moveTo(LEFT, at);
+      pen.lineTo(width - RIGHT, at);
+      pen.stroke();
+      pen.fillText(num(kw), LEFT - 6, at);
+    }
+    const steps = this.rows.flatMap((r, n) => (n ? [[r[0], this.rows[n - 1][2]], [r[0], r[2]]] : [[r[0], r[2]]]));
+    trace(pen, steps, x, y, (p) => p[1], { stroke: colour("--target"), weight: 1.5 });
+    trace(pen, this.rows, x, y, (p) => p[1], { stroke: colour("--load") });
+    timeAxis(pen, since, until, x, width, height - 5, quiet);
+  }
+}

@@ -1,0 +1,95 @@
+"""Languages: every catalogue says the same things, every page and module asks only for what they say."""
+
+from __future__ import annotations
+
+import re
+import string
+from importlib.resources import files
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emw.web.tongue import DEFAULT, TONGUES, choose
+from tests.web.world import world
+
+ENGLISH = TONGUES[DEFAULT].says
+# Keys that are put together: a prefix here, the rest a state, a role or a column.
+MADE = re.compile(r"\bt\(`([a-z_]+)\.\$\{|word\(\"([a-z_]+)\",|t\([\"']([a-z_]+)\.[\"'] ~")
+USED = re.compile(r"\bt\(\s*[\"']([a-z_]+\.[a-z_0-9]+)[\"']")
+CHOSEN = re.compile(r"[\"`']([a-z_]+\.[a-z_0-9]+)[\"`']")
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def sources() -> dict[str, str]:
+    web = files("emw.web")
+    found = [*web.joinpath("templates").iterdir(), *web.joinpath("static").iterdir()]
+    return {f.name: f.read_text("utf-8") for f in found if f.name.endswith((".html", ".js"))}
+
+
+@pytest.mark.parametrize("tag", sorted(set(TONGUES) - {DEFAULT}))
+def test_a_language_has_the_same_keys_and_the_same_places_to_fill(tag: str) -> None:
+    says = TONGUES[tag].says
+    assert set(says) == set(ENGLISH)
+    assert {k: places(v) for k, v in says.items()} == {k: places(v) for k, v in ENGLISH.items()}
+    assert all(v.strip() for v in says.values())
+
+
+def test_what_pages_and_modules_ask_for_is_there_and_nothing_else() -> None:
+    texts = sources()
+    asked = {key for text in texts.values() for key in USED.findall(text)}
+    assert asked - set(ENGLISH) == set()
+    prefixes = {p for text in texts.values() for hit in MADE.findall(text) for p in hit if p}
+    said = {key for text in texts.values() for key in CHOSEN.findall(text)}
+    # `t(`${action}.button`)`: any prefix, this ending.
+    endings = {hit for text in texts.values() for hit in re.findall(r"\bt\(`\$\{\w+\}\.(\w+)`", text)}
+    loose = {
+        k
+        for k in set(ENGLISH) - asked - said - {"language"}
+        if k.partition(".")[0] not in prefixes and k.rpartition(".")[2] not in endings
+    }
+    assert loose == set()
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "tag"),
+    [
+        (None, None, "en"),
+        (None, "de-AT,de;q=0.9,en;q=0.5", "de"),
+        (None, "fr, de;q=0.3, en;q=0.8", "en"),
+        (None, "en;q=0.2, de;q=0.9", "de"),
+        ("de", "en", "de"),
+        ("../../etc", "de", "de"),
+        ("xx", "*", "en"),
+    ],
+)
+def test_the_users_choice_comes_first_then_the_browsers(
+    cookie: str | None, accepted: str | None, tag: str
+) -> None:
+    assert choose(cookie, accepted).tag == tag
+
+
+@given(st.none() | st.text(), st.none() | st.text())
+def test_any_header_chooses_some_language(cookie: str | None, accepted: str | None) -> None:
+    assert choose(cookie, accepted).tag in TONGUES
+
+
+async def test_a_page_speaks_the_readers_language_and_keeps_the_readers_colours() -> None:
+    async with world() as w:
+        me = await w.log_in()
+        page = (await w.call("GET", "/", headers={**me, "accept-language": "de"})).body.decode()
+        assert '<html lang="de" data-theme="auto">' in page
+        assert "Ladepunkte" in page
+        cookie = f"{me['cookie']}; emw_language=en; emw_theme=dark"
+        page = (
+            await w.call("GET", "/", headers={**me, "cookie": cookie, "accept-language": "de"})
+        ).body.decode()
+        assert '<html lang="en" data-theme="dark">' in page
+        page = (await w.call("GET", "/login", headers={"cookie": 'emw_theme="><script>'})).body.decode()
+        assert 'data-theme="auto"' in page
+        told = await w.call("GET", "/messages/de.js")
+        assert told.headers["content-type"].startswith("text/javascript")
+        assert (await w.call("GET", "/messages/xx.js")).status == 404
