@@ -259,6 +259,24 @@ def test_a_late_change_of_mind_goes_by_ei_opt_after_five_minutes_and_back_at_onc
     story(tell)
 
 
+def test_a_vtn_without_ei_opt_hears_a_change_of_mind_as_another_answer() -> None:
+    async def tell(h: House) -> None:
+        vtn = Vtn2b()
+        vtn.no_opts = True
+        for i in range(EVSES):
+            await h.headend.admin.opt_out("tester", f"c{i:02d}", 3.0, "not yet")
+        vtn.event("e1", START, [signal([(HOUR, -150.0)])])
+        made = ven(h, vtn)
+        await h.until(1)
+        assert vtn.opts() == [("e1", 0, "optOut")]
+        await h.until(5)
+        assert vtn.opts() == [("e1", 0, "optOut"), ("e1", 0, "optIn")]
+        assert h.brief()[0][1] == "active"
+        assert made.standing.why is None
+
+    story(tell)
+
+
 def test_reports_come_in_kw_as_often_as_asked_and_wait_while_the_vtn_is_away() -> None:
     async def tell(h: House) -> None:
         vtn = Vtn2b()

@@ -55,6 +55,8 @@ class Vtn2b:
         self.down = False
         self.forgot = False
         self.refuses = False
+        self.no_opts = False
+        """It has no service EiOpt."""
         self.garbage: bytes | None = None
 
     # --- business
@@ -139,6 +141,8 @@ class Vtn2b:
             raise CallFailed("connection refused")
         if self.garbage is not None:
             return Reply(200, self.garbage)
+        if self.no_opts and path == "/EiOpt":
+            return Reply(404, b"404: Not Found")
         body = _["body"]
         validate_xml_schema(body)
         kind, payload = parse_message(body)

@@ -59,6 +59,7 @@ class Ven2b:
         self._synced_at: datetime | None = None
         self._answered: dict[str, tuple[int, bool]] = {}
         self._told: dict[str, Told] = {}
+        self._takes_opts = True
         self.hearing = Hearing(settings, headend, chance)
         self.reporting = Reporting(settings, client, headend, self._id)
         self._signals.open_ended_s[settings.source_id] = settings.lost_open_ended_s
@@ -130,11 +131,9 @@ class Ven2b:
         self._poll_s = _seconds(text(answer, "oadrRequestedOadrPollFreq", "duration")) or self.settings.poll_s
         log.info("ven.registered", vtn=self.settings.name, ven=ven_id, poll_s=self._poll_s)
         self._answered.clear()
+        self._takes_opts = True
         await self.reporting.register(ven_id)
         await self._sync()
-
-    async def _send(self, service: str, message: Node) -> Node | None:
-        return await self.client.call(service, message)
 
     # --- polls
 
@@ -143,7 +142,7 @@ class Ven2b:
         if self._synced_at is None or now - self._synced_at >= RESYNC:
             await self._sync()
         for _ in range(MOST_PER_TURN):
-            answer = await self._send("OadrPoll", say.poll(self._ven_id or ""))
+            answer = await self.client.call("OadrPoll", say.poll(self._ven_id or ""))
             if answer is None or name_of(answer) == "oadrResponse":
                 return
             await self._take(answer)
@@ -157,15 +156,15 @@ class Ven2b:
             case "oadrCreateReport":
                 await self.reporting.take(message)
             case "oadrRegisterReport":
-                await self._send("EiReport", say.registered_report(request_id, self._ven_id or ""))
+                await self.client.call("EiReport", say.registered_report(request_id, self._ven_id or ""))
             case "oadrCancelReport":
                 await self.reporting.cancel(message, request_id)
             case "oadrRequestReregistration":
-                await self._send("EiRegisterParty", say.response(request_id, self._ven_id))
+                await self.client.call("EiRegisterParty", say.response(request_id, self._ven_id))
                 raise NotRegistered(Trouble.CREDENTIALS, "the VTN asks to register again")
             case "oadrCancelPartyRegistration":
                 registration = text(message, "registrationID")
-                await self._send(
+                await self.client.call(
                     "EiRegisterParty", say.canceled_party_registration(request_id, registration, self._ven_id)
                 )
                 raise NotRegistered(Trouble.CREDENTIALS, "the VTN has ended our registration")
@@ -174,7 +173,7 @@ class Ven2b:
 
     async def _sync(self) -> None:
         """All events that there are. A plain "OK" stands for none."""
-        answer = await self._send("EiEvent", say.request_event(self._id(), self._ven_id or ""))
+        answer = await self.client.call("EiEvent", say.request_event(self._id(), self._ven_id or ""))
         if answer is not None and name_of(answer) in {"oadrDistributeEvent", "oadrResponse"}:
             await self._events(answer, answer_all=False)
             self._synced_at = self._clock.now()
@@ -246,7 +245,7 @@ class Ven2b:
         ]
         if not due:
             return
-        await self._send("EiEvent", say.created_event(self._ven_id or "", request_id, due))
+        await self.client.call("EiEvent", say.created_event(self._ven_id or "", request_id, due))
         self._answered.update({a.event_id: (a.modification_number, a.opt_in) for a in due})
 
     # --- another mind about an event
@@ -265,22 +264,35 @@ class Ven2b:
             answered = self._answered.get(event_id)
             if answered is None or answered == (told.modification_number, choice.opt_in) or not told.answer:
                 continue
-            await self._send(
-                "EiOpt",
-                say.create_opt(
-                    self._ven_id or "",
-                    self._id(),
-                    self._id(),
-                    opt_in=choice.opt_in,
-                    event_id=event_id,
-                    modification_number=told.modification_number,
-                    now=now,
-                ),
-            )
+            await self._change_mind(told, choice, now)
             self._answered[event_id] = (told.modification_number, choice.opt_in)
             log.info(
                 "ven.opt", vtn=self.settings.name, event_id=event_id, opt_in=choice.opt_in, why=choice.why
             )
+
+    async def _change_mind(self, told: Told, choice: Choice, now: datetime) -> None:
+        """By EiOpt; a VTN without that service (openleadr) hears it as another answer to the event."""
+        opt = say.create_opt(
+            self._ven_id or "",
+            self._id(),
+            self._id(),
+            opt_in=choice.opt_in,
+            event_id=told.event_id,
+            modification_number=told.modification_number,
+            now=now,
+        )
+        try:
+            if self._takes_opts:
+                await self.client.call("EiOpt", opt)
+                return
+        except VtnFailed as error:
+            if error.trouble not in {Trouble.NOT_FOUND, Trouble.BAD_REQUEST}:
+                raise
+            log.warning("ven.no_opts", vtn=self.settings.name, why=error.why)
+            self._takes_opts = False
+        request_id = self._id()
+        answer = _answer(told, request_id, choice)
+        await self.client.call("EiEvent", say.created_event(self._ven_id or "", request_id, [answer]))
 
     # --- how it went
 
