@@ -25,6 +25,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MOST_BODY: Final = 65_536
+NAMES: Final = "emw.names"
+"""Where the server puts the names of a client's certificate in the scope."""
 JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 PROBLEM: Final = b"application/problem+json"
 WHERE: Final = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`")
@@ -35,11 +37,15 @@ LAST_NAME: Final = re.compile(rb'"([^"\\\x00-\x1f]{1,64})"\s*:\s*(?:"[^"]*|[^",{
 
 
 class Caller(NamedTuple):
-    """Who speaks, as far as the wire tells: a bearer token and an address. `prefer` is the Prefer header."""
+    """Who speaks, as far as the wire tells: a bearer token and an address. `prefer` is the Prefer header.
+
+    `names`: those in the client certificate that the connection was made with, checked against the CA configured.
+    """
 
     token: str | None
     address: str
     prefer: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +225,10 @@ def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
     client = scope.get("client")
     prefer = get(b"prefer")
     caller = Caller(
-        token, client[0] if client else "local", "" if prefer is None else prefer.decode("latin-1")
+        token,
+        client[0] if client else "local",
+        "" if prefer is None else prefer.decode("latin-1"),
+        scope.get(NAMES, ()),
     )
     return get(b"content-type", b""), caller
 

@@ -312,11 +312,11 @@ async def house(
             ids=CountedIds(),
             chance=Random(1),
             stations=RestLink(outgoing, KEY, deadline_s=deadline_s),
-            reports=IsoLink(outgoing, deadline_s=deadline_s),
+            reports=IsoLink(outgoing, KEY, deadline_s=deadline_s),
             settings=settings,
             version="test",
         )
-        doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing).doors()
+        doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing, KEY).doors()
         plane = Plane(doors, Random(2))
         running = asyncio.create_task(headend.run())
         try:

@@ -284,6 +284,7 @@ async def world(
     people: bool = True,
     real: Store | None = None,
     sign_on: SignOn | None = None,
+    service: ServiceSettings | None = None,
 ) -> AsyncGenerator[World, None]:
     """A running head-end with three people: vic looks, opa operates, ann administers."""
     store, clock, ids = FakeStore(), TestClock(), CountedIds()
@@ -295,7 +296,7 @@ async def world(
         chance=Random(2),
         stations=Obeying(),
         reports=NoReports(),
-        settings=ServiceSettings(),
+        settings=service or ServiceSettings(),
         version="1.2.3",
     )
     running = asyncio.create_task(headend.run())

@@ -73,9 +73,9 @@ class Serving:
     parts: Parts
 
 
-def station_plane(headend: HeadEnd, outgoing: Outgoing) -> Plane:
-    """Every door of the station plane."""
-    doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing).doors()
+def station_plane(headend: HeadEnd, outgoing: Outgoing, key: bytes) -> Plane:
+    """Every door of the station plane. `key` is the server's."""
+    doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing, key).doors()
     return Plane(doors, SystemRandom())
 
 
@@ -117,17 +117,15 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
         async with Outgoing(
             rules, deadline_s=deadline_s, connections=settings.commands_in_flight
         ) as outgoing:
-            link = OcppLink()
+            link, key = OcppLink(), server_key(config.data / "server.key")
             headend = HeadEnd(
                 store=store,
                 loaded=loaded,
                 clock=clock,
                 ids=ids,
                 chance=SystemRandom(),
-                stations=Links(
-                    RestLink(outgoing, server_key(config.data / "server.key"), deadline_s=deadline_s), link
-                ),
-                reports=IsoLink(outgoing),
+                stations=Links(RestLink(outgoing, key, deadline_s=deadline_s), link),
+                reports=IsoLink(outgoing, key),
                 settings=settings,
                 version=__version__,
             )
@@ -142,7 +140,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             async with contextlib.AsyncExitStack() as clients:
                 vens = [await clients.enter_async_context(ven_of(v, headend)) for v in vtns]
                 sign_on = None if oidc is None else await clients.enter_async_context(provider_of(oidc))
-                plane = station_plane(headend, outgoing)
+                plane = station_plane(headend, outgoing, key)
                 try:
                     yield Parts(headend, outgoing, plane, clock, ids, hub, vens, sign_on)
                 finally:

@@ -117,6 +117,9 @@ class Dispatch(Struct, forbid_unknown_fields=True, kw_only=True):
     rhythm_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
     report_interval_seconds: Annotated[float, Meta(ge=5, le=86_400)] = 300.0
     max_request_kw: Positive = 1_000_000.0
+    confirm_above_kw: Positive | None = None
+    turned_kw_per_day: Positive | None = None
+    most_live_requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
 
 
 class StoreSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -246,6 +249,9 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             command_deadline_s=s.command_deadline_seconds,
             report_interval_s=d.report_interval_seconds,
             max_request_kw=d.max_request_kw,
+            confirm_above_kw=d.confirm_above_kw,
+            turned_kw_per_day=d.turned_kw_per_day,
+            most_live_requests=d.most_live_requests,
             rules=rules,
         )
 

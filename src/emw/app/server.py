@@ -8,7 +8,7 @@ import math
 import os
 import socket
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emw.app.config import ConfigError
+from emw.plane import NAMES
 
 HEAD_DEADLINE_S = 15.0
 BODY_DEADLINE_S = 10.0
@@ -119,6 +120,7 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """A connection: its first request's head has a deadline."""
         super().connection_made(cast("asyncio.Transport", Corked(transport, self.loop)))
+        self._names = names_of(transport.get_extra_info("peercert"))
         self._head_bytes = 0
         self._phase = Phase.HEAD
         self._due = self.loop.time() + HEAD_DEADLINE_S
@@ -129,6 +131,8 @@ class GuardedHttp(HttpToolsProtocol):
         self._phase = Phase.HEAD
         self._due = self.loop.time() + HEAD_DEADLINE_S
         super().on_message_begin()
+        if self._names:
+            cast("dict[str, Any]", self.scope)[NAMES] = self._names
 
     def on_url(self, url: bytes) -> None:
         """The path counts as head."""
@@ -190,6 +194,17 @@ class GuardedHttp(HttpToolsProtocol):
         self._due = math.inf
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def names_of(certificate: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The names in a client's certificate: of its subject, and the host names it is made for."""
+    if not certificate:
+        return ()
+    subject = [
+        value for part in certificate.get("subject", ()) for name, value in part if name == "commonName"
+    ]
+    hosts = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
+    return tuple(dict.fromkeys([*subject, *hosts]))
 
 
 class PlaneServer(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""`emw territory | operator | token`: the tree, people and keys."""
+"""`emw territory | operator | token | request`: the tree, people, keys, and what waits for a second person."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ territory = typer.Typer(
 )
 operator = typer.Typer(help="People who may log in.", no_args_is_help=True)
 token = typer.Typer(help="API keys for machines.", no_args_is_help=True)
+request = typer.Typer(
+    help="Reduction requests, and those that wait for a second person.", no_args_is_help=True
+)
 
 
 @territory.command("add")
@@ -116,8 +119,35 @@ def token_revoke(
     print_json(told) if as_json else say("revoked")
 
 
+@request.command("list")
+def request_list(
+    held: Annotated[bool, typer.Option("--held", help="Only those that wait for a second person.")] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List requests, newest first."""
+    rows = Control(configured(config_path, data_dir)).get("/requests", held="true" if held else None)
+    print_json(rows) if as_json else print_table(
+        rows["items"], ["requestKey", "territory", "state", "requestedKW", "start", "askedBy", "held"]
+    )
+
+
+@request.command("confirm")
+def request_confirm(
+    request_key: Annotated[str, typer.Argument(help="As `emw request list` shows it: isoID:requestID.")],
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Agree, as the second person, to a request that waits for one."""
+    told = Control(configured(config_path, data_dir)).post(f"/requests/{segment(request_key)}/confirm")
+    print_json(told) if as_json else say(f"{request_key} may go on")
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.add_typer(territory, name="territory")
     app.add_typer(operator, name="operator")
     app.add_typer(token, name="token")
+    app.add_typer(request, name="request")

@@ -148,7 +148,7 @@ class _Story:
             watching = [tasks.create_task(self._count(reports))]
             if not self._quiet:
                 watching.append(tasks.create_task(self._show()))
-            await iso.connected(reports.url)
+            reports.token = (await iso.connected(reports.url)).get("reportToken")
             result = await self._one_request(iso, fleet, "demo-1")
             number = 1
             while not self._once:

@@ -28,6 +28,9 @@ def add(
     territory: Annotated[
         list[str], typer.Option("--territory", "-t", help="What it may name (repeat for more).")
     ],
+    certificate: Annotated[
+        str | None, typer.Option(help="The name in the client certificate that it must show, too.")
+    ] = None,
     renew: Annotated[
         bool, typer.Option("--renew", help="Give a known ISO a new token; the old one dies.")
     ] = False,
@@ -36,7 +39,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Give a grid operator a token; it is shown once."""
-    body = {"isoID": name, "territories": territory, "renew": renew}
+    body = {"isoID": name, "territories": territory, "certificate": certificate, "renew": renew}
     told = Control(configured(config_path, data_dir)).post("/isos", body)
     print_json(told) if as_json else print_one(told)
 
@@ -46,7 +49,7 @@ def list_all(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: 
     """List the grid operators."""
     rows = Control(configured(config_path, data_dir)).get("/isos")
     print_json(rows) if as_json else print_table(
-        rows["items"], ["isoID", "territories", "accessURL", "revoked"]
+        rows["items"], ["isoID", "territories", "accessURL", "certificate", "revoked"]
     )
 
 
@@ -123,7 +126,7 @@ def follow(
         async with IsoClient(server, token) as client:
             if reports:
                 async with ReportReceiver() as receiver:
-                    await client.connected(receiver.url)
+                    receiver.token = (await client.connected(receiver.url)).get("reportToken")
                     await _follow(client, request_id)
             else:
                 await _follow(client, request_id)

@@ -17,7 +17,7 @@ from emw import __version__
 ROOMS: Final = {
     "serve": ("serve", "halt", "resume"),
     "demo": ("demo",),
-    "admin": ("territory", "operator", "token"),
+    "admin": ("territory", "operator", "token", "request"),
     "stations": ("station", "evse", "fleet"),
     "iso": ("iso",),
     "what_if": ("preview", "forecast"),

@@ -170,6 +170,9 @@ def evse(
     knob_a: Annotated[float, typer.Option("--knob-a", help="The station's own maximum, A.")] = 32.0,
     voltage_v: Annotated[float, typer.Option("--voltage-v")] = 230.0,
     phases: int = 1,
+    may_pause: Annotated[
+        bool, typer.Option("--may-pause", help="REST: a shed may pause it, down to 0 A.")
+    ] = False,
     car_kwh: Annotated[
         float | None, typer.Option("--car-kwh", help="Simulated: a car that needs this is plugged in.")
     ] = None,
@@ -194,6 +197,7 @@ def evse(
         knob_a=knob_a,
         voltage_v=voltage_v,
         phases=phases,
+        may_pause=may_pause,
         car=None if car_kwh is None else Car(max_a=car_a, need_kwh=car_kwh),
         ways=ways.get(evse_id),
     )

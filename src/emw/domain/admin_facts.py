@@ -56,6 +56,8 @@ class IsoAdded(Stamped):
     iso_id: str
     token_hash: str
     territories: tuple[str, ...]
+    certificate: str | None = None
+    """The name in the client certificate that it must show beside its token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

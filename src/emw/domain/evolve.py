@@ -64,6 +64,7 @@ def _iso_added(s: State, x: f.IsoAdded) -> tuple[Record, ...]:
             added_at=known.added_at if known else x.at,
             access_url=known.access_url if known else None,
             connected_at=known.connected_at if known else None,
+            certificate=x.certificate,
         ),
     )
 
@@ -127,6 +128,7 @@ def _powered_on(s: State, x: f.PoweredOn) -> tuple[Record, ...]:
         powered=True,
         online=True,
         powered_at=x.at,
+        may_pause=x.may_pause,
         site=x.site,
         latitude=x.latitude,
         longitude=x.longitude,
@@ -256,8 +258,14 @@ def _received(_: State, x: f.RequestReceived) -> tuple[Record, ...]:
             received_at=x.at,
             short_kw=x.kw,
             why_short="not started",
+            asked_by=x.actor,
+            held=x.held,
         ),
     )
+
+
+def _confirmed(s: State, x: f.RequestConfirmed) -> tuple[Record, ...]:
+    return (replace(s.requests[x.request_key], held=None, confirmed_by=x.actor),)
 
 
 def _cancelled(s: State, x: f.RequestCancelled) -> tuple[Record, ...]:
@@ -278,6 +286,8 @@ def _moved(s: State, x: f.RequestMoved) -> tuple[Record, ...]:
             return (replace(request, state=x.state, started_at=x.at),)
         case RequestState.RESTORING:
             return (replace(request, state=x.state, ended_at=x.at),)
+        case RequestState.CANCELLED:
+            return (replace(request, state=x.state, ended_at=x.at, closed_at=x.at),)
         case _:
             return (replace(request, state=x.state, closed_at=x.at),)
 
@@ -376,6 +386,7 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.IsoConnected: _iso_connected,
     f.RequestReceived: _received,
     f.RequestCancelled: _cancelled,
+    f.RequestConfirmed: _confirmed,
     f.RequestMoved: _moved,
     f.RequestTallied: _tallied,
     f.Enrolled: _enrolled,

@@ -70,6 +70,7 @@ class PoweredOn(Stamped):
     token_hash: str
     customer_id: str | None = None
     access_url: str | None = None
+    may_pause: bool = False
     site: str | None = None
     latitude: float | None = None
     longitude: float | None = None
@@ -196,6 +197,16 @@ class RequestReceived(Stamped):
     end_at: datetime | None
     emergency: bool = True
     asked: str = ""
+    held: str | None = None
+    """Why it waits for a second person before anything is asked of anybody; None: it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestConfirmed(Stamped):
+    """A second person (`actor`) let a request through that waited for one."""
+
+    request_key: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +345,7 @@ Fact = (
     | IsoConnected
     | RequestReceived
     | RequestCancelled
+    | RequestConfirmed
     | RequestMoved
     | RequestTallied
     | Enrolled

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final, get_args
 
-from emw.domain.signals import GRID_RECORDS, GridRecord
+from emw.domain.signals import GridRecord
 from emw.domain.units import FLOOR_A, kw_per_a
 
 
@@ -228,6 +228,8 @@ class Iso:
     access_url: str | None = None
     connected_at: datetime | None = None
     revoked: bool = False
+    certificate: str | None = None
+    """The name in the client certificate that it must show beside its token; None: it need not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +263,10 @@ class ReductionRequest:
     affected_evses: int = 0
     commands: int = 0
     why_short: str | None = None
+    asked_by: str | None = None
+    held: str | None = None
+    """Why it waits for a second person; None: it does not."""
+    confirmed_by: str | None = None
 
     @property
     def live(self) -> bool:
@@ -380,21 +386,4 @@ Record = (
     | Halt
     | GridRecord
 )
-RECORDS: tuple[type[Record], ...] = (
-    Territory,
-    Station,
-    Evse,
-    Session,
-    Limit,
-    StationTraits,
-    Transaction,
-    Iso,
-    ReductionRequest,
-    Enrolment,
-    RequestInterval,
-    Report,
-    Operator,
-    ApiKey,
-    Halt,
-    *GRID_RECORDS,
-)
+RECORDS: Final[tuple[type[Record], ...]] = get_args(Record)

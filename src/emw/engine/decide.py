@@ -57,6 +57,11 @@ def _lives(view: View, now: datetime) -> tuple[list[tuple[str, str]], list[Reduc
     requests: list[ReductionRequest] = []
     for request in sorted(view.requests, key=lambda r: (r.received_at, r.request_key)):
         state = request.state
+        if request.held is not None:  # nobody is asked for anything before a second person has agreed
+            if request.end_at is not None and now >= request.end_at:
+                moves.append((request.request_key, RequestState.CANCELLED))
+            requests.append(request)
+            continue
         if state is RequestState.PENDING and now >= request.start_at:
             state = RequestState.ACTIVE
             moves.append((request.request_key, state))
@@ -244,6 +249,8 @@ def _limits_end(view: View, now: datetime) -> list[datetime]:
 def _next_times(request: ReductionRequest, now: datetime, rules: Rules) -> list[datetime]:
     """When the clock alone will change something for a request."""
     times = [request.start_at] if request.state is RequestState.PENDING else []
+    if request.held is not None and request.end_at is not None:
+        times.append(request.end_at)
     if request.state is RequestState.ACTIVE and request.end_at is not None:
         times += [request.end_at, request.end_at - timedelta(seconds=rules.hold_before_end_s)]
     if request.live and request.state is not RequestState.PENDING:

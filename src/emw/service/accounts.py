@@ -130,9 +130,11 @@ class Accounts:
 
     def why_short(self, key: str) -> str | None:
         """Why the last round left something short, in words."""
+        request = self._state.requests[key]
+        if request.held is not None:
+            return request.held
         if key in self._why:
             return self._why[key]
-        request = self._state.requests[key]
         stopped = request.why_short == NOT_STARTED and request.state is not RequestState.PENDING
         return "dispatch is stopped" if stopped else request.why_short
 
@@ -174,8 +176,10 @@ class Accounts:
             return []
         facts: list[f.Fact] = [self._tallied(request, now)]
         book = self._books.get(key)
-        if book is not None and book.seconds > 0:
-            facts.append(self._interval_fact(request, book, now))
+        if book is not None:
+            self._read(request, book, now)  # the last round may be half a minute ago
+            if book.seconds > 0:
+                facts.append(self._interval_fact(request, book, now))
         self._release_waiters(key)
         return facts
 
@@ -215,6 +219,15 @@ class Accounts:
         if book is None:
             self._books[key] = _Book(now, now)
             return []
+        self._read(request, book, now)
+        if now - book.start_at < self._interval:
+            return []
+        fact = self._interval_fact(request, book, now)
+        self._books[key] = _Book(now, now)
+        return [fact, self._tallied(request, now), *self._report(request, "interval", now)]
+
+    def _read(self, request: ReductionRequest, book: _Book, now: datetime) -> None:
+        """Enter what the meters show since they were last looked at."""
         t = self.sums(request, now)
         seconds = (now - book.looked_at).total_seconds()
         book.looked_at = now
@@ -224,11 +237,6 @@ class Accounts:
         book.load_kws += (t.load_kw or 0.0) * seconds
         book.unmeasured = book.unmeasured or t.measured_kw is None
         self._meter_evses(request, seconds, now)
-        if now - book.start_at < self._interval:
-            return []
-        fact = self._interval_fact(request, book, now)
-        self._books[key] = _Book(now, now)
-        return [fact, self._tallied(request, now), *self._report(request, "interval", now)]
 
     def _meter_evses(self, request: ReductionRequest, seconds: float, now: datetime) -> None:
         for evse_id in self._taking_part.get(request.request_key, ()):

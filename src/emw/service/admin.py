@@ -177,15 +177,26 @@ class Admin:
             self._dispatch.wake(territory_id)
 
     async def add_iso(
-        self, actor: str, iso_id: str, territories: tuple[str, ...], *, renew: bool = False
+        self,
+        actor: str,
+        iso_id: str,
+        territories: tuple[str, ...],
+        *,
+        certificate: str | None = None,
+        renew: bool = False,
     ) -> str:
-        """Give a grid operator a token and the territories it may name; returns the token."""
+        """Give a grid operator a token and the territories it may name; returns the token.
+
+        `certificate`: the name in the client certificate that it must show, too; a renewal that names none keeps it.
+        """
         plain_name("isoID", iso_id)
         if iso_id == "operator":
             raise BadInput("isoID", "'operator' is the name of this console's own requests")
         for territory_id in territories:
             if territory_id not in self._state.territories:
                 raise NotFound(f"there is no territory {territory_id!r}", field="territories")
+        if certificate is not None:
+            any_text("certificate", certificate)
         known = self._state.isos.get(iso_id)
         if known is not None and not known.revoked and not renew:
             raise Conflict(f"ISO {iso_id!r} has a token already; ask for a renewal to give it a new one")
@@ -197,6 +208,7 @@ class Admin:
                 iso_id=iso_id,
                 token_hash=hash_of(token),
                 territories=tuple(sorted(set(territories))),
+                certificate=certificate or (None if known is None else known.certificate),
             )
         )
         return token

@@ -177,7 +177,7 @@ class Dispatch:
             if move is RequestState.RESTORING:
                 facts += self._accounts.last_sums(key, now)
             facts.append(f.RequestMoved(at=now, actor="emw", request_key=key, state=move))
-            if move is RequestState.CLOSED:
+            if move in {RequestState.CLOSED, RequestState.CANCELLED}:
                 facts += self._accounts.close(key, now)
             await self._ledger.record(*facts)
 

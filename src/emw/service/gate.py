@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Container
 from datetime import datetime, timedelta
 from hmac import compare_digest
 
@@ -92,14 +93,17 @@ class Gate:
             raise Unauthorised(WRONG)  # its own token, only too old
         raise self._wrong(station_id, address)
 
-    def iso(self, token: str | None, address: str) -> Iso:
-        """The grid operator whose token this is. Every ISO is compared, so that time tells nothing."""
+    def iso(self, token: str | None, address: str, names: Container[str] = ()) -> Iso:
+        """The grid operator whose token this is. Every ISO is compared, so that time tells nothing.
+
+        `names`: those of the client certificate that came with it. Where an ISO must show one, its token is not enough.
+        """
         found: Iso | None = None
         digest = hash_of(token) if token is not None else ""
         for iso in self._state.isos.values():
             if compare_digest(digest, iso.token_hash) and not iso.revoked:
                 found = iso
-        if found is not None:
+        if found is not None and (found.certificate is None or found.certificate in names):
             return found
         raise self._wrong("iso", address)
 

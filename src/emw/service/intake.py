@@ -44,6 +44,7 @@ class PowerOn:
     longitude: float | None
     access_url: str | None
     max_a: float
+    may_pause: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,7 @@ class Intake:
             token_hash=hash_of(token),
             customer_id=said.customer_id,
             access_url=said.access_url,
+            may_pause=said.may_pause,
             site=said.site,
             latitude=said.latitude,
             longitude=said.longitude,

@@ -74,7 +74,7 @@ class Owing:
             for request in self._live(keys):
                 facts += self._gone(request, source_id, now)
                 woken.add(place)
-        taken: set[str] = set()
+        taken: dict[str, float] = {}
         for (key, place), runs in wanted.items():
             if place not in self._state.territories:
                 continue
@@ -96,7 +96,7 @@ class Owing:
         return self._requests.cancelled(request, now, source_id, why)
 
     def _event_follows(
-        self, key: tuple[str, str, str], runs: Sequence[Run], now: datetime, taken: set[str]
+        self, key: tuple[str, str, str], runs: Sequence[Run], now: datetime, taken: dict[str, float]
     ) -> list[f.Fact]:
         """One event in one territory: its requests against its runs."""
         source_id, event_id, _ = key
@@ -156,7 +156,7 @@ class Owing:
 
     def _changed(self, request: ReductionRequest, run: Run, version: int, now: datetime) -> list[f.Fact]:
         step = run.at(now)
-        kw = self._kw(step, run.territory_id, request, now)
+        kw = min(self._kw(step, run.territory_id, request, now), self._requests.caution.most_kw(request))
         start_at = run.start_at if request.state is RequestState.PENDING else request.start_at
         if (kw, start_at, run.end_at) == (request.kw, request.start_at, request.end_at):
             return []
@@ -176,11 +176,14 @@ class Owing:
         ]
 
     def _opened(
-        self, key: tuple[str, str, str], run: Run, version: int, now: datetime, taken: set[str]
+        self, key: tuple[str, str, str], run: Run, version: int, now: datetime, taken: dict[str, float]
     ) -> f.Fact:
         source_id, event_id, place = key
         step = run.at(now)
         request_id = self._name(source_id, event_id, place, taken)
+        kw = self._kw(step, place, None, now)
+        besides_kw = sum(kw for key, kw in taken.items() if key.startswith(f"{source_id}:"))
+        taken[f"{source_id}:{request_id}"] = kw
         return f.RequestReceived(
             at=now,
             actor=source_id,
@@ -188,17 +191,18 @@ class Owing:
             iso_id=source_id,
             request_id=request_id,
             territory_id=place,
-            kw=self._kw(step, place, None, now),
+            kw=kw,
             start_at=run.start_at,
             end_at=run.end_at,
             asked=self._why(run, step, version),
+            held=self._requests.caution.why_hold(source_id, kw, now, besides_kw=besides_kw),
         )
 
-    def _name(self, source_id: str, event_id: str, place: str, taken: set[str]) -> str:
+    def _name(self, source_id: str, event_id: str, place: str, taken: dict[str, float]) -> str:
         """The event's id; where that is taken, with the territory and a number."""
         names = chain((event_id, f"{event_id}@{place}"), (f"{event_id}@{place}#{n}" for n in count(2)))
         name = next(n for n in names if f"{source_id}:{n}" not in {*taken, *self._state.requests})
-        taken.add(f"{source_id}:{name}")
+        taken[f"{source_id}:{name}"] = 0.0
         return name
 
     def _why(self, run: Run, step: Step, version: int) -> str:

@@ -16,8 +16,9 @@ import msgspec
 from emw.domain import facts as f
 from emw.domain.model import Iso, ReductionRequest, RequestState
 from emw.service.accounts import Accounts
+from emw.service.caution import Caution
 from emw.service.dispatch import Dispatch
-from emw.service.errors import BadInput, Conflict, NotFound
+from emw.service.errors import BadInput, Conflict, Forbidden, NotFound
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Store
 from emw.service.settings import ServiceSettings
@@ -59,6 +60,7 @@ class Requests:
         self._store = store
         self._clock = clock
         self._settings = settings
+        self.caution = Caution(ledger.state, settings)
 
     # --- ISO
 
@@ -97,6 +99,7 @@ class Requests:
         ):
             raise NotFound(f"territory {asked.territory_id!r} is not one of yours", field="territory")
         start_at, end_at = self._times(asked, now)
+        self.caution.room_for_one(actor)
         fact = f.RequestReceived(
             at=now,
             actor=actor,
@@ -109,6 +112,7 @@ class Requests:
             end_at=end_at,
             emergency=asked.emergency,
             asked=said,
+            held=self.caution.why_hold(actor, asked.kw, now),
         )
         await self._ledger.record(fact)
         self._dispatch.wake(asked.territory_id)
@@ -147,12 +151,32 @@ class Requests:
         if (
             request.state in {RequestState.PENDING, RequestState.ACTIVE}
             and request.start_at <= self._clock.now()
+            and request.held is None
         ):
             try:
                 async with asyncio.timeout(self._settings.decrease_wait_s):
                     await self._accounts.answered(key)
             except TimeoutError:
                 return
+
+    async def confirm(
+        self, request: ReductionRequest, *, actor: str, reason: str | None = None
+    ) -> ReductionRequest:
+        """A second person agrees to a request that waits for one. Said twice by the same, it is true once."""
+        if request.confirmed_by == actor:
+            await self._ledger.settled()
+            return request
+        if request.held is None or not request.live:
+            raise Conflict("this request does not wait for a second person")
+        if request.asked_by == actor:
+            raise Forbidden("who asked for a request can't be the second person who agrees to it")
+        await self._ledger.record(
+            f.RequestConfirmed(
+                at=self._clock.now(), actor=actor, request_key=request.request_key, reason=reason
+            )
+        )
+        self._dispatch.wake(request.territory_id)
+        return self._state.requests[request.request_key]
 
     async def return_to_normal(
         self, iso_id: str, request_id: str, *, actor: str, reason: str | None = None

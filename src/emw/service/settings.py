@@ -27,6 +27,12 @@ class ServiceSettings:
     telemetry_bound: int = 100_000
     roll_up_s: float = 60.0
     max_request_kw: float = 1_000_000.0
+    confirm_above_kw: float | None = None
+    """What one asker's live requests may come to, kW; beyond it a second person must agree. None: without bound."""
+    turned_kw_per_day: float | None = None
+    """kW times turns that one asker's requests may make in 24 h; beyond it a second person must agree."""
+    most_live_requests: int = 1_000
+    """Live requests of one asker."""
     max_request_s: float = 7 * 86_400.0
     max_ahead_s: float = 400 * 86_400.0
     rules: Rules = field(default_factory=Rules)

@@ -25,6 +25,7 @@ from emw.stations.rest import RestLink, RestStations
 
 START: Final = datetime(2026, 3, 28, 22, 30, tzinfo=UTC)
 """Virtual zero: the evening before a day of 23 hours."""
+KEY: Final = b"simulated server's own key"
 
 
 class Killed(BaseException):
@@ -139,16 +140,14 @@ class Node:
             clock=self.clock,
             ids=self.ids,
             chance=Random(self._chance.random()),
-            stations=RestLink(
-                outgoing, b"simulated server's own key", deadline_s=settings.command_deadline_s
-            ),
-            reports=IsoLink(outgoing),
+            stations=RestLink(outgoing, KEY, deadline_s=settings.command_deadline_s),
+            reports=IsoLink(outgoing, KEY),
             settings=settings,
             version="simulated",
         )
         self._on_loaded(headend)
         # The doors that `app.build.station_plane` opens; the app itself is wired to real time and real sockets.
-        doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing).doors()
+        doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing, KEY).doors()
         plane = Plane(doors, Random(self._chance.random()))
         running = asyncio.create_task(headend.run())
         ready = asyncio.create_task(headend.ready.wait())

@@ -55,6 +55,7 @@ class EvseOptions:
     knob_a: float = 32.0
     voltage_v: float = 230.0
     phases: int = 1
+    may_pause: bool = False
     car: Car | None = None
     poll_s: float = 1.0
     ways: Ways | None = None
@@ -171,6 +172,7 @@ def _identity(options: EvseOptions, access_url: str | None) -> Identity:
         model=options.model,
         customer_id=options.customer_id,
         phases=options.phases,
+        may_pause=options.may_pause or None,
         site=options.site,
         latitude=options.latitude,
         longitude=options.longitude,

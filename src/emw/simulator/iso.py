@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hmac
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
@@ -176,6 +177,8 @@ class ReportReceiver:
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, access_url: str | None = None) -> None:
         """`access_url`: by which name the server reaches us, when it is not the address we listen on."""
         self.dropped = 0
+        self.token: str | None = None
+        """What the server's reports must show (`reportToken` of its answer to `connected`); None: anything goes."""
         self._waiting: asyncio.Queue[Json] = asyncio.Queue(_REPORTS)
         self._listener = Listener(self._app, host=host, port=port)
         self.url = access_url or self._listener.url
@@ -203,6 +206,12 @@ class ReportReceiver:
             return
         if scope["method"] != "POST" or not scope["path"].endswith("/reductionReport"):
             await send_json(send, 404, b"{}")
+            return
+        shown = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        if self.token is not None and not hmac.compare_digest(
+            shown.encode(), f"Bearer {self.token}".encode()
+        ):
+            await send_json(send, 401, b'{"title":"not the token told at connected","status":401}')
             return
         body = await read_body(receive)
         try:

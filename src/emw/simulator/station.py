@@ -47,6 +47,7 @@ class Identity:
     model: str = "Simulated EVSE"
     customer_id: str = "simulated"
     phases: int | None = None
+    may_pause: bool | None = None
     site: str | None = None
     latitude: float | None = None
     longitude: float | None = None
@@ -265,6 +266,7 @@ class Station:
             customer_id=who.customer_id,
             line_voltage_v=reading.voltage_v,
             phases=who.phases,
+            may_pause=who.may_pause,
             status="available" if reading.vehicle is None else "occupied",
             location=wire.Location(who.territory, who.latitude, who.longitude, who.site),
             access_url=who.access_url,

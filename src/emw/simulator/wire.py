@@ -51,6 +51,7 @@ class PowerOn(Wire, frozen=True):
     location: Location
     evse_max_a: float
     phases: int | None = None
+    may_pause: bool | None = None
     access_url: str | None = None
 
 

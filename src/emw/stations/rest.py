@@ -6,8 +6,6 @@ identity is its `evseID`.
 
 from __future__ import annotations
 
-import base64
-import hmac
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -15,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from emw.domain.model import Evse, Limit, Outcome, Station
-from emw.outgoing import CallFailed, CallTimedOut, Outgoing, UrlRefused
+from emw.outgoing import CallFailed, CallTimedOut, Outgoing, UrlRefused, our_token
 from emw.plane import Caller, Door, utc
 from emw.service.admin import any_text
 from emw.service.errors import BadInput
@@ -57,6 +55,7 @@ class PowerOnIn(Struct):
     location: Location
     evseMaxAmps: Knob
     phases: Annotated[int, Meta(ge=1, le=3)] = 1
+    mayPause: bool = False
     accessURL: Annotated[str, Meta(max_length=1024)] | None = None
 
 
@@ -196,6 +195,7 @@ class RestStations:
                 customer_id=said.customerID,
                 line_voltage_v=said.lineVoltage,
                 phases=said.phases,
+                may_pause=said.mayPause,
                 status=said.status,
                 territory_id=said.location.territory,
                 site=said.location.site,
@@ -296,9 +296,7 @@ class RestLink:
 
     def control_token(self, station: Station) -> str:
         """The token our calls to this station carry: its own, new at every power-on, never another's (A7)."""
-        text = f"{station.station_id}\x00{station.token_hash or ''}".encode("utf-8", "surrogatepass")
-        digest = hmac.digest(self._key, text, "sha256")
-        return "ct_" + base64.urlsafe_b64encode(digest[:24]).decode().rstrip("=")
+        return our_token(self._key, "ct_", station.station_id, station.token_hash or "")
 
     async def greet(self, station: Station) -> None:
         """Tell the station the token that our calls will carry. A deaf one is told again at its first command."""

@@ -150,6 +150,7 @@ class Isos(Controller):
                 revoked=i.revoked,
                 added_at=i.added_at,
                 connected_at=i.connected_at,
+                certificate=i.certificate,
             )
             for i in sorted(headend.state.isos.values(), key=lambda i: i.iso_id)
         ]
@@ -159,7 +160,11 @@ class Isos(Controller):
     async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[IsoIn]) -> IsoMade:
         """With `renew` a known one gets a new token, and the old one dies."""
         token = await headend.admin.add_iso(
-            caller.actor, data.iso_id, tuple(data.territories), renew=data.renew
+            caller.actor,
+            data.iso_id,
+            tuple(data.territories),
+            certificate=data.certificate,
+            renew=data.renew,
         )
         return IsoMade(iso_id=data.iso_id, token=token)
 

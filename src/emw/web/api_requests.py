@@ -12,12 +12,12 @@ from emw.domain.model import ReductionRequest, RequestState
 from emw.plane import utc
 from emw.service.admin import any_text
 from emw.service.console_view import told_of
-from emw.service.errors import NotFound
+from emw.service.errors import Forbidden, NotFound
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.service.requests import OPERATOR, Decrease
 from emw.web.api_evses import Limited, Offset, id_of, settled
-from emw.web.auth import operator, viewer
+from emw.web.auth import LOCAL, operator, viewer
 from emw.web.given import TheCaller, TheHeadEnd, TheIds
 from emw.web.wire import EnrolmentOut, Page, ReasonIn, RequestIn, RequestOut
 
@@ -39,6 +39,9 @@ def request_out(request: ReductionRequest, told: dict[str, Any]) -> RequestOut:
             "endedAt": request.ended_at,
             "closedAt": request.closed_at,
             "cancelledBy": request.cancelled_by,
+            "askedBy": request.asked_by,
+            "held": request.held,
+            "confirmedBy": request.confirmed_by,
         },
         RequestOut,
     )
@@ -65,12 +68,17 @@ class Requests(Controller):
         headend: TheHeadEnd,
         only_state: Annotated[RequestState | None, QueryParameter(name="state")] = None,
         iso_id: Annotated[str | None, QueryParameter(name="isoID", max_length=64)] = None,
+        held: Annotated[bool | None, QueryParameter(name="held")] = None,
         limit: Limited = 100,
         offset: Offset = 0,
     ) -> Page[RequestOut]:
-        """Without intervals; `state` and `isoID` filter."""
+        """Without intervals; `state`, `isoID` and `held` (who wait for a second person) filter."""
         await settled(headend)
-        found = [r for r in headend.requests.of(iso_id) if only_state is None or r.state is only_state]
+        found = [
+            r
+            for r in headend.requests.of(iso_id)
+            if only_state in {None, r.state} and held in {None, r.held is not None}
+        ]
         items = [request_out(r, told_of(headend, r)) for r in found[offset : offset + limit]]
         return Page(items=items, total=len(found), limit=limit, offset=offset)
 
@@ -115,6 +123,22 @@ class Requests(Controller):
         names = EnrolmentOut.__struct_fields__
         items = [EnrolmentOut(**{n: r[n] for n in names if n in r}) for r in rows]
         return Page(items=items, limit=limit, offset=offset)
+
+    @post(
+        "/{request_key:str}/confirm",
+        guards=[operator],
+        status_code=200,
+        summary="Agree to a request that waits for a second person",
+    )
+    async def confirm(
+        self, headend: TheHeadEnd, caller: TheCaller, request_key: FromPath[str], data: JSONBody[ReasonIn]
+    ) -> RequestOut:
+        """By a person who is logged in, and did not ask for it. A key can't: it may be in the same stolen bag."""
+        request = known(headend, request_key)
+        if caller.session is None and caller.actor != LOCAL.actor:
+            raise Forbidden("a second person must be a person: log in, or use `emw request confirm`")
+        confirmed = await headend.requests.confirm(request, actor=caller.actor, reason=data.reason)
+        return request_out(confirmed, told_of(headend, confirmed))
 
     @post(
         "/{request_key:str}/returnToNormal",

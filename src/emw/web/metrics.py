@@ -43,6 +43,8 @@ class _Now(Collector):
         )
         states = Counter(str(r.state) for r in state.requests.values())
         yield _by("emw_requests", "Reduction requests by state.", "state", states)
+        waiting = sum(1 for r in state.requests.values() if r.live and r.held is not None)
+        yield _gauge("emw_requests_held", "Requests that wait for a second person.", waiting)
         now = headend.clock.now()
         held = (x for x in state.limits.values() if x.in_force(now))
         outcomes = Counter({str(o): 0 for o in Outcome})

@@ -126,6 +126,7 @@ class IsoIn(In):
 
     iso_id: Name
     territories: Annotated[list[AnyId], Meta(max_length=1_000)]
+    certificate: AnyId | None = None
     renew: bool = False
 
 
@@ -145,6 +146,7 @@ class IsoOut(Out):
     revoked: bool
     added_at: datetime
     connected_at: datetime | None
+    certificate: str | None
 
 
 class ReasonIn(In):
@@ -294,6 +296,9 @@ class RequestOut(Out):
     ended_at: datetime | None
     closed_at: datetime | None
     cancelled_by: str | None
+    asked_by: str | None
+    held: str | None
+    confirmed_by: str | None
     intervals: list[dict[str, Any]] = []
 
 

@@ -168,6 +168,7 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
         else f"{r['cause']} limits {r['territory_id']} to {number(r['kw'])} kW"
     ),
     "RequestCancelled": lambda r: f"request {r['request_key']}: return to normal",
+    "RequestConfirmed": lambda r: f"request {r['request_key']} may go on: a second person agreed",
     "RequestMoved": lambda r: f"request {r['request_key']} is {r['state']}",
     "RequestTallied": lambda r: (
         f"request {r['request_key']}: {number(r['confirmed_kw'])} kW confirmed, {number(r['pending_kw'])} pending, "

@@ -1,0 +1,73 @@
+"""What a grid operator and a station can rely on beyond one answer: whose report it is, to the end, and pauses."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from emw.domain.model import RequestState
+from tests.doors.canary import canary
+from tests.doors.house import House, house
+
+
+async def test_A7_reports_show_the_token_that_connected_told_and_each_iso_has_its_own() -> None:
+    async with house(networks=["127.0.0.0/8"]) as emw, canary("127.0.0.1") as grid:
+        tokens = []
+        for name in ("grid", "other"):
+            iso = await emw.iso(name, "East")
+            told = await emw.post("/iso/connected", {"accessURL": grid.url}, iso)
+            tokens.append(told.body["reportToken"])
+            again = await emw.post("/iso/connected", {"accessURL": grid.url}, iso)
+            assert again.body["reportToken"] == tokens[-1]
+            assert "reportToken" not in (await emw.post("/iso/connected", {}, iso)).body
+            await emw.post("/iso/connected", {"accessURL": grid.url}, iso)
+        assert len(set(tokens)) == 2
+        await emw.decrease("grid", "R1", 3)  # nobody is there to ask, so all have answered
+        await emw.until(lambda: grid.heard, 10.0)
+        assert f"Bearer {tokens[0]}".encode() in grid.heard[0]
+        assert all(tokens[1].encode() not in heard for heard in grid.heard)
+        # A new token of the ISO's makes a new one of ours: what was told to a thief is worth nothing.
+        renewed = await emw.headend.admin.add_iso("operator:test", "grid", ("East",), renew=True)
+        told = await emw.post("/iso/connected", {"accessURL": grid.url}, renewed)
+        assert told.body["reportToken"] not in tokens
+
+
+async def test_what_was_measured_after_the_last_round_is_in_the_last_interval() -> None:
+    async with house() as emw:
+        iso = await emw.iso("grid", "East")
+        await emw.plug_in("S1")
+        await emw.heartbeat("S1", currentAmps=32)
+        await emw.decrease("grid", "R1", 3)
+        state = emw.headend.state
+        await emw.until(lambda: state.requests["grid:R1"].state is RequestState.ACTIVE, 10.0)
+        await emw.until(lambda: "S1" in state.limits, 10.0)
+        began = state.requests["grid:R1"].started_at
+        emw.clock.forward(20)  # less than a round: nobody has looked since
+        told = await emw.post("/iso/returnToNormal", {"requestID": "R1"}, iso)
+        assert began is not None
+        (interval,) = told.body["intervals"]
+        start, end = (datetime.fromisoformat(interval[name]) for name in ("start", "end"))
+        assert start - began < timedelta(seconds=1)
+        assert end - start >= timedelta(seconds=20)
+        assert interval["loadKW"] == pytest.approx(32 * 0.23, rel=0.01)
+
+
+@pytest.mark.parametrize("may_pause", [True, False])
+async def test_a_shed_pauses_only_who_says_that_it_may(may_pause: bool) -> None:
+    async with house() as emw:
+        await emw.iso("grid", "East")
+        await emw.power_on("S1", mayPause=may_pause)
+        await emw.plug_in("S1")
+        await emw.heartbeat("S1", currentAmps=32)
+        await emw.decrease("grid", "R1", 7.3)
+        await emw.until(lambda: "S1" in emw.headend.state.limits, 10.0)
+        limit = emw.headend.state.limits["S1"]
+        assert limit.max_a == (0.0 if may_pause else 6.0)
+
+
+async def test_P9_may_pause_is_true_or_false(emw: House) -> None:
+    await emw.enrol("S1")
+    for value in ("yes", 1, None, []):
+        told = await emw.post("/evse/powerOn", emw.power_on_body("S1", mayPause=value), emw.secrets["S1"])
+        assert (told.status, told.field) == (400, "mayPause")
