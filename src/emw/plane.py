@@ -23,6 +23,7 @@ log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOST_BODY: Final = 65_536
 NAMES: Final = "emw.names"
@@ -80,9 +81,19 @@ class BadBody(Exception):
 class Plane:
     """An ASGI app that routes by exact path, or by the longest prefix that ends in '/'."""
 
-    def __init__(self, doors: Mapping[str, Door], chance: Random | None = None) -> None:
-        """`chance` spreads when those who were all refused at once come again (fault F18)."""
+    def __init__(
+        self,
+        doors: Mapping[str, Door],
+        chance: Random | None = None,
+        *,
+        rooms: Mapping[str, App] | None = None,
+    ) -> None:
+        """`chance` spreads when those who were all refused at once come again (fault F18).
+
+        `rooms`: apps that answer for everything under their path, methods and queries of their own included.
+        """
         self._chance = chance
+        self._rooms = tuple((path + "/", app) for path, app in (rooms or {}).items())
         self._doors = dict(doors)
         self._prefixes = sorted((p for p in doors if p.endswith("/")), key=len, reverse=True)
         self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
@@ -95,6 +106,10 @@ class Plane:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        for path, app in self._rooms:
+            if scope["path"].startswith(path):
+                await app(scope, receive, send)
+                return
         headers = JSON_HEADERS
         try:
             status, body = await self._answer(scope, receive)
@@ -233,7 +248,7 @@ def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
     return get(b"content-type", b""), caller
 
 
-async def read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive, most: int = MOST_BODY) -> bytes:
     """The whole body, bounded in size. The server ends the connection of one that does not come in time."""
     parts: list[bytes] = []
     size = 0
@@ -244,7 +259,7 @@ async def read_body(receive: Receive) -> bytes:
             raise BadBody(400, "the connection closed before the body was whole")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MOST_BODY:
-            raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+        if size > most:
+            raise BadBody(413, f"a message may have at most {most} bytes")
         more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)

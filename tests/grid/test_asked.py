@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emw.grid.openadr3.asked import OPEN_INTERVALS, SUB_INTERVALS, Ask, Plan, Span, dues, ended
+from emw.grid.openadr3.asked import OPEN_INTERVALS, SUB_INTERVALS, Ask, Due, Plan, Span, dues, ended
 
 SEEN = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 H = timedelta(hours=1)
+FAR = SEEN + 1_000 * H
 PIECE = timedelta(minutes=15)
 
 
@@ -26,7 +27,23 @@ def plan(number: int = 6, ahead: float = 1, *, total: int | None = -1, turn: int
 def told(of: Plan) -> list[tuple[float, list[int]]]:
     """Per report: hours after the event's begin, and the intervals it is about."""
     began = of.spans[0].start
-    return [((d.at - began) / H, [s.number for s in d.spans]) for d in dues(of, SEEN, PIECE)]
+    return [((d.at - began) / H, [s.number for s in d.spans]) for d in all_dues(of)]
+
+
+def all_dues(of: Plan) -> list[Due]:
+    """Every report, one after the other, as time goes on."""
+    since: datetime | None = None
+    now: datetime | None = SEEN
+    found: list[Due] = []
+    while now is not None:
+        due, ahead = dues(of, SEEN, PIECE, since, now)
+        assert ahead is None or ahead > now
+        found += due
+        since, now = now, ahead
+    assert all(
+        d in found or any(d.name == x.name for x in found) for d in dues(of, SEEN, PIECE, None, FAR)[0]
+    )
+    return found
 
 
 @pytest.mark.parametrize(
@@ -64,9 +81,19 @@ def test_the_user_guides_examples(wanted: dict[str, Any], reports: list[Any]) ->
 
 
 def test_an_ad_hoc_report_is_one_report_that_grows() -> None:
-    found = dues(plan(3, frequency=0), SEEN, PIECE)
+    found = all_dues(plan(3, frequency=0))
     assert [len(d.spans) for d in found] == [1, 2, 3]
-    assert {d.name for d in found} == {"DEMAND"}
+    assert {d.name for d in found} == {"DEMAND-0"}
+
+
+def test_a_report_that_grows_for_long_is_carried_on_in_another() -> None:
+    found = all_dues(plan(200, frequency=0))
+    last = {d.name: d for d in found}
+    assert [(n, len(d.spans)) for n, d in last.items()] == [
+        ("DEMAND-0", 96),
+        ("DEMAND-1", 96),
+        ("DEMAND-2", 8),
+    ]
 
 
 def test_what_loops_is_told_each_time_all_intervals_have_passed() -> None:
@@ -75,7 +102,7 @@ def test_what_loops_is_told_each_time_all_intervals_have_passed() -> None:
 
 def test_what_has_no_end_is_told_when_it_ends() -> None:
     open_ended = plan(4, total=None)
-    assert all(d.at >= open_ended.spans[-1].end for d in dues(open_ended, SEEN, PIECE))
+    assert all(d.at >= open_ended.spans[-1].end for d in all_dues(open_ended))
     over = ended(open_ended, SEEN + 2.5 * H)
     assert told(over) == [(1.5, [0, 1])]
     assert over.spans[-1].end == SEEN + 2.5 * H
@@ -91,10 +118,10 @@ def test_of_what_was_due_before_the_event_was_seen_only_the_latest_is_told() -> 
 
 
 def test_sub_intervals_keep_their_ids_and_open_ones_count_from_0() -> None:
-    sub = dues(plan(2, intervals=SUB_INTERVALS), SEEN, PIECE)[0]
+    sub = all_dues(plan(2, intervals=SUB_INTERVALS))[0]
     assert [s.id for s in sub.spans] == [0] * 4 + [10] * 4
     assert {s.end - s.start for s in sub.spans} == {PIECE}
-    free = dues(plan(2, intervals=OPEN_INTERVALS), SEEN, PIECE)[0]
+    free = all_dues(plan(2, intervals=OPEN_INTERVALS))[0]
     assert [s.id for s in free.spans] == list(range(8))
 
 
@@ -138,7 +165,7 @@ def test_any_descriptor_gives_reports_that_make_sense(
     )
     if over is not None:
         of = ended(of, SEEN + over * H)
-    found = dues(of, SEEN, PIECE)
+    found = all_dues(of)
     assert len(found) <= 2_100
     assert found == sorted(found, key=lambda d: (d.at, d.name))
     for due in found:
@@ -148,4 +175,4 @@ def test_any_descriptor_gives_reports_that_make_sense(
         if historical:
             assert due.at == due.spans[-1].end
         else:
-            assert due.at <= max(due.spans[0].start, SEEN) or frequency == 0
+            assert due.at <= max(due.spans[0].start, SEEN)

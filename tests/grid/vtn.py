@@ -50,6 +50,8 @@ class Vtn:
     takes_reports: bool = True
     no_auth: bool = False
     server_says: Any = "auth/token"
+    subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notifiers: Any = None
 
     def event(
         self, event_id: str, *payloads: Any, start: str, duration: str = "PT1H", **more: Any
@@ -106,6 +108,13 @@ class Vtn:
             return (200, json.dumps(found[0]).encode()) if found else (404, b"{}")
         if path.startswith("/reports"):
             return self._report(method, path, query, body)
+        if path.startswith("/subscriptions"):
+            return self._subscription(method, path.removeprefix("/subscriptions").lstrip("/"), query, body)
+        if path == "/notifiers" and self.notifiers is not None:
+            return 200, json.dumps(self.notifiers).encode()
+        if path == "/notifiers/mqtt/topics/events" and self.notifiers is not None:
+            names = {o: f"events/{o.lower()}" for o in ("CREATE", "UPDATE", "DELETE")}
+            return 200, json.dumps({"topics": names}).encode()
         return 404, b"{}"
 
     def _log_in(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
@@ -156,6 +165,18 @@ class Vtn:
             return 404, b"{}"
         self.reports[name] = {**said, "id": name}
         return 200, json.dumps(self.reports[name]).encode()
+
+    def _subscription(
+        self, method: str, name: str, query: Mapping[str, str], body: bytes
+    ) -> tuple[int, bytes]:
+        if method == "GET":
+            skip = int(query.get("skip", 0))
+            return 200, json.dumps(list(self.subscriptions.values())[skip:]).encode()
+        if method == "DELETE":
+            return 200, json.dumps(self.subscriptions.pop(name)).encode()
+        name = name or f"s{len(self.subscriptions) + 1}"
+        self.subscriptions[name] = {**json.loads(body), "id": name}
+        return 201 if method == "POST" else 200, json.dumps(self.subscriptions[name]).encode()
 
     # --- in memory
 

@@ -28,10 +28,11 @@ from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
 from emw.app.vens import ven_of
 from emw.app.watchdog import watch_loop
 from emw.grid.iso import IsoDoors, IsoLink
+from emw.grid.openadr3.notices import ROOM, Webhooks
 from emw.grid.openadr3.ven import Ven, forget_unknown
 from emw.identity.oidc import Provider
 from emw.outgoing import Outgoing
-from emw.plane import Plane
+from emw.plane import App, Plane
 from emw.service.dispatch import REST
 from emw.service.headend import HeadEnd
 from emw.stations.links import Links
@@ -73,10 +74,17 @@ class Serving:
     parts: Parts
 
 
-def station_plane(headend: HeadEnd, outgoing: Outgoing, key: bytes) -> Plane:
+def station_plane(
+    headend: HeadEnd, outgoing: Outgoing, key: bytes, vens: Sequence[Ven | Ven2b] = ()
+) -> Plane:
     """Every door of the station plane. `key` is the server's."""
     doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing, key).doors()
-    return Plane(doors, SystemRandom())
+    rooms: dict[str, App] = {}
+    told = (v for v in vens if isinstance(v, Ven))
+    callbacks = {v.settings.name: callback for v in told if (callback := v.callback()) is not None}
+    if callbacks:
+        rooms[ROOM] = Webhooks(callbacks)
+    return Plane(doors, SystemRandom(), rooms=rooms)
 
 
 @contextlib.contextmanager
@@ -138,9 +146,9 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             if hub is not None and proxy is not None:
                 hub.proxy = _proxy(hub, proxy, outgoing)
             async with contextlib.AsyncExitStack() as clients:
-                vens = [await clients.enter_async_context(ven_of(v, headend)) for v in vtns]
+                vens = [await clients.enter_async_context(ven_of(v, headend, key)) for v in vtns]
                 sign_on = None if oidc is None else await clients.enter_async_context(provider_of(oidc))
-                plane = station_plane(headend, outgoing, key)
+                plane = station_plane(headend, outgoing, key, vens)
                 try:
                     yield Parts(headend, outgoing, plane, clock, ids, hub, vens, sign_on)
                 finally:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from msgspec import Meta, Struct
 
 from emw.domain.signals import SignalKind
+from emw.grid.openadr3.notices import ROOM
 from emw.grid.openadr3.settings import Amount, Match, Meaning, TargetRule, VtnSettings, with_defaults
 from emw.outgoing import OutgoingRules
 
@@ -102,6 +103,8 @@ class VtnSection(Struct, forbid_unknown_fields=True, kw_only=True):
     sign_messages: bool = False
     market_context: str = ""
     opt_in_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    webhook: str | None = None
+    mqtt: bool = False
 
 
 class OpenAdrSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -173,8 +176,24 @@ def _vtn(v: VtnSection, outgoing: OutgoingRules) -> VtnParts:
         sign_messages=v.sign_messages,
         market_context=v.market_context,
         opt_in_share=v.opt_in_share,
+        callback_url=_callback(v, where),
+        mqtt=v.mqtt,
+        ca_file=v.ca_file,
     )
     return VtnParts(settings, _rules(v, outgoing, where), _tls(v, where), _keys(v, where))
+
+
+def _callback(v: VtnSection, where: str) -> str | None:
+    if v.webhook is None:
+        return None
+    parts = urlsplit(v.webhook)
+    literal = _literal(parts.hostname or "")
+    loopback = parts.hostname == "localhost" or (literal is not None and literal.is_loopback)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise Wrong(f"{where}: webhook: write where the VTN reaches this emw, like 'https://emw.example.org'")
+    if parts.scheme == "http" and not (v.plain_http or loopback):
+        raise Wrong(f"{where}: webhook: its token can be read on the way (plain_http = true allows it)")
+    return f"{v.webhook.rstrip('/')}{ROOM}/{v.name}"
 
 
 def _program(p: ProgramSection, meaning: Meaning, where: str) -> Meaning:

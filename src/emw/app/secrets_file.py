@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -27,3 +29,9 @@ def server_key(path: Path) -> bytes:
             f"{path}: not a key of {KEY_BYTES} bytes; restore it, or delete it and let stations power on"
         )
     return key
+
+
+def derived_token(key: bytes, prefix: str, *parts: str) -> str:
+    """A token of 192 bits that only who has the key can make, for one purpose and one peer."""
+    digest = hmac.digest(key, "\x00".join(parts).encode("utf-8", "surrogatepass"), "sha256")
+    return f"{prefix}_" + base64.urlsafe_b64encode(digest[:24]).decode().rstrip("=")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from emw.app.openadr_config import VtnParts
+from emw.app.secrets_file import derived_token
 from emw.grid.openadr3.client import VtnClient
 from emw.grid.openadr3.ven import Ven
 from emw.outgoing import Outgoing
@@ -18,14 +20,21 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def ven_of(parts: VtnParts, headend: HeadEnd) -> AsyncGenerator[Ven | Ven2b, None]:
-    """A VEN of the version that the settings name."""
+async def ven_of(parts: VtnParts, headend: HeadEnd, key: bytes) -> AsyncGenerator[Ven | Ven2b, None]:
+    """A VEN of the version that the settings name.
+
+    The token of its callback is made from our key: the same over restarts, and nowhere stored.
+    """
     deadline_s = parts.settings.deadline_s
     async with Outgoing(parts.rules, deadline_s=deadline_s, connections=10, tls=parts.tls) as http:
         if parts.settings.version == "2.0b":
             yield _ven_2b(parts, http, headend)
         else:
-            yield Ven(parts.settings, VtnClient(parts.settings, http, headend.clock), headend, SystemRandom())
+            token = derived_token(key, "vc", "", "callback", parts.settings.name)
+            settings = replace(parts.settings, callback_token=token)
+            ven = Ven(settings, VtnClient(settings, http, headend.clock), headend, SystemRandom())
+            ven.listen(http.guard)
+            yield ven
 
 
 def _ven_2b(parts: VtnParts, http: Outgoing, headend: HeadEnd) -> Ven2b:

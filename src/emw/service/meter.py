@@ -7,6 +7,7 @@ is told than meters show (promise P11): a station that is silent counts as not s
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -138,12 +139,20 @@ class Meter:
         ]
         await self._write(facts)
 
-    async def mean(self, territory_id: str, start_at: datetime, end_at: datetime) -> Mean | None:
-        """What was metered of a territory over [start, end); None: nothing."""
-        rows = await self._store.query(
-            "load_intervals", territory_id=territory_id, since=start_at, until=end_at
-        )
-        return _mean(rows, start_at, end_at)
+    async def means(self, territory_id: str, times: Sequence[tuple[datetime, datetime]]) -> list[Mean | None]:
+        """What was metered of a territory over each [start, end); None: nothing."""
+        if not times:
+            return []
+        since, until = min(a for a, _ in times), max(b for _, b in times)
+        rows = await self._store.query("load_intervals", territory_id=territory_id, since=since, until=until)
+        rows = sorted(rows, key=lambda r: r["start_at"])
+        starts, ends = [r["start_at"] for r in rows], [r["end_at"] for r in rows]
+        found = []
+        for start_at, end_at in times:
+            first = bisect_right(ends, start_at)
+            last = bisect_left(starts, end_at)
+            found.append(_mean(rows[first:last], start_at, end_at))
+        return found
 
     def _look(self, now: datetime) -> list[f.LoadMetered]:
         """See what is drawn now; what is long enough, or watched no more, ends here."""

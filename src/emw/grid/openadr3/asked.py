@@ -29,6 +29,8 @@ SUB_INTERVALS: Final = "SUB_INTERVALS"
 OPEN_INTERVALS: Final = "OPEN_INTERVALS"
 MOST_PIECES: Final = 2_000
 MOST_DUE: Final = 2_000
+MOST_GROWN: Final = 96
+"""A report that grows has so many intervals: a day of quarter hours; then the next one begins."""
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
@@ -113,89 +115,132 @@ def ended(plan: Plan, at: datetime) -> Plan:
     return msgspec.structs.replace(plan, spans=spans, total=total, turn=0)
 
 
-def dues(plan: Plan, first_seen: datetime, piece: timedelta) -> list[Due]:
-    """Every report that the plan knows of, past and to come, in time.
+def dues(
+    plan: Plan, first_seen: datetime, piece: timedelta, since: datetime | None, now: datetime
+) -> tuple[list[Due], datetime | None]:
+    """The reports that became due after `since` (None: ever) and up to `now`, and when the next one will be.
 
     Of those that were due before the event was first seen, only the latest is still sent (User Guide, "do it now").
     """
     found: list[Due] = []
+    times: list[datetime] = []
     for ask in plan.asks:
-        own = list(_of(ask, plan, first_seen, piece))
-        late = [d for d in own if d.at < first_seen]
-        found += [d for d in own if d.at >= first_seen] + late[-1:]
-    return sorted(found, key=lambda d: (d.at, d.name))
-
-
-def _of(ask: Ask, plan: Plan, first_seen: datetime, piece: timedelta) -> Iterator[Due]:
-    spans, total, turn = plan.spans, plan.total, plan.turn
-    if ask.intervals == OPEN_INTERVALS and spans:
-        start, end = spans[0].start, max(s.end for s in spans)
-        spans = tuple(Span(a, b, i, i) for i, (a, b) in enumerate(_pieces(start, end, piece)))
-        total, turn = None if total is None else len(spans), 0
-    if not spans:
-        return
-    by_number: dict[int, list[Span]] = {}
-    for span in spans:
-        by_number.setdefault(span.number, []).append(span)
-    windows = _ad_hoc(by_number) if ask.frequency == 0 else _windows(ask, by_number, total, turn)
-    for first, last, told_at in windows:
-        told = [s for n in range(first, last + 1) for s in by_number.get(n, ())]
-        if not told:
+        own = _Intervals.of(ask, plan, piece)
+        if own is None:
             continue
-        if ask.intervals == SUB_INTERVALS:
-            told = [Span(a, b, s.number, s.id) for s in told for a, b in _pieces(s.start, s.end, piece)]
-        name = ask.name if ask.frequency == 0 else f"{ask.name}-{first}"
-        yield from _twice(ask, name, tuple(told), told_at, first_seen)
+        known = list(_told(ask, own, first_seen))
+        times += [w.at for w in known if w.at > now]
+        late = [w for w in known if w.at < first_seen]
+        sent = [w for w in known if w.at >= first_seen] + late[-1:]
+        found += (
+            Due(w.name, ask, w.at, own.spans(w.first, w.last, ask, piece))
+            for w in {w.name: w for w in sent if w.at <= now and (since is None or w.at > since)}.values()
+        )
+    latest = {d.name: d for d in sorted(found, key=lambda d: d.at)}
+    return sorted(latest.values(), key=lambda d: (d.at, d.name)), min(times, default=None)
 
 
-def _twice(
-    ask: Ask, name: str, spans: tuple[Span, ...], told_at: datetime, first_seen: datetime
-) -> Iterator[Due]:
-    """What is to come is told as soon as it is known, too, and corrected when it begins."""
-    if not ask.historical and told_at > first_seen and ask.frequency <= 0:
-        yield Due(name, ask, first_seen, spans)
-    yield Due(name, ask, told_at, spans)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A report by the numbers of its first and last interval, and when it is due."""
+
+    name: str
+    first: int
+    last: int
+    at: datetime
 
 
-def _ad_hoc(by_number: dict[int, list[Span]]) -> Iterator[tuple[int, int, datetime]]:
-    """At a time of our choosing: one report that grows with each interval that is over."""
-    numbers = sorted(by_number)
-    for number in numbers:
-        yield numbers[0], number, max(s.end for s in by_number[number])
+class _Intervals:
+    """The intervals that an ask counts, by number."""
+
+    def __init__(self, spans: Sequence[Span], total: int | None, turn: int) -> None:
+        self.total, self.turn = total, turn
+        self.by_number: dict[int, list[Span]] = {}
+        for span in spans:
+            self.by_number.setdefault(span.number, []).append(span)
+        self.lowest, self.highest = min(self.by_number), max(self.by_number)
+
+    @classmethod
+    def of(cls, ask: Ask, plan: Plan, piece: timedelta) -> _Intervals | None:
+        """None: there are none."""
+        spans = plan.spans
+        if not spans:
+            return None
+        if ask.intervals != OPEN_INTERVALS:
+            return cls(spans, plan.total, plan.turn)
+        start, end = spans[0].start, max(s.end for s in spans)
+        free = [Span(a, b, i, i) for i, (a, b) in enumerate(_pieces(start, end, piece))]
+        return cls(free, None if plan.total is None else len(free), 0)
+
+    def spans(self, first: int, last: int, ask: Ask, piece: timedelta) -> tuple[Span, ...]:
+        """The spans of these intervals."""
+        told = [s for n in range(first, last + 1) for s in self.by_number.get(n, ())]
+        if ask.intervals != SUB_INTERVALS:
+            return tuple(told)
+        return tuple(Span(a, b, s.number, s.id) for s in told for a, b in _pieces(s.start, s.end, piece))
+
+    def start(self, first: int, last: int) -> datetime | None:
+        """When the first of these begins; None: none is known."""
+        there = (self.by_number[n] for n in range(first, last + 1) if n in self.by_number)
+        return next((min(s.start for s in spans) for spans in there), None)
+
+    def end(self, first: int, last: int) -> datetime | None:
+        """When the last of these is over; None: none is known."""
+        there = (self.by_number[n] for n in range(last, first - 1, -1) if n in self.by_number)
+        return next((max(s.end for s in spans) for spans in there), None)
 
 
-def _windows(
-    ask: Ask, by_number: dict[int, list[Span]], total: int | None, turn: int
-) -> Iterator[tuple[int, int, datetime]]:
-    """First and last interval of each report, and when it is due."""
-    lowest, highest = min(by_number), max(by_number)
+def _told(ask: Ask, own: _Intervals, first_seen: datetime) -> Iterator[_Told]:
+    if ask.frequency == 0 and ask.historical:
+        yield from _ad_hoc(ask, own)
+        return
+    for first, last in _windows(ask, own):
+        at = own.end(first, last) if ask.historical else own.start(first, last)
+        if at is None:
+            continue
+        name = f"{ask.name}-{first}"
+        if not ask.historical and at > first_seen and ask.frequency <= 0:
+            yield _Told(
+                name, first, last, first_seen
+            )  # told as soon as it is known, and corrected when it begins
+        yield _Told(name, first, last, at)
+
+
+def _ad_hoc(ask: Ask, own: _Intervals) -> Iterator[_Told]:
+    """At a time of our choosing: a report that grows with each interval that is over, up to so many."""
+    for number in sorted(own.by_number):
+        volume = number // MOST_GROWN
+        first = volume * MOST_GROWN
+        end = own.end(number, number)
+        if end is not None and not (own.turn and first < own.lowest):
+            yield _Told(f"{ask.name}-{volume}", first, number, end)
+
+
+def _windows(ask: Ask, own: _Intervals) -> Iterator[tuple[int, int]]:
+    """First and last interval of each report."""
     size = ask.num_intervals if ask.num_intervals > 0 else None
     step = ask.frequency if ask.frequency > 0 else size
     repeat: int | None = None if ask.repeat < 0 else max(ask.repeat, 1)
-    if total is None and turn and repeat == 1 and step is None:
-        size, step, repeat = turn, turn, None  # once each time all intervals have passed
+    if ask.frequency == 0:  # a forecast at a time of our choosing
+        size, repeat = size or MOST_GROWN, 1
+    elif own.total is None and own.turn and repeat == 1 and step is None:
+        size, step, repeat = own.turn, own.turn, None  # once each time all intervals have passed
     if repeat == 1:
         step = None
-    last = None if total is None else total - 1
+    last = None if own.total is None else own.total - 1
     for n in count() if repeat is None else range(repeat):
-        if n > MOST_DUE + highest:
+        first_of, last_of = _window(ask, n, size, step, last, own.highest)
+        if first_of > own.highest or (step is None and n > 0) or n > MOST_DUE + own.highest:
             return
-        first_of, last_of = _window(ask, n, size, step, last, highest)
-        if first_of > highest or (step is None and n > 0):
-            return
-        if last_of < lowest or (turn and max(first_of, 0) < lowest):
+        if last_of < own.lowest or (own.turn and max(first_of, 0) < own.lowest):
             continue  # so long ago that its beginning is no longer looked at
         if last is not None and last_of > last:
             if ask.historical and n > 0 and step is not None and last_of - step >= last:
                 return  # all that there was has been told
             last_of = last
-        if last_of > highest and last is None and ask.historical:
+        if last_of > own.highest and last is None and ask.historical:
             return  # its end is further ahead than we look
-        first_of, last_of = max(first_of, 0), min(last_of, highest)
-        told = [s for i in range(first_of, last_of + 1) for s in by_number.get(i, ())]
-        if told:
-            at = max(s.end for s in told) if ask.historical else min(s.start for s in told)
-            yield first_of, last_of, at
+        yield max(first_of, 0), min(last_of, own.highest)
 
 
 def _window(

@@ -172,6 +172,11 @@ class VtnClient:
                     named = told.get("tokenURL") if isinstance(told, dict) else None
                     if isinstance(named, str) and named:
                         url = urljoin(self._base + "/", named)
+                        if self._base.startswith("https://") and not url.startswith("https://"):
+                            raise VtnFailed(
+                                Trouble.REFUSED_URL,
+                                f"the VTN sends us to {url} for tokens: our secret does not go there without TLS",
+                            )
                 elif reply.status >= 500 or reply.status == 429:
                     raise _failed(reply, "GET /auth/server")
             self._token_url = url
@@ -259,6 +264,10 @@ class VtnClient:
             if error.trouble in {Trouble.NOT_FOUND, Trouble.FORBIDDEN}:
                 return None
             raise
+
+    async def fetch(self, path: str) -> Any:
+        """Whatever stands at a path."""
+        return await self._call("GET", path)
 
     # --- what is told
 

@@ -46,7 +46,8 @@ class Reporter:
         self._piece = timedelta(seconds=settings.report_s)
         self._wake = asyncio.Event()
         self._plans: dict[str, tuple[str, Plan]] = {}
-        self._done: dict[tuple[str, str], tuple[int, datetime]] = {}
+        self._made: dict[str, tuple[int, datetime | None]] = {}
+        """Per event: of which version, and up to when, what was due has been told."""
         headend.ledger.listen(self._committed)
 
     async def run(self) -> None:
@@ -70,16 +71,13 @@ class Reporter:
         known = [(s, p) for s in self._signals() if (p := self.plan_of(s)) is not None]
         near = {t for _, plan in known for t in self._metered(plan, now)}
         self._headend.meter.watch(self._settings.source_id, near)
-        times = {
-            t for _, plan in known for span in plan.spans for t in (span.start, span.end, span.start - NEAR)
-        }
+        times: list[datetime] = []
         for signal, plan in known:
-            await self._make(signal, plan, now)
-            times |= {d.at for d in dues(plan, signal.first_seen_at, self._piece)}
-        self._done = {
-            k: v for k, v in self._done.items() if (self._settings.source_id, k[0]) in self._state.signals
-        }
-        ahead = min((t for t in times if t > now), default=None)
+            times += [t for s in plan.spans for t in (s.start - NEAR, s.start, s.end) if t > now][:1]
+            made = await self._make(signal, plan, now)
+            times += [] if made is None else [made]
+        self._made = {s.event_id: self._made[s.event_id] for s, _ in known}
+        ahead = min(times, default=None)
         return LONGEST_S if ahead is None else min((ahead - now).total_seconds(), LONGEST_S)
 
     async def finish(self, event_id: str) -> None:
@@ -88,7 +86,8 @@ class Reporter:
         plan = None if signal is None else self.plan_of(signal)
         if signal is not None and plan is not None:
             now = self._clock.now()
-            await self._make(signal, ended(plan, now), now, over=True)
+            due, _ = dues(ended(plan, now), signal.first_seen_at, self._piece, None, now)
+            await self._tell(signal, plan, due, now)
 
     def plan_of(self, signal: GridSignal) -> Plan | None:
         """What is wanted about an event; None: nothing."""
@@ -111,18 +110,25 @@ class Reporter:
 
     # --- what is due
 
-    async def _make(self, signal: GridSignal, plan: Plan, now: datetime, *, over: bool = False) -> None:
-        due = [d for d in dues(plan, signal.first_seen_at, self._piece) if d.at <= now]
-        latest = {d.name: d for d in due}
-        wanted = [d for d in latest.values() if over or self._is_news(signal, d)]
-        if not wanted:
+    async def _make(self, signal: GridSignal, plan: Plan, now: datetime) -> datetime | None:
+        """Tell what became due since the last look; returns when the next report will be due."""
+        looked, upto = self._made.get(signal.event_id, (-1, None))
+        since = upto if looked == signal.version else None
+        due, ahead = dues(plan, signal.first_seen_at, self._piece, since, now)
+        await self._tell(signal, plan, [d for d in due if self._is_news(signal, d)], now)
+        self._made[signal.event_id] = (signal.version, now)
+        return ahead
+
+    async def _tell(self, signal: GridSignal, plan: Plan, due: Sequence[Due], now: datetime) -> None:
+        if not due:
             return
-        territories = self._metered(plan, now) | {t for t in plan.places if t in self._state.territories}
-        await self._headend.meter.cut(territories)
+        await self._headend.meter.cut(
+            {t for _, places in self._resources(plan, aggregate=False) for t in places}
+            | set(self._apart(plan.places))
+        )
         facts: list[f.GridReportQueued] = []
-        for d in wanted:
+        for d in due:
             body = await self._body(signal, plan, d, now)
-            self._done[signal.event_id, d.name] = (signal.version, d.at)
             known = self._report(signal, d)
             if known is None or known.body != body:
                 facts.append(self._queued(signal, d, body, now))
@@ -130,8 +136,6 @@ class Reporter:
 
     def _is_news(self, signal: GridSignal, due: Due) -> bool:
         """Whether a report has not been made since it was due, or its event has changed since it was made."""
-        if self._done.get((signal.event_id, due.name)) == (signal.version, due.at):
-            return False
         known = self._report(signal, due)
         return known is None or known.queued_at < max(due.at, signal.changed_at)
 
@@ -181,9 +185,9 @@ class Reporter:
     async def _metered_over(
         self, signal: GridSignal, place: str, spans: Sequence[Span], now: datetime
     ) -> list[Figures]:
+        means = await self._headend.meter.means(place, [(s.start, min(s.end, now)) for s in spans])
         found = []
-        for span in spans:
-            mean = await self._headend.meter.mean(place, span.start, min(span.end, now))
+        for span, mean in zip(spans, means, strict=True):
             known = (
                 Figures()
                 if mean is None

@@ -102,6 +102,12 @@ class VtnSettings:
     market_context: str = ""
     opt_in_share: float = 0.1
     """Events are declined (optOut) when less than this share of what they ask can be shed."""
+    callback_url: str | None = None
+    """Where the VTN reaches us with notifications; None: no webhooks."""
+    callback_token: str = field(default="", repr=False)
+    mqtt: bool = False
+    """Whether its broker is listened to."""
+    ca_file: str | None = None
 
     @property
     def source_id(self) -> str:

@@ -17,11 +17,15 @@ import msgspec
 import structlog
 
 from emw.grid.openadr3.client import Trouble, VtnClient, VtnFailed
+from emw.grid.openadr3.mqtt import MqttWake
+from emw.grid.openadr3.notices import Callback, Notice
 from emw.grid.openadr3.reporter import Reporter, VtnReports
 from emw.grid.openadr3.settings import VtnSettings
+from emw.grid.openadr3.subscribe import Subscriber
 from emw.grid.openadr3.translate import Translated, translate
 from emw.grid.openadr3.wants import implied, plan_of, report_only
 from emw.grid.openadr3.wire import Event, Program, Unreadable, canonical, event_of, program_of
+from emw.outgoing import Guard
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
@@ -34,6 +38,8 @@ LOST_AFTER: Final = 2
 """So many listings must fail in a row before a VTN counts as lost."""
 FIRST_RETRY_S: Final = 2.0
 MOST_ID: Final = 128
+WOKEN_GAP_S: Final = 0.2
+"""So long lies between two polls, however many notifications come."""
 
 
 @dataclass(slots=True)
@@ -49,6 +55,12 @@ class Standing:
     trouble: str | None = None
     events: int = 0
     unreadable: list[tuple[str | None, str]] = field(default_factory=list)
+    told_at: datetime | None = None
+    """When a notification came last."""
+    webhook: str | None = None
+    """Why there is no subscription; None: there is one, or none is wanted."""
+    mqtt: str | None = None
+    """Why the broker is not listened to; likewise."""
 
 
 class Ven:
@@ -59,6 +71,9 @@ class Ven:
         self.client = client
         self.standing = Standing()
         self.reporter = Reporter(settings, headend)
+        self._guard: Guard | None = None
+        self._first = asyncio.Event()
+        """The VTN has been heard."""
         self._headend = headend
         self._signals = headend.signals
         self._state = headend.state
@@ -68,11 +83,36 @@ class Ven:
         self._programs_at: datetime | None = None
         self._wake = asyncio.Event()
         self._failed = 0
+        self._subscriber: Subscriber | None = None
+        if settings.callback_url is not None:
+            self._subscriber = Subscriber(
+                settings, client, self._clock, chance, self.served, self._subscribed
+            )
         self._signals.open_ended_s[settings.source_id] = settings.lost_open_ended_s
 
     def wake(self) -> None:
         """Somebody says there is news: look now."""
         self._wake.set()
+
+    def told(self, notice: Notice) -> None:
+        """A notification came."""
+        self.standing.told_at = self._clock.now()
+        if notice.is_news:
+            self.wake()
+
+    def callback(self) -> Callback | None:
+        """The door at which this VTN's notifications are let in; None: it is to send none."""
+        settings = self.settings
+        return None if settings.callback_url is None else Callback(settings.callback_token, self.told)
+
+    def listen(self, guard: Guard) -> None:
+        """Listen to the VTN's broker, too, where it lies within what `guard` allows."""
+        self._guard = guard
+
+    def served(self) -> list[str]:
+        """The ids of the programs whose events are served."""
+        known = self._programs.values()
+        return sorted(p.id for p in known if self.settings.meaning_of(p.id, p.programName) is not None)
 
     async def run(self) -> None:
         """Poll, and tell what is wanted, until cancelled."""
@@ -81,6 +121,19 @@ class Ven:
             tasks.create_task(self.reporter.run(), name=f"reports {self.settings.name}")
             link = VtnReports(self.settings, self.client)
             tasks.create_task(self._headend.grid_reports.serve(self.settings.source_id, link))
+            await self._first.wait()
+            if self._subscriber is not None:
+                tasks.create_task(self._subscriber.run(), name=f"subscription {self.settings.name}")
+            if self.settings.mqtt and self._guard is not None:
+                tasks.create_task(self._broker(self._guard).run(), name=f"broker {self.settings.name}")
+
+    def _broker(self, guard: Guard) -> MqttWake:
+        def said(why: str | None) -> None:
+            self.standing.mqtt = why
+
+        return MqttWake(
+            self.settings, self.client, guard, self._clock, self._chance, self.served, self.told, said
+        )
 
     async def _follow(self) -> None:
         while True:
@@ -89,6 +142,7 @@ class Ven:
             try:
                 async with asyncio.timeout(self._clock.loop_seconds(wait_s)):
                     await self._wake.wait()
+                    await self._clock.sleep(WOKEN_GAP_S)
             except TimeoutError:
                 pass
             self._wake.clear()
@@ -107,6 +161,9 @@ class Ven:
             log.warning("ven.not_written", vtn=self.settings.name, why=error.detail)
             return 1.0
         return self._pause_s()
+
+    def _subscribed(self, why_not: str | None) -> None:
+        self.standing.webhook = why_not
 
     # --- a poll
 
@@ -246,7 +303,11 @@ class Ven:
     async def _heard(self) -> None:
         standing, now = self.standing, self._clock.now()
         standing.heard_at, standing.why, standing.trouble, self._failed = now, None, None, 0
+        self._first.set()
         version = await self.client.version()
+        known = self._state.grid_links.get(self.settings.source_id)
+        if self._subscriber is not None and known is not None and not known.connected:
+            self._subscriber.wake()  # a VTN that was away may have forgotten us
         await self._signals.linked(
             self.settings.source_id, f"openadr-{version}", connected=True, heard_at=now
         )
