@@ -64,6 +64,7 @@ class State:
     """Its unlimited draw was seen over a whole minute."""
     req_kwh: Floats
     scale: Floats
+    size: Ints
     got_kwh: Floats
     more_a: Floats
     """Wants more than this: the highest limit that it was seen to use up, A."""
@@ -85,7 +86,7 @@ class State:
             would_a=zeros(), deficit_kwh=zeros(), fade=zeros(), gap_a=np.full(n, np.nan), done=no(), still=none(),
             awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
             asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
-            learned=no(), req_kwh=zeros(), scale=zeros(), got_kwh=zeros(), more_a=zeros(),
+            learned=no(), req_kwh=zeros(), scale=zeros(), size=none(), got_kwh=zeros(), more_a=zeros(),
         )  # fmt: skip
 
     def aligned(self, was: Ints) -> State:
@@ -103,7 +104,11 @@ class State:
     def told(self) -> Told:
         """What the drivers said, as the need model takes it."""
         return Told(
-            req_kwh=self.req_kwh, scale=self.scale, plug_h=self.plug_min / 60, depart_h=self.depart_min / 60
+            req_kwh=self.req_kwh,
+            scale=self.scale,
+            size=self.size,
+            plug_h=self.plug_min / 60,
+            depart_h=self.depart_min / 60,
         )
 
 
@@ -182,7 +187,7 @@ class Estimator:
         s.plug_min[fresh] = seen.plug_min[fresh]
         s.depart_min[fresh] = seen.depart_min[fresh]
         who = told(seen.req_kwh[fresh], seen.plug_min[fresh] / 60, seen.depart_min[fresh] / 60)
-        s.req_kwh[fresh], s.scale[fresh] = who.req_kwh, who.scale
+        s.req_kwh[fresh], s.scale[fresh], s.size[fresh] = who.req_kwh, who.scale, who.size
         s.got_kwh[fresh] = seen.got_kwh[fresh]
         free = seen.limit_a >= seen.max_a - 0.05
         s.would_a[fresh] = np.where(free, seen.draw_a, np.maximum(seen.draw_a, self.typical_draw_a))[fresh]

@@ -58,16 +58,14 @@ def _bins(edges: tuple[float, ...], step: float, high: float) -> Ints:
 
 
 def _place(size: int, x: Floats, step: float, low: float = 0.0) -> Ints:
-    index = np.minimum(np.maximum((x - low) * (1 / step) + 1e-9, 0.0), size - 1.0)
-    return index.astype(np.int64)
+    scaled = (x - low) * (1 / step) + 1e-9
+    np.maximum(scaled, 0.0, out=scaled)
+    np.minimum(scaled, size - 1.0, out=scaled)
+    return scaled.astype(np.int64)
 
 
 def _at(table: Floats, x: Floats, step: float, low: float = 0.0) -> Floats:
     return table[_place(len(table), x, step, low)]
-
-
-def _bin_at(bins: Ints, x: Floats, step: float) -> Ints:
-    return bins[_place(len(bins), x, step)]
 
 
 _PART = _stretch(priors.PART_EDGES, priors.FINISH_BY_PART, 0.01, 0.0, 1.5)
@@ -75,11 +73,13 @@ _GOT = _stretch(priors.GOT_EDGES, priors.FINISH_BY_GOT, 0.5, 0.0, 45.0)
 _GOT_UNTOLD = _stretch(priors.GOT_EDGES, priors.FINISH_UNTOLD_BY_GOT, 0.5, 0.0, 45.0)
 _DUE = _stretch(priors.DUE_EDGES, priors.FINISH_BY_DUE, 0.5, -8.5, 4.5)
 _SINCE = _stretch(priors.SINCE_EDGES, priors.FINISH_BY_SINCE, 0.25, 0.0, 8.25)
-_SHARE = _bins(priors.SHARE_EDGES, 0.05, 1.5)
-_SIZE = _bins(priors.SIZE_EDGES, 0.5, 60.0)
-_SPELL = _bins(priors.SPELL_EDGES, 0.25, 8.25)
-_SHARE_SIZE = np.asarray(priors.FINISH_BY_SHARE_SIZE)
-_SHARE_SPELL = np.asarray(priors.FINISH_BY_SHARE_SPELL)
+_SHARE = _bins(priors.SHARE_EDGES, 0.01, 1.5)
+_GROUP = _bins(tuple(GROUPS[1:]), 0.01, 1.5)
+# What hangs on two things at once is summed into one table, so that a hazard is four look-ups.
+_PART_SIZE = _PART + np.asarray(priors.FINISH_BY_SHARE_SIZE).T[:, _SHARE]
+_PART_SINCE = (
+    _SINCE + np.asarray(priors.FINISH_BY_SHARE_SPELL)[np.ix_(_SHARE, _bins(priors.SPELL_EDGES, 0.25, 8.25))]
+)
 _CLOCK = _stretch(priors.CLOCK_EDGES, priors.LEAVE_BY_CLOCK, 0.5, 0.0, 24.0)
 _PAST = _stretch(priors.PAST_EDGES, priors.LEAVE_BY_PAST, 0.25, -8.25, 8.25)
 _STAY = _stretch(priors.STAY_EDGES, priors.LEAVE_BY_STAY, 0.25, 0.0, 15.25)
@@ -95,6 +95,8 @@ class Told:
     """NaN where nothing was told."""
     scale: Floats
     """Log factor of the finish hazard that does not change during a session."""
+    size: Ints
+    """Bin of the energy told."""
     plug_h: Floats
     depart_h: Floats
     """Departure told, h; NaN where nothing was told."""
@@ -104,8 +106,19 @@ class Told:
         return Told(
             req_kwh=self.req_kwh[rows],
             scale=self.scale[rows],
+            size=self.size[rows],
             plug_h=self.plug_h[rows],
             depart_h=self.depart_h[rows],
+        )
+
+    def wide(self) -> Told:
+        """As columns of a table with one row per EVSE."""
+        return Told(
+            req_kwh=self.req_kwh[:, None],
+            scale=self.scale[:, None],
+            size=self.size[:, None],
+            plug_h=self.plug_h[:, None],
+            depart_h=self.depart_h[:, None],
         )
 
 
@@ -115,7 +128,8 @@ def told(req_kwh: Floats, plug_h: Floats, depart_h: Floats) -> Told:
     kwh = np.where(known, req_kwh, np.nan)
     by_told = np.asarray(priors.FINISH_BY_TOLD)[np.digitize(np.where(known, kwh, 0.0), priors.TOLD_EDGES)]
     scale = np.where(known, by_told - np.log(np.where(known, kwh, 1.0)), 0.0)
-    return Told(req_kwh=kwh, scale=scale, plug_h=plug_h, depart_h=depart_h)
+    size = np.digitize(np.where(known, kwh, 1.0), priors.SIZE_EDGES)
+    return Told(req_kwh=kwh, scale=scale, size=size, plug_h=plug_h, depart_h=depart_h)
 
 
 class Finish:
@@ -128,31 +142,28 @@ class Finish:
 
     def hazard(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:
         """Chance of finishing per kWh for cars that have taken `got_kwh` and still draw at `at_h` (local, h)."""
-        return self.plain(who, got_kwh, at_h) * self.factor[self.group(who, got_kwh)]
+        plain, group = self.plain(who, got_kwh, at_h)
+        return plain * self.factor[group]
 
-    def plain(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:
-        """The same before correction."""
-        due = _at(_DUE, np.where(np.isfinite(who.depart_h), at_h - who.depart_h, -3.0), 0.5, -8.5)
-        since = at_h - who.plug_h
+    @staticmethod
+    def plain(who: Told, got_kwh: Floats, at_h: Floats | float) -> tuple[Floats, Ints]:
+        """The same before correction, and which correction holds.
+
+        That goes by part of the told energy; cars that told nothing share the middle one.
+        """
         known = np.isfinite(who.req_kwh)
-        kwh = np.where(known, who.req_kwh, 1.0)
-        part = got_kwh / kwh
-        share = _bin_at(_SHARE, part, 0.05)
-        pairs = (
-            _SHARE_SIZE[share, _bin_at(_SIZE, kwh, 0.5)] + _SHARE_SPELL[share, _bin_at(_SPELL, since, 0.25)]
-        )
-        logs = _at(_PART, part, 0.01) + _at(_GOT, got_kwh, 0.5) + due + _at(_SINCE, since, 0.25) + pairs
-        return np.exp(np.where(known, logs, _at(_GOT_UNTOLD, got_kwh, 0.5)) + who.scale)
-
-    def group(self, who: Told, got_kwh: Floats) -> Ints:
-        """Which correction holds: by part of the told energy; cars that told nothing share the middle one."""
-        part = np.where(np.isfinite(who.req_kwh), got_kwh / who.req_kwh, 0.45)
-        return np.searchsorted(GROUPS, part, side="right") - 1
+        part = _place(len(_PART), got_kwh / np.where(known, who.req_kwh, 1.0), 0.01)
+        since = _place(len(_SINCE), at_h - who.plug_h, 0.25)
+        due = _at(_DUE, np.where(np.isfinite(who.depart_h), at_h - who.depart_h, -3.0), 0.5, -8.5)
+        got = _place(len(_GOT), got_kwh, 0.5)
+        logs = _PART_SIZE[who.size, part] + _PART_SINCE[part, since] + _GOT[got] + due
+        hazard: Floats = np.exp(np.where(known, logs, _GOT_UNTOLD[got]) + who.scale)
+        return hazard, np.where(known, _GROUP[part], 1)
 
     def learn(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float, finished: Bools) -> None:
         """Cars that took `kwh` in the last round up to `got_kwh`, and whether they finished there."""
-        group = self.group(who, got_kwh)
-        self.expected += np.bincount(group, self.plain(who, got_kwh - kwh / 2, at_h) * kwh, len(GROUPS))
+        plain, group = self.plain(who, got_kwh - kwh / 2, at_h)
+        self.expected += np.bincount(group, plain * kwh, len(GROUPS))
         self.seen += np.bincount(group[finished], minlength=len(GROUPS))
         whole = (self.seen.sum() + TRUST) / (self.expected.sum() + TRUST)
         self.factor = (self.seen + TRUST * whole) / (self.expected + TRUST)
@@ -166,16 +177,15 @@ class Finish:
         """
         n = len(got_kwh)
         steps = np.diff(TAU_H)
+        # Two looks per step: the hazard jumps where the told energy is reached.
+        at = (TAU_H[:-1, None] + steps[:, None] * (0.25, 0.75)).ravel()
+        when = np.broadcast_to(np.asarray(at_h, dtype=np.float64), (n,))[:, None] + at
+        full = np.asarray(full_kw)[:, None]
+        hazard = self.hazard(who.wide(), got_kwh[:, None] + full * at, when) * full
         alive = np.ones((n, len(TAU_H)))
+        np.exp(-np.cumsum(hazard.reshape(n, -1, 2).sum(axis=2) * (steps / 2), axis=1), out=alive[:, 1:])
         total = np.zeros((n, len(TAU_H)))
-        passed = np.zeros(n)
-        for j, step in enumerate(steps):
-            # Two looks per step: the hazard jumps where the told energy is reached.
-            for part in (0.25, 0.75):
-                middle = got_kwh + full_kw * (TAU_H[j] + part * step)
-                passed = passed + self.hazard(who, middle, at_h + TAU_H[j] + part * step) * full_kw * step / 2
-            alive[:, j + 1] = np.exp(-passed)
-            total[:, j + 1] = total[:, j] + (alive[:, j] + alive[:, j + 1]) / 2 * step
+        np.cumsum((alive[:, :-1] + alive[:, 1:]) / 2 * steps, axis=1, out=total[:, 1:])
         return alive, total
 
 
