@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from emw import __version__
+from emw.app import tls
 from emw.app.clock import RandomIds, SystemClock
 from emw.app.config import Config, ConfigError, split_address
 from emw.app.lock import only_one
@@ -205,6 +206,8 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
     refuse_plain(config)
     async with parts_of(config) as parts, asyncio.TaskGroup() as tasks:
         headend = parts.headend
+        headend.certificates = tls.ends_of(config)
+        tls.warn(headend.certificates, headend.clock.now())
         tasks.create_task(headend.run(), name="head-end")
         await headend.ready.wait()
         await define_territories(config, headend)
@@ -262,6 +265,7 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
                 certificate=s.tls_certificate,
                 key=s.tls_key,
                 client_ca=config.ocpp.client_ca,
+                old_suites=s.tls_without_forward_secrecy,
                 upgrade=upgrade_of(parts),
             ),
             bind(*split_address(s.listen, "stations.listen"), "stations.listen"),

@@ -47,6 +47,7 @@ class StationPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     plain_http_beyond_loopback: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
+    tls_without_forward_secrecy: bool = False
 
 
 class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):

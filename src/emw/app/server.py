@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emw.app.config import ConfigError
+from emw.app.tls import harden
 from emw.plane import NAMES
 
 HEAD_DEADLINE_S = 15.0
@@ -240,6 +241,7 @@ def server_for(
     certificate: str | None = None,
     key: str | None = None,
     client_ca: str | None = None,
+    old_suites: bool = False,
     upgrade: Upgrade | None = None,
 ) -> PlaneServer:
     """A server for one plane. `client_ca`: who has a certificate of these may show it; nobody has to."""
@@ -260,6 +262,9 @@ def server_for(
             ssl_certfile=certificate,
             ssl_keyfile=key,
             ssl_ca_certs=client_ca,
+            ssl_context_factory=None
+            if certificate is None
+            else lambda _, made: harden(made(), old_suites=old_suites),
             ssl_cert_reqs=ssl.CERT_NONE if client_ca is None else ssl.CERT_OPTIONAL,
         )
     )

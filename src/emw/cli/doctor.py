@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
 
+from emw.app import tls
 from emw.app.build import refuse_plain
 from emw.app.config import Config, ConfigError, load_config, split_address
 from emw.app.lock import DataDirBusy, only_one
@@ -58,11 +60,9 @@ def _check(config: Config, found: Any, *, whole_log: bool) -> None:
             found("warning", f"outgoing.networks: {network} lets emw call the whole internet")
     if config.speed != 1.0:
         found("warning", "speed is not 1: this clock is for demonstrations, never for real stations")
-    if config.stations.plain_http_beyond_loopback:
-        found(
-            "warning",
-            "stations.plain_http_beyond_loopback: tokens can be read on the way unless a proxy does TLS",
-        )
+    _check_tls(config, found)
+    if config.dispatch.confirm_above_kw is None:
+        found("notice", "dispatch.confirm_above_kw is not set: no request waits for a second person")
     running = False
     try:
         with only_one(config.data):
@@ -85,6 +85,22 @@ def _check(config: Config, found: Any, *, whole_log: bool) -> None:
             "error",
             "operator.listen: stations must not reach the operator's plane; give it a port of its own",
         )
+
+
+def _check_tls(config: Config, found: Any) -> None:
+    for field in ("stations", "operator"):
+        if getattr(config, field).plain_http_beyond_loopback:
+            found(
+                "warning",
+                f"{field}.plain_http_beyond_loopback: credentials can be read on the way unless a proxy does TLS",
+            )
+    if config.stations.tls_without_forward_secrecy:
+        found(
+            "warning",
+            "stations.tls_without_forward_secrecy: who records today and gets the key tomorrow reads it all",
+        )
+    for level, what in tls.complaints(tls.ends_of(config), datetime.now(UTC)):
+        found(level, what)
 
 
 def _check_port(listen: str, field: str, found: Any) -> None:

@@ -286,10 +286,8 @@ def _moved(s: State, x: f.RequestMoved) -> tuple[Record, ...]:
             return (replace(request, state=x.state, started_at=x.at),)
         case RequestState.RESTORING:
             return (replace(request, state=x.state, ended_at=x.at),)
-        case RequestState.CANCELLED:
-            return (replace(request, state=x.state, ended_at=x.at, closed_at=x.at),)
-        case _:
-            return (replace(request, state=x.state, closed_at=x.at),)
+        case _:  # one that is cancelled before it began ends here, too
+            return (replace(request, state=x.state, ended_at=request.ended_at or x.at, closed_at=x.at),)
 
 
 def _tallied(s: State, x: f.RequestTallied) -> tuple[Record, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from random import Random
 
 from emw.domain import facts as f
@@ -46,6 +47,8 @@ class HeadEnd:
         self.clock = clock
         self.clock_off_s: Callable[[], float] = lambda: 0.0
         """How far the machine's clock has leapt away from ours, s (fault F9)."""
+        self.certificates: Mapping[str, datetime] = {}
+        """When the certificates end that emw shows or trusts, by the setting that names them (fault F20)."""
         self.settings = settings
         self.version = version
         self.state = loaded.state

@@ -54,6 +54,8 @@ class _Now(Collector):
         yield _gauge("emw_halted", "1 while all dispatch is stopped.", float(headend.dispatch.halted))
         off_s = headend.clock_off_s()
         yield _gauge("emw_clock_off_seconds", "How far the machine's clock has leapt away from emw's.", off_s)
+        ends = Counter({k: int((end - now).total_seconds()) for k, end in headend.certificates.items()})
+        yield _by("emw_certificate_seconds_left", "How long certificates hold.", "setting", ends)
         yield _gauge("emw_reports_owed", "Reports not delivered yet.", len(state.reports))
         yield _gauge("emw_telemetry_waiting", "Readings not written yet.", headend.telemetry.waiting)
         yield _gauge("emw_logins", "People logged in.", len(self._auth.sessions))

@@ -97,7 +97,7 @@ async def test_a_revoked_station_is_not_let_in(tmp_path: Path) -> None:
         assert refused.value.response.status_code == 401
 
 
-async def test_who_is_revoked_while_connected_is_cut_off(tmp_path: Path) -> None:
+async def test_F20_who_is_revoked_while_connected_is_cut_off(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         secret = await h.enrol("CP1")
         async with plain(h, "CP1", secret) as it:
