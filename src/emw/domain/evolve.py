@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import facts as f
 from emw.domain.evolve_grid import EVOLVE_GRID
+from emw.domain.evolve_hand import EVOLVE_HAND
 from emw.domain.evolve_stations import EVOLVE_STATIONS
 from emw.domain.model import (
     ApiKey,
@@ -396,4 +397,5 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.ServerStarted: _log_only,
     **EVOLVE_STATIONS,
     **EVOLVE_GRID,
+    **EVOLVE_HAND,
 }

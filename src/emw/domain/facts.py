@@ -40,6 +40,7 @@ from emw.domain.grid_facts import (
     SignalEnded,
     SignalReceived,
 )
+from emw.domain.hand_facts import LimitedByHand, TerritoryResumed, TerritoryStopped
 from emw.domain.model import Cause, Outcome, RequestState
 from emw.domain.station_facts import (
     EvseChanged,
@@ -364,6 +365,9 @@ Fact = (
     | GridReportQueued
     | GridReportDelivered
     | GridReportDropped
+    | LimitedByHand
+    | TerritoryStopped
+    | TerritoryResumed
 )
 FACTS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
 """Every kind of fact by the name it has in the log."""

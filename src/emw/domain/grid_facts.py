@@ -57,6 +57,7 @@ class RequestChanged(Stamped):
     start_at: datetime
     end_at: datetime | None
     asked: str = ""
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Final, get_args
 
+from emw.domain.hand import HandRecord
 from emw.domain.signals import GridRecord
 from emw.domain.units import FLOOR_A, kw_per_a
 
@@ -385,5 +386,6 @@ Record = (
     | ApiKey
     | Halt
     | GridRecord
+    | HandRecord
 )
 RECORDS: Final[tuple[type[Record], ...]] = get_args(Record)

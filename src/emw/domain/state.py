@@ -11,6 +11,7 @@ from typing import Any
 
 from emw.domain.evolve import evolve
 from emw.domain.facts import Fact
+from emw.domain.hand import HandLimit, TerritoryStop
 from emw.domain.model import (
     ApiKey,
     Enrolment,
@@ -47,6 +48,7 @@ class State:
         "grid_links",
         "grid_reports",
         "halt",
+        "hand_limits",
         "intervals",
         "isos",
         "limits",
@@ -57,6 +59,7 @@ class State:
         "sessions",
         "signals",
         "stations",
+        "stops",
         "territories",
         "traits",
         "transactions",
@@ -83,6 +86,8 @@ class State:
         self.grid_ceilings: dict[str, GridCeiling] = {}
         self.grid_reports: dict[tuple[str, str, str], GridReport] = {}
         self.load_intervals: dict[tuple[str, Any], LoadInterval] = {}
+        self.hand_limits: dict[str, HandLimit] = {}
+        self.stops: dict[str, TerritoryStop] = {}
         self._of_station: dict[str, list[str]] = {}
         self._by_type: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], Any], Callable[[Any], bool]]] = {
             Territory: (self.territories, lambda r: r.territory_id, _always),
@@ -112,6 +117,8 @@ class State:
                 lambda r: (r.source_id, r.event_id, r.name),
                 lambda r: r.closed_at is None,
             ),
+            HandLimit: (self.hand_limits, lambda r: r.evse_id, lambda r: r.max_a is not None),
+            TerritoryStop: (self.stops, lambda r: r.territory_id, lambda r: r.stopped),
             LoadInterval: (self.load_intervals, lambda r: (r.territory_id, r.start_at), _never),
         }
 

@@ -92,3 +92,4 @@ class StationCalled(Stamped):
     station_id: str
     action: str
     outcome: str
+    reason: str | None = None

@@ -26,6 +26,7 @@ def decide(view: View, now: datetime, rules: Rules) -> Plan:
     wanted: dict[str, Wanted] = {}
     shortfalls: list[Shortfall] = []
     under = _under(view.evses)
+    _by_hand(view, wanted, now, first=True)
     for node_id in _leaves_first(view):
         pool = under.get(node_id, ())
         here = [r for r in active if r.territory_id == node_id]
@@ -34,6 +35,7 @@ def decide(view: View, now: datetime, rules: Rules) -> Plan:
         ceiling = view.territories[node_id].ceiling_kw
         if ceiling is not None and not view.halted:
             _hold_under(node_id, ceiling, pool, wanted, now)
+    _by_hand(view, wanted, now, first=False)
     for node_id in _leaves_first(view):
         ceiling = view.territories[node_id].ceiling_kw
         if ceiling is not None and not view.halted:
@@ -112,13 +114,28 @@ def _under(evses: Sequence[EvseView]) -> dict[str, list[EvseView]]:
     return under
 
 
+def _by_hand(view: View, wanted: dict[str, Wanted], now: datetime, *, first: bool) -> None:
+    """An operator's ceiling on a single EVSE. What it takes counts for every shed above, like any ceiling's.
+
+    At first where no shed holds the EVSE lower already (that stands), at last as the bound of whatever was decided.
+    """
+    for e in view.evses:
+        if e.by_hand_a is None or view.halted or not e.hears:
+            continue
+        if first and e.limit is not None and e.holds(now) and (e.limit.max_a or 0.0) < e.by_hand_a:
+            continue
+        want = wanted.get(e.evse_id)
+        if want is None or want.limit_a > e.by_hand_a:
+            wanted[e.evse_id] = Wanted(e.by_hand_a, Cause.OPERATOR, None, e.path[0])
+
+
 def _hold_under(
     node_id: str, ceiling_kw: float, pool: Sequence[EvseView], wanted: dict[str, Wanted], now: datetime
 ) -> None:
     """Bring what the EVSEs under a node could draw below its ceiling; a law, so potential counts, not draw."""
 
     def could(e: EvseView) -> float:
-        if e.why_not is not None and not e.opted_out:
+        if not e.hears:
             return e.stands_a(now)  # it can't be told otherwise
         return e.drawn_a(_limit_of(wanted, e), e.potential_a)
 
@@ -191,7 +208,7 @@ def _share_under(
     if over_kw <= 0:
         return
     # Opted out is a driver's wish; a ceiling is not one of the things a driver can refuse.
-    bound = [e for e in pool if e.why_not is None or e.opted_out]
+    bound = [e for e in pool if e.hears]
     step_kw = max((e.kw_per_a * e.step_a for e in bound), default=0.0)
     result = allocate([flexible(e, could(e)) for e in bound], over_kw)
     if result.short_kw > 1e-9 and any(not e.may_pause for e in bound):
@@ -242,7 +259,9 @@ def _limits_end(view: View, now: datetime) -> list[datetime]:
     return [
         e.limit.until
         for e in view.evses
-        if e.limit is not None and e.limit.in_force(now) and not ruled.isdisjoint(e.path)
+        if e.limit is not None
+        and e.limit.in_force(now)
+        and (e.by_hand_a is not None or not ruled.isdisjoint(e.path))
     ]
 
 

@@ -60,7 +60,7 @@ def orders_of(
         want = wanted.get(e.evse_id)
         if want is None:
             held = _held(e, now)
-            if held is not None and (e.why_not is None or e.opted_out):
+            if held is not None and e.hears:
                 free.append(held)
             continue
         until = _until(e, want, now, rules)
@@ -129,6 +129,8 @@ def _until(e: EvseView, want: Wanted, now: datetime, rules: Rules) -> datetime:
     spread = 0.8 + 0.2 * lot(e.evse_id, "lease")
     until = now + lease * spread
     end = want.request.end_at if want.request and want.cause is Cause.SHED else None
+    if want.cause is Cause.OPERATOR:
+        end = e.by_hand_until
     return min(until, end) if end is not None else until
 
 
@@ -161,7 +163,7 @@ def _releases(
                     evse_id=e.evse_id,
                     limit_a=None,
                     until=now,
-                    cause=Cause.HALT if view.halted else Cause.RESTORATION,
+                    cause=Cause.HALT if view.halted or e.stopped else Cause.RESTORATION,
                     request_key=limit.request_key,
                     node_id=limit.node_id,
                     would_draw_a=e.would_draw_a,

@@ -76,6 +76,7 @@ class EvseView:
     `draw_a`: what its meter shows under the limit in force (None: not metered since that began).
     `gap_a`: how much less than it is offered it takes. `price`: what holding it costs its driver.
     `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can.
+    `by_hand_a`: an operator's own ceiling on it, until `by_hand_until`; `stopped`: sheds are stopped where it stands.
     """
 
     evse_id: str
@@ -96,6 +97,14 @@ class EvseView:
     draw_a: float | None = None
     price: Price | None = None
     plugged_at: datetime | None = None
+    by_hand_a: float | None = None
+    by_hand_until: datetime | None = None
+    stopped: bool = False
+
+    @property
+    def hears(self) -> bool:
+        """Whether it can be told something: a wish that drivers and people refuse, a law that they can't."""
+        return self.why_not is None or self.opted_out or self.stopped
 
     def drawn_a(self, limit_a: float | None, unlimited_a: float | None = None) -> float:
         """Predicted draw under a limit, A: what it is offered less its gap, never more than it would draw."""

@@ -10,6 +10,7 @@ from random import Random
 from emw.domain import facts as f
 from emw.service.accounts import Accounts
 from emw.service.admin import Admin
+from emw.service.by_hand import ByHand
 from emw.service.dispatch import Dispatch
 from emw.service.gate import Gate
 from emw.service.grid_outbox import GridOutbox
@@ -65,6 +66,7 @@ class HeadEnd:
         self.signals = Signals(self.ledger, self.requests, self.accounts, self.dispatch, clock, settings)
         self.oracle = Oracle(self.dispatch, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)
+        self.by_hand = ByHand(self.ledger, self.dispatch, self.accounts, clock, settings)
         self.outbox = Outbox(self.ledger, reports, clock, chance, settings)
         self.meter = Meter(self.ledger, self.telemetry, store, clock)
         self.grid_reports = GridOutbox(self.ledger, clock, chance, settings)

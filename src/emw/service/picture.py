@@ -16,6 +16,8 @@ from emw.service.ports import Clock
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import Telemetry
 
+STOPPED = "stopped by an operator"
+OPTED_OUT = "opted out"
 WORDS = {Outcome.REJECTED: "refusing", Outcome.TIMED_OUT: "not answering", Outcome.OFFLINE: "not reachable"}
 
 
@@ -84,7 +86,9 @@ class Picture:
         if not evse.can_limit:
             return "can't be limited"
         if evse.opted_out_until is not None and evse.opted_out_until > now:
-            return "opted out"
+            return OPTED_OUT
+        if self._state.stops and not self._state.stops.keys().isdisjoint(self.path(evse.territory_id)):
+            return STOPPED
         refusal = self._refusals.get(evse.evse_id)
         if refusal is not None and now < refusal[1]:
             return WORDS.get(refusal[2], "refusing")
@@ -148,7 +152,10 @@ class Picture:
             limit = state.limits.get(evse.evse_id)
             held = limit is not None and limit.in_force(now)
             session = state.sessions.get(evse.session_id) if evse.session_id is not None else None
-            if not held and (session is None or not wanted_at_all):
+            by_hand = state.hand_limits.get(evse.evse_id)
+            if by_hand is not None and not by_hand.in_force(now):
+                by_hand = None
+            if not held and (session is None or not (wanted_at_all or by_hand)):
                 continue
             would_a, baseline_a, gap_a, price = self._telemetry.outlook(evse, session)
             path, kw_per_a = self.path(evse.territory_id), evse.kw_per_a
@@ -175,7 +182,10 @@ class Picture:
                     price=price,
                     plugged_at=None if session is None else session.started_at,
                     why_not=why_not,
-                    opted_out=why_not == "opted out",
+                    opted_out=why_not == OPTED_OUT,
+                    stopped=why_not == STOPPED,
+                    by_hand_a=None if by_hand is None else by_hand.max_a,
+                    by_hand_until=None if by_hand is None else by_hand.until,
                     limit=limit,
                     next_change_at=None
                     if next_change is None or next_change <= at
@@ -186,6 +196,8 @@ class Picture:
             if limit is not None and limit.max_a is not None and not held and not came_after:
                 self.ended(limit.command_id, evse, would_a, limit.max_a, now)
         self._governor.know(controllable)
+        freed = {n for t in state.stops for n in self.path(t)}
+        freed |= {n for n in nodes if not state.stops.keys().isdisjoint(self.path(n))}
         returning = any(r.state is RequestState.RESTORING for r in requests)
         return View(
             root=root,
@@ -193,7 +205,9 @@ class Picture:
             evses=evses,
             requests=requests,
             halted=halted,
-            may_rise_kw={n: self._governor.may_rise_kw(n, at, halted=halted) for n in sorted(limited)},
+            may_rise_kw={
+                n: self._governor.may_rise_kw(n, at, halted=halted or n in freed) for n in sorted(limited)
+            },
             rose_kw={n: self._governor.rose_kw(n, at) for n in nodes},
             may_fall_kw={n: self._governor.may_fall_kw(n, at) for n in nodes},
             highest_kw=self.learning.highest_kw(root, now) if returning else {},

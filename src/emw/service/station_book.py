@@ -236,11 +236,18 @@ class StationBook:
             if limit is not None and limit.in_force(now):
                 self._dispatch.commands.resend(evse.evse_id)
 
-    async def called(self, actor: str, station_id: str, action: str, outcome: str) -> None:
+    async def called(
+        self, actor: str, station_id: str, action: str, outcome: str, *, reason: str | None = None
+    ) -> None:
         """An operator sent a message by hand."""
         await self._ledger.record(
             f.StationCalled(
-                at=self._clock.now(), actor=actor, station_id=station_id, action=action, outcome=outcome
+                at=self._clock.now(),
+                actor=actor,
+                station_id=station_id,
+                action=action,
+                outcome=outcome,
+                reason=reason,
             )
         )
 

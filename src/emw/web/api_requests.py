@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, get, post
+from litestar import Controller, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from emw.domain.model import ReductionRequest, RequestState
@@ -19,7 +19,7 @@ from emw.service.requests import OPERATOR, Decrease
 from emw.web.api_evses import Limited, Offset, id_of, settled
 from emw.web.auth import LOCAL, operator, viewer
 from emw.web.given import TheCaller, TheHeadEnd, TheIds
-from emw.web.wire import EnrolmentOut, Page, ReasonIn, RequestIn, RequestOut
+from emw.web.wire import EnrolmentOut, Page, ReasonIn, RequestChangeIn, RequestIn, RequestOut
 
 
 def _name(headend: HeadEnd, ids: Ids) -> str:
@@ -109,6 +109,27 @@ class Requests(Controller):
         request = known(headend, request_key)
         told = await headend.requests.told(request)
         return request_out(headend.state.requests[request.request_key], told)
+
+    @patch(
+        "/{request_key:str}", guards=[operator], summary="Change an operator's own request: kW, start, end"
+    )
+    async def change(
+        self,
+        headend: TheHeadEnd,
+        caller: TheCaller,
+        request_key: FromPath[str],
+        data: JSONBody[RequestChangeIn],
+    ) -> RequestOut:
+        """What is left out stays. A grid's request is the grid's to change; it can be ended here."""
+        changed = await headend.by_hand.change(
+            caller.actor,
+            known(headend, request_key),
+            kw=data.kw,
+            start_at=None if data.start is None else utc("start", data.start),
+            end_at=None if data.end is None else utc("end", data.end),
+            reason=data.reason,
+        )
+        return request_out(changed, told_of(headend, changed))
 
     @get("/{request_key:str}/enrolments", guards=[viewer], summary="Who takes part in a request")
     async def enrolments(

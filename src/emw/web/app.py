@@ -19,6 +19,7 @@ from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.service.sign_on import SignOn
 from emw.web.api_admin import BigRedStop, Isos, Logins, Operators, Stations, Territories, Tokens
+from emw.web.api_by_hand import ByHand
 from emw.web.api_evses import Evses, Sessions
 from emw.web.api_log import Activity, asked_of
 from emw.web.api_login import Login
@@ -116,6 +117,7 @@ def operator_app(
             Login,
             Evses,
             Sessions,
+            ByHand,
             Requests,
             Shed,
             WhatIf,

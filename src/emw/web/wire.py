@@ -270,6 +270,15 @@ class RequestIn(In):
     duration_minutes: Annotated[float, Meta(gt=0, le=1e6)] | None = None
 
 
+class RequestChangeIn(In):
+    """What becomes of an operator's own request; what is left out stays."""
+
+    kw: Annotated[float, Meta(gt=0, le=1e9)] | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+    reason: Reason | None = None
+
+
 class RequestOut(Out):
     """A request: requested = confirmed + pending + refused + short, always; measured stands apart."""
 

@@ -113,7 +113,8 @@ def _cause(state: State, limit: Limit) -> str:
                 said += f" together with request {request.request_id} in {request.territory_id}"
             return said
         case Cause.OPERATOR:
-            return "set by an operator"
+            hand = state.hand_limits.get(limit.evse_id)
+            return "set by hand" if hand is None else f"set by {hand.by}: {hand.reason}"
         case Cause.HALT:
             return "the way back after a halt"
 
@@ -149,7 +150,7 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "RequestReceived": lambda r: (
         f"{r['iso_id']} asks for {number(r['kw'])} kW less in {r['territory_id']} (request {r['request_id']})"
     ),
-    "RequestChanged": lambda r: f"request {r['request_key']} asks for {number(r['kw'])} kW now",
+    "RequestChanged": lambda r: f"request {r['request_key']} asks for {number(r['kw'])} kW now" + _because(r),
     "SignalReceived": lambda r: (
         f"{r['source_id']} published event {r['event_id']} of {r['program'] or r['program_id']}"
         + (f", version {r['version']}" if r["version"] > 1 else "")
@@ -193,7 +194,9 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
         + (f", firmware {r['firmware']}" if r.get("firmware") else "")
     ),
     "StationLearned": lambda r: f"something new is known of what station {r['station_id']} supports",
-    "StationCalled": lambda r: f"{r['action']} was sent to station {r['station_id']} by hand: {r['outcome']}",
+    "StationCalled": lambda r: (
+        f"{r['action']} was sent to station {r['station_id']} by hand: {r['outcome']}" + _because(r)
+    ),
     "EvseFound": lambda r: (
         f"station {r['station_id']} has EVSE {r['evse_id']} in {r['territory_id']}, "
         f"{number(r['max_a'])} A on {r['phases']} phases"
@@ -219,11 +222,23 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "LoginRefused": lambda r: f"wrong login for {r['name']} from {r['address']} (try {r['tries']})",
     "ApiKeyAdded": lambda r: f"API key {r['name']} for a {r['role']}",
     "ApiKeyRevoked": lambda r: f"API key {r['key_id']} is revoked",
+    "LimitedByHand": lambda r: (
+        f"{r['evse_id']} is let go by hand{_because(r)}"
+        if r["max_a"] is None
+        else f"{r['evse_id']} at most {number(r['max_a'])} A by hand{_because(r)}"
+    ),
+    "TerritoryStopped": lambda r: f"SHEDS ARE STOPPED in {r['territory_id']}{_because(r)}",
+    "TerritoryResumed": lambda r: f"sheds may reach {r['territory_id']} again{_because(r)}",
     "DispatchHalted": lambda r: "ALL DISPATCH IS STOPPED" + (f": {r['reason']}" if r.get("reason") else ""),
     "DispatchResumed": lambda r: "dispatch goes on" + (f": {r['reason']}" if r.get("reason") else ""),
     "ServerStarted": lambda r: f"emw {r['version']} started; {r['resumed_requests']} requests carried on",
 }
 """One sentence per kind of fact; a test holds it against the union."""
+
+
+def _because(row: Row) -> str:
+    """The reason, where one was given."""
+    return f": {row['reason']}" if row.get("reason") else ""
 
 
 def _changes(row: Row) -> list[str]:

@@ -1,0 +1,34 @@
+"""Facts of what people set by hand: limits on single EVSEs, territories stopped and resumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from emw.domain.admin_facts import Stamped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitedByHand(Stamped):
+    """An operator limited an EVSE (`max_a`, A per phase) until a time; with None the limit is lifted."""
+
+    evse_id: str
+    max_a: float | None
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerritoryStopped(Stamped):
+    """Sheds were stopped under a node; its cars are freed along the ramp. Ceilings hold on."""
+
+    territory_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerritoryResumed(Stamped):
+    """Sheds may reach the EVSEs under a node again."""
+
+    territory_id: str
+    reason: str | None = None
