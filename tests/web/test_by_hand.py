@@ -166,6 +166,19 @@ async def test_an_operators_request_can_be_changed_and_a_grids_can_not() -> None
         assert row["text"] == "request operator:R1 asks for 3 kW now: less wind"
 
 
+async def test_a_change_is_no_way_around_the_second_person() -> None:
+    async with world() as w:
+        await stations(w, ["E1", "E2"])
+        object.__setattr__(w.headend.settings, "confirm_above_kw", 3.0)
+        key = await w.key(Role.OPERATOR)
+        asked = {"territory": "East", "kW": 2, "requestID": "R1", "durationMinutes": 60}
+        await w.call("POST", "/api/v1/requests", asked, key=key)
+        assert (await w.call("PATCH", "/api/v1/requests/operator:R1", {"kW": 3}, key=key)).status == 200
+        told = await w.call("PATCH", "/api/v1/requests/operator:R1", {"kW": 3.5}, key=key)
+        assert (told.status, told.json["field"]) == (409, "kW")
+        assert w.headend.state.requests["operator:R1"].kw == 3
+
+
 class OneStation:
     """The way to a station that answers a reset."""
 

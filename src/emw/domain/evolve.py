@@ -16,7 +16,6 @@ from emw.domain.model import (
     ApiKey,
     Enrolment,
     Evse,
-    Halt,
     Iso,
     Limit,
     Operator,
@@ -101,10 +100,6 @@ def _key_added(_: State, x: f.ApiKeyAdded) -> tuple[Record, ...]:
 
 def _key_revoked(s: State, x: f.ApiKeyRevoked) -> tuple[Record, ...]:
     return (replace(s.api_keys[x.key_id], revoked=True),)
-
-
-def _halt(_: State, x: f.DispatchHalted | f.DispatchResumed) -> tuple[Record, ...]:
-    return (Halt(halted=isinstance(x, f.DispatchHalted), at=x.at, by=x.actor, reason=x.reason),)
 
 
 def _powered_on(s: State, x: f.PoweredOn) -> tuple[Record, ...]:
@@ -370,8 +365,6 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.LoginEnded: _log_only,
     f.ApiKeyAdded: _key_added,
     f.ApiKeyRevoked: _key_revoked,
-    f.DispatchHalted: _halt,
-    f.DispatchResumed: _halt,
     f.PoweredOn: _powered_on,
     f.PoweredOff: _powered_off,
     f.SessionStarted: _session_started,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import facts as f
 from emw.domain.hand import HandLimit, TerritoryStop
-from emw.domain.model import Record
+from emw.domain.model import Halt, Record
 
 if TYPE_CHECKING:
     from emw.domain.state import State
@@ -29,7 +29,13 @@ def _stop(_: State, x: f.TerritoryStopped | f.TerritoryResumed) -> tuple[Record,
     )
 
 
+def _halt(_: State, x: f.DispatchHalted | f.DispatchResumed) -> tuple[Record, ...]:
+    return (Halt(halted=isinstance(x, f.DispatchHalted), at=x.at, by=x.actor, reason=x.reason),)
+
+
 EVOLVE_HAND: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]]]] = {
+    f.DispatchHalted: _halt,
+    f.DispatchResumed: _halt,
     f.LimitedByHand: _limited,
     f.TerritoryStopped: _stop,
     f.TerritoryResumed: _stop,

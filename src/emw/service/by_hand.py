@@ -17,7 +17,7 @@ from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, Conflict, NotFound
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock
-from emw.service.requests import OPERATOR
+from emw.service.requests import OPERATOR, Requests
 from emw.service.settings import ServiceSettings
 
 MOST_MINUTES: Final = 24 * 60.0
@@ -28,12 +28,19 @@ class ByHand:
     """Limits, stops, changes."""
 
     def __init__(
-        self, ledger: Ledger, dispatch: Dispatch, accounts: Accounts, clock: Clock, settings: ServiceSettings
+        self,
+        ledger: Ledger,
+        dispatch: Dispatch,
+        accounts: Accounts,
+        requests: Requests,
+        clock: Clock,
+        settings: ServiceSettings,
     ) -> None:
         self._ledger = ledger
         self._state = ledger.state
         self._dispatch = dispatch
         self._accounts = accounts
+        self._requests = requests
         self._clock = clock
         self._settings = settings
 
@@ -107,6 +114,8 @@ class ByHand:
         new_kw = request.kw if kw is None else kw
         if not 0 < new_kw <= self._settings.max_request_kw:
             raise BadInput("kW", f"must be more than 0 and at most {self._settings.max_request_kw:g}")
+        if new_kw > self._requests.caution.most_kw(request):
+            raise Conflict("this much more needs a second person: ask for it as another request", field="kW")
         running = request.state is RequestState.ACTIVE
         if start_at is not None and running:
             raise BadInput("start", "it has begun already")

@@ -66,7 +66,7 @@ class HeadEnd:
         self.signals = Signals(self.ledger, self.requests, self.accounts, self.dispatch, clock, settings)
         self.oracle = Oracle(self.dispatch, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)
-        self.by_hand = ByHand(self.ledger, self.dispatch, self.accounts, clock, settings)
+        self.by_hand = ByHand(self.ledger, self.dispatch, self.accounts, self.requests, clock, settings)
         self.outbox = Outbox(self.ledger, reports, clock, chance, settings)
         self.meter = Meter(self.ledger, self.telemetry, store, clock)
         self.grid_reports = GridOutbox(self.ledger, clock, chance, settings)
