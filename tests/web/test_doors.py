@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from emw.domain.model import Role
+from emw.domain.vtn import VtnRole
 from tests.web.world import World, segment, stations, world
 
 VIEW, OPERATE, ADMINISTER = Role.VIEWER, Role.OPERATOR, Role.ADMINISTRATOR
@@ -41,6 +42,9 @@ DOORS: dict[tuple[str, str], tuple[Role, Any]] = {
     ("GET", "/api/v1/isos"): (VIEW, None),
     ("POST", "/api/v1/isos"): (ADMINISTER, {"isoID": "grid", "territories": ["East"], "renew": True}),
     ("POST", "/api/v1/isos/{iso_id}/revoke"): (ADMINISTER, {}),
+    ("GET", "/api/v1/vtn/clients"): (VIEW, None),
+    ("POST", "/api/v1/vtn/clients"): (ADMINISTER, {"clientID": "shop", "role": "bl", "renew": True}),
+    ("POST", "/api/v1/vtn/clients/{client_id}/revoke"): (ADMINISTER, {}),
     ("GET", "/api/v1/operators"): (ADMINISTER, None),
     ("POST", "/api/v1/operators"): (ADMINISTER, {"name": "bob", "password": "long enough", "role": "viewer"}),
     ("POST", "/api/v1/operators/{name}/disable"): (ADMINISTER, {}),
@@ -72,6 +76,7 @@ IDS = {
     "request_key": "operator:R1",
     "station_id": "E1",
     "iso_id": "grid",
+    "client_id": "shop",
     "territory_id": "East",
     "name": "vic",
     "key_id": "nokey",
@@ -97,6 +102,7 @@ async def w() -> AsyncGenerator[World, None]:
             key=await made.key(Role.OPERATOR),
         )
         await made.headend.admin.add_iso("test", "grid", ("East",))
+        await made.headend.vtn_clients.add("test", "shop", VtnRole.BL)
         yield made
 
 

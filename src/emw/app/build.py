@@ -9,7 +9,7 @@ import gc
 import signal
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from random import SystemRandom
@@ -27,10 +27,13 @@ from emw.app.oidc_config import OidcParts
 from emw.app.secrets_file import server_key
 from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
 from emw.app.vens import ven_of
+from emw.app.vtn_config import ServerParts
 from emw.app.watchdog import watch_loop
 from emw.grid.iso import IsoDoors, IsoLink
 from emw.grid.openadr3.notices import ROOM, Webhooks
 from emw.grid.openadr3.ven import Ven, forget_unknown
+from emw.grid.vtn.doors import BASE
+from emw.grid.vtn.server import VtnServer
 from emw.identity.oidc import Provider
 from emw.outgoing import Outgoing
 from emw.plane import App, Plane
@@ -63,6 +66,7 @@ class Parts:
     ocpp: Hub | None
     vens: Sequence[Ven | Ven2b] = ()
     sign_on: Provider | None = None
+    vtn: VtnServer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,11 @@ class Serving:
 
 
 def station_plane(
-    headend: HeadEnd, outgoing: Outgoing, key: bytes, vens: Sequence[Ven | Ven2b] = ()
+    headend: HeadEnd,
+    outgoing: Outgoing,
+    key: bytes,
+    vens: Sequence[Ven | Ven2b] = (),
+    vtn: VtnServer | None = None,
 ) -> Plane:
     """Every door of the station plane. `key` is the server's."""
     doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing, key).doors()
@@ -85,6 +93,8 @@ def station_plane(
     callbacks = {v.settings.name: callback for v in told if (callback := v.callback()) is not None}
     if callbacks:
         rooms[ROOM] = Webhooks(callbacks)
+    if vtn is not None:
+        rooms[BASE] = vtn.doors
     return Plane(doors, SystemRandom(), rooms=rooms)
 
 
@@ -107,7 +117,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
     """Open the store and wire the service; the caller runs it. Only one at a time per data folder."""
     settings = config.service_settings()
     rules = config.outgoing_rules()
-    vtns = config.vtns()
+    vtns, server = config.vtns(), config.vtn_server()
     oidc = config.oidc()
     with only_one(config.data), contextlib.ExitStack() as loading:
         loading.enter_context(no_collection())
@@ -149,9 +159,13 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             async with contextlib.AsyncExitStack() as clients:
                 vens = [await clients.enter_async_context(ven_of(v, headend, key)) for v in vtns]
                 sign_on = None if oidc is None else await clients.enter_async_context(provider_of(oidc))
-                plane = station_plane(headend, outgoing, key, vens)
+                vtn = None
+                if server is not None:
+                    vtn = await clients.enter_async_context(vtn_of(server, headend, ids, key))
+                    vens.append(vtn.ven)
+                plane = station_plane(headend, outgoing, key, vens, vtn)
                 try:
-                    yield Parts(headend, outgoing, plane, clock, ids, hub, vens, sign_on)
+                    yield Parts(headend, outgoing, plane, clock, ids, hub, vens, sign_on, vtn)
                 finally:
                     await headend.close()
                     gc.unfreeze()
@@ -162,6 +176,17 @@ async def provider_of(parts: OidcParts) -> AsyncGenerator[Provider, None]:
     """The sign-on provider with its own guarded client. Its tokens' times are the world's: the real clock."""
     async with Outgoing(parts.rules, deadline_s=10.0, connections=10, tls=parts.tls) as http:
         yield Provider(parts.settings, http, lambda: datetime.now(UTC))
+
+
+@contextlib.asynccontextmanager
+async def vtn_of(
+    parts: ServerParts, headend: HeadEnd, ids: RandomIds, key: bytes
+) -> AsyncGenerator[VtnServer, None]:
+    """Our own VTN; its callbacks have a guarded client of their own. `key` is the server's."""
+    settings = replace(parts.settings, key=key)
+    deadline_s = settings.callback_deadline_s
+    async with Outgoing(parts.rules, deadline_s=deadline_s, connections=50, tls=parts.tls) as http:
+        yield VtnServer(headend, http, ids, SystemRandom(), settings)
 
 
 def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing) -> Proxy:
@@ -215,6 +240,8 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
             tasks.create_task(parts.ocpp.run(), name="ocpp")
         await forget_unknown(headend, [v.settings for v in parts.vens])
         background = [tasks.create_task(v.run(), name=f"ven {v.settings.name}") for v in parts.vens]
+        if parts.vtn is not None:
+            background.append(tasks.create_task(parts.vtn.run(), name="vtn"))
         servers = _servers(config, parts)
         for server, sock in servers:
             tasks.create_task(server.serve(sockets=[sock]), name="server")

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 
 from emw.app.oidc_config import OidcParts, OidcSection, oidc_of
 from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
+from emw.app.vtn_config import ServerParts, server_of
 from emw.engine.view import Rules
 from emw.outgoing import OutgoingRules
 from emw.service.admin import EvseDefaults
@@ -180,6 +181,13 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
         """The VTNs that emw listens to. Raises ConfigError."""
         try:
             return vtns_of(self.openadr, self.outgoing_rules())
+        except Wrong as error:
+            raise ConfigError(str(error)) from error
+
+    def vtn_server(self) -> ServerParts | None:
+        """Our own VTN; None: it is off. Raises ConfigError."""
+        try:
+            return server_of(self.openadr, self.stations.listen, self.outgoing_rules())
         except Wrong as error:
             raise ConfigError(str(error)) from error
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from msgspec import Meta, Struct
 
 from emw.domain.signals import SignalKind
@@ -107,10 +108,37 @@ class VtnSection(Struct, forbid_unknown_fields=True, kw_only=True):
     mqtt: bool = False
 
 
+class ServerSection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """emw as a VTN itself. See docs/reference/vtn for what each means."""
+
+    enabled: bool = False
+    name: Name = "own"
+    public_url: str | None = None
+    token_minutes: Annotated[float, Meta(ge=1, le=1_440)] = 60.0
+    keep_reports_days: Annotated[float, Meta(ge=1, le=3_660)] = 90.0
+    callback_networks: list[str] = []
+    callback_plain_http: bool = False
+    callback_ca_file: str | None = None
+    callback_deadline_seconds: Annotated[float, Meta(gt=0, le=30)] = 10.0
+    reports: list[ReportType] = []
+    report_minutes: Annotated[float, Meta(ge=1, le=1_440)] = 15.0
+    resource: list[ResourceSection] = []
+    territory: str | None = None
+    may_name: list[str] = []
+    target: list[TargetSection] = []
+    levels: dict[Literal["1", "2", "3"], str] = {}
+    payloads: dict[str, Literal["reduce_kw", "reduce_share", "setpoint_kw", "limit_kw"]] = {}
+    assume_kw: bool = False
+    precedence: int = 100
+    time_zone: str = "UTC"
+    program: list[ProgramSection] = []
+
+
 class OpenAdrSection(Struct, forbid_unknown_fields=True, kw_only=True):
-    """OpenADR: the VTNs whose events are followed."""
+    """OpenADR: the VTNs whose events are followed, and emw's own VTN."""
 
     vtn: list[VtnSection] = []
+    server: ServerSection = msgspec.field(default_factory=ServerSection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +171,7 @@ def vtns_of(section: OpenAdrSection, outgoing: OutgoingRules) -> list[VtnParts]:
 
 def _vtn(v: VtnSection, outgoing: OutgoingRules) -> VtnParts:
     where = f"openadr.vtn {v.name!r}"
-    meaning = Meaning(
-        territory_id=v.territory,
-        may_name=tuple(v.may_name),
-        targets=_targets(v.target, where),
-        levels=_levels(v.levels, where),
-        payloads={k: SignalKind(x) for k, x in v.payloads.items()},
-        assume_kw=v.assume_kw,
-        precedence=v.precedence,
-        zone=_zone(v.time_zone, where),
-    )
+    meaning, programs = meanings_of(v, where)
     settings = VtnSettings(
         name=v.name,
         url=v.url,
@@ -164,7 +183,7 @@ def _vtn(v: VtnSection, outgoing: OutgoingRules) -> VtnParts:
         audience=v.audience,
         ven_name=v.ven_name,
         meaning=meaning,
-        programs={p.name: _program(p, meaning, where) for p in v.program},
+        programs=programs,
         poll_s=v.poll_seconds,
         near_poll_s=v.near_poll_seconds,
         deadline_s=v.deadline_seconds,
@@ -194,6 +213,21 @@ def _callback(v: VtnSection, where: str) -> str | None:
     if parts.scheme == "http" and not (v.plain_http or loopback):
         raise Wrong(f"{where}: webhook: its token can be read on the way (plain_http = true allows it)")
     return f"{v.webhook.rstrip('/')}{ROOM}/{v.name}"
+
+
+def meanings_of(v: VtnSection | ServerSection, where: str) -> tuple[Meaning, dict[str, Meaning]]:
+    """What the words of a VTN mean here, and those of its programs. Raises Wrong."""
+    meaning = Meaning(
+        territory_id=v.territory,
+        may_name=tuple(v.may_name),
+        targets=_targets(v.target, where),
+        levels=_levels(v.levels, where),
+        payloads={k: SignalKind(x) for k, x in v.payloads.items()},
+        assume_kw=v.assume_kw,
+        precedence=v.precedence,
+        zone=_zone(v.time_zone, where),
+    )
+    return meaning, {p.name: _program(p, meaning, where) for p in v.program}
 
 
 def _program(p: ProgramSection, meaning: Meaning, where: str) -> Meaning:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import grid_facts as f
+from emw.domain.evolve_vtn import EVOLVE_VTN
 from emw.domain.model import Record, RequestState
 from emw.domain.signals import GridCeiling, GridLink, GridReport, GridSignal, LoadInterval
 
@@ -144,4 +145,5 @@ EVOLVE_GRID: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]]]] 
     f.GridReportQueued: _queued,
     f.GridReportDelivered: _delivered,
     f.GridReportDropped: _dropped,
+    **EVOLVE_VTN,
 }

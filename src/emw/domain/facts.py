@@ -52,6 +52,7 @@ from emw.domain.station_facts import (
     TransactionEnded,
     TransactionStarted,
 )
+from emw.domain.vtn_facts import VtnFact
 
 # --- stations
 
@@ -368,6 +369,7 @@ Fact = (
     | LimitedByHand
     | TerritoryStopped
     | TerritoryResumed
+    | VtnFact
 )
 FACTS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(Fact)}
 """Every kind of fact by the name it has in the log."""

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
+from emw.domain.vtn import VTN_RECORDS, VtnRecord
+
 
 class SignalKind(StrEnum):
     """What a segment asks for."""
@@ -148,5 +150,12 @@ class LoadInterval:
     metered_share: float
 
 
-GridRecord = GridSignal | GridLink | GridCeiling | GridReport | LoadInterval
-GRID_RECORDS: tuple[type[GridRecord], ...] = (GridSignal, GridLink, GridCeiling, GridReport, LoadInterval)
+GridRecord = GridSignal | GridLink | GridCeiling | GridReport | LoadInterval | VtnRecord
+GRID_RECORDS: tuple[type[GridRecord], ...] = (
+    GridSignal,
+    GridLink,
+    GridCeiling,
+    GridReport,
+    LoadInterval,
+    *VTN_RECORDS,
+)

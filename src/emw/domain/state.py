@@ -31,6 +31,7 @@ from emw.domain.model import (
     Transaction,
 )
 from emw.domain.signals import GridCeiling, GridLink, GridReport, GridSignal, LoadInterval
+from emw.domain.vtn import VtnClient, VtnObject, VtnToken
 
 Undo = tuple[dict[Any, Any], Any, Record | None]
 
@@ -63,6 +64,9 @@ class State:
         "territories",
         "traits",
         "transactions",
+        "vtn_clients",
+        "vtn_objects",
+        "vtn_tokens",
     )
 
     def __init__(self) -> None:
@@ -88,6 +92,9 @@ class State:
         self.load_intervals: dict[tuple[str, Any], LoadInterval] = {}
         self.hand_limits: dict[str, HandLimit] = {}
         self.stops: dict[str, TerritoryStop] = {}
+        self.vtn_clients: dict[str, VtnClient] = {}
+        self.vtn_tokens: dict[tuple[str, int], VtnToken] = {}
+        self.vtn_objects: dict[str, VtnObject] = {}
         self._of_station: dict[str, list[str]] = {}
         self._by_type: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], Any], Callable[[Any], bool]]] = {
             Territory: (self.territories, lambda r: r.territory_id, _always),
@@ -120,6 +127,9 @@ class State:
             HandLimit: (self.hand_limits, lambda r: r.evse_id, lambda r: r.max_a is not None),
             TerritoryStop: (self.stops, lambda r: r.territory_id, lambda r: r.stopped),
             LoadInterval: (self.load_intervals, lambda r: (r.territory_id, r.start_at), _never),
+            VtnClient: (self.vtn_clients, lambda r: r.client_id, _always),
+            VtnToken: (self.vtn_tokens, lambda r: (r.client_id, r.slot), _always),
+            VtnObject: (self.vtn_objects, lambda r: r.object_id, lambda r: r.deleted_at is None),
         }
 
     def put(self, record: Record) -> Undo:

@@ -24,6 +24,7 @@ from emw.service.settings import ServiceSettings
 from emw.service.signals import Signals
 from emw.service.station_book import StationBook
 from emw.service.telemetry import Telemetry
+from emw.service.vtn_clients import VtnClients
 from emw.service.watch import Watch
 from emw.service.what_if import Oracle
 
@@ -67,6 +68,7 @@ class HeadEnd:
         self.oracle = Oracle(self.dispatch, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)
         self.by_hand = ByHand(self.ledger, self.dispatch, self.accounts, self.requests, clock, settings)
+        self.vtn_clients = VtnClients(self.ledger, clock, ids)
         self.outbox = Outbox(self.ledger, reports, clock, chance, settings)
         self.meter = Meter(self.ledger, self.telemetry, store, clock)
         self.grid_reports = GridOutbox(self.ledger, clock, chance, settings)

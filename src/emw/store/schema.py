@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from emw.domain.model import RECORDS
 from emw.store.columns import UtcTime, column_type, kinds_of
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """The newest migration: a database that says so needs none. Held against migrations/ by a test."""
 
 metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s"})
@@ -33,6 +33,7 @@ def _record_table(record: type[Any]) -> sa.Table:
         "sessions",
         "station_traits",
         "transactions",
+        "vtn_objects",
     }
     return sa.Table(record.table, metadata, *columns, sqlite_with_rowid=long)
 
@@ -116,6 +117,7 @@ _transactions = metadata.tables["transactions"].c
 _signals = metadata.tables["grid_signals"].c
 _ceilings = metadata.tables["grid_ceilings"].c
 _grid_reports = metadata.tables["grid_reports"].c
+_vtn_objects = metadata.tables["vtn_objects"].c
 sa.Index("ix_sessions_evse_id", _sessions.evse_id, _sessions.started_at)
 sa.Index("ix_sessions_started_at", _sessions.started_at)
 sa.Index("ix_transactions_started_at", _transactions.station_id, _transactions.started_at)
@@ -128,6 +130,7 @@ LIVE: Final[dict[str, sa.ColumnElement[bool]]] = {
     "grid_signals": _signals.ended_at.is_(None),
     "grid_ceilings": _ceilings.kw.is_not(None),
     "grid_reports": _grid_reports.closed_at.is_(None),
+    "vtn_objects": _vtn_objects.deleted_at.is_(None),
 }
 _partial("ix_sessions_open", _sessions.session_id, where=LIVE["sessions"])
 _partial("ix_enrolments_open", _enrolments.request_key, where=LIVE["enrolments"])
@@ -135,3 +138,4 @@ _partial("ix_reports_owed", _reports.report_id, where=LIVE["reports"])
 _partial("ix_transactions_open", _transactions.station_id, where=LIVE["transactions"])
 _partial("ix_grid_signals_open", _signals.event_id, where=LIVE["grid_signals"])
 _partial("ix_grid_reports_open", _grid_reports.event_id, where=LIVE["grid_reports"])
+_partial("ix_vtn_objects_there", _vtn_objects.object_id, where=LIVE["vtn_objects"])

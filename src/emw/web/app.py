@@ -27,6 +27,7 @@ from emw.web.api_ocpp import Ocpp
 from emw.web.api_requests import Requests
 from emw.web.api_shed import Shed
 from emw.web.api_sso import sso_back, sso_begin
+from emw.web.api_vtn import VtnClientsDesk
 from emw.web.api_what_if import WhatIf
 from emw.web.auth import Auth, caller_of, viewer
 from emw.web.board import Board
@@ -125,6 +126,7 @@ def operator_app(
             Stations,
             Ocpp,
             Isos,
+            VtnClientsDesk,
             Operators,
             Logins,
             Tokens,

@@ -259,7 +259,7 @@ class VtnReports:
         try:
             return await self._deliver(report, may_be_there=may_be_there)
         except VtnFailed as error:
-            if error.trouble in {Trouble.BAD_REQUEST, Trouble.NOT_FOUND}:
+            if error.trouble in {Trouble.BAD_REQUEST, Trouble.NOT_FOUND, Trouble.CONFLICT}:
                 return await self._refused(report, error)
             return Later(error.why, error.retry_after_s)
 
@@ -306,7 +306,7 @@ class VtnReports:
         return None
 
     async def _refused(self, report: GridReport, error: VtnFailed) -> Delivery:
-        """400 and 404 are final; whether the event is gone or our words were wrong makes a difference to a person."""
+        """400, 404 and 409 are final; whether the event is gone or our words were wrong is news to a person."""
         try:
             event = await self._client.one("/events", report.event_id)
         except VtnFailed:

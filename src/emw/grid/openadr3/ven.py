@@ -90,8 +90,10 @@ class Ven:
             )
         self._signals.open_ended_s[settings.source_id] = settings.lost_open_ended_s
 
-    def wake(self) -> None:
-        """Somebody says there is news: look now."""
+    def wake(self, *, programs: bool = False) -> None:
+        """Somebody says there is news (of programs, too): look now."""
+        if programs:
+            self._programs_at = None
         self._wake.set()
 
     def told(self, notice: Notice) -> None:
