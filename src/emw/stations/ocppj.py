@@ -10,6 +10,7 @@ Rules held here (OCPP 1.6-J 4.1.1 and 4.2; OCPP 2.0.1 and 2.1 part 4, 4.1 and 4.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, NamedTuple
@@ -108,6 +109,13 @@ class Ask:
     frame: bytes | None = None
 
 
+class _Result(msgspec.Struct, array_like=True, tag=3, frozen=True, gc=False):
+    """A CALLRESULT as it is written."""
+
+    id: str
+    payload: msgspec.Raw
+
+
 class Answered(NamedTuple):
     """A CALLRESULT of ours came. `late`: its time was over."""
 
@@ -140,6 +148,9 @@ class Broken(NamedTuple):
 
 
 _call = msgspec.json.Decoder(Call).decode
+_result = msgspec.json.Decoder(_Result).decode
+_quoted = functools.lru_cache(maxsize=256)(_json.encode)
+"""The actions of our CALLs: a few dozen."""
 
 Received = Call | Answered | Failed | Unknown | Broken
 
@@ -166,12 +177,15 @@ class Session:
                 return _call(frame)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return _by_hand(frame) or self._read(frame)
-        flying = self._flying
-        if flying is not None and frame.startswith(b'[3,"') and frame.endswith(b"]"):
-            named, _, tail = frame[4:].partition(b'"')
-            if named == flying.id.encode() and tail[:1] == b",":
+        if frame.startswith(b"[3"):
+            try:
+                told = _result(frame)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return self._read(frame)
+            flying = self._flying
+            if flying is not None and told.id == flying.id:
                 self._flying = None
-                return Answered(flying, tail[1:-1], late=False)
+                return Answered(flying, bytes(told.payload), late=False)
         return self._read(frame)
 
     def _read(self, frame: bytes) -> Received:
@@ -259,7 +273,7 @@ class Session:
             return ask.frame
         self._next_id += 1
         ask.id = f"{self._prefix}{self._next_id}"
-        return b'[2,"%b",%b,%b]' % (ask.id.encode(), _json.encode(ask.action), ask.payload)
+        return b'[2,"%b",%b,%b]' % (ask.id.encode(), _quoted(ask.action), ask.payload)
 
     def expired(self, now: float) -> Ask | None:
         """The CALL whose time is over, once. It makes room for the next; its late answer is still known."""

@@ -18,7 +18,7 @@ from emw.domain.model import Evse, Limit, Outcome
 from emw.service.ports import Answer
 from emw.stations.ocpp import profiles, theirs
 from emw.stations.ocpp.connection import Connection
-from emw.stations.ocpp.peer import Installed, Plug, number_of
+from emw.stations.ocpp.peer import Installed, Plug
 from emw.stations.ocpp.traits import Purpose, RateUnit, Their
 from emw.stations.ocpp.wire import Status
 from emw.stations.ocppj import Answered, Failed
@@ -57,6 +57,8 @@ def purposes(connection: Connection, plug: Plug) -> list[Purpose]:
 class Order(ABC):
     """One command on its way to one EVSE over one connection. `outcome`: what came of it, once that is known."""
 
+    __slots__ = ("_connection", "_evse", "_hub", "_key", "_limit", "_plug", "outcome")
+
     def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
         self._hub = hub
         self._connection = connection
@@ -67,7 +69,7 @@ class Order(ABC):
         self.outcome: Outcome | None = None
 
     @abstractmethod
-    def go(self) -> bool:
+    def go(self, now: datetime) -> bool:
         """Send what is next; False: there is nothing, or it can't be sent."""
 
     def stands(self, connection: Connection, limit: Limit) -> bool:
@@ -87,6 +89,8 @@ class Order(ABC):
 class LimitOrder(Order):
     """A limit on its way through one station's purposes and units."""
 
+    __slots__ = ("_refused", "_tried", "_way", "_why", "_without_end")
+
     def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
         super().__init__(hub, connection, plug, evse, limit)
         self._tried: list[tuple[Purpose, RateUnit]] = []
@@ -95,15 +99,17 @@ class LimitOrder(Order):
         self._way: tuple[Purpose, RateUnit] | None = None
         self._without_end = False
 
-    def go(self) -> bool:
+    def go(self, now: datetime) -> bool:
         """Send the next try; False: there is none, or it can't be sent."""
         traits = self._connection.peer.traits
-        free = [p for p in purposes(self._connection, self._plug) if self._is_free(p)]
+        free = purposes(self._connection, self._plug)
+        if traits.theirs:
+            free = [p for p in free if self._is_free(p, now)]
         self._way = way = traits.next_way(free, self._tried)
         if way is None:
             return False
         self._tried.append(way)
-        return self._send()
+        return self._send(now)
 
     def stuck(self) -> Answer:
         """Why it did not even begin: nothing could be sent, or there is no room for a profile of ours."""
@@ -111,38 +117,41 @@ class LimitOrder(Order):
             return Answer(Outcome.REJECTED, reason=NO_ROOM)
         return super().stuck()
 
-    def _covered(self, purpose: Purpose) -> list[Their]:
+    def _covered(self, purpose: Purpose, now: datetime) -> list[Their]:
         held = self._connection.peer.traits.theirs
-        if not held:
-            return held
-        return theirs.covered(
-            held, self._plug.number, purpose, self._plug.transaction_id, self._hub.clock.now()
-        )
+        return theirs.covered(held, self._plug.number, purpose, self._plug.transaction_id, now)
 
-    def _is_free(self, purpose: Purpose) -> bool:
+    def _is_free(self, purpose: Purpose, now: datetime) -> bool:
         level = self._connection.peer.traits.max_stack or 0
-        return theirs.is_free(self._covered(purpose), purpose, level)
+        return theirs.is_free(self._covered(purpose, now), purpose, level)
 
-    def _send(self) -> bool:
-        if self._way is None or self._limit.max_a is None:
+    def _send(self, now: datetime) -> bool:
+        """Hot: in a round there is one for each EVSE."""
+        limit_a = self._limit.max_a
+        if self._way is None or limit_a is None:
             return False
         purpose, unit = self._way
-        now = self._hub.clock.now()
-        station = self._hub.state.stations[self._connection.peer.station_id]
-        payload = profiles.set_profile(
-            self._connection.version,
-            evse_number=self._plug.number,
-            purpose=purpose,
-            unit=unit,
-            limit_a=theirs.cap_a(self._covered(purpose), self._limit.max_a, self._evse.kw_per_a),
-            kw_per_a=self._evse.kw_per_a,
-            phases=station.phases or self._hub.settings.evses.phases or 3,
-            until=self._limit.until,
-            now=now,
-            transaction_id=self._plug.transaction_id,
-            traits=self._connection.peer.traits,
+        connection, plug, kw_per_a = self._connection, self._plug, self._evse.kw_per_a
+        traits = connection.peer.traits
+        if traits.theirs:
+            limit_a = theirs.cap_a(self._covered(purpose, now), limit_a, kw_per_a)
+        station = self._hub.state.stations[connection.peer.station_id]
+        payload = profiles.limit_profile(
+            connection.version,
+            plug.number,
+            purpose,
+            unit,
+            limit_a,
+            kw_per_a,
+            station.phases or self._hub.settings.evses.phases or 3,
+            self._limit.until,
+            now,
+            traits.max_stack or 0,
+            traits.valid_to,
         )
-        return self._connection.ask("SetChargingProfile", payload, self._heard, key=self._key)
+        if purpose is Purpose.TX and plug.transaction_id is not None:
+            payload = profiles.of_transaction(payload, connection.version, plug.transaction_id)
+        return connection.ask("SetChargingProfile", payload, self._heard, key=self._key)
 
     def _heard(self, got: Answered | Failed | None) -> None:
         if got is None:
@@ -171,7 +180,7 @@ class LimitOrder(Order):
             if self._plug.order is not self:
                 return
             self._connection.peer.traits.valid_to = False
-            if not self._send():
+            if not self._send(self._hub.clock.now()):
                 self._next(got.code)
         else:
             self._connection.peer.traits.valid_to = True
@@ -181,7 +190,7 @@ class LimitOrder(Order):
         if self._way is not None:
             self._refused.append(self._way)
         self._why = why[:120]
-        if self._plug.order is self and not self.go():
+        if self._plug.order is self and not self.go(self._hub.clock.now()):
             self._tell(Answer(Outcome.REJECTED, reason=f"it said {self._why}"))
 
     def _never(self, word: str) -> None:
@@ -195,14 +204,14 @@ class LimitOrder(Order):
         purpose, unit = self._way
         peer = self._connection.peer
         traits = peer.traits
-        news = self._without_end or traits.smart is not True or purpose.value not in traits.used
+        news = self._without_end or traits.smart is not True or purpose not in traits.used
         for way in self._refused:
             name = f"{way[0].value}/{way[1].value}"
             # A TxProfile may be rejected because *this* transaction is not known: only its unit is learned then.
             if name not in traits.refused and (way[0] is purpose or way[0] is not Purpose.TX):
                 traits.refused.append(name)
                 news = True
-        if purpose.value not in traits.used:
+        if purpose not in traits.used:
             traits.used.append(purpose.value)
         traits.smart = True
         self._plug.installed = Installed(purpose, self._limit.max_a, self._limit.until)
@@ -241,12 +250,14 @@ class LimitOrder(Order):
 class ReleaseOrder(Order):
     """Back to normal: our own profiles of one EVSE are taken away, one after the other."""
 
+    __slots__ = ("_left",)
+
     def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
         super().__init__(hub, connection, plug, evse, limit)
         used = [p for p in Purpose if p.value in connection.peer.traits.used]
         self._left = used or [Purpose.TX, Purpose.TX_DEFAULT]
 
-    def go(self) -> bool:
+    def go(self, now: datetime) -> bool:
         """Send the next clearing; False: it can't be sent."""
         payload = profiles.clear_profile(self._connection.version, self._plug.number, self._left.pop(0))
         return self._connection.ask("ClearChargingProfile", payload, self._heard, key=self._key)
@@ -264,7 +275,7 @@ class ReleaseOrder(Order):
         elif not self._left:
             self._plug.installed = None
             self._tell(Answer(Outcome.APPLIED, self._evse.max_a))
-        elif self._plug.order is self and not self.go():
+        elif self._plug.order is self and not self.go(self._hub.clock.now()):
             self._tell(Answer(Outcome.OFFLINE, reason="its connection was lost"))
 
 
@@ -280,7 +291,7 @@ class OcppLink:
         connection = None if hub is None else hub.connected(evse.station_id)
         if hub is None or connection is None:
             return Answer(Outcome.OFFLINE, reason="it is not connected")
-        plug = connection.peer.plugs.get(number_of(evse.evse_id))
+        plug = connection.peer.plug_of(evse.evse_id)
         if plug is None:
             return Answer(Outcome.OFFLINE, reason="it has not shown this EVSE since emw started")
         if limit.max_a is None:
@@ -292,6 +303,6 @@ class OcppLink:
         else:
             order = LimitOrder(hub, connection, plug, evse, limit)
         plug.order = order  # an older one does not go on from here
-        if not order.go():
+        if not order.go(now):
             return order.stuck()
         return Answer(Outcome.PENDING)

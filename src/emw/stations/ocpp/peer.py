@@ -102,6 +102,13 @@ class Peer:
             plug = self.plugs[number] = Plug(number, evse_id)
         return plug
 
+    def plug_of(self, evse_id: str) -> Plug | None:
+        """The EVSE of this name. A station has few."""
+        for plug in self.plugs.values():
+            if plug.evse_id == evse_id:
+                return plug
+        return None
+
     def remember(self, transactions: Iterable[Transaction]) -> None:
         """Take up open transactions from the store."""
         for transaction in transactions:

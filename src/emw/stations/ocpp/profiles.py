@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from emw.domain.units import LINE_TO_LINE_FROM_V
-from emw.stations.ocpp.traits import Purpose, RateUnit, Traits
+from emw.stations.ocpp.traits import Purpose, RateUnit
 from emw.stations.ocpp.wire import encode, seconds
 from emw.stations.ocppj import Version
 
@@ -51,9 +51,9 @@ def limit_in(unit: RateUnit, limit_a: float, kw_per_a: float) -> float | int:
     return tenths // 10 if tenths % 10 == 0 else tenths / 10
 
 
-def set_profile(
+@functools.lru_cache(maxsize=1_024)
+def limit_profile(
     version: Version,
-    *,
     evse_number: int,
     purpose: Purpose,
     unit: RateUnit,
@@ -62,42 +62,15 @@ def set_profile(
     phases: int,
     until: datetime,
     now: datetime,
-    transaction_id: str | None,
-    traits: Traits,
-) -> bytes:
-    """The payload of SetChargingProfile: at most `limit_a` (A per phase) until `until`."""
-    text = _without_transaction(
-        version,
-        evse_number,
-        purpose,
-        unit,
-        limit_in(unit, limit_a, kw_per_a),
-        phases,
-        until.replace(microsecond=0),
-        now.replace(microsecond=0) - BEFORE,
-        traits.max_stack or 0,
-        traits.valid_to,
-    )
-    if purpose is not Purpose.TX or transaction_id is None:
-        return text
-    named = transaction_id.encode() if version is Version.V16 else encode(transaction_id)
-    return b'%b,"transactionId":%b}}' % (text[:-2], named)
-
-
-@functools.lru_cache(maxsize=1_024)
-def _without_transaction(
-    version: Version,
-    evse_number: int,
-    purpose: Purpose,
-    unit: RateUnit,
-    limit: float,
-    phases: int,
-    until: datetime,
-    start: datetime,
     stack_level: int,
     valid_to: bool,
 ) -> bytes:
-    """The payload as far as stations share it: of a round with ten thousand commands, most are alike but for this."""
+    """The payload of SetChargingProfile: at most `limit_a` (A per phase) until `until`.
+
+    Kept: of a round with ten thousand commands, said at one moment until another, most are alike.
+    """
+    until, start = until.replace(microsecond=0), now.replace(microsecond=0) - BEFORE
+    limit = limit_in(unit, limit_a, kw_per_a)
     period: dict[str, Any] = {"startPeriod": 0, "limit": limit}
     if unit is RateUnit.AMPS:
         period["numberPhases"] = phases
@@ -121,6 +94,12 @@ def _without_transaction(
         return encode({"connectorId": place, "csChargingProfiles": profile})
     profile |= {"id": number, "chargingSchedule": [{"id": number, **schedule}]}
     return encode({"evseId": place, "chargingProfile": profile})
+
+
+def of_transaction(payload: bytes, version: Version, transaction_id: str) -> bytes:
+    """A SetChargingProfile that holds for this transaction alone."""
+    named = transaction_id.encode() if version is Version.V16 else encode(transaction_id)
+    return b'%b,"transactionId":%b}}' % (payload[:-2], named)
 
 
 def clear_profile(version: Version, evse_number: int, purpose: Purpose) -> bytes:
