@@ -39,11 +39,13 @@ def serve_bare(pipe: Connection) -> None:
                 return
             transport.send(WSMsgType.TEXT, frame.get_payload_as_bytes())
 
-    async def fan_out(frame: bytes) -> None:
+    async def fan_out(frame: bytes) -> float:
         waiting[0], waiting[1] = len(connected), asyncio.get_running_loop().create_future()
+        cpu = time.process_time()
         for transport in connected:
             transport.send(WSMsgType.TEXT, frame)
         await waiting[1]
+        return time.process_time() - cpu
 
     async def run() -> None:
         server = await ws_create_server(
@@ -55,8 +57,8 @@ def serve_bare(pipe: Connection) -> None:
     uvloop.run(run())
 
 
-async def answer_orders(pipe: Connection, fan_out: Any, keep: Any = None) -> None:
-    """Until told to stop: fan out, and say what that cost; keep readings or not; or how much memory there is."""
+async def answer_orders(pipe: Connection, fan_out: Any, keep: Any = None, settled: Any = None) -> None:
+    """Until told to stop: fan out, and say what CPU that cost; keep readings or not; say how much memory there is."""
     loop = asyncio.get_running_loop()
     while True:
         order = await loop.run_in_executor(None, pipe.recv)
@@ -66,12 +68,13 @@ async def answer_orders(pipe: Connection, fan_out: Any, keep: Any = None) -> Non
         elif order in {"keep", "drop"}:
             keep(order == "keep")
             pipe.send(order)
+        elif order == "settled":
+            await settled()
+            pipe.send(order)
         elif order is None:
             return
         else:
-            cpu, began = time.process_time(), time.perf_counter()
-            await fan_out(order)
-            pipe.send((time.process_time() - cpu, time.perf_counter() - began))
+            pipe.send(await fan_out(order))
 
 
 def serve_package(pipe: Connection) -> None:
@@ -144,19 +147,49 @@ def serve_emw(pipe: Connection, folder: str, stations: int) -> None:
             def keep(on: bool) -> None:
                 store.add_readings = real if on else nowhere
 
-            await answer_orders(pipe, partial(command, headend, hub), keep)
+            await answer_orders(pipe, partial(command, headend, hub), keep, partial(settled, hub, stations))
             for task in running:
                 task.cancel()
 
     uvloop.run(run())
 
 
-async def command(headend: Any, hub: Any, _: bytes) -> None:
-    """Send a limit to every EVSE as the service does; all have answered when this returns."""
+async def settled(hub: Any, stations: int) -> None:
+    """Every station is connected, has told its EVSE and has been asked what it can do."""
+    while True:
+        await asyncio.sleep(0.5)
+        found = [hub.connected(name) for name in {e.station_id for e in hub.state.evses.values()}]
+        if len(found) < stations or None in found:
+            continue
+        if all(c.learning is None or c.learning.done() for c in found) and not any(
+            c.session.busy for c in found
+        ):
+            return
+
+
+async def command(headend: Any, hub: Any, _: bytes) -> float:
+    """Send a limit to every EVSE over the link that the service uses; all have answered when this returns.
+
+    Returns the CPU time of that, s: what the commands are is the service's business.
+    """
     from emw.domain.model import Cause, Limit
 
     now = headend.clock.now()
-    todo = list(headend.state.evses.values())
+    until = now + timedelta(minutes=15)
+    todo = [
+        (
+            evse,
+            Limit(
+                evse_id=evse.evse_id,
+                command_id=f"c{number}",
+                max_a=10.0,
+                until=until,
+                cause=Cause.SHED,
+                issued_at=now,
+            ),
+        )
+        for number, evse in enumerate(headend.state.evses.values())
+    ]
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     left = [len(todo)]
 
@@ -168,14 +201,8 @@ async def command(headend: Any, hub: Any, _: bytes) -> None:
     hub.answered = answered
     link = headend.dispatch.commands._link  # noqa: SLF001 - the port, as it is wired
     stations = headend.state.stations
-    for number, evse in enumerate(todo):
-        limit = Limit(
-            evse_id=evse.evse_id,
-            command_id=f"c{number}",
-            max_a=10.0,
-            until=now + timedelta(minutes=15),
-            cause=Cause.SHED,
-            issued_at=now,
-        )
+    cpu = time.process_time()
+    for evse, limit in todo:
         await link.send(stations[evse.station_id], evse, limit, now)
     await done
+    return time.process_time() - cpu

@@ -98,6 +98,7 @@ class Metering(Station):
         self.tally = tally
         self.frames = frames
         self.number = 0
+        self.going = False
 
     def frame(self, payload: bytes) -> None:
         if payload.startswith(b"[4"):
@@ -105,9 +106,16 @@ class Metering(Station):
         if not self.number or (payload.startswith(b"[2") and b"MeterValues" not in payload):
             return  # answers to what came before, and emw's own questions, which stay unanswered here
         self.tally[0] += 1
-        self.go()
+        if self.going:
+            self.go()
+
+    def rest(self) -> None:
+        """Send no more."""
+        self.going = False
 
     def go(self) -> None:
+        """Send the next."""
+        self.going = True
         self.number += 1
         self.transport.write(self.frames[self.number % len(self.frames)])
 
