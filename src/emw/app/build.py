@@ -155,7 +155,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             headend.dispatch.stopwatch, headend.dispatch.rest = time.perf_counter, REST
             proxy = config.proxy_settings()
             if hub is not None and proxy is not None:
-                hub.proxy = _proxy(hub, proxy, outgoing)
+                hub.proxy = await _proxy(hub, proxy, outgoing, store)
             async with contextlib.AsyncExitStack() as clients:
                 vens = [await clients.enter_async_context(ven_of(v, headend, key)) for v in vtns]
                 sign_on = None if oidc is None else await clients.enter_async_context(provider_of(oidc))
@@ -189,12 +189,15 @@ async def vtn_of(
         yield VtnServer(headend, http, ids, SystemRandom(), settings)
 
 
-def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing) -> Proxy:
+async def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing, store: SqlStore) -> Proxy:
     """What stands before another CSMS. Loaded here: without it no socket library is needed that calls out."""
+    from emw.stations.ocpp.owing import Owing  # noqa: PLC0415
     from emw.stations.ocpp.proxy import Proxy  # noqa: PLC0415
     from emw.stations.ocpp.upstream import connect  # noqa: PLC0415
 
-    return Proxy(hub, settings, functools.partial(connect, outgoing.guard))
+    owing = Owing(store, hub.clock, hub.spawn)
+    await owing.load()
+    return Proxy(hub, settings, functools.partial(connect, outgoing.guard), owing)
 
 
 @contextlib.asynccontextmanager

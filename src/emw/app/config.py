@@ -60,6 +60,7 @@ class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):
     password: str | None = None
     passwords: dict[str, str] = {}
     hold_seconds: Annotated[float, Meta(ge=0, le=3600)] = 20.0
+    stand_in: bool = True
 
 
 class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -237,6 +238,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             password=p.password,
             passwords=dict(p.passwords),
             hold_s=p.hold_seconds,
+            stand_in=p.stand_in,
         )
 
     def service_settings(self) -> ServiceSettings:

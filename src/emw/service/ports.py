@@ -115,6 +115,44 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFrame:
+    """A message of a station's that emw answered and owes to the station's own central system.
+
+    `ours`: the number that emw gave to the transaction which begins with it.
+    """
+
+    station_id: str
+    number: int
+    action: str
+    payload: bytes
+    ours: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptName:
+    """A transaction's number at the central system, for the one that emw gave in its place."""
+
+    station_id: str
+    ours: str
+    theirs: str
+    at: datetime
+
+
+class FrameStore(Protocol):
+    """What is owed to central systems, beside the log: frames are no facts."""
+
+    async def keep_frames(
+        self, kept: Sequence[KeptFrame], gone: Sequence[KeptFrame], names: Sequence[KeptName]
+    ) -> None:
+        """Add, take away and name in one transaction, durable when this returns. Raises Unavailable."""
+        ...
+
+    async def kept_frames(self) -> tuple[list[KeptFrame], list[KeptName]]:
+        """All that is owed, and all names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a station said to a command. PENDING: it will be told in its next answer (no `accessURL`)."""
 

@@ -6,7 +6,9 @@ No socket, no task, no clock; `now` is seconds of any steady clock. Rules held h
 - the CSMS's answers go on at once; its CALLs share one line with ours, so that the station sees one CALL at a time
   (OCPP 1.6-J 4.1.1; 2.0.1 part 4, 4.1.1), in the order in which they came;
 - a CALL that the station does not answer in time makes room for the next; its late answer still goes where it belongs;
-- what can't be read is no business of ours: it goes on, and who it is for complains.
+- what can't be read is no business of ours: it goes on, and who it is for complains;
+- while emw stands in for the CSMS (`standing`), CALLs of the station go nowhere: who asked for them answers. What is
+  owed to the CSMS is told to it under ids of ours, one at a time.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from emw.stations.ocppj import Answered, Ask, Call, Failed, Fault, Received, Ses
 
 PREFIX: Final = "emw-"
 """Our CALLs' ids begin so; an answer under such an id never goes on."""
+PAYING: Final = "emw-owed-"
+"""So begin the ids of what is told to the CSMS late."""
 MOST_OPEN: Final = 64
 AWAITED: Final = frozenset({"BootNotification", "StartTransaction"})
 """What the station says of these is true only with the CSMS's answer: accepted or not, and under which number."""
@@ -46,23 +50,36 @@ class Ours(NamedTuple):
     got: Answered | Failed
 
 
+class Asked(NamedTuple):
+    """A CALL of the station's that emw answers in the CSMS's place."""
+
+    call: Call
+
+
+class Paid(NamedTuple):
+    """The CSMS answered what was owed to it."""
+
+    got: Answered | Failed
+
+
 class Passed(NamedTuple):
     """What a frame brings about: a frame to either side, and what is to be known of it."""
 
     to_csms: bytes | None = None
     to_station: bytes | None = None
-    news: Seen | Theirs | Ours | None = None
+    news: Seen | Theirs | Ours | Asked | Paid | None = None
 
 
 class Relay:
     """One station and its CSMS. `session` holds the line of CALLs to the station; ours are put into it as always."""
 
-    __slots__ = ("_open", "_upstream", "session")
+    __slots__ = ("_open", "_upstream", "session", "standing")
 
     def __init__(self, version: Version) -> None:
         self.session = Session(version, PREFIX)
-        self._upstream = Session(version)  # asks nothing itself: it reads
+        self._upstream = Session(version, PAYING)
         self._open: dict[str, Call] = {}
+        self.standing = False
 
     def from_station(self, frame: bytes) -> Passed:
         """The station said something. A CALL of the line may be free to go out afterwards: ask `next`."""
@@ -76,6 +93,8 @@ class Relay:
         return Passed(to_csms=frame)
 
     def _asks(self, frame: bytes, call: Call) -> Passed:
+        if self.standing:
+            return Passed(news=Asked(call))
         if call.action not in AWAITED:
             return Passed(to_csms=frame, news=Seen(call))
         if len(self._open) >= MOST_OPEN:
@@ -100,6 +119,14 @@ class Relay:
     def csms_lost(self) -> None:
         """The connection to the CSMS is gone; the next one begins anew."""
         self.session.disown()
+        self._upstream.close()
+
+    def pay(self, action: str, payload: bytes, now: float) -> bytes | None:
+        """Tell the CSMS something that is owed to it; None: the last one is not answered yet."""
+        if self._upstream.busy:
+            return None
+        self._upstream.ask(Ask(action, payload))
+        return self._upstream.next(now)
 
     def from_csms(self, frame: bytes) -> Passed:
         """The CSMS said something. Its CALLs wait in line: ask `next`."""
@@ -111,6 +138,8 @@ class Relay:
                     to_csms=self.session.error(got.id, Fault.GENERIC, "too many calls wait for this station")
                 )
             return Passed()
+        if isinstance(got, Answered | Failed):
+            return Passed(news=Paid(got))
         if type(got) is Unknown and got.id in self._open:
             call = self._open.pop(got.id)
             told = _result_of(frame)

@@ -15,6 +15,7 @@ from emw.service.ports import Loaded, Reading
 from emw.store import loading
 from emw.store.database import RESTORE, Database
 from emw.store.errors import StoreUnusable
+from emw.store.frames import FrameTables
 from emw.store.log import TAIL, verify_log
 from emw.store.migrate import migrate
 from emw.store.queries import ask
@@ -31,6 +32,7 @@ class StoreCore:
     ) -> None:
         self.database = database
         self.writer = Writer(database)
+        self.frames = FrameTables(self.writer, database)
         self.telemetry = TelemetryTables(
             self.writer,
             database,

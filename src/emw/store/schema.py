@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from emw.domain.model import RECORDS
 from emw.store.columns import UtcTime, column_type, kinds_of
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """The newest migration: a database that says so needs none. Held against migrations/ by a test."""
 
 metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s"})
@@ -86,6 +86,25 @@ telemetry_intervals = sa.Table(
     sa.Column("limited_share", sa.Double()),
     sa.Column("stale", sa.Boolean(), nullable=False),
     sqlite_with_rowid=False,
+)
+
+relayed_frames = sa.Table(
+    "relayed_frames",
+    metadata,
+    sa.Column("station_id", sa.Text(), primary_key=True),
+    sa.Column("number", sa.BigInteger(), primary_key=True),
+    sa.Column("action", sa.Text(), nullable=False),
+    sa.Column("payload", sa.LargeBinary(), nullable=False),
+    sa.Column("ours", sa.Text()),
+)
+
+relayed_names = sa.Table(
+    "relayed_names",
+    metadata,
+    sa.Column("station_id", sa.Text(), primary_key=True),
+    sa.Column("ours", sa.Text(), primary_key=True),
+    sa.Column("theirs", sa.Text(), nullable=False),
+    sa.Column("at", UtcTime(), nullable=False),
 )
 
 meta = sa.Table(

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from emw.domain.facts import Fact
 from emw.domain.model import Record
 from emw.service.errors import Unavailable
-from emw.service.ports import Loaded, Reading
+from emw.service.ports import KeptFrame, KeptName, Loaded, Reading
 from emw.store.core import StoreCore
 from emw.store.database import open_database
 from emw.store.migrate import refuse_other
@@ -56,6 +56,17 @@ class SqlStore:
         """Telemetry, in one group."""
         self._may_write()
         await self._in(self._writer, self._core.add_readings, readings)
+
+    async def keep_frames(
+        self, kept: Sequence[KeptFrame], gone: Sequence[KeptFrame], names: Sequence[KeptName]
+    ) -> None:
+        """What is owed to central systems, durable when this returns."""
+        self._may_write()
+        await self._in(self._writer, self._core.frames.keep, kept, gone, names)
+
+    async def kept_frames(self) -> tuple[list[KeptFrame], list[KeptName]]:
+        """What is owed to central systems."""
+        return await self._in(self._readers, self._core.frames.read)
 
     async def roll_up(self, now: datetime) -> None:
         """Interval means and retention: read aside, written in small steps between the commits."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import jsonschema_rs
 import ocpp
-from ocpp import routing, v16, v201
+from ocpp import routing, v16, v21, v201
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -28,7 +28,7 @@ NOW = "2026-05-05T12:00:00Z"
 
 @cache
 def validator(version: str, name: str) -> jsonschema_rs.Validator:
-    folder = {"ocpp1.6": "v16", "ocpp2.0.1": "v201"}[version]
+    folder = {"ocpp1.6": "v16", "ocpp2.0.1": "v201", "ocpp2.1": "v21"}[version]
     path = Path(ocpp.__file__).parent / folder / "schemas" / f"{name}.json"
     return jsonschema_rs.validator_for(json.loads(path.read_text("utf-8-sig")))
 
@@ -181,6 +181,17 @@ class Central201(v201.ChargePoint):  # type: ignore[misc]
         return v201.call_result.ReportChargingProfiles()
 
 
+class Central21(Central201):
+    """The same in 2.1: what both say alike, checked against the schemas of 2.1."""
+
+    _call = v21.call
+    _call_result = v21.call_result
+    _ocpp_version = "2.1"
+
+
+KINDS: dict[str, type[Any]] = {"ocpp1.6": Central16, "ocpp2.0.1": Central201, "ocpp2.1": Central21}
+
+
 class Central:
     """A central system, what it heard, and how to ask. `muted`: hears and answers nothing."""
 
@@ -203,7 +214,7 @@ class Central:
     @property
     def words(self) -> ModuleType:
         """The CALLs of this version."""
-        module: ModuleType = v16.call if self.version == "ocpp1.6" else v201.call
+        module: ModuleType = {"ocpp1.6": v16, "ocpp2.0.1": v201, "ocpp2.1": v21}[self.version].call
         return module
 
     def said(self, action: str, station: str = "e0") -> list[dict[str, Any]]:
@@ -231,8 +242,7 @@ class Central:
         name = socket.request.path.rpartition("/")[2]
         judge = Judge(self.version)
         self.judges.setdefault(name, []).append(judge)
-        kind = Central16 if self.version == "ocpp1.6" else Central201
-        station = kind(name, Ear(socket, judge, lambda: self.muted))
+        station = KINDS[self.version](name, Ear(socket, judge, lambda: self.muted))
         station.central = self
         self.stations[name], self.sockets[name] = station, socket
         await station.start()

@@ -171,6 +171,18 @@ class Foreign16(Shared, Base16):  # type: ignore[misc]
         self.transaction = None
         await self.status("Available", connector)
 
+    async def call_or_raise_start(self) -> Any:
+        """A transaction begins; a CALLERROR is raised."""
+        start = c16.StartTransaction(
+            connector_id=1, id_tag="tag", meter_start=round(self.energy_wh), timestamp=stamp(self.now())
+        )
+        return await self.call(start, suppress=False)
+
+    @on("RemoteStopTransaction")
+    def on_remote_stop(self, transaction_id: int) -> Any:
+        self.stopped = [transaction_id]
+        return r16.RemoteStopTransaction(e16.RemoteStartStopStatus.accepted)
+
     @on("SetChargingProfile")
     def on_set(self, connector_id: int, cs_charging_profiles: dict[str, Any]) -> Any:
         taken = self.takes(cs_charging_profiles)

@@ -41,6 +41,11 @@ class House:
     def evse(self, evse_id: str) -> Evse:
         return self.headend.state.evses[evse_id]
 
+    def session(self, evse_id: str) -> str | None:
+        """The session of an EVSE that may not have been shown yet."""
+        evse = self.headend.state.evses.get(evse_id)
+        return None if evse is None else evse.session_id
+
     async def enrol(self, station_id: str, evses: EvseDefaults = NOT_SAID) -> str:
         return await self.headend.admin.add_station("test", station_id, evses=evses, renew=True)
 

@@ -31,7 +31,7 @@ async def test_plug_in_charge_decrease_drop_and_return(kind: type[Any], tmp_path
             assert told.status == "Accepted"
             assert h.hub.console.seen("CP1").protocol == it._connection.subprotocol
             await it.plug_in()
-            await until(lambda: h.evse("CP1:1").session_id is not None)
+            await until(lambda: h.session("CP1:1") is not None)
             assert await metered(it, h, "CP1:1") == pytest.approx(11.04)
 
             asked = await h.iso(
@@ -49,4 +49,4 @@ async def test_plug_in_charge_decrease_drop_and_return(kind: type[Any], tmp_path
             await until(lambda: it.amps() == 16.0)
             assert await metered(it, h, "CP1:1") == pytest.approx(11.04)
             await it.unplug()
-            await until(lambda: h.evse("CP1:1").session_id is None)
+            await until(lambda: h.session("CP1:1") is None)

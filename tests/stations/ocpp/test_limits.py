@@ -64,7 +64,7 @@ async def test_a_profile_has_both_ends_and_a_start_in_the_past(version: str, tmp
         async with plain(h, "CP1", secret, version) as it:
             await boot(it)
             transaction = await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             now = it.now()
             await decrease(h)
             await until(settled(h, Outcome.APPLIED))
@@ -111,7 +111,7 @@ async def test_the_unit_the_station_allows_and_the_highest_stack_level(tmp_path:
             await boot(it)
             await until(lambda: "CP1:2" in h.headend.state.evses)
             await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             await decrease(h, 3.0)
             await until(settled(h, Outcome.APPLIED))
             profile, schedule = profile_of(it.names("SetChargingProfile")[-1])
@@ -142,7 +142,7 @@ async def test_what_is_rejected_is_tried_otherwise_and_what_was_taken_is_remembe
         async with plain(h, "CP1", secret, version, answer) as it:
             await boot(it)
             await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             await decrease(h)
             await until(settled(h, Outcome.APPLIED))
             assert len(it.names("SetChargingProfile")) == 4
@@ -169,7 +169,7 @@ async def test_what_one_showed_is_tried_first_on_its_like_after_a_restart_too(
         async with plain(h, name, secret, version, watts) as it:
             await boot(it, firmware)
             await charging(it)
-            await until(lambda: h.evse(f"{name}:1").session_id)
+            await until(lambda: h.session(f"{name}:1"))
             await until(lambda: (x := limit(h, f"{name}:1")) is not None and x.outcome is Outcome.APPLIED)
             await until(lambda: "TxProfile" in h.headend.state.traits[name].traits)
             return [profile_of(p)[1]["chargingRateUnit"] for p in it.names("SetChargingProfile")]
@@ -195,7 +195,7 @@ async def test_what_is_on_its_way_to_a_station_that_came_back_is_not_said_twice(
         async with plain(h, "CP1", secret, answer=answer) as it:
             await boot(it)
             await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             connection = h.hub.connected("CP1")
             assert connection is not None
             asking = asyncio.create_task(decrease(h))
@@ -221,7 +221,7 @@ async def test_rejected_throughout_counts_as_refused(tmp_path: Path) -> None:
         async with plain(h, "CP1", secret, answer=answer) as it:
             await boot(it)
             await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             told = await decrease(h)
             assert told["confirmedKW"] == 0.0
             await until(settled(h, Outcome.REJECTED))
@@ -247,7 +247,7 @@ async def test_without_smart_charging_it_is_never_asked_again(how: str, tmp_path
         async with plain(h, "CP1", secret, answer=answer) as it:
             await boot(it)
             await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             await decrease(h)
             await until(lambda: not h.evse("CP1:1").can_limit)
             sent = len(it.names("SetChargingProfile"))
@@ -269,7 +269,7 @@ async def test_one_that_says_so_at_boot_is_never_asked_at_all(tmp_path: Path) ->
             await boot(it)
             await until(lambda: "CP1:1" in h.headend.state.evses and not h.evse("CP1:1").can_limit)
             await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             assert (await decrease(h))["affectedEVSEs"] == 0
             assert it.names("SetChargingProfile") == []
 
@@ -285,7 +285,7 @@ async def test_a_station_that_is_gone_is_offline_and_told_when_it_is_back(tmp_pa
         async with plain(h, "CP1", secret) as it:
             await boot(it)
             await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             await decrease(h)
             await until(settled(h, Outcome.APPLIED))
         async with plain(h, "CP1", secret) as it:
@@ -298,7 +298,7 @@ async def test_who_says_yes_and_draws_on_is_found_by_the_meter(tmp_path: Path) -
         async with plain(h, "CP1", secret) as it:
             await boot(it)
             number = int(await charging(it))
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             await meter(it, 11_000.0, number)
             await decrease(h)
             await until(settled(h, Outcome.APPLIED))
@@ -318,7 +318,7 @@ async def test_a_one_phase_car_is_seen_by_its_meter(tmp_path: Path) -> None:
         async with plain(h, "CP1", secret) as it:
             await boot(it)
             number = int(await charging(it))
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             amps = [(16.0, "L1"), (0.0, "L2"), (0.0, "L3")]
             for second in range(3):
                 sampled = [

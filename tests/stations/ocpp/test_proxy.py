@@ -83,7 +83,7 @@ async def test_a_shed_in_the_middle_of_a_transaction_of_the_csms(
         await it.plug_in()
         number = central.transactions[-1]
         assert str(it.transaction) == number
-        await until(lambda: h.evse("e0:1").session_id is not None)
+        await until(lambda: h.session("e0:1") is not None)
         assert ("e0", number) in h.headend.state.transactions
         assert await kw(h, it) == pytest.approx(11.04)
 
@@ -111,7 +111,7 @@ async def test_a_shed_in_the_middle_of_a_transaction_of_the_csms(
         await h.iso("POST", "/iso/returnToNormal", {"requestID": "r1"})
         await until(lambda: it.amps() == 16.0)
         await it.unplug()
-        await until(lambda: h.evse("e0:1").session_id is None)
+        await until(lambda: h.session("e0:1") is None)
         said = len(central.said("StopTransaction")) + sum(
             event["eventType"] == "Ended" for event in central.said("TransactionEvent")
         )
@@ -140,7 +140,7 @@ async def test_ours_never_allows_more_than_theirs(kind: type[Any], version: str,
         await it.boot()
         await until(lambda: h.hub.peer("e0").traits.max_stack == 9)
         await it.plug_in()
-        await until(lambda: h.evse("e0:1").session_id is not None)
+        await until(lambda: h.session("e0:1") is not None)
         await kw(h, it)
         await decrease(h)
         await until(lambda: h.headend.state.limits["e0:1"].outcome is Outcome.APPLIED)
@@ -231,7 +231,7 @@ async def test_a_csms_that_restarts_is_not_missed(kind: type[Any], version: str,
             it = await later.enter_async_context(station(kind, h, "e0", await h.enrol("e0")))
             await it.boot()
             await it.plug_in()
-            await until(lambda: h.evse("e0:1").session_id is not None)
+            await until(lambda: h.session("e0:1") is not None)
             assert await kw(h, it) == pytest.approx(11.04)
             connection = h.hub.connected("e0")
         # Nobody listens at the CSMS's address now.
@@ -250,7 +250,7 @@ async def test_a_csms_that_restarts_is_not_missed(kind: type[Any], version: str,
             assert [name for name in said if name in told.split()] == told.split()
             assert second.faults == []
             assert h.hub.connected("e0") is connection, "the station did not notice"
-            await until(lambda: h.evse("e0:1").session_id is None)
+            await until(lambda: h.session("e0:1") is None)
 
 
 async def test_their_profiles_are_known_after_a_restart(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ async def test_a_restart_of_emw_in_the_middle_of_a_transaction(
         ):
             await it.boot()
             await it.plug_in()
-            await until(lambda: h.evse("e0:1").session_id is not None)
+            await until(lambda: h.session("e0:1") is not None)
             await kw(h, it)
             assert (await decrease(h))["confirmedKW"] >= 3.9
         # It comes back without a boot, as most do, with its transaction and what it held.
@@ -338,7 +338,7 @@ async def test_a_restart_of_emw_in_the_middle_of_a_transaction(
             assert await kw(h, it) <= 7.1
             assert ("e0", str(it.transaction)) in h.headend.state.transactions
             await it.unplug()
-            await until(lambda: h.evse("e0:1").session_id is None)
+            await until(lambda: h.session("e0:1") is None)
         assert central.boots == 1
         assert central.faults == []
         assert len(central.transactions) == 1

@@ -42,7 +42,7 @@ async def test_a_silent_meter_is_asked_and_then_nothing_is_counted_by_it(
             await boot(it)
             await until(lambda: h.hub.peer("CP1").traits.sample_s == 10)
             await charging(it)
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             await decrease(h)
             await until(settled(h, Outcome.APPLIED))
             asked = len(asked_for_meters(it))
@@ -68,7 +68,7 @@ async def test_a_reading_ends_the_silence(tmp_path: Path) -> None:
             await boot(it)
             await until(lambda: h.hub.peer("CP1").traits.sample_s == 10)
             number = int(await charging(it))
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             pass_time(h, 25)
             assert h.hub.console.seen("CP1").troubles
             await meter(it, 5_000.0, number)
@@ -83,7 +83,7 @@ async def test_what_no_evse_can_draw_is_no_reading(watts: float, tmp_path: Path)
         async with plain(h, "CP1", secret) as it:
             await boot(it)
             number = int(await charging(it))
-            await until(lambda: h.evse("CP1:1").session_id)
+            await until(lambda: h.session("CP1:1"))
             await meter(it, 7_000.0, number)
             await meter(it, watts, number)
             reading = h.headend.telemetry.live["CP1:1"].reading
@@ -115,7 +115,7 @@ async def test_A17_a_station_that_answers_nothing_is_pending_and_holds_nobody_up
             for it in (dead, good):
                 await boot(it)
                 await charging(it)
-            await until(lambda: all(h.evse(f"CP{n}:1").session_id for n in (1, 2)))
+            await until(lambda: all(h.session(f"CP{n}:1") for n in (1, 2)))
             asking = asyncio.create_task(decrease(h, 30.0))
             await until(lambda: (x := limit(h, "CP2:1")) is not None and x.outcome is Outcome.APPLIED, 2.0)
             assert (await asking)["pendingKW"] > 0

@@ -32,7 +32,7 @@ from emw.stations.ocppj import (
 if TYPE_CHECKING:
     from emw.stations.ocpp.hub import Hub
     from emw.stations.ocpp.peer import Peer
-    from emw.stations.ocpp.proxy import Relayed
+    from emw.stations.ocpp.relayed import Relayed
 
 log = structlog.get_logger()
 
@@ -76,6 +76,14 @@ class Wire(Protocol):
         ...
 
 
+class Watched(Call, frozen=True, gc=False):
+    """A CALL that the station's own CSMS answers: taken, and not answered by us."""
+
+
+class Owed(Call, frozen=True, gc=False):
+    """A CALL that we answer in the CSMS's place, and owe it: it is kept before the answer goes out."""
+
+
 class Refusal(Exception):
     """A CALL can't be taken: the CALLERROR's code and why."""
 
@@ -95,6 +103,7 @@ class Connection:
         "_in_line",
         "_rates",
         "_refused",
+        "_watched",
         "address",
         "closed",
         "heard_s",
@@ -114,6 +123,7 @@ class Connection:
     def __init__(self, hub: Hub, peer: Peer, version: Version, wire: Wire, address: str) -> None:
         self._hub = hub
         self._handlers = hub.handlers(version)
+        self._watched: dict[str, Handler] = {}
         self._rates = Rates()
         self._busy = False
         self._after: Coroutine[Any, Any, None] | None = None
@@ -162,12 +172,21 @@ class Connection:
         """From here on what the station says goes to its own CSMS, and is only watched."""
         self.relay = relay
         self.session = relay.relay.session
-        self._handlers = self._hub.watching.handlers[self.version]
+        self._watched = self._hub.watching.handlers[self.version]
 
     def watch(self, call: Call) -> None:
         """A CALL that somebody else answers: taken in turn, without an answer of ours."""
-        if call.action in self._handlers:
-            self._call(call, self._hub.loop.time())
+        if call.action in self._watched:
+            self._call(Watched(call.id, call.action, call.payload), self._hub.loop.time())
+
+    def stand_in(self, call: Call) -> None:
+        """A CALL that we answer in the place of the station's CSMS."""
+        self._call(call, self._hub.loop.time())
+
+    @property
+    def idle(self) -> bool:
+        """Whether no CALL of the station's is in hand."""
+        return not self._busy and not self._in_line
 
     def hear(self, got: Answered | Failed) -> None:
         """What came of a CALL of ours."""
@@ -182,14 +201,14 @@ class Connection:
             if self._in_line is None:
                 self._in_line = []
             if len(self._in_line) >= MOST_WAITING:
-                if self.relay is not None:
+                if type(call) is Watched:
                     log.warning("ocpp.not_watched", station_id=self.peer.station_id, action=call.action)
                     return
                 self.close(1008, "too many calls at once")
                 return
             self._in_line.append(call)
             return
-        handler = self._handlers.get(call.action)
+        handler = (self._watched if type(call) is Watched else self._handlers).get(call.action)
         try:
             if handler is None:
                 raise Refusal(Fault.NOT_IMPLEMENTED, f"there is no {call.action[:64]!r} here")
@@ -199,16 +218,19 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this CALL's alone
             self._refuse_for(call, error)
             return
-        if type(answer) is bytes:
-            if self.relay is None:  # else its CSMS answers
+        if type(answer) is bytes and type(call) is not Owed:
+            if type(call) is not Watched:
                 self._send(call.result(answer), now_s)
         else:
             self._busy = True
-            self._hub.spawn(self._finish(call, answer))  # type: ignore[arg-type]
+            self._hub.spawn(self._finish(call, answer))
 
-    async def _finish(self, call: Call, answer: Coroutine[Any, Any, bytes]) -> None:
+    async def _finish(self, call: Call, answer: bytes | Coroutine[Any, Any, bytes]) -> None:
         try:
-            self._reply(call.result(await answer))
+            told = answer if isinstance(answer, bytes) else await answer
+            if type(call) is Owed and self.relay is not None:
+                await self.relay.owe(call, told)
+            self._reply(call, call.result(told))
         except Exception as error:  # noqa: BLE001 - as above
             self._refuse_for(call, error)
         try:
@@ -247,12 +269,12 @@ class Connection:
 
     def _refuse(self, call: Call, fault: Fault, why: str) -> None:
         log.info("ocpp.refused", station_id=self.peer.station_id, action=call.action[:64], why=why)
-        self._reply(self.session.error(call.id, fault, why))
-        if self.relay is None:
+        self._reply(call, self.session.error(call.id, fault, why))
+        if type(call) is not Watched:
             self._count_refused()
 
-    def _reply(self, frame: bytes) -> None:
-        if self.relay is None:  # else its CSMS answers
+    def _reply(self, call: Call, frame: bytes) -> None:
+        if type(call) is not Watched:
             self._send(frame)
 
     def _count_refused(self) -> None:

@@ -37,7 +37,8 @@ class OcppSettings:
 class ProxySettings:
     """Which stations have a CSMS of their own, and where. `password`: None passes on what the station came with.
 
-    `hold_s`: so long a station is kept while its CSMS is away.
+    `hold_s`: so long a station is kept unanswered while its CSMS is away; then emw answers in its place, or lets the
+    station go (`stand_in`).
     """
 
     url: str
@@ -46,3 +47,4 @@ class ProxySettings:
     password: str | None = field(default=None, repr=False)
     passwords: dict[str, str] = field(default_factory=dict, repr=False)
     hold_s: float = 20.0
+    stand_in: bool = True

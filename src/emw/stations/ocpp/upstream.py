@@ -20,6 +20,7 @@ from picows import (
     WSCloseCode,
     WSError,
     WSFrame,
+    WSInvalidStatusError,
     WSListener,
     WSMsgType,
     WSTransport,
@@ -39,7 +40,11 @@ PLACE: Final = "{stationID}"
 
 
 class NoCsms(Exception):
-    """The CSMS can't be reached, or refuses; the text says why."""
+    """The CSMS can't be reached, or refuses; the text says why. `away`: it may come back, and has not refused."""
+
+    def __init__(self, why: str, *, away: bool = False) -> None:
+        super().__init__(why)
+        self.away = away
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +161,22 @@ async def connect(
     except UrlRefused as error:
         raise NoCsms(f"emw may not call it: {error}") from error
     except TimeoutError as error:
-        raise NoCsms("no answer in time") from error
+        raise NoCsms("no answer in time", away=True) from error
     except (WSError, OSError, ValueError) as error:
-        raise NoCsms(str(error)[:200] or type(error).__name__) from error
+        raise NoCsms(str(error)[:200] or type(error).__name__, away=_is_away(error)) from error
     if not isinstance(it, Upstream) or it.subprotocol != version.value:
         if isinstance(it, Upstream):
             it.close()
         raise NoCsms(f"it does not speak {version.value}")
     return it
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether it may be there again in a while: it did not answer, or said that it can't now. A refusal stands."""
+    if isinstance(error, WSInvalidStatusError):
+        status = 0 if error.response is None else int(error.response.status)
+        return status >= 500 or status == 429
+    return isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
 
 
 async def _socket(guard: Guard, url: str) -> socket.socket:
