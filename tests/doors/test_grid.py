@@ -71,3 +71,38 @@ async def test_P9_may_pause_is_true_or_false(emw: House) -> None:
     for value in ("yes", 1, None):
         told = await emw.post("/evse/powerOn", emw.power_on_body("S1", mayPause=value), emw.secrets["S1"])
         assert (told.status, told.field) == (400, "mayPause")
+
+
+async def test_P4_a_limit_said_again_is_never_above_a_knob_turned_down_since() -> None:
+    """A station that was silent came back with a lower knob, and was told the old limit once more."""
+    async with house() as emw:
+        await emw.iso("grid", "East")
+        await emw.plug_in("S1")
+        await emw.heartbeat("S1", currentAmps=32)
+        await emw.decrease("grid", "R1", 3)
+        limits = emw.headend.state.limits
+        await emw.until(lambda: "S1" in limits and limits["S1"].max_a is not None, 10.0)
+        asked_a = limits["S1"].max_a
+        assert asked_a is not None
+        assert asked_a > 10
+        body = emw.power_on_body("S1", evseMaxAmps=10)
+        told = await emw.post("/evse/powerOn", body, emw.secrets["S1"])
+        assert told.body["limit"]["maxAmps"] <= 10
+        token = told.body["token"]
+        beat = await emw.post(
+            "/evse/plugInHeartBeat", emw.heartbeat_body("S1", evseMaxAmps=10, currentAmps=9), token
+        )
+        assert beat.body.get("limit", {"maxAmps": 0})["maxAmps"] <= 10
+
+
+async def test_P5_a_plug_in_said_again_after_its_departure_is_the_same_stay() -> None:
+    """Its first answer was lost; said again, its departure lay in the past, and it began a second session."""
+    async with house() as emw:
+        leaves = (emw.clock.now() + timedelta(seconds=10)).isoformat()
+        first = await emw.plug_in("S1", departureTime=leaves)
+        emw.clock.forward(27)
+        assert (await emw.plug_in("S1", departureTime=leaves))["sessionID"] == first["sessionID"]
+        emw.clock.forward(27)
+        assert (await emw.plug_in("S1", departureTime=leaves))["sessionID"] == first["sessionID"]
+        another = (emw.clock.now() + timedelta(hours=2)).isoformat()
+        assert (await emw.plug_in("S1", departureTime=another))["sessionID"] != first["sessionID"]

@@ -39,6 +39,19 @@ def test_P5_P7_P10_what_was_found_stays_mended(seed: int, what: str) -> None:
     assert broken is None, f"{what}: {broken}"
 
 
+LONG = [
+    (343, "a plug-in said again after its departure began a second session"),
+    (344, "a limit said again was above a knob turned down since"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "what"), LONG, ids=[what for _, what in LONG])
+def test_P4_P5_what_was_found_in_hours_stays_mended(seed: int, what: str) -> None:
+    broken = simulate(seed, hours=3.0).broken
+    assert broken is None, f"{what}: {broken}"
+
+
 def turned_twice(governor: Governor) -> None:
     governor.know({"n": 100.0})
     for n, kw in enumerate((-20.0, 10.0, -10.0)):

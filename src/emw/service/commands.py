@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -238,7 +239,8 @@ class Commands:
             else:
                 async with self._room:
                     fault_point("command.before")
-                    answer = await self._link.send(station, evse, limit, self._clock.now())
+                    told = _under_knob(limit, evse)
+                    answer = await self._link.send(station, evse, told, self._clock.now())
                     self.sent += 1
                     fault_point("command.sent")
             if answer.outcome is not Outcome.PENDING:
@@ -314,9 +316,10 @@ class Commands:
         if limit is None or evse_id in self._unwritten:
             return None
         now = self._clock.now()
+        evse = self._state.evses[evse_id]
+        limit = _under_knob(limit, evse)
         if rebooted:
             return limit if limit.in_force(now) else None
-        evse = self._state.evses[evse_id]
         if self._state.stations[evse.station_id].access_url is not None:
             # This one is called. Where that failed, it hears of it in an answer, like one that can't be.
             missed = limit.outcome in {Outcome.TIMED_OUT, Outcome.OFFLINE}
@@ -324,6 +327,13 @@ class Commands:
             return limit if missed and (release or limit.in_force(now)) else None
         unconfirmed = limit.outcome is Outcome.PENDING and (limit.in_force(now) or limit.max_a is None)
         return limit if unconfirmed or (limit.in_force(now) and evse_id in self._say_again) else None
+
+
+def _under_knob(limit: Limit, evse: Evse) -> Limit:
+    """The limit as it may be said now: the knob may have been turned down since it was issued (promise P4)."""
+    if limit.max_a is None or limit.max_a <= evse.max_a:
+        return limit
+    return replace(limit, max_a=evse.max_a)
 
 
 def _as_limit(command: f.CommandIssued) -> Limit:

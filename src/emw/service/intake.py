@@ -7,7 +7,7 @@ acknowledges is durable. A station speaks for itself only: the gate has bound it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -152,16 +152,11 @@ class Intake:
         """A vehicle came: a session starts, and joins what runs in its territory."""
         evse = self._evse(evse_id)
         now = self._clock.now()
-        if said.departure_at is not None and said.departure_at <= now:
-            said = PlugIn(
-                line_voltage_v=said.line_voltage_v,
-                evse_max_a=said.evse_max_a,
-                car_max_a=said.car_max_a,
-                vehicle=said.vehicle,
-                energy_requested_kwh=said.energy_requested_kwh,
-            )
         open_session = self._session(evse)
-        if open_session is not None and self._same_stay(evse, open_session, said, now):
+        same = open_session is not None and self._same_stay(evse, open_session, said, now)
+        if said.departure_at is not None and said.departure_at <= now:
+            said = replace(said, departure_at=None)
+        if open_session is not None and same:
             self._repeated_at[evse_id] = now
             await self._ledger.settled()
             return open_session.session_id, self._dispatch.commands.limit_to_tell(evse_id)
@@ -332,7 +327,11 @@ class Intake:
         return None if evse.session_id is None else self._state.sessions.get(evse.session_id)
 
     def _same_stay(self, evse: Evse, session: Session, said: PlugIn, now: datetime) -> bool:
-        """A plug-in said again is the same stay: the first answer was lost on the way, perhaps long ago."""
+        """A plug-in said again is the same stay: the first answer was lost on the way, perhaps long ago.
+
+        Its departure may have been ahead then and be over now.
+        """
+        over = said.departure_at is not None and said.departure_at <= now
         live = self._telemetry.live.get(evse.evse_id)
         last_said = max(session.started_at, self._repeated_at.get(evse.evse_id, session.started_at))
         reading = live.reading if live is not None else None
@@ -345,8 +344,10 @@ class Intake:
             and session.vehicle == said.vehicle
             and (
                 session.told_by_driver  # then the station's word is not what is kept
-                or (session.energy_requested_kwh, session.departure_at)
-                == (said.energy_requested_kwh, said.departure_at)
+                or (
+                    session.energy_requested_kwh == said.energy_requested_kwh
+                    and (session.departure_at == said.departure_at or (over and session.departure_at is None))
+                )
             )
             and evse.line_voltage_v == said.line_voltage_v
         )

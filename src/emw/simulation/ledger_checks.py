@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from emw.domain import facts as f
-from emw.domain.model import Cause, Record, RequestState
+from emw.domain.model import Cause, Evse, Record, RequestState
 from emw.domain.state import State
 from emw.engine.view import Rules
 from emw.simulation.disk import Disk, Rows, row_key
@@ -33,6 +33,8 @@ class LedgerChecks:
         self.shadow = State()
         self.tables: Rows = {}
         self.commands: dict[str, f.CommandIssued] = {}
+        self.knobs: defaultdict[str, set[float]] = defaultdict(set)
+        """Every knob that was ever told, per EVSE."""
         self.undelivered: dict[str, f.ReportQueued] = {}
         self.taken: Callable[[str, str], bool] = lambda _iso, _body: True
         self.plug_ins: Callable[[str], int] = lambda _: 10**9
@@ -55,6 +57,8 @@ class LedgerChecks:
             self._look(fact)
             for record in self.shadow.apply(fact)[0]:
                 wrote[row_key(record)] = record
+                if isinstance(record, Evse):
+                    self.knobs[record.evse_id].add(record.max_a)
             self._motion.after(fact, self.shadow)
         if wrote != {row_key(r): r for r in records}:
             self._fail(
