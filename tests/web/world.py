@@ -22,7 +22,9 @@ from emw.service.headend import HeadEnd
 from emw.service.ports import Answer, CallSeen, FrameSeen, HeartBeat, Loaded, Reading, StationSeen, Store
 from emw.service.settings import ServiceSettings
 from emw.service.sign_on import SignOn
+from emw.store.reports import write
 from emw.web.app import WebSettings, operator_app
+from emw.web.extras import Extras
 from emw.web.passwords import hash_password
 from emw.web.shell import OperatorApp
 
@@ -305,7 +307,7 @@ async def world(
         for name, role in (("vic", Role.VIEWER), ("opa", Role.OPERATOR), ("ann", Role.ADMINISTRATOR)):
             await headend.admin.add_operator("test", name, PASSWORD_HASH, role)
     headend.console = NoStations()
-    app = operator_app(headend, settings or WebSettings(), ids, sign_on)
+    app = operator_app(headend, settings or WebSettings(), ids, Extras(sign_on=sign_on, write_table=write))
     try:
         yield World(headend, app, store, clock, ids)
     finally:

@@ -45,7 +45,9 @@ from emw.stations.ocpp.limits import OcppLink
 from emw.stations.ocpp.settings import ProxySettings
 from emw.stations.rest import RestLink, RestStations
 from emw.store import SqlStore
+from emw.store.reports import write as write_table
 from emw.web.app import WebSettings, operator_app
+from emw.web.extras import Extras
 
 if TYPE_CHECKING:
     from emw.grid.openadr2b.ven import Ven2b
@@ -212,7 +214,7 @@ async def reader_of(config: Config) -> AsyncGenerator[SqlStore, None]:
 
 def local_app(parts: Parts) -> Any:
     """The operator's API for whoever owns this machine's data folder."""
-    return operator_app(parts.headend, WebSettings(local=True), parts.ids)
+    return operator_app(parts.headend, WebSettings(local=True), parts.ids, Extras(write_table=write_table))
 
 
 async def define_territories(config: Config, headend: HeadEnd) -> None:
@@ -302,7 +304,7 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
         ),
         (
             server_for(
-                operator_app(parts.headend, web, parts.ids, parts.sign_on),
+                operator_app(parts.headend, web, parts.ids, _extras(parts)),
                 certificate=o.tls_certificate,
                 key=o.tls_key,
             ),
@@ -310,6 +312,11 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
         ),
         (server_for(local_app(parts)), bind_local(config.data / "control.sock")),
     ]
+
+
+def _extras(parts: Parts) -> Extras:
+    """What the operator's plane is given beside the head-end."""
+    return Extras(sign_on=parts.sign_on, write_table=write_table)
 
 
 def upgrade_of(parts: Parts) -> Upgrade | None:

@@ -14,6 +14,7 @@ import typer
 from emw.app.build import reader_of
 from emw.cli.serve import ConfigPath, DataDir, configured
 from emw.cli.show import fail
+from emw.service import settlement as settled
 from emw.service import shed as books
 from emw.store.reports import COLUMNS, FORMATS, write
 
@@ -35,6 +36,13 @@ def _time(text: str | None, option: str) -> datetime | None:
     if at.tzinfo is None:
         raise fail(f"{option}: give the offset too, for example 2026-05-04T07:00:00Z", 2)
     return at
+
+
+def _days(texts: list[str] | None) -> frozenset[date]:
+    try:
+        return frozenset(date.fromisoformat(day) for day in texts or ())
+    except ValueError as error:
+        raise fail("--holiday: write a day like 2026-05-25", 2) from error
 
 
 def _checked(form: str, output: Path | None) -> None:
@@ -192,10 +200,7 @@ def shed(
     """What a request shed, by each method: live counterfactual, before/after, 10-of-10 with same-day adjustment."""
     form = "json" if as_json else form
     _checked(form, output)
-    try:
-        holidays = frozenset(date.fromisoformat(day) for day in holiday or ())
-    except ValueError as error:
-        raise fail("--holiday: write a day like 2026-05-25", 2) from error
+    holidays = _days(holiday)
     config = configured(config_path, data_dir)
 
     async def rows() -> list[dict[str, Any]]:
@@ -203,6 +208,34 @@ def shed(
             return await books.shed_report(store, request, evses=evses, holidays=holidays)
 
     write(asyncio.run(rows()), books.COLUMNS, form, output)
+
+
+def month(
+    month: Annotated[str, typer.Argument(help="The month, like 2026-05, by each territory's own clock.")],
+    form: Format = "table",
+    output: Output = None,
+    method: Annotated[str, typer.Option(help=f"One of: {', '.join(settled.METHODS)}.")] = settled.METHODS[0],
+    rate: Annotated[float | None, typer.Option(min=0, help="What a kWh that was shed is worth.")] = None,
+    holiday: Annotated[
+        list[str] | None, typer.Option(help="A day to be matched with holidays only, like 2026-05-25.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+) -> None:
+    """A month as it is settled: a line per request, then what each site and customer gave, then the total."""
+    form = "json" if as_json else form
+    _checked(form, output)
+    holidays = _days(holiday)
+    config = configured(config_path, data_dir)
+
+    async def rows() -> list[dict[str, Any]]:
+        async with reader_of(config) as store:
+            return await settled.month_report(
+                store, settled.month_of(month), method=method, rate=rate, holidays=holidays
+            )
+
+    write(asyncio.run(rows()), settled.COLUMNS, form, output)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -214,4 +247,5 @@ def add_to(app: typer.Typer) -> None:
     report.command()(enrolments)
     report.command()(intervals)
     report.command()(shed)
+    report.command()(month)
     app.add_typer(report, name="report")

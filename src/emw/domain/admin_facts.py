@@ -117,6 +117,7 @@ class LoginEnded(Stamped):
     """An administrator ended a person's login."""
 
     name: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

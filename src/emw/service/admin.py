@@ -236,9 +236,9 @@ class Admin:
             raise NotFound(f"there is no operator {name!r}", field="name")
         await self._ledger.record(f.OperatorDisabled(at=self._clock.now(), actor=actor, name=name))
 
-    async def note_login_ended(self, actor: str, name: str) -> None:
+    async def note_login_ended(self, actor: str, name: str, reason: str | None = None) -> None:
         """An administrator ended somebody's login."""
-        await self._ledger.record(f.LoginEnded(at=self._clock.now(), actor=actor, name=name))
+        await self._ledger.record(f.LoginEnded(at=self._clock.now(), actor=actor, name=name, reason=reason))
 
     async def add_key(
         self,

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from emw.domain.facts import FACTS, SECRET_FIELDS
 from emw.service.errors import BadInput
 from emw.store import schema
+from emw.store.report_queries import QUESTIONS as REPORT_QUESTIONS
 from emw.store.rows import shown
 from emw.store.shed_queries import QUESTIONS
 
@@ -24,7 +25,9 @@ Question = Callable[..., Rows]
 MOST: Final = 10_000_000
 """The most rows one answer may have."""
 
-_QUESTIONS: Final[dict[str, Question]] = {question.__name__: question for question in QUESTIONS}
+_QUESTIONS: Final[dict[str, Question]] = {
+    question.__name__: question for question in (*QUESTIONS, *REPORT_QUESTIONS)
+}
 
 
 def ask(connection: sa.Connection, name: str, parameters: dict[str, Any]) -> Rows:

@@ -209,7 +209,21 @@ def _arrow_type(pa: Any, column: str, values: Sequence[Any]) -> Any:
 _KINDS: Final[dict[str, type[Any]]] = {
     "seq": int,
     "days": int,
-    **dict.fromkeys(("asked_kw", "shed_kw", "shed_kwh", "error_pct", "data_share"), float),
+    "evses": int,
+    **dict.fromkeys(
+        (
+            "asked_kw",
+            "shed_kw",
+            "shed_kwh",
+            "error_pct",
+            "data_share",
+            "asked_kwh",
+            "delivered_share",
+            "rate",
+            "amount",
+        ),
+        float,
+    ),
     "believed_at": datetime,
     **{
         name: kind

@@ -300,13 +300,18 @@ class Logins(Controller):
 
     @post("/{login_id:str}/end", guards=[administrator], status_code=200, summary="End one login at once")
     async def end(
-        self, headend: TheHeadEnd, auth: TheAuth, caller: TheCaller, login_id: FromPath[str]
+        self,
+        headend: TheHeadEnd,
+        auth: TheAuth,
+        caller: TheCaller,
+        login_id: FromPath[str],
+        data: JSONBody[ReasonIn],
     ) -> Done:
         """Whoever it is must log in again."""
         name = auth.sessions.end(id_of(login_id))
         if name is None:
             raise NotFound("there is no such login", field="loginID")
-        await headend.admin.note_login_ended(caller.actor, name)
+        await headend.admin.note_login_ended(caller.actor, name, data.reason)
         return Done()
 
 

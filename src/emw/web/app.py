@@ -17,13 +17,13 @@ from litestar.response import Stream
 from emw.domain.model import Role
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
-from emw.service.sign_on import SignOn
 from emw.web.api_admin import BigRedStop, Isos, Logins, Operators, Stations, Territories, Tokens
 from emw.web.api_by_hand import ByHand
 from emw.web.api_evses import Evses, Sessions
 from emw.web.api_log import Activity, asked_of
 from emw.web.api_login import Login
 from emw.web.api_ocpp import Ocpp
+from emw.web.api_reports import Reports
 from emw.web.api_requests import Requests
 from emw.web.api_shed import Shed
 from emw.web.api_sso import sso_back, sso_begin
@@ -31,12 +31,14 @@ from emw.web.api_vtn import VtnClientsDesk
 from emw.web.api_what_if import WhatIf
 from emw.web.auth import Auth, caller_of, viewer
 from emw.web.board import Board
+from emw.web.extras import NOTHING, Extras
 from emw.web.given import TheAuth, TheFeed, TheMetrics, TheReadiness, TheSettings
 from emw.web.live import Feed
 from emw.web.metrics import Metrics
 from emw.web.pages import PAGES
 from emw.web.problems import HANDLERS
 from emw.web.readiness import Readiness
+from emw.web.report_pages import PAGES as REPORT_PAGES
 from emw.web.settings import WebSettings
 from emw.web.shell import MOST_BODY, OperatorApp, host_check
 
@@ -91,20 +93,19 @@ class Watching(Controller):
         return Response({"ready": why is None, "why": why}, status_code=200 if why is None else 503)
 
 
-def operator_app(
-    headend: HeadEnd, settings: WebSettings, ids: Ids, sign_on: SignOn | None = None
-) -> OperatorApp:
+def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extras = NOTHING) -> OperatorApp:
     """The operator's plane of one head-end. Call it inside the running loop.
 
     `app.state["setup_path"]` is the path of the one-time link of a first start, or None.
     """
-    auth = Auth(headend, settings, ids, sign_on)
+    auth = Auth(headend, settings, ids, extras.sign_on)
     board = Board(headend)
     answers: Counter[int] = Counter()
     feed = Feed(headend, board, tick_s=settings.tick_s, viewers=settings.viewers)
     parts: dict[str, object] = {
         "headend": headend,
         "settings": settings,
+        "extras": extras,
         "ids": ids,
         "auth": auth,
         "board": board,
@@ -121,6 +122,7 @@ def operator_app(
             ByHand,
             Requests,
             Shed,
+            Reports,
             WhatIf,
             Territories,
             Stations,
@@ -135,7 +137,7 @@ def operator_app(
         ],
     )
     app = OperatorApp(
-        route_handlers=[api, Watching, *PAGES, sso_begin, sso_back],
+        route_handlers=[api, Watching, *PAGES, *REPORT_PAGES, sso_begin, sso_back],
         dependencies={
             **{name: _given(part) for name, part in parts.items()},
             "caller": Provide(caller_of, sync_to_thread=False),

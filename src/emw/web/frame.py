@@ -35,6 +35,7 @@ class Place:
 PLACES: Final = (
     Place("live", "/"),
     Place("evses", "/evses"),
+    Place("reports", "/reports"),
     Place("log", "/log"),
 )
 """The navigation, in its order. An entry comes with its page, not before it."""

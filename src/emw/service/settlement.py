@@ -1,0 +1,167 @@
+"""A month as it is settled: a line per request, and what each site and customer gave, each with where its rows are.
+
+Made from the same rows as a request's own report (`service.shed`), so a line and that report can't differ.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Final
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from emw.engine.measured import STEP, down, grid_floor
+from emw.service.errors import BadInput
+from emw.service.ports import Store
+from emw.service.shed import BEFORE_AFTER, TEN, TWIN, shed_report
+from emw.service.shed_case import MOST, Row
+
+METHODS: Final = (TEN, BEFORE_AFTER, TWIN)
+"""What a month may be settled by; the first is the usual one."""
+COLUMNS: Final = (
+    "part", "request_key", "iso_id", "territory_id", "site", "customer_id", "start_at", "end_at", "method",
+    "asked_kw", "available_kw", "confirmed_kw", "baseline_kw", "load_kw", "shed_kw", "asked_kwh", "shed_kwh",
+    "delivered_share", "data_share", "evses", "rate", "amount", "believed_at", "note", "rows",
+)  # fmt: skip
+
+
+def month_of(text: str) -> date:
+    """`2026-05` as its first day. Raises BadInput."""
+    try:
+        return datetime.strptime(f"{text}-01", "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise BadInput("month", "write a month like 2026-05") from error
+
+
+async def month_report(
+    store: Store,
+    month: date,
+    *,
+    method: str = TEN,
+    rate: float | None = None,
+    holidays: frozenset[date] = frozenset(),
+) -> list[Row]:
+    """Rows of `COLUMNS`: per request that began in this month (by its territory's clock) a line; then sites, customers
+    and the total. `rate`: what a kWh that was shed is worth, in any currency; a negative shed is worth nothing.
+    """
+    if method not in METHODS:
+        raise BadInput("method", f"is none of {', '.join(METHODS)}")
+    nodes = {r["territory_id"]: r for r in await store.query("territories")}
+    requests = [
+        r
+        for r in await store.query("requests", limit=MOST)
+        if _month(r["started_at"] or r["start_at"], _zone(nodes, r["territory_id"])) == month
+        and r["started_at"] is not None
+    ]
+    requests.sort(key=lambda r: (r["started_at"], r["request_key"]))
+    places = {r["evse_id"]: r for r in await store.query("places", limit=MOST)}
+    lines: list[Row] = []
+    given: list[Row] = []
+    for request in requests:
+        shed = await shed_report(store, request["request_key"], holidays=holidays)
+        total = next(r for r in shed if r["part"] == "total" and r["method"] == method)
+        lines.append(_line(request, total, rate))
+        enrolled = await store.query("enrolments", request_key=request["request_key"], limit=MOST)
+        given += [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
+    return [*lines, *parts_of(given), _total(lines, method, rate)]
+
+
+def parts_of(given: Sequence[Row]) -> list[Row]:
+    """What each site and each customer gave: enrolments with their EVSE's `site` and `customer_id`."""
+    return [*_part("site", "site", given), *_part("customer", "customer_id", given)]
+
+
+def _zone(nodes: Mapping[str, Row], territory_id: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(nodes[territory_id]["time_zone"]) if territory_id in nodes else ZoneInfo("UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def _month(at: datetime, zone: ZoneInfo) -> date:
+    return at.astimezone(zone).date().replace(day=1)
+
+
+def _hours(row: Row) -> float | None:
+    if row["start_at"] is None or row["end_at"] is None:
+        return None
+    return float((row["end_at"] - row["start_at"]).total_seconds() / 3600)
+
+
+def _line(request: Row, total: Row, rate: float | None) -> Row:
+    row: Row = dict.fromkeys(COLUMNS)
+    names = ("asked_kw", "confirmed_kw", "baseline_kw", "load_kw", "shed_kw", "shed_kwh", "data_share")
+    row |= {name: total[name] for name in (*names, "believed_at", "note", "method", "start_at", "end_at")}
+    row |= {name: request[name] for name in ("request_key", "iso_id", "territory_id", "available_kw")}
+    row |= {"part": "request", "evses": request["affected_evses"], "rows": rows_of(request, total)}
+    hours = _hours(total)
+    if hours is not None and row["asked_kw"] is not None:
+        row["asked_kwh"] = round(row["asked_kw"] * hours, 3)
+    return _priced(row, rate)
+
+
+def _priced(row: Row, rate: float | None) -> Row:
+    if row["asked_kwh"] and row["shed_kwh"] is not None:
+        row["delivered_share"] = round(row["shed_kwh"] / row["asked_kwh"], 4)
+    if rate is not None and row["shed_kwh"] is not None:
+        row |= {"rate": rate, "amount": round(max(row["shed_kwh"], 0.0) * rate, 2)}
+    return row
+
+
+def _part(part: str, name: str, given: Iterable[Row]) -> list[Row]:
+    """What the EVSEs of one site (or customer) gave by the live counterfactual: the only method fit for one EVSE."""
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in given:
+        groups[row.get(name) or ""].append(row)
+    found = []
+    for key, members in sorted(groups.items()):
+        row = dict.fromkeys(COLUMNS)
+        row |= {
+            "part": part,
+            name: key or None,
+            "method": TWIN,
+            "confirmed_kw": round(sum(m["confirmed_kw"] for m in members), 3),
+            "shed_kwh": down(sum(m["measured_kwh"] for m in members)),
+            "evses": len({m["evse_id"] for m in members}),
+            "note": None if key else f"no {'site' if part == 'site' else 'customer'} is known of these",
+        }
+        found.append(row)
+    return found
+
+
+def _total(lines: Iterable[Row], method: str, rate: float | None) -> Row:
+    """What has a figure, summed up; the note says how many have none."""
+    known = [x for x in lines if x["shed_kwh"] is not None]
+    without = [x["request_key"] for x in lines if x["shed_kwh"] is None]
+    row: Row = dict.fromkeys(COLUMNS)
+    row |= {"part": "total", "method": method}
+    if known:
+        row["asked_kwh"] = round(sum(x["asked_kwh"] or 0.0 for x in known), 3)
+        row["shed_kwh"] = down(sum(x["shed_kwh"] for x in known))
+        row["data_share"] = min((x["data_share"] for x in known if x["data_share"] is not None), default=None)
+        row = _priced(row, None)
+        if rate is not None:
+            row |= {"rate": rate, "amount": round(sum(x["amount"] for x in known), 2)}
+    if without:
+        row["note"] = f"without a figure: {', '.join(without)}"
+    return row
+
+
+def rows_of(request: Row, total: Row) -> str:
+    """Where the rows are that a line was made from: a path of the operator's API, the same for whoever asks."""
+    if total["method"] == TWIN:
+        return "/api/v1/activity?" + urlencode(
+            {"requestKey": request["request_key"], "kind": "IntervalMeasured", "limit": 10_000}
+        )
+    if total["start_at"] is None:
+        return f"/api/v1/requests/{quote(request['request_key'], safe='')}"
+    # From the last whole interval before it began: the baseline of before and after.
+    first = grid_floor(request["started_at"]) - STEP
+    span = {"since": _stamp(first), "until": _stamp(total["end_at"])}
+    return "/api/v1/reports/means?" + urlencode({"territory": request["territory_id"], **span})
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,230 @@
+"""Reports as pages: made on the server, so that they print and can be kept as they were seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+from urllib.parse import quote
+
+from litestar import Request, Response, get
+from litestar.params import FromPath, FromQuery
+from markupsafe import Markup, escape
+
+from emw.service import settlement, shed
+from emw.service.errors import Forbidden
+from emw.service.headend import HeadEnd
+from emw.service.shed_case import MOST
+from emw.web.api_evses import id_of, settled
+from emw.web.api_reports import Holidays, Method, Rate, month_rows
+from emw.web.api_requests import known
+from emw.web.auth import Auth
+from emw.web.frame import framed
+from emw.web.given import TheAuth, TheHeadEnd
+from emw.web.svg import Series, Step, plot
+from emw.web.tongue import COOKIE, Tongue, choose
+from emw.web.words import zone_of
+
+AnyRequest = Request[Any, Any, Any]
+MOST_LISTED: Final = 200
+MISSING: Final = "\u2013"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Numbers and times as this page's reader writes them; a missing one is a dash."""
+
+    tongue: Tongue
+    zone: tzinfo
+
+    def number(self, value: float | None, digits: int = 1) -> str:
+        """A number with the language's own marks."""
+        if value is None:
+            return MISSING
+        text = f"{value + 0.0:,.{digits}f}"
+        return text.translate(str.maketrans(",.", ".,")) if self.tongue.tag == "de" else text
+
+    def share(self, value: float | None) -> str:
+        """A share of one, in per cent."""
+        return MISSING if value is None else f"{self.number(100 * value)} %"
+
+    def time(self, at: datetime | None, form: str = "%Y-%m-%d %H:%M") -> Markup:
+        """A time by the territory's clock, UTC on hover."""
+        if at is None:
+            return escape(MISSING)
+        there, utc = at.astimezone(self.zone), at.astimezone(UTC)
+        return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
+            utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S"), there.strftime(form)
+        )
+
+    def linked(self, text: str, path: str | None) -> Markup:
+        """A number that leads to the rows it came from."""
+        return escape(text) if path is None else Markup('<a href="{}">{}</a>').format(path, text)
+
+
+def _may(request: AnyRequest, auth: Auth) -> bool:
+    """Whether the caller may see reports; nobody known is led to the way in by the frame."""
+    caller = auth.who(request)
+    if caller is not None and caller.scopes and "reports" not in caller.scopes:
+        raise Forbidden(f"this key is for {', '.join(sorted(caller.scopes))} only")
+    return caller is not None
+
+
+def _tongue(request: AnyRequest) -> Tongue:
+    return choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
+
+
+@get("/reports", include_in_schema=False)
+async def reports_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
+    """Months and requests there are reports of."""
+    if not _may(request, auth):
+        return framed(request, headend, auth, "reports.html", place="reports")
+    await settled(headend)
+    begun = [r for r in headend.requests.of(None) if r.started_at is not None]
+    months = {
+        f"{r.started_at.astimezone(zone_of(headend.state, r.territory_id)):%Y-%m}"
+        for r in begun
+        if r.started_at is not None
+    }
+    return framed(
+        request,
+        headend,
+        auth,
+        "reports.html",
+        place="reports",
+        months=sorted(months, reverse=True),
+        requests=[
+            {
+                "key": r.request_key,
+                "path": f"/reports/requests/{quote(r.request_key, safe='')}",
+                "territory": r.territory_id,
+                "kw": r.kw,
+                "started_at": r.started_at,
+                "state": str(r.state),
+                "figures": Figures(_tongue(request), zone_of(headend.state, r.territory_id)),
+            }
+            for r in begun[:MOST_LISTED]
+        ],
+        n=Figures(_tongue(request), UTC),
+    )
+
+
+def _chosen(rows: Sequence[Mapping[str, Any]], wanted: str | None) -> str:
+    """The method shown first: the wanted one, else the best that has a figure."""
+    if wanted is not None:
+        return wanted
+    totals = {r["method"]: r for r in rows if r["part"] == "total" and r["evse_id"] is None}
+    with_figure = [m for m in settlement.METHODS if m in totals and totals[m]["shed_kwh"] is not None]
+    return with_figure[0] if with_figure else settlement.METHODS[-1]
+
+
+def _steps(rows: Sequence[Mapping[str, Any]], name: str) -> list[Step]:
+    return [Step(r["start_at"], r["end_at"], r[name]) for r in rows]
+
+
+async def _parts(headend: HeadEnd, key: str) -> list[dict[str, Any]]:
+    """Sites and customers of one request, as a month has them."""
+    places = {r["evse_id"]: r for r in await headend.store.query("places", limit=MOST)}
+    enrolled = await headend.store.query("enrolments", request_key=key, limit=MOST)
+    given = [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
+    return settlement.parts_of(given)
+
+
+@get("/reports/requests/{request_key:str}", include_in_schema=False)
+async def request_report_page(
+    request: AnyRequest,
+    headend: TheHeadEnd,
+    auth: TheAuth,
+    request_key: FromPath[str],
+    method: FromQuery[Method | None] = None,
+    holiday: Holidays = None,
+) -> Response[Any]:
+    """One request: asked, confirmed, measured, by each method, per interval, site and customer."""
+    if not _may(request, auth):
+        return framed(request, headend, auth, "report_request.html", place="reports")
+    asked = known(headend, request_key)
+    await settled(headend)
+    key = asked.request_key
+    rows = await shed.shed_report(headend.store, key, holidays=frozenset(holiday or ()))
+    shown = _chosen(rows, method)
+    intervals = [r for r in rows if r["method"] == shown and r["part"] == "interval"]
+    totals = sorted(
+        (r for r in rows if r["part"] == "total"), key=lambda r: settlement.METHODS.index(r["method"])
+    )
+    record = {"request_key": key, "territory_id": asked.territory_id, "started_at": asked.started_at}
+    figures = Figures(_tongue(request), zone_of(headend.state, asked.territory_id))
+    segment = quote(key, safe="")
+    chain = f"requestKey={quote(key, safe='')}"
+    load = [
+        Series("s-base", _steps(intervals, "baseline_kw")),
+        Series("s-load", _steps(intervals, "load_kw")),
+    ]
+    bars = [
+        Series("s-shed", _steps(intervals, "shed_kw"), filled=True),
+        Series("s-target", _steps(intervals, "asked_kw")),
+    ]
+    t = figures.tongue.t
+    return framed(
+        request,
+        headend,
+        auth,
+        "report_request.html",
+        place="reports",
+        r=asked,
+        n=figures,
+        shown=shown,
+        methods=settlement.METHODS,
+        totals=[(x, settlement.rows_of(record, x)) for x in totals],
+        intervals=intervals,
+        parts=await _parts(headend, key),
+        load_plot=plot(t("report.load_plot"), load, figures.zone),
+        shed_plot=plot(t("report.shed_plot"), bars, figures.zone),
+        table=f"/api/v1/reports/requests/{segment}/table",
+        rows_asked=f"/api/v1/activity?{chain}&kind=RequestReceived",
+        rows_confirmed=f"/api/v1/activity?{chain}&kind=RequestTallied&limit=10000",
+        rows_parts=f"/api/v1/activity?{chain}&kind=EnrolmentEnded&limit=10000",
+        log=f"/log?{chain}",
+        this=f"/reports/requests/{segment}",
+    )
+
+
+@get("/reports/months/{month:str}", include_in_schema=False)
+async def month_report_page(
+    request: AnyRequest,
+    headend: TheHeadEnd,
+    auth: TheAuth,
+    month: FromPath[str],
+    method: FromQuery[Method] = "10-of-10-adjusted",
+    rate: Rate = None,
+    holiday: Holidays = None,
+) -> Response[Any]:
+    """A month: a line per request, sites, customers, and the sum."""
+    if not _may(request, auth):
+        return framed(request, headend, auth, "report_month.html", place="reports")
+    text = id_of(month)
+    rows = await month_rows(headend, text, method, rate, holiday)
+    zones = {r["request_key"]: zone_of(headend.state, r["territory_id"]) for r in rows if r["request_key"]}
+    tongue = _tongue(request)
+    query = f"method={method}" + ("" if rate is None else f"&rate={rate:g}")
+    return framed(
+        request,
+        headend,
+        auth,
+        "report_month.html",
+        place="reports",
+        month=text,
+        method=method,
+        methods=settlement.METHODS,
+        rate=rate,
+        lines=[(r, Figures(tongue, zones[r["request_key"]])) for r in rows if r["part"] == "request"],
+        parts=[r for r in rows if r["part"] in {"site", "customer"}],
+        total=rows[-1],
+        n=Figures(tongue, UTC),
+        path=lambda key: f"/reports/requests/{quote(key, safe='')}",
+        table=f"/api/v1/reports/months/{quote(text, safe='')}/table?{query}",
+    )
+
+
+PAGES: Final = [reports_page, request_report_page, month_report_page]
+"""Every route of this file, for the app."""

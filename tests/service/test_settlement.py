@@ -1,0 +1,186 @@
+"""A month as it is settled: the same figures as each request's own report, summed up, with where they come from."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from emw.cli.main import app_for
+from emw.domain.model import Role
+from emw.service.errors import BadInput
+from emw.service.settlement import COLUMNS, month_of, month_report
+from emw.service.shed import BEFORE_AFTER, TEN, TWIN, shed_report
+from emw.store import Disk, SqlStore
+from tests.service.test_shed import BEGIN, EXAMPLE, KEY, M5, beat, of, request_facts, told
+from tests.web.world import segment, stations, world
+
+OCTOBER = date(2026, 10, 1)
+
+
+async def test_a_line_is_the_requests_own_report_priced() -> None:
+    store = Disk().reopen()
+    await told(store, EXAMPLE)
+    for method in (TEN, BEFORE_AFTER, TWIN):
+        (own,) = of(await shed_report(store, KEY), method)
+        rows = await month_report(store, OCTOBER, method=method, rate=2.0)
+        (line,) = [r for r in rows if r["part"] == "request"]
+        for name in ("asked_kw", "baseline_kw", "load_kw", "shed_kw", "shed_kwh", "data_share", "note"):
+            assert line[name] == own[name], (method, name)
+        assert line["asked_kwh"] == 75.0
+        assert line["delivered_share"] == pytest.approx(own["shed_kwh"] / 75.0, abs=1e-4)
+        assert line["amount"] == round(own["shed_kwh"] * 2.0, 2)
+        assert tuple(line) == COLUMNS
+        total = rows[-1]
+        assert (total["part"], total["shed_kwh"], total["amount"]) == (
+            "total",
+            own["shed_kwh"],
+            line["amount"],
+        )
+
+
+async def test_a_month_begins_where_the_territory_lies() -> None:
+    """23:30 UTC on the last of October is November in Berlin (clocks are an hour ahead)."""
+    late = BEGIN.replace(month=10, day=31, hour=23, minute=30)
+    store = Disk().reopen()
+    await told(store, EXAMPLE, more=request_facts("ISO:R0", late, late + 3 * M5))
+    october = await month_report(store, OCTOBER)
+    november = await month_report(store, date(2026, 11, 1), rate=1.0)
+    assert [r["request_key"] for r in october if r["part"] == "request"] == [KEY]
+    (line,) = [r for r in november if r["part"] == "request"]
+    assert (line["request_key"], line["shed_kwh"], "amount" in line) == ("ISO:R0", None, True)
+    assert november[-1]["note"] == "without a figure: ISO:R0"
+    assert [r["part"] for r in await month_report(store, date(2026, 9, 1))] == ["total"]
+
+
+async def test_a_shed_that_made_load_rise_is_worth_nothing() -> None:
+    store = Disk().reopen()
+    await told(store, EXAMPLE, event_kw=900.0)
+    rows = await month_report(store, OCTOBER, method=BEFORE_AFTER, rate=2.0)
+    (line,) = [r for r in rows if r["part"] == "request"]
+    assert line["shed_kwh"] < 0
+    assert (line["amount"], rows[-1]["amount"]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026", "2026-13", "2026-1-1", "May", "2026-05-01", "9999999-01", "٢٠٢٦"]
+)
+def test_what_is_no_month_is_refused_by_name(text: str) -> None:
+    with pytest.raises(BadInput, match="2026-05"):
+        month_of(text)
+
+
+async def test_over_the_api_the_links_of_the_numbers_lead_to_rows_that_make_them() -> None:
+    """An event through the service: what each link gives adds up to the number that it stands beside."""
+    names = [f"E{n}" for n in range(6)]
+    async with world(real=Disk().reopen()) as w:
+        await stations(w, names)
+        key = await w.key(Role.VIEWER)
+        for _ in range(11):
+            await beat(w, names)
+        asked = {"requestID": "R1", "territory": "East", "kW": 12.0, "durationMinutes": 60}
+        await w.call("POST", "/api/v1/requests", asked, headers=await w.log_in("opa"))
+        for _ in range(20):
+            await beat(w, names)
+        path = f"/api/v1/requests/{segment('operator:R1')}/returnToNormal"
+        await w.call("POST", path, {}, headers=await w.log_in("opa"))
+        for _ in range(12):
+            await beat(w, names)
+        await w.headend.telemetry.flush()
+        await w.headend.store.roll_up(w.clock.now())
+        month = f"{w.clock.now():%Y-%m}"
+
+        async def month_by(method: str) -> Any:
+            told = await w.call("GET", f"/api/v1/reports/months/{month}?method={method}&rate=0.5", key=key)
+            assert told.status == 200, told.body
+            return told.json["rows"]
+
+        line = next(r for r in await month_by(BEFORE_AFTER) if r["part"] == "request")
+        means = (await w.call("GET", line["rows"], key=key)).json["items"]
+        starts = sorted({m["intervalStart"] for m in means})
+        load = {s: sum(m["meanKW"] for m in means if m["intervalStart"] == s) for s in starts}
+        assert load[starts[0]] == pytest.approx(line["baselineKW"], abs=1e-3)
+        after = [load[s] for s in starts if s >= line["startAt"]]
+        assert sum(after) / len(after) == pytest.approx(line["loadKW"], abs=1e-3)
+        assert line["shedKWh"] == pytest.approx(sum(load[starts[0]] - x for x in after) / 12, abs=2e-3)
+        assert line["amount"] == round(line["shedKWh"] * 0.5, 2)
+
+        rows = await month_by(TWIN)
+        line = next(r for r in rows if r["part"] == "request")
+        asked_for = parse_qs(urlsplit(line["rows"]).query)
+        assert asked_for["kind"] == ["IntervalMeasured"]
+        told = (await w.call("GET", line["rows"], key=key)).json["items"]
+        assert told
+        assert {r["kind"] for r in told} == {"IntervalMeasured"}
+        customers = [r for r in rows if r["part"] == "customer"]
+        assert len(customers) >= 3  # as many as the request needed
+        assert {r["customerID"] for r in customers} <= {f"customer-of-{n}" for n in names}
+        assert sum(r["shedKWh"] for r in customers) == pytest.approx(
+            next(r for r in rows if r["part"] == "site")["shedKWh"], abs=0.01
+        )
+
+        for form, media in (("csv", "text/csv"), ("parquet", "parquet"), ("json", "jsonl")):
+            for what in (f"months/{month}", f"requests/{segment('operator:R1')}"):
+                file = await w.call("GET", f"/api/v1/reports/{what}/table?format={form}", key=key)
+                assert file.status == 200, file.body
+                assert media in file.headers["content-type"]
+                assert file.headers["content-disposition"].startswith("attachment; filename=")
+        table = await w.call("GET", f"/api/v1/reports/months/{month}/table?method={TWIN}", key=key)
+        read = list(csv.DictReader(io.StringIO(table.body.decode())))
+        assert [r["part"] for r in read] == [r["part"] for r in rows]
+        assert float(read[0]["shed_kwh"]) == line["shedKWh"]
+
+        me = await w.log_in("vic")
+        for page in (
+            "/reports",
+            f"/reports/months/{month}?rate=2",
+            f"/reports/requests/{segment('operator:R1')}",
+        ):
+            assert (await w.call("GET", page)).status == 303
+            shown = await w.call("GET", page, headers=me)
+            assert shown.status == 200, shown.body
+            assert b"operator:R1" in shown.body
+            assert (b"<svg" in shown.body) == ("requests" in page)
+        assert b"rows" not in (await w.call("GET", "/reports/requests/nobody:R1", headers=me)).body
+        german = await w.call("GET", "/reports", headers={**me, "accept-language": "de"})
+        assert "Berichte" in german.body.decode()
+        kept = (await w.headend.admin.add_key("test", "k", Role.VIEWER, scopes=("halt",)))[1]
+        assert (await w.call("GET", "/reports", key=kept)).status == 403
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
+async def test_the_command_in_every_format(tmp_path: Path, form: str) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'emw.db'}")
+    await told(store, EXAMPLE)
+    await store.close()
+    to = tmp_path / "month.out"
+    said = [
+        "report",
+        "month",
+        "2026-10",
+        "--rate",
+        "2",
+        "--data-dir",
+        str(tmp_path),
+        "-f",
+        form,
+        "-o",
+        str(to),
+    ]
+    result = await asyncio.to_thread(CliRunner().invoke, app_for("report"), said)
+    assert result.exit_code == 0, result.output
+    if form == "csv":
+        rows = list(csv.DictReader(io.StringIO(to.read_text())))
+        assert (rows[0]["request_key"], rows[0]["amount"], rows[-1]["part"]) == (KEY, "139.5", "total")
+    if form == "parquet":
+        table = pq.read_table(to)
+        assert tuple(table.column_names) == COLUMNS
+        assert str(table.schema.field("amount").type) == "double"
