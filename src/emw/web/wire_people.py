@@ -65,6 +65,7 @@ SCOPES: Final = (
     "requests",
     "stations",
     "territories",
+    "vtn",
     "watching",
 )
 """The parts of the API: the tags of its description, as one word each."""
