@@ -67,20 +67,28 @@ async def emw(
 
     raw = {"data_dir": str(tmp_path / "data"), "territory": [{"name": "East"}], "openadr": {"vtn": [vtn]}}
     config = msgspec.convert(raw, Config)
+    with contextlib.closing(sock):
+        async with serving(config, sock) as parts:
+            await until(lambda: parts.vens[0].standing.heard_at)
+            yield parts
+
+
+@contextlib.asynccontextmanager
+async def serving(config: Config, sock: socket.socket) -> AsyncGenerator[Parts, None]:
+    """A head-end with its VENs, and its station plane at a socket."""
     async with parts_of(config) as parts, asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(parts.headend.run())]
         await parts.headend.ready.wait()
         await define_territories(config, parts.headend)
         server = server_for(parts.station_plane)
-        serving = tasks.create_task(server.serve(sockets=[sock]))
+        served = tasks.create_task(server.serve(sockets=[sock]))
         await server.serving.wait()
         running += [tasks.create_task(v.run()) for v in parts.vens]
-        await until(lambda: parts.vens[0].standing.heard_at)
         try:
             yield parts
         finally:
             server.should_exit = True
-            await serving
+            await served
             for task in running:
                 task.cancel()
 

@@ -165,6 +165,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 if server is not None:
                     vtn = await clients.enter_async_context(vtn_of(server, headend, ids, key))
                     vens.append(vtn.ven)
+                headend.grids = vens
                 plane = station_plane(headend, outgoing, key, vens, vtn)
                 try:
                     yield Parts(headend, outgoing, plane, clock, ids, hub, vens, sign_on, vtn)

@@ -27,6 +27,7 @@ NOT_SETTINGS = {  # read by single commands and by the tests
     "EMW_CHROMIUM",
     "EMW_STATION_SECRET",
     "EMW_ISO_TOKEN",
+    "EMW_VTN_SECRET",
     "EMW_NEW_PASSWORD",
 }
 Positive = Annotated[float, Meta(gt=0)]

@@ -20,6 +20,7 @@ ROOMS: Final = {
     "admin": ("territory", "operator", "token", "request"),
     "stations": ("station", "evse", "fleet"),
     "iso": ("iso",),
+    "grid": ("grid",),
     "vtn": ("vtn",),
     "what_if": ("preview", "forecast"),
     "engine": ("allocate",),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from random import Random
+from typing import TYPE_CHECKING
 
 from emw.domain import facts as f
 from emw.service.accounts import Accounts
@@ -27,6 +28,9 @@ from emw.service.telemetry import Telemetry
 from emw.service.vtn_clients import VtnClients
 from emw.service.watch import Watch
 from emw.service.what_if import Oracle
+
+if TYPE_CHECKING:
+    from emw.service.grid_view import GridSource
 
 
 class HeadEnd:
@@ -72,6 +76,8 @@ class HeadEnd:
         self.outbox = Outbox(self.ledger, reports, clock, chance, settings)
         self.meter = Meter(self.ledger, self.telemetry, store, clock)
         self.grid_reports = GridOutbox(self.ledger, clock, chance, settings)
+        self.grids: Sequence[GridSource] = ()
+        """The adapters of grid systems, to be asked how they stand."""
         self.watch = Watch(self.ledger, self.telemetry, self.dispatch, store, clock, settings)
         self.ready = asyncio.Event()
         self._recall(loaded)

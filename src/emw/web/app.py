@@ -20,6 +20,7 @@ from emw.service.ports import Ids
 from emw.web.api_admin import BigRedStop, Isos, Logins, Operators, Stations, Territories, Tokens
 from emw.web.api_by_hand import ByHand
 from emw.web.api_evses import Evses, Sessions
+from emw.web.api_grid import Grid
 from emw.web.api_log import Activity, asked_of
 from emw.web.api_login import Login
 from emw.web.api_ocpp import Ocpp
@@ -125,6 +126,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
             Reports,
             WhatIf,
             Territories,
+            Grid,
             Stations,
             Ocpp,
             Isos,

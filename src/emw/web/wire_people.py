@@ -57,6 +57,7 @@ SCOPES: Final = (
     "drivers",
     "evses",
     "grid-operators",
+    "grid-signals",
     "halt",
     "login",
     "ocpp",

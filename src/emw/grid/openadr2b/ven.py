@@ -26,8 +26,9 @@ from emw.grid.openadr2b.xml import Node, name_of, text
 from emw.grid.openadr3.client import Trouble, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
 from emw.grid.openadr3.times import BadTime, span_of
-from emw.grid.openadr3.ven import FIRST_RETRY_S, LOST_AFTER, MOST_ID, Standing
+from emw.grid.openadr3.ven import FIRST_RETRY_S, LOST_AFTER, MOST_ID
 from emw.service.errors import Unavailable
+from emw.service.grid_view import GridSeen, Standing
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
 
@@ -67,6 +68,13 @@ class Ven2b:
     def wake(self) -> None:
         """Look now."""
         self._wake.set()
+
+    def seen(self) -> GridSeen:
+        """How it stands now."""
+        s = self.settings
+        return GridSeen(
+            source_id=s.source_id, name=s.name, url=s.url, protocol=PROTOCOL, standing=self.standing
+        )
 
     async def run(self) -> None:
         """Poll until cancelled."""

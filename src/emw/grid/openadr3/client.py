@@ -85,8 +85,10 @@ class VtnClient:
         self._token: str | None = None
         self._refresh_at: datetime | None = None
         self._token_url = settings.token_url
-        self._basic: bool | None = None
+        self.basic: bool | None = None
         """Whether the token server takes HTTP Basic; None: not known yet."""
+        self.token_life_s: float | None = None
+        """What the last token said of its life; None: nothing."""
 
     # --- one call
 
@@ -184,24 +186,24 @@ class VtnClient:
 
     async def _log_in(self) -> None:
         url = await self.token_url()
-        ways = (False, True) if self._basic is None else (self._basic,)
+        ways = (False, True) if self.basic is None else (self.basic,)
         reply = Reply(0, b"")
         for basic in ways:
             reply = await self._ask_token(url, basic=basic)
             if 200 <= reply.status < 300:
-                self._basic = basic
+                self.basic = basic
                 break
             if reply.status not in {400, 401, 403, 415}:
                 break
         if not 200 <= reply.status < 300:
-            self._token, self._basic = None, None
+            self._token, self.basic = None, None
             raise _token_failed(reply, url)
         try:
             told = msgspec.json.decode(reply.body, type=Token)
         except msgspec.DecodeError as error:
             raise VtnFailed(Trouble.GARBLED, f"{url} answered with something that is no token") from error
         self._token = told.access_token
-        life_s = _life_s(told.expires_in)
+        life_s = self.token_life_s = _life_s(told.expires_in)
         self._refresh_at = (
             None if life_s is None else self._clock.now() + timedelta(seconds=life_s * REFRESH_AT)
         )

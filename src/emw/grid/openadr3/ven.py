@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -27,6 +26,7 @@ from emw.grid.openadr3.wants import implied, plan_of, report_only
 from emw.grid.openadr3.wire import Event, Program, Unreadable, canonical, event_of, program_of
 from emw.outgoing import Guard
 from emw.service.errors import Unavailable
+from emw.service.grid_view import GridSeen, Standing
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
 
@@ -40,27 +40,6 @@ FIRST_RETRY_S: Final = 2.0
 MOST_ID: Final = 128
 WOKEN_GAP_S: Final = 0.2
 """So long lies between two polls, however many notifications come."""
-
-
-@dataclass(slots=True)
-class Standing:
-    """How a VTN stands, for people: not facts, gone with the process."""
-
-    polls: int = 0
-    failures: int = 0
-    polled_at: datetime | None = None
-    heard_at: datetime | None = None
-    next_at: datetime | None = None
-    why: str | None = None
-    trouble: str | None = None
-    events: int = 0
-    unreadable: list[tuple[str | None, str]] = field(default_factory=list)
-    told_at: datetime | None = None
-    """When a notification came last."""
-    webhook: str | None = None
-    """Why there is no subscription; None: there is one, or none is wanted."""
-    mqtt: str | None = None
-    """Why the broker is not listened to; likewise."""
 
 
 class Ven:
@@ -110,6 +89,19 @@ class Ven:
     def listen(self, guard: Guard) -> None:
         """Listen to the VTN's broker, too, where it lies within what `guard` allows."""
         self._guard = guard
+
+    def seen(self) -> GridSeen:
+        """How it stands now."""
+        settings = self.settings
+        return GridSeen(
+            source_id=settings.source_id,
+            name=settings.name,
+            url=settings.url,
+            protocol=f"openadr-{settings.version or '3'}",
+            standing=self.standing,
+            webhook=settings.callback_url is not None,
+            mqtt=settings.mqtt,
+        )
 
     def served(self) -> list[str]:
         """The ids of the programs whose events are served."""
