@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import IO, Any
 
 from emw.app.config import Config
 from emw.cli.control import Control
@@ -43,6 +43,10 @@ class Server:
             **environment,
         }
         self.process: subprocess.Popen[str] | None = None
+        self.stderr: IO[str] | None = None
+        """Where it logs; None: where this test does."""
+        self.ready: dict[str, Any] = {}
+        """What it said when it was ready."""
         self.control = Control(Config(data_dir=str(self.data)))
 
     def start(self) -> float:
@@ -50,10 +54,12 @@ class Server:
         began = time.monotonic()
         command = [sys.executable, "-m", "emw", "serve", "--json", "--data-dir", str(self.data)]
         command += ["--stations", f"127.0.0.1:{self.port}", "--operator", f"127.0.0.1:{self.operator_port}"]
-        self.process = subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=self.stderr, text=True
+        )
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert json.loads(line)["ready"] is True
+        self.ready = json.loads(self.process.stdout.readline())
+        assert self.ready["ready"] is True
         return time.monotonic() - began
 
     def kill(self) -> None:
@@ -101,6 +107,9 @@ class Station:
         self.server, self.evse_id, self.secret, self.territory = server, evse_id, secret, territory
         self.limit_a: float | None = None
         self.told: list[tuple[float, str, dict[str, Any]]] = []
+        self.shown: list[str] = []
+        """The credential that came with each call."""
+        self.customer, self.vehicle = "c", ""
         self.token = ""
         self.sessions: list[str] = []
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -116,6 +125,7 @@ class Station:
                 said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 path = self.path.rsplit("/", 1)[-1]
                 station.told.append((time.monotonic(), path, said))
+                station.shown.append(self.headers.get("Authorization", ""))
                 answer: dict[str, Any] = {}
                 if path == "setMaxAmps":
                     station.limit_a = said["maxAmps"]
@@ -142,7 +152,7 @@ class Station:
             {
                 "evseID": self.evse_id,
                 "evseModel": "test",
-                "customerID": "c",
+                "customerID": self.customer,
                 "lineVoltage": 230,
                 "status": "available",
                 "location": {"territory": self.territory},
@@ -158,7 +168,13 @@ class Station:
         """A car comes; returns the acknowledged session."""
         status, answer = self.server.post(
             "/evse/plugIntoVehicle",
-            {"evseID": self.evse_id, "lineVoltage": 230, "evseMaxAmps": 32, "carMaxAmps": 32},
+            {
+                "evseID": self.evse_id,
+                "lineVoltage": 230,
+                "evseMaxAmps": 32,
+                "carMaxAmps": 32,
+                **({"vehicle": self.vehicle} if self.vehicle else {}),
+            },
             self.token,
         )
         assert status == 200, answer
