@@ -108,6 +108,11 @@ def test_what_has_no_end_is_told_when_it_ends() -> None:
     assert over.spans[-1].end == SEEN + 2.5 * H
 
 
+def test_a_forecast_without_an_end_is_of_a_day() -> None:
+    (due, _) = all_dues(plan(2_000, total=None, historical=False))
+    assert len(due.spans) == 96
+
+
 def test_of_what_was_due_before_the_event_was_seen_only_the_latest_is_told() -> None:
     assert told(plan(6, ahead=-3.5, frequency=1, repeat=-1)) == [
         (3, [2]),

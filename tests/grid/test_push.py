@@ -6,37 +6,30 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import msgspec
 import pytest
 from aiohttp import ClientSession
 from amqtt.broker import Broker as AmqttBroker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emw.app.build import Parts, define_territories, parts_of
+from emw.app.build import Parts
 from emw.app.config import Config
-from emw.app.server import bind, server_for
+from emw.app.server import bind
 from emw.domain import facts as f
 from emw.grid.openadr3.mqtt import Broker, NoBroker, broker_of
 from emw.grid.openadr3.notices import notice_of
 from tests.grid.contract import check
 from tests.grid.house import START, House, at, story
+from tests.grid.real import serving, until
 from tests.grid.vtn import ID, SECRET, Vtn
 
-DEADLINE_S = 30.0
 NOW = "0001-01-01"
-
-
-async def until(what: Callable[[], Any]) -> Any:
-    """Wait for the thing, and give it back."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not (found := what()):  # noqa: ASYNC110 - whatever state it is
-            await asyncio.sleep(0.01)
-        return found
 
 
 def free_port() -> int:
@@ -63,34 +56,12 @@ async def emw(
         "near_poll_seconds": 600,
         **{k: here if v == "HERE" else v for k, v in more.items()},
     }
-    import msgspec
-
     raw = {"data_dir": str(tmp_path / "data"), "territory": [{"name": "East"}], "openadr": {"vtn": [vtn]}}
     config = msgspec.convert(raw, Config)
     with contextlib.closing(sock):
         async with serving(config, sock) as parts:
             await until(lambda: parts.vens[0].standing.heard_at)
             yield parts
-
-
-@contextlib.asynccontextmanager
-async def serving(config: Config, sock: socket.socket) -> AsyncGenerator[Parts, None]:
-    """A head-end with its VENs, and its station plane at a socket."""
-    async with parts_of(config) as parts, asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(parts.headend.run())]
-        await parts.headend.ready.wait()
-        await define_territories(config, parts.headend)
-        server = server_for(parts.station_plane)
-        served = tasks.create_task(server.serve(sockets=[sock]))
-        await server.serving.wait()
-        running += [tasks.create_task(v.run()) for v in parts.vens]
-        try:
-            yield parts
-        finally:
-            server.should_exit = True
-            await served
-            for task in running:
-                task.cancel()
 
 
 def committed(parts: Parts, event_id: str) -> bool:

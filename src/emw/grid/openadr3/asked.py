@@ -223,6 +223,8 @@ def _windows(ask: Ask, own: _Intervals) -> Iterator[tuple[int, int]]:
     repeat: int | None = None if ask.repeat < 0 else max(ask.repeat, 1)
     if ask.frequency == 0:  # a forecast at a time of our choosing
         size, repeat = size or MOST_GROWN, 1
+    elif not ask.historical and own.total is None and not own.turn:
+        size = size or MOST_GROWN  # no end is known: eight days of it in one report took a real server 26 s
     elif own.total is None and own.turn and repeat == 1 and step is None:
         size, step, repeat = own.turn, own.turn, None  # once each time all intervals have passed
     if repeat == 1:
