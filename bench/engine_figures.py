@@ -26,10 +26,34 @@ def table(outcomes: list[Outcome]) -> str:
         f"bias {100 * errors.mean():+5.2f}%  harm {sum(o.unserved_kwh for o in outcomes) / shed:5.0f} kWh/MWh  "
         f"hurt {100 * sum(o.hurt for o in outcomes) / sum(o.sessions for o in outcomes):4.1f}%  "
         f"rebound {max(o.rebound for o in outcomes):.3f} (>1: {sum(o.rebound > 1 for o in outcomes)})  "
-        f"steep {np.median([o.steepest for o in outcomes]):.2f}/{max(o.steepest for o in outcomes):.2f}  "
+        f"steep {max(o.steepest for o in outcomes):.2f} (of it released {max(o.released for o in outcomes):.2f})  "
         f"cmds {sum(o.commands for o in outcomes) / max(touched, 1):.2f}/EVSE "
         f"{sum(o.commands for o in outcomes) / len(outcomes):.0f}/event  "
         f"ms {ms.mean() if len(ms) else 0:.2f}  infeasible {sum(o.infeasible for o in outcomes)}"
+    )
+
+
+def split(outcomes: list[Outcome]) -> str:
+    """Where the error comes from: the estimate or the control; and whether the estimate knows its own doubt.
+
+    `z` is the spread of the estimate's error over the doubt that the engine stated: 1 is chance alone.
+    """
+    gap, doubt, control = [], [], []
+    for o in outcomes:
+        n = len(o.est_gap) // 5
+        if o.infeasible or not n or n != len(o.errors):
+            continue
+        mean = [np.array(x[: 5 * n]).reshape(n, 5).mean(axis=1) / o.target_kw for x in (o.est_gap, o.doubt)]
+        gap.append(mean[0])
+        doubt.append(mean[1])
+        control.append(np.array(o.errors) + mean[0])
+    if not gap:
+        return "no event that was feasible throughout"
+    g, d, c = (np.concatenate(x) for x in (gap, doubt, control))
+    z = float(np.sqrt((g**2).mean() / max((d**2).mean(), 1e-12)))
+    return (
+        f"estimate: mean {100 * g.mean():+.2f}%, absolute {100 * np.abs(g).mean():.2f}%, "
+        f"of the stated doubt z {z:.2f}; control alone {100 * np.abs(c).mean():.2f}%"
     )
 
 
@@ -61,6 +85,7 @@ def main() -> None:
                 world.run(make, e, truth, clock=time.perf_counter) for e in events(seed, args.events)
             ]
         print(f"{name:14} {table(outcomes)}  [{time.perf_counter() - began:.0f} s]", flush=True)
+        print(f"{'':14} {split(outcomes)}", flush=True)
         for by in args.by:
             for value in sorted({getattr(o.event, by) for o in outcomes}):
                 print(f"  {by} {value:<6} {table([o for o in outcomes if getattr(o.event, by) == value])}")

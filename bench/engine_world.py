@@ -51,7 +51,8 @@ class Sessions:
 
 def read_sessions(path: Path) -> Sessions:
     """All sessions of an ACN file, sorted by site and plug-in time."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda r: (r["site"], r["plug_utc"], r["session_id"]))
     days: dict[tuple[str, int], int] = {}
     out: list[tuple[float, ...]] = []
@@ -119,10 +120,16 @@ class Outcome:
     sessions: int = 0
     rebound: float = 0.0
     steepest: float = 0.0
+    """Largest rise in a minute from the end on, over the target; with those who come by themselves."""
+    released: float = 0.0
+    """The same of the load less what it would have risen by anyway."""
     commands: int = 0
     touched: int = 0
     round_ms: list[float] = field(default_factory=list)
     est_gap: list[float] = field(default_factory=list)
+    """Estimated less true shed of each minute, kW."""
+    doubt: list[float] = field(default_factory=list)
+    """What the controller itself held for the standard deviation of that, kW."""
 
 
 class Controller(Protocol):
@@ -233,6 +240,7 @@ class World:
             quiet = quiet + 1 if calm else 0
             if phase == "shed" and hasattr(controller, "est_kw"):
                 out.est_gap.append(controller.est_kw - (base_kw[now - 1] - float(amps.sum()) * KW_PER_A))
+                out.doubt.append(float(getattr(controller, "doubt_kw", 0.0)))
             who = here[rows]
             out.commands += len(who)
             touched[who] = True
@@ -278,6 +286,8 @@ class World:
         out.rebound = _five(after).max() / _five(window).max()
         joined = np.concatenate((load_kw[30 + event.minutes - 1 : 30 + event.minutes], after))
         out.steepest = float(np.diff(joined).max()) / target
+        anyway = base_kw[end - 1 : end - 1 + len(joined)]
+        out.released = float((np.diff(joined) - np.maximum(np.diff(anyway), 0)).max()) / target
         return out
 
     def _seen(

@@ -45,11 +45,12 @@ def test_patience_has_an_end() -> None:
     peaks = watched([100.0] * 10)
     rules = WayBack()
     peaks.watch(10, {"East": 1.0}, {"East": 1.0}, quiet=False, returning=True)
-    bounds = [peaks.highest_kw(10 + m).get("East") for m in range(0, 100, 5)]
+    bounds = [peaks.highest_kw(10 + m).get("East") for m in range(0, 200, 5)]
     known = [kw for kw in bounds if kw is not None]
     assert known == sorted(known)
     assert max(known) <= 100.0
-    assert peaks.highest_kw(10 + 2 * rules.patience_min + 1) == {}
+    assert peaks.highest_kw(10 + rules.last_min) != {}
+    assert peaks.highest_kw(10 + rules.last_min + 1) == {}
 
 
 def test_nothing_is_known_before_the_first_five_minutes() -> None:

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from emw.app.oidc_config import OidcParts, OidcSection, oidc_of
 from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
 from emw.app.vtn_config import ServerParts, server_of
+from emw.engine.turns import Season
 from emw.engine.view import Rules
 from emw.outgoing import OutgoingRules
 from emw.service.admin import EvseDefaults
@@ -117,6 +118,10 @@ class Dispatch(Struct, forbid_unknown_fields=True, kw_only=True):
     restore_share_per_minute: Share = 0.05
     shed_share_per_minute: Share = 1.0
     ramp_floor_kw_per_minute: Annotated[float, Meta(ge=0)] = 25.0
+    season_days: Annotated[float, Meta(ge=1, le=400)] = 30.0
+    events_per_season: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    cool_down_minutes: Annotated[float, Meta(ge=0, le=40_320)] = 0.0
+    fairness: Annotated[float, Meta(ge=0, le=1)] = 0.05
     reversals: Annotated[int, Meta(ge=1, le=100)] = 2
     rhythm_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
     report_interval_seconds: Annotated[float, Meta(ge=5, le=86_400)] = 300.0
@@ -265,6 +270,12 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             turned_kw_per_day=d.turned_kw_per_day,
             most_live_requests=d.most_live_requests,
             rules=rules,
+            season=Season(
+                days=d.season_days,
+                events_most=d.events_per_season,
+                cool_down_s=d.cool_down_minutes * 60,
+                fairness=d.fairness,
+            ),
         )
 
 

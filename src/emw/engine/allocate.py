@@ -45,6 +45,12 @@ class Price:
     hold: float
     """Of what it gives now."""
 
+    def dearer(self, by: float) -> Price:
+        """The same, `by` more for each."""
+        if not by:
+            return self
+        return Price(floor=self.floor + by, pause=self.pause + by, hold=self.hold + by)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flexible:

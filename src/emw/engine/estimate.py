@@ -26,6 +26,8 @@ GIVEN_UP = 3
 """Commands without any effect after which a station counts as deaf."""
 WHOLE_MIN = 2.0
 """This long after plug-in the last minute's mean is that of a whole minute of charging."""
+STAYS_MIN = 5.0
+"""A car that stays this long after its last draw has finished by itself."""
 AMPLE_A = 2.5
 """A limit this much above the draw does not bind."""
 
@@ -42,6 +44,8 @@ class State:
     gap_a: Floats
     """What the car takes less than its limit, A; NaN: not seen yet."""
     done: Bools
+    ended_min: Floats
+    """When it finished, while that is news; NaN: it is none."""
     still: Ints
     """Rounds in a row without drawing though allowed to."""
     awake: Bools
@@ -83,7 +87,8 @@ class State:
             return np.zeros(n, dtype=np.int64)
 
         return cls(
-            would_a=zeros(), deficit_kwh=zeros(), fade=zeros(), gap_a=np.full(n, np.nan), done=no(), still=none(),
+            would_a=zeros(), deficit_kwh=zeros(), fade=zeros(), gap_a=np.full(n, np.nan), done=no(),
+            ended_min=np.full(n, np.nan), still=none(),
             awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
             asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
             learned=no(), req_kwh=zeros(), scale=zeros(), size=none(), got_kwh=zeros(), more_a=zeros(),
@@ -120,6 +125,7 @@ class Estimator:
         self.finish = Finish()
         self.leave = Leave()
         self.last_min: float | None = None
+        self.learn_held = True
         self.typical_gap_a = 0.7
         self.typical_draw_a = 16.0
         self.chance = np.zeros(0)
@@ -235,11 +241,22 @@ class Estimator:
 
     def _finished(self, seen: Columns, s: State, ended: Bools, fresh: Bools) -> None:
         """Cars that finished by themselves in this round, and what all cars' progress tells."""
-        # Only who was free all along: the others are behind their twins, and their time is not their own.
-        old = np.flatnonzero(~fresh & ((seen.draw_a > LIVE_A) | ended) & (s.deficit_kwh <= 0))
-        if len(old):
-            took = np.maximum(seen.got_kwh - s.got_kwh, 0.0)[old]
-            self.finish.learn(s.told.pick(old), took, seen.got_kwh[old], seen.now_min / 60, ended[old])
+        moves = ~fresh & ((seen.draw_a > LIVE_A) | ended) & ~s.deaf & ~s.stuck
+        if not self.learn_held:
+            moves &= s.deficit_kwh <= 0
+        rows = np.flatnonzero(moves)
+        if len(rows):
+            # Who is behind its twin got this far earlier on its twin's clock.
+            behind_h = s.deficit_kwh[rows] / np.maximum(seen.kw_per_a * s.would_a, 0.1)[rows]
+            took = np.maximum(seen.got_kwh - s.got_kwh, 0.0)[rows]
+            self.finish.expose(s.told.pick(rows), took, seen.got_kwh[rows], seen.now_min / 60 - behind_h)
+        s.ended_min[moves & ended] = seen.now_min
+        s.ended_min[seen.draw_a > LIVE_A] = np.nan
+        # Who leaves at once was asked by the clock, not by a full battery: a finish counts once the car has stayed.
+        stayed = np.flatnonzero(seen.now_min - s.ended_min >= STAYS_MIN)
+        if len(stayed):
+            self.finish.count(s.told.pick(stayed), seen.got_kwh[stayed])
+            s.ended_min[stayed] = np.nan
         s.done |= ended
         s.would_a[ended] = 0.0
         s.deficit_kwh[ended] = 0.0

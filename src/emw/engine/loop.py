@@ -59,6 +59,8 @@ class Controller:
         self.ramp = restore.Ramp(self.tuning.way_back)
         self.est_kw = 0.0
         self.sheddable_kw = 0.0
+        self.doubt_kw = 0.0
+        """Standard deviation of `est_kw`."""
 
     def round(self, seen: Columns, request: Request) -> tuple[Ints, Floats]:
         """One round: rows of `seen` and their new limits in A."""
@@ -69,6 +71,7 @@ class Controller:
         now_a = self._draws(seen)
         load_kw = float((seen.kw_per_a * now_a).sum())
         self.est_kw = float(would.sum()) - load_kw
+        self.doubt_kw = self.est.doubt_kw(seen)
         self.ramp.watch(
             seen.now_min, request.phase, float((seen.kw_per_a * seen.draw_a).sum()), float(would.sum())
         )
@@ -101,7 +104,7 @@ class Controller:
         self.sheddable_kw = self.est_kw + float((seen.kw_per_a * now_a)[able].sum())
         # What the next round will bring counts: twins go on finishing while nobody looks.
         error = request.kw - self.est_kw - self.est.trend_kw
-        band = max(self.tuning.band_part * request.kw, self.tuning.band_doubt * self.est.doubt_kw(seen))
+        band = max(self.tuning.band_part * request.kw, self.tuning.band_doubt * self.doubt_kw)
         if abs(error) <= band:
             return NOBODY
         handed = self._hand_on(seen, request, now_a, able)
@@ -131,7 +134,10 @@ class Controller:
     def _costs(self, seen: Columns, rows: Ints, now_a: Floats, request: Request) -> Costs:
         taste = self.tuning.taste
         horizon_h = min(max(request.end_min - seen.now_min, 5.0) / 60, taste.look_h)
-        found = costs(seen, self.est, self.outlook, rows, now_a, horizon_h, taste)
+        rest_h = max(request.end_min - seen.now_min, 5.0) / 60
+        found = costs(
+            seen, self.est, self.outlook, rows, now_a, horizon_h, taste, rest_h=rest_h, asked_kw=request.kw
+        )
         again = np.where(np.isnan(self.est.state.asked_a[rows]), 0.0, taste.again)
         free = seen.limit_a[rows] >= seen.max_a[rows] - 0.05
         return replace(found, floor=found.floor + again * free, pause=found.pause + again * free)
@@ -165,7 +171,8 @@ class Controller:
         room_kw = self.ramp.room_kw(seen.now_min, request, load_kw)
         cost = costs(seen, self.est, self.outlook, held, now_a, 0.5, self.tuning.taste)
         rise = np.where(s.done | s.stuck | s.deaf, 0.0, np.maximum(s.would_a - now_a, 0.0)) * seen.kw_per_a
-        rows = held[restore.release(rise[held], cost.hold, room_kw)]
+        step_kw = self.tuning.way_back.step_part * request.kw
+        rows = held[restore.release(rise[held], cost.hold, room_kw, step_kw)]
         return Moves(rows=rows, limit_a=seen.max_a[rows])
 
     def _commands(

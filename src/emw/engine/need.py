@@ -160,11 +160,19 @@ class Finish:
         hazard: Floats = np.exp(np.where(known, logs, _GOT_UNTOLD[got]) + who.scale)
         return hazard, np.where(known, _GROUP[part], 1)
 
-    def learn(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float, finished: Bools) -> None:
-        """Cars that took `kwh` in the last round up to `got_kwh`, and whether they finished there."""
+    def expose(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: Floats | float) -> None:
+        """Cars that took `kwh` in the last round up to `got_kwh`."""
         plain, group = self.plain(who, got_kwh - kwh / 2, at_h)
         self.expected += np.bincount(group, plain * kwh, len(GROUPS))
-        self.seen += np.bincount(group[finished], minlength=len(GROUPS))
+        self._correct()
+
+    def count(self, who: Told, got_kwh: Floats) -> None:
+        """Cars that finished at `got_kwh`."""
+        _, group = self.plain(who, got_kwh, 0.0)
+        self.seen += np.bincount(group, minlength=len(GROUPS))
+        self._correct()
+
+    def _correct(self) -> None:
         whole = (self.seen.sum() + TRUST) / (self.expected.sum() + TRUST)
         self.factor = (self.seen + TRUST * whole) / (self.expected + TRUST)
 

@@ -29,6 +29,8 @@ class Allocator:
 
         Raises ValueError naming the field that cannot be read. Nothing is changed by such a line.
         """
+        if not isinstance(line, Mapping):
+            raise ValueError("a line must be an object")
         if line.get("v", 1) != 1:
             raise ValueError(f"v must be 1, got {line.get('v')!r}")
         request = _request(line.get("request"))

@@ -61,9 +61,10 @@ class Peaks:
         rules, since_min = self._rules, self._returning_since_min
         if not self._means:
             return {}
-        waited = 0.0 if since_min is None else max((now_min - since_min) / rules.patience_min - 1, 0.0)
-        if waited > 1:
+        waited_min = 0.0 if since_min is None else now_min - since_min
+        if waited_min > rules.last_min:
             return {}
+        waited = min(max(waited_min / rules.patience_min - 1, 0.0), 1.0)
         wears = 1 + (1 - rules.measured_part) * waited
         found: dict[str, float] = {}
         for _, means in self._means:

@@ -25,7 +25,11 @@ class WayBack:
     """Of a load that was estimated during it."""
     lookback_min: float = 60.0
     patience_min: float = 45.0
-    """After this the caution above wears off, over as long again; then whoever still waits is let go."""
+    """After this the caution above wears off in part, over as long again."""
+    last_min: float = 180.0
+    """After this whoever still waits is let go, along the ramp and whatever the load is."""
+    step_part: float = 0.08
+    """Of the shed may come back in one minute: room is left for those who come by themselves."""
 
 
 class Ramp:
@@ -60,16 +64,24 @@ class Ramp:
             self._began = (now_min, load_kw)
         began_min, began_kw = self._began
         along = began_kw + request.kw * (now_min - began_min + 1) / self.rules.ramp_min
-        waited = (now_min - began_min) / self.rules.patience_min - 1
-        if waited > 1:
-            return float("inf")
-        highest = self.cap_kw(load_kw) * (1 + (1 - self.rules.measured_part) * max(waited, 0.0))
+        waited_min = now_min - began_min
+        if waited_min > self.rules.last_min:
+            return along - load_kw
+        wears = min(max(waited_min / self.rules.patience_min - 1, 0.0), 1.0)
+        highest = self.cap_kw(load_kw) * (1 + (1 - self.rules.measured_part) * wears)
         return min(along, highest) - load_kw
 
 
-def release(rise_kw: Floats, cost: Floats, room_kw: float) -> Ints:
-    """Which held EVSEs to free: those that bring no load at once, then the neediest while there is room."""
+def release(rise_kw: Floats, cost: Floats, room_kw: float, step_kw: float = float("inf")) -> Ints:
+    """Which held EVSEs to free: those that bring no load at once, then the neediest while there is room.
+
+    `step_kw`: the most that may come back now; one EVSE can't be split, so one that has room may be larger.
+    """
     order = np.lexsort((np.arange(len(cost)), -cost, rise_kw > 1e-3))
     reached = np.cumsum(rise_kw[order])
-    fits: Ints = order[reached <= max(room_kw, 1e-3)]
-    return fits
+    fits = reached <= max(min(room_kw, step_kw), 1e-3)
+    still = int((rise_kw <= 1e-3).sum())
+    if still < len(order) and rise_kw[order[still]] <= room_kw:
+        fits[still] = True
+    found: Ints = order[fits]
+    return found

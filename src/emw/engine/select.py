@@ -42,6 +42,9 @@ class Taste:
 
     finish: float = 0.6
     """Of a car certain to finish before the event ends."""
+    doubt: float = 0.0
+    """Of a car as large as the whole request whose twin finishes half-way to the end of the event."""
+    doubt_h: float = 4.0
     no_resume: float = 0.01
     """Share of paused cars that do not wake."""
     wait_h: float = 0.15
@@ -134,6 +137,8 @@ def costs(
     now_a: Floats,
     horizon_h: float,
     taste: Taste,
+    rest_h: float = 0.0,
+    asked_kw: float = 0.0,
 ) -> Costs:
     """What it is expected to cost to hold these rows for `horizon_h` from now."""
     outlook.renew(seen, est, taste, rows)
@@ -165,6 +170,10 @@ def costs(
     j = int(np.clip(np.searchsorted(TAU_H, horizon_h, side="right") - 1, 0, len(TAU_H) - 2))
     part = min((horizon_h - TAU_H[j]) / (TAU_H[j + 1] - TAU_H[j]), 1.0)
     finish = taste.finish * (1 - (alive[:, j] + part * (alive[:, j + 1] - alive[:, j])))
+    if asked_kw > 0 and taste.doubt > 0 and not taste.trust:
+        full_kw = seen.kw_per_a[rows] * would
+        ahead_h = s.deficit_kwh[rows] / full_kw + min(rest_h, taste.doubt_h) / 2
+        finish += taste.doubt * full_kw / asked_kw * (1 - integral_at(alive, ahead_h[:, None])[:, 0])
     cost_floor = (floor - free) / (np.maximum(1 - low, 0.05) * lasts) + finish
     cost_pause = (pause - floor) / (np.maximum(low, 0.05) * lasts) + finish
     cost_pause += taste.no_resume * total[:, -1] / lasts

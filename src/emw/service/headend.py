@@ -82,6 +82,7 @@ class HeadEnd:
         self.ready = asyncio.Event()
         self._recall(loaded)
         self.ledger.listen(self._tree_changed)
+        self.ledger.listen(self._parts_ended)
 
     def _recall(self, loaded: Loaded) -> None:
         """Start from what the meters said last and from what limited EVSEs drew before their limit."""
@@ -103,9 +104,22 @@ class HeadEnd:
                 live_now.free_a = limit.would_draw_a
         self.dispatch.commands.recall(loaded.recent)
 
+    def _parts_ended(self, _: int, facts: Sequence[f.Fact]) -> None:
+        turns = self.dispatch.picture.turns
+        for fact in facts:
+            if isinstance(fact, f.EnrolmentEnded):
+                turns.ended(fact.evse_id, fact.request_key, fact.at, fact.measured_kwh)
+
     def _tree_changed(self, _: int, facts: Sequence[f.Fact]) -> None:
         if any(isinstance(fact, f.TerritoryDefined) for fact in facts):
             self.dispatch.picture.forget_paths()
+
+    async def _recall_turns(self) -> None:
+        """Whose turn it was lately. The server serves meanwhile: it matters for the next request, not for this one."""
+        turns = self.dispatch.picture.turns
+        since = self.clock.now() - self.settings.season.length
+        for row in await self.store.query("parts", since=since):
+            turns.ended(row["evse_id"], row["request_key"], row["left_at"], row["measured_kwh"])
 
     async def run(self) -> None:
         """Run until cancelled. A part that fails takes all down: a dead server frees cars, a zombie doesn't."""
@@ -115,6 +129,7 @@ class HeadEnd:
             await self.ledger.record(
                 f.ServerStarted(at=self.clock.now(), actor="emw", version=self.version, resumed_requests=live)
             )
+            await self._recall_turns()
             tasks.create_task(self.dispatch.run(), name="dispatch")
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.signals.run(), name="signals")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState, Territory
 from emw.domain.state import State
 from emw.engine.governor import Governor
+from emw.engine.turns import Turns
 from emw.engine.view import EvseView, View
 from emw.service.learning import Learning, horizon_h
 from emw.service.ports import Clock
@@ -33,6 +35,7 @@ class Picture:
         self._clock = clock
         self._rules = settings.rules
         self.learning = Learning(state, telemetry)
+        self.turns = Turns(settings.season)
         self._paths: dict[str, tuple[str, ...]] = {}
         self._refusals: dict[str, tuple[int, datetime, Outcome]] = {}
         self._ended: dict[str, str] = {}
@@ -99,6 +102,13 @@ class Picture:
                 return "refusing"
         return None
 
+    def _spared(self, evse: Evse, live: AbstractSet[str], now: datetime) -> str | None:
+        """Why its driver is spared: enough was given lately. Not in the middle of a part."""
+        why = self.turns.why_not(evse.evse_id, live, now)
+        if why is None or any((key, evse.evse_id) in self._state.enrolments for key in live):
+            return None
+        return why
+
     def _node(self, territory_id: str) -> Territory:
         """A node with the ceiling that holds there now, whoever set it."""
         node = self._state.territories[territory_id]
@@ -145,6 +155,7 @@ class Picture:
         controllable: defaultdict[str, float] = defaultdict(float)
         limited: set[str] = set()
         at = self.seconds(now)
+        live = {r.request_key for r in state.requests.values() if r.live}
         wanted_at_all = everybody or bool(requests) or any(n.ceiling_kw is not None for n in nodes.values())
         for evse in state.evses.values():
             if evse.territory_id not in nodes:
@@ -164,6 +175,11 @@ class Picture:
             if held:
                 limited.update(path)
             why_not = self.why_not(evse, now)
+            spared = why_not is None and self._spared(evse, live, now)
+            if spared:
+                why_not = spared
+            if price is not None:
+                price = price.dearer(self.turns.price(evse.evse_id, now))
             next_change = self._governor.next_change(evse.evse_id)
             evses.append(
                 EvseView(
@@ -182,7 +198,7 @@ class Picture:
                     price=price,
                     plugged_at=None if session is None else session.started_at,
                     why_not=why_not,
-                    opted_out=why_not == OPTED_OUT,
+                    opted_out=bool(spared) or why_not == OPTED_OUT,
                     stopped=why_not == STOPPED,
                     by_hand_a=None if by_hand is None else by_hand.max_a,
                     by_hand_until=None if by_hand is None else by_hand.until,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from emw.engine.turns import Season
 from emw.engine.view import Rules
 
 
@@ -36,3 +37,4 @@ class ServiceSettings:
     max_request_s: float = 7 * 86_400.0
     max_ahead_s: float = 400 * 86_400.0
     rules: Rules = field(default_factory=Rules)
+    season: Season = field(default_factory=Season)

@@ -1,0 +1,50 @@
+"""The staged way back of the loop: never more than its step in a minute, never above the highest load known."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emw.engine.columns import Request
+from emw.engine.restore import Ramp, WayBack, release
+
+CARS = st.lists(st.tuples(st.floats(0, 20), st.floats(-1, 1)), max_size=60)
+
+
+@given(CARS, st.floats(0, 200), st.floats(0.1, 50))
+def test_no_minute_brings_back_more_than_its_step_or_one_car(
+    cars: list[tuple[float, float]], room_kw: float, step_kw: float
+) -> None:
+    rise, cost = np.array([c[0] for c in cars]), np.array([c[1] for c in cars])
+    freed = release(rise, cost, room_kw, step_kw)
+    back = rise[freed].sum()
+    assert len(set(freed.tolist())) == len(freed)
+    assert back <= min(room_kw, step_kw) + 1e-2 * len(cars) or (rise[freed] > 1e-3).sum() == 1
+    assert back <= room_kw + 1e-2 * len(cars)
+    assert set(np.flatnonzero(rise <= 0)) <= set(freed.tolist()) or not len(cars)
+
+
+@given(CARS, st.floats(0, 200))
+def test_the_neediest_of_those_who_bring_load_come_first(
+    cars: list[tuple[float, float]], room_kw: float
+) -> None:
+    rise, cost = np.array([c[0] for c in cars]), np.array([c[1] for c in cars])
+    freed = release(rise, cost, room_kw)
+    loaded = [i for i in freed.tolist() if rise[i] > 1e-3]
+    waits = [i for i in range(len(cars)) if i not in freed.tolist()]
+    assert all(cost[i] >= cost[j] for i in loaded for j in waits)
+
+
+@given(st.lists(st.floats(0, 1000), min_size=36, max_size=60), st.floats(1, 500))
+def test_until_patience_ends_there_is_room_for_no_new_peak(loads: list[float], kw: float) -> None:
+    rules = WayBack()
+    ramp = Ramp(rules)
+    for minute, load in enumerate(loads):
+        ramp.watch(float(minute), "idle", load, load)
+    means = [sum(loads[i - 4 : i + 1]) / 5 for i in range(4, len(loads))]
+    request = Request(phase="restore", kw=kw, start_min=0.0, end_min=float(len(loads)))
+    for after in range(0, int(rules.last_min), 7):
+        now = float(len(loads) + after)
+        ramp.watch(now, "restore", 0.0, 0.0)
+        assert ramp.room_kw(now, request, 10.0) + 10.0 <= max(means) + 1e-6
