@@ -38,7 +38,15 @@ def test_every_line_has_an_answer_and_state_is_kept_between_them() -> None:
     assert off_kw == pytest.approx(50, rel=0.06)
 
 
-ODD = ("nonsense", "[]", "7", "null", '{"v":1}', '{"v":2,"now_min":1,"evses":[]}', '{"now_min":1,"evses":[7]}')
+ODD = (
+    "nonsense",
+    "[]",
+    "7",
+    "null",
+    '{"v":1}',
+    '{"v":2,"now_min":1,"evses":[]}',
+    '{"now_min":1,"evses":[7]}',
+)
 
 
 def test_an_odd_line_is_answered_and_changes_nothing() -> None:

@@ -47,4 +47,4 @@ def test_until_patience_ends_there_is_room_for_no_new_peak(loads: list[float], k
     for after in range(0, int(rules.last_min), 7):
         now = float(len(loads) + after)
         ramp.watch(now, "restore", 0.0, 0.0)
-        assert ramp.room_kw(now, request, 10.0) + 10.0 <= max(means) + 1e-6
+        assert ramp.room_kw(now, request, 10.0) + 10.0 <= max(means) * 1.0002 + 1e-6

@@ -125,7 +125,6 @@ class Estimator:
         self.finish = Finish()
         self.leave = Leave()
         self.last_min: float | None = None
-        self.learn_held = True
         self.typical_gap_a = 0.7
         self.typical_draw_a = 16.0
         self.chance = np.zeros(0)
@@ -241,15 +240,12 @@ class Estimator:
 
     def _finished(self, seen: Columns, s: State, ended: Bools, fresh: Bools) -> None:
         """Cars that finished by themselves in this round, and what all cars' progress tells."""
-        moves = ~fresh & ((seen.draw_a > LIVE_A) | ended) & ~s.deaf & ~s.stuck
-        if not self.learn_held:
-            moves &= s.deficit_kwh <= 0
+        # Only who was free all along: the others are behind their twins, and their time is not their own.
+        moves = ~fresh & ((seen.draw_a > LIVE_A) | ended) & (s.deficit_kwh <= 0)
         rows = np.flatnonzero(moves)
         if len(rows):
-            # Who is behind its twin got this far earlier on its twin's clock.
-            behind_h = s.deficit_kwh[rows] / np.maximum(seen.kw_per_a * s.would_a, 0.1)[rows]
             took = np.maximum(seen.got_kwh - s.got_kwh, 0.0)[rows]
-            self.finish.expose(s.told.pick(rows), took, seen.got_kwh[rows], seen.now_min / 60 - behind_h)
+            self.finish.expose(s.told.pick(rows), took, seen.got_kwh[rows], seen.now_min / 60)
         s.ended_min[moves & ended] = seen.now_min
         s.ended_min[seen.draw_a > LIVE_A] = np.nan
         # Who leaves at once was asked by the clock, not by a full battery: a finish counts once the car has stayed.

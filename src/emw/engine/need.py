@@ -160,7 +160,7 @@ class Finish:
         hazard: Floats = np.exp(np.where(known, logs, _GOT_UNTOLD[got]) + who.scale)
         return hazard, np.where(known, _GROUP[part], 1)
 
-    def expose(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: Floats | float) -> None:
+    def expose(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float) -> None:
         """Cars that took `kwh` in the last round up to `got_kwh`."""
         plain, group = self.plain(who, got_kwh - kwh / 2, at_h)
         self.expected += np.bincount(group, plain * kwh, len(GROUPS))

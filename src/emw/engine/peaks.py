@@ -65,7 +65,7 @@ class Peaks:
         if waited_min > rules.last_min:
             return {}
         waited = min(max(waited_min / rules.patience_min - 1, 0.0), 1.0)
-        wears = 1 + (1 - rules.measured_part) * waited
+        wears = rules.worn(waited)
         found: dict[str, float] = {}
         for _, means in self._means:
             for node_id, kw in means.items():

@@ -12,6 +12,9 @@ import numpy as np
 
 from emw.engine.columns import Floats, Ints, Phase, Request
 
+NEAR = 1e-4
+"""The last car of a fleet that stands still has room to the watt, less what readings are off."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayBack:
@@ -30,6 +33,10 @@ class WayBack:
     """After this whoever still waits is let go, along the ramp and whatever the load is."""
     step_part: float = 0.08
     """Of the shed may come back in one minute: room is left for those who come by themselves."""
+
+    def worn(self, part: float) -> float:
+        """Factor on the caution's bounds once `part` of it has worn off: what was measured counts in full then."""
+        return 1 + (1 / self.measured_part - 1 + NEAR) * part
 
 
 class Ramp:
@@ -68,7 +75,7 @@ class Ramp:
         if waited_min > self.rules.last_min:
             return along - load_kw
         wears = min(max(waited_min / self.rules.patience_min - 1, 0.0), 1.0)
-        highest = self.cap_kw(load_kw) * (1 + (1 - self.rules.measured_part) * wears)
+        highest = self.cap_kw(load_kw) * self.rules.worn(wears)
         return min(along, highest) - load_kw
 
 
