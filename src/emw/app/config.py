@@ -77,6 +77,8 @@ class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
     max_amps: Annotated[float, Meta(gt=0, le=2000)] = 32.0
     line_voltage: Annotated[float, Meta(ge=50, le=1500)] = 230.0
     phases: Annotated[int, Meta(ge=1, le=3)] = 3
+    current: Literal["ac", "dc"] = "ac"
+    may_pause: bool = False
     accept_any_token: bool = True
     tokens: list[str] = []
     heartbeat_seconds: Annotated[int, Meta(ge=10, le=900)] = 300
@@ -215,7 +217,12 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             no_credential_beyond_loopback=o.no_credential_beyond_loopback,
             unknown=o.unknown_stations,
             evses=EvseDefaults(
-                territory_id=o.territory, max_a=o.max_amps, line_voltage_v=o.line_voltage, phases=o.phases
+                territory_id=o.territory,
+                max_a=o.max_amps,
+                line_voltage_v=o.line_voltage,
+                phases=o.phases,
+                dc=o.current == "dc",
+                may_pause=o.may_pause,
             ),
             tokens=None if o.accept_any_token else frozenset(o.tokens),
             heartbeat_s=o.heartbeat_seconds,

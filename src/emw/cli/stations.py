@@ -34,6 +34,13 @@ class OneProtocol(StrEnum):
     OCPP201 = "ocpp2.0.1"
 
 
+class Current(StrEnum):
+    """What an EVSE gives."""
+
+    AC = "ac"
+    DC = "dc"
+
+
 station = typer.Typer(help="Stations: who may connect.", no_args_is_help=True)
 
 
@@ -50,6 +57,12 @@ def station_add(
     max_a: Annotated[float | None, typer.Option("--max-a", help="OCPP: each EVSE's own maximum, A.")] = None,
     voltage_v: Annotated[float | None, typer.Option("--voltage-v", help="OCPP: line voltage, V.")] = None,
     phases: Annotated[int | None, typer.Option(min=1, max=3, help="OCPP: phases of each EVSE.")] = None,
+    current: Annotated[
+        Current | None, typer.Option(help="OCPP: dc for direct current at --voltage-v: limits go out in W.")
+    ] = None,
+    may_pause: Annotated[
+        bool | None, typer.Option("--may-pause/--no-pause", help="OCPP: a shed may pause it, down to 0 A.")
+    ] = None,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -63,6 +76,8 @@ def station_add(
         "maxAmps": max_a,
         "lineVoltage": voltage_v,
         "phases": phases,
+        "current": None if current is None else current.value,
+        "mayPause": may_pause,
     }
     told = Control(configured(config_path, data_dir)).post("/stations", body)
     print_json(told) if as_json else print_one(told)

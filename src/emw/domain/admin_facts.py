@@ -39,6 +39,8 @@ class StationAdded(Stamped):
     max_a: float | None = None
     line_voltage_v: float | None = None
     phases: int | None = None
+    dc: bool | None = None
+    may_pause: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

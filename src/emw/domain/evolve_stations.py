@@ -30,6 +30,8 @@ def _station_added(s: State, x: StationAdded) -> tuple[Record, ...]:
             max_a=x.max_a,
             line_voltage_v=x.line_voltage_v,
             phases=x.phases,
+            dc=x.dc,
+            may_pause=x.may_pause,
         ),
     )
 
@@ -92,6 +94,8 @@ def _evse_found(s: State, x: f.EvseFound) -> tuple[Record, ...]:
         session_id=known.session_id if known else None,
         opted_out_until=known.opted_out_until if known else None,
         can_limit=known.can_limit if known else True,
+        dc=x.dc,
+        may_pause=x.may_pause,
     )
     return (evse,)
 

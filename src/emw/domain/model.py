@@ -93,6 +93,8 @@ class Station:
     max_a: float | None = None
     line_voltage_v: float | None = None
     phases: int | None = None
+    dc: bool | None = None
+    may_pause: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,8 @@ class Evse:
     offline_since: datetime | None = None
     can_limit: bool = True
     """Whether it can be told a limit at all: a station without smart charging can't."""
+    dc: bool = False
+    """Direct current: one phase of its line voltage, and limits are told in W."""
 
     @property
     def kw_per_a(self) -> float:

@@ -39,6 +39,8 @@ class EvseFound(Stamped):
     line_voltage_v: float
     phases: int
     max_a: float
+    dc: bool = False
+    may_pause: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

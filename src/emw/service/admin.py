@@ -46,12 +46,17 @@ def any_text(field: str, value: str, most: int = MOST_ID) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseDefaults:
-    """The operator's word on a station's EVSEs: territory, knob (A), line voltage (V), phases. None: not said."""
+    """The operator's word on a station's EVSEs: territory, knob (A), line voltage (V), phases. None: not said.
+
+    `dc`: direct current, one phase of that voltage. `may_pause`: a shed may bring it to 0 A.
+    """
 
     territory_id: str | None = None
     max_a: float | None = None
     line_voltage_v: float | None = None
     phases: int | None = None
+    dc: bool | None = None
+    may_pause: bool | None = None
 
 
 NOT_SAID = EvseDefaults()
@@ -147,6 +152,8 @@ class Admin:
                 max_a=evses.max_a or was.max_a,
                 line_voltage_v=evses.line_voltage_v or was.line_voltage_v,
                 phases=evses.phases or was.phases,
+                dc=was.dc if evses.dc is None else evses.dc,
+                may_pause=was.may_pause if evses.may_pause is None else evses.may_pause,
             )
         )
         return secret

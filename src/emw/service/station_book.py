@@ -75,7 +75,9 @@ class StationBook:
         territory_id = station.territory_id or otherwise.territory_id
         if territory_id is None or territory_id not in self._state.territories:
             raise BadInput("territory", f"no territory is known for station {station.station_id!r}")
-        phases = station.phases or otherwise.phases or 3
+        dc = bool(otherwise.dc if station.dc is None else station.dc)
+        said = 1 if dc else station.phases
+        phases = said or otherwise.phases or 3
         fact = f.EvseFound(
             at=self._clock.now(),
             actor=f"station:{station.station_id}",
@@ -84,8 +86,10 @@ class StationBook:
             territory_id=territory_id,
             model=model,
             line_voltage_v=station.line_voltage_v or otherwise.line_voltage_v or 230.0,
-            phases=phases if known is None or station.phases is not None else known.phases,
+            phases=phases if known is None or said is not None else known.phases,
             max_a=station.max_a or otherwise.max_a or 32.0,
+            dc=dc,
+            may_pause=bool(otherwise.may_pause if station.may_pause is None else station.may_pause),
         )
         if known is not None and _same(known, fact):
             return known
@@ -260,4 +264,14 @@ def _same(evse: Evse, fact: f.EvseFound) -> bool:
         evse.line_voltage_v,
         evse.phases,
         evse.max_a,
-    ) == (fact.territory_id, fact.model, fact.line_voltage_v, fact.phases, fact.max_a) and evse.powered
+        evse.dc,
+        evse.may_pause,
+    ) == (
+        fact.territory_id,
+        fact.model,
+        fact.line_voltage_v,
+        fact.phases,
+        fact.max_a,
+        fact.dc,
+        fact.may_pause,
+    ) and evse.powered

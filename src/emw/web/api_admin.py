@@ -119,6 +119,8 @@ class Stations(Controller):
                 max_a=data.max_amps,
                 line_voltage_v=data.line_voltage,
                 phases=data.phases,
+                dc=None if data.current is None else data.current == "dc",
+                may_pause=data.may_pause,
             ),
         )
         return StationMade(station_id=data.station_id, secret=secret)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -90,7 +90,8 @@ class TerritoryOut(Out):
 class StationIn(In):
     """A station to enrol. `renew`: a known one gets a new secret, the old one dies.
 
-    The last four are for stations that can't say them (OCPP); what is not said is `[ocpp]`'s.
+    From `territory` on it is for stations that can't say it themselves (OCPP); what is not said is `[ocpp]`'s.
+    `current`: with `dc` an EVSE is one phase of `lineVoltage`, and limits go out in W.
     """
 
     station_id: AnyId
@@ -100,6 +101,8 @@ class StationIn(In):
     max_amps: Annotated[float, Meta(gt=0, le=2000)] | None = None
     line_voltage: Annotated[float, Meta(ge=50, le=1500)] | None = None
     phases: Annotated[int, Meta(ge=1, le=3)] | None = None
+    current: Literal["ac", "dc"] | None = None
+    may_pause: bool | None = None
 
 
 class StationMade(Out):

@@ -202,9 +202,9 @@ class Charging:
         if plug.installed is not None and plug.installed.purpose is Purpose.TX:
             plug.installed = None  # it ends with its transaction
         await self._intake.unplugged(station, evse.evse_id, energy_kwh)
-        phases = station.phases or self._settings.evses.phases or 3
         now = self._state.evses[evse.evse_id]
-        await self._book.changed(now, phases=phases)
+        if not now.dc:
+            await self._book.changed(now, phases=station.phases or self._settings.evses.phases or 3)
 
     async def _replace(self, peer: Peer, plug: Plug, at: datetime) -> None:
         """Another transaction begins on this EVSE: the one before is over, though its end was never told."""
@@ -269,7 +269,7 @@ class Charging:
         said = said_by(evse, metered, plug.held_a(now))
         closer = self._intake.take(evse, said, now)
         phases = metered.phases
-        if phases is not None and phases != evse.phases:
+        if phases is not None and phases != evse.phases and not evse.dc:
             seen = plug.phases_seen
             plug.phases_seen = (phases, seen[1] + 1 if seen[0] == phases else 1)
             if plug.phases_seen[1] >= STEADY:

@@ -105,7 +105,7 @@ class LimitOrder(Order):
         free = purposes(self._connection, self._plug)
         if traits.theirs:
             free = [p for p in free if self._is_free(p, now)]
-        self._way = way = traits.next_way(free, self._tried)
+        self._way = way = traits.next_way(free, self._tried, watts_first=self._evse.dc)
         if way is None:
             return False
         self._tried.append(way)
@@ -143,7 +143,7 @@ class LimitOrder(Order):
             unit,
             limit_a,
             kw_per_a,
-            station.phases or self._hub.settings.evses.phases or 3,
+            None if self._evse.dc else station.phases or self._hub.settings.evses.phases or 3,
             self._limit.until,
             now,
             traits.max_stack or 0,

@@ -59,20 +59,20 @@ def limit_profile(
     unit: RateUnit,
     limit_a: float,
     kw_per_a: float,
-    phases: int,
+    phases: int | None,
     until: datetime,
     now: datetime,
     stack_level: int,
     valid_to: bool,
 ) -> bytes:
-    """The payload of SetChargingProfile: at most `limit_a` (A per phase) until `until`.
+    """The payload of SetChargingProfile: at most `limit_a` (A per phase) until `until`. `phases`: None for DC.
 
     Kept: of a round with ten thousand commands, said at one moment until another, most are alike.
     """
     until, start = until.replace(microsecond=0), now.replace(microsecond=0) - BEFORE
     limit = limit_in(unit, limit_a, kw_per_a)
     period: dict[str, Any] = {"startPeriod": 0, "limit": limit}
-    if unit is RateUnit.AMPS:
+    if unit is RateUnit.AMPS and phases is not None:
         period["numberPhases"] = phases
     schedule: dict[str, Any] = {
         "duration": max(1, int((until - start).total_seconds())),

@@ -69,10 +69,18 @@ class Traits(Struct, omit_defaults=True):
     theirs: list[Their] = []
 
     def next_way(
-        self, purposes: list[Purpose], tried: list[tuple[Purpose, RateUnit]]
+        self,
+        purposes: list[Purpose],
+        tried: list[tuple[Purpose, RateUnit]],
+        *,
+        watts_first: bool = False,
     ) -> tuple[Purpose, RateUnit] | None:
-        """The best purpose and unit not tried yet; what was refused before comes last and is not left out."""
-        units = WATTS_FIRST if self.units and self.units[0] == "W" else AMPS_FIRST
+        """The best purpose and unit not tried yet; what was refused before comes last and is not left out.
+
+        `watts_first`: what a station says that it takes only amps of still gets amps.
+        """
+        watts = self.units[0] == "W" or (watts_first and "W" in self.units) if self.units else watts_first
+        units = WATTS_FIRST if watts else AMPS_FIRST
         last: tuple[Purpose, RateUnit] | None = None
         for purpose in purposes:
             for unit in units:
