@@ -225,7 +225,7 @@ class World:
             phase: Phase = "idle" if now < event.start_min else "shed" if now < end else "restore"
             here = np.flatnonzero((self.s.plug_min <= now) & (self.s.leave_min > now))
             request = Request(phase=phase, kw=target, start_min=event.start_min, end_min=end)
-            seen = self._seen(now, here, prev_here, said, amps, got, rng)
+            seen = self.seen(now, here, prev_here, said, amps, got, rng)
             prev_here = here
             if hasattr(controller, "told"):
                 controller.told(self, here, base_got[now - 1], base_got[now])
@@ -290,7 +290,7 @@ class World:
         out.released = float((np.diff(joined) - np.maximum(np.diff(anyway), 0)).max()) / target
         return out
 
-    def _seen(
+    def seen(
         self,
         now: int,
         here: NDArray[np.int64],

@@ -38,8 +38,8 @@ def test_finishes_seen_move_the_hazard() -> None:
     finish, who = Finish(), told(*cars())
     before = finish.hazard(who, np.full(8, 3.0), 11.0)
     for _ in range(20):
-        finish.expose(who, np.full(8, 0.05), np.full(8, 3.0), 11.0)
-        finish.count(who, np.full(8, 3.0))
+        expected = finish.chances(who, np.full(8, 0.05), np.full(8, 3.0), 11.0)
+        finish.learn(expected, who, np.full(8, 3.0))
     assert (finish.hazard(who, np.full(8, 3.0), 11.0) > 1.5 * before).all()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emw.engine.forecast import BAND, Ahead, ahead
+from emw.engine.forecast import BAND, SHARED, Ahead, ahead
 from emw.engine.peaks import Peaks
 from emw.engine.restore import WayBack
 
@@ -72,10 +72,11 @@ def test_a_forecast_falls_with_the_chances_and_its_band_holds_it(
 
 
 def test_the_doubt_by_hand_and_none_where_all_is_certain() -> None:
-    """Two of 3 and 4 kW, each at evens: 0.5 * 5 kW; for sure: none."""
+    """Two of 3 and 4 kW, each at evens: 0.5 * 5 kW, and what they share of 1.75 kW; for sure: none."""
     gives = np.array([3.0, 4.0])
     evens, sure = ahead(gives, [np.array([0.5, 0.5]), np.array([1.0, 1.0])], [1.0, 1.0])
-    assert (evens.kw, evens.doubt_kw) == (3.5, 2.5)
+    assert evens.kw == 3.5
+    assert evens.doubt_kw == pytest.approx((2.5**2 + (SHARED * 1.75) ** 2) ** 0.5)
     assert (sure.kw, sure.low_kw, sure.high_kw) == (7.0, 7.0, 7.0)
 
 

@@ -11,12 +11,13 @@ settles the question: its twin had finished before.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from emw.engine.columns import Bools, Columns, Floats, Ints
-from emw.engine.need import Finish, Leave, Told, told
+from emw.engine.need import GROUPS, Finish, Leave, Told, told
 
 LIVE_A = 0.5
 """A car that draws less is not charging."""
@@ -125,6 +126,8 @@ class Estimator:
         self.finish = Finish()
         self.leave = Leave()
         self.last_min: float | None = None
+        self._expected: deque[tuple[float, Floats]] = deque()
+        """When, and how many finishes were expected: as long as it is open who of them stays."""
         self.typical_gap_a = 0.7
         self.typical_draw_a = 16.0
         self.chance = np.zeros(0)
@@ -180,7 +183,9 @@ class Estimator:
         left = np.ones(len(s.fade), dtype=np.bool_)
         left[seen.was[seen.was >= 0]] = False
         plain = (s.deficit_kwh <= 0) & (s.done | (s.would_a > 0)) & ~s.stuck
-        self.leave.learn(chance[plain], s.done[plain], left[plain])
+        # Who leaves right after its last draw has left while charging: the driver did not wait for a full battery.
+        finished = s.done & np.isnan(s.ended_min)
+        self.leave.learn(chance[plain], finished[plain], left[plain])
         known = seen.was >= 0
         self.chance[known] = chance[seen.was[known]]
 
@@ -243,16 +248,18 @@ class Estimator:
         # Only who was free all along: the others are behind their twins, and their time is not their own.
         moves = ~fresh & ((seen.draw_a > LIVE_A) | ended) & (s.deficit_kwh <= 0)
         rows = np.flatnonzero(moves)
-        if len(rows):
-            took = np.maximum(seen.got_kwh - s.got_kwh, 0.0)[rows]
-            self.finish.expose(s.told.pick(rows), took, seen.got_kwh[rows], seen.now_min / 60)
+        took = np.maximum(seen.got_kwh - s.got_kwh, 0.0)[rows]
+        expected = self.finish.chances(s.told.pick(rows), took, seen.got_kwh[rows], seen.now_min / 60)
+        self._expected.append((seen.now_min, expected))
         s.ended_min[moves & ended] = seen.now_min
         s.ended_min[seen.draw_a > LIVE_A] = np.nan
         # Who leaves at once was asked by the clock, not by a full battery: a finish counts once the car has stayed.
         stayed = np.flatnonzero(seen.now_min - s.ended_min >= STAYS_MIN)
-        if len(stayed):
-            self.finish.count(s.told.pick(stayed), seen.got_kwh[stayed])
-            s.ended_min[stayed] = np.nan
+        due = np.zeros(len(GROUPS))
+        while self._expected and seen.now_min - self._expected[0][0] >= STAYS_MIN:
+            due += self._expected.popleft()[1]
+        self.finish.learn(due, s.told.pick(stayed), seen.got_kwh[stayed])
+        s.ended_min[stayed] = np.nan
         s.done |= ended
         s.would_a[ended] = 0.0
         s.deficit_kwh[ended] = 0.0

@@ -17,6 +17,10 @@ from emw.engine.estimate import Estimator
 from emw.engine.need import TAU_H
 
 STEP_H = 0.25
+ENDS = 0.6
+"""Share of the hazard of leaving at which charging ends: who leaves has often drawn until shortly before."""
+SHARED = 0.23
+"""What all vehicles that are expected to stop have in common (the day, the weather), as a share of them."""
 BAND = 1.2816
 """Standard deviations either side of the mean that four of five outcomes lie within."""
 
@@ -62,18 +66,19 @@ def still_charging(seen: Columns, est: Estimator, met: Floats, hours: float) -> 
             np.full(len(needs), at_h), at_h - state.plug_min / 60, at_h - state.depart_min / 60
         )
         gone += chance * (hours / steps)
-    stays: Floats = np.exp(-gone * est.leave.charging)
+    stays: Floats = np.exp(-gone * max(est.leave.charging, ENDS))
     found: Floats = est.alive * needs * stays
     return found
 
 
 def ahead(gives_kw: Floats, charging: Sequence[Floats], hours: Sequence[float]) -> list[Ahead]:
-    """Sum up what vehicles can give (kW), by their chances at each of `hours`; independent of one another."""
-    return [
-        Ahead(
-            hours=h,
-            kw=float((gives_kw * p).sum()),
-            doubt_kw=float(np.sqrt((gives_kw**2 * p * (1 - p)).sum())),
-        )
-        for h, p in zip(hours, charging, strict=True)
-    ]
+    """Sum up what vehicles can give (kW), by their chances at each of `hours`.
+
+    Each goes on charging or does not by itself, and a part of the doubt is common to all: see SHARED.
+    """
+    found = []
+    for h, p in zip(hours, charging, strict=True):
+        alone = float((gives_kw**2 * p * (1 - p)).sum())
+        common = SHARED * float((gives_kw * p * (1 - p)).sum())
+        found.append(Ahead(hours=h, kw=float((gives_kw * p).sum()), doubt_kw=sqrt(alone + common**2)))
+    return found

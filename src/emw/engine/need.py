@@ -28,7 +28,7 @@ GROUPS = np.array([0.0, 0.3, 0.6, 0.95])
 """Parts of the told energy from which each correction of the finish hazard begins."""
 TRUST = 25.0
 """Finishes after which what the fleet shows weighs as much as what was known before."""
-CHARGING = 0.15
+CHARGING = 0.3
 FINISHED = 1.1
 """Factors on the hazard of leaving of cars that charge and of cars that have finished."""
 SOON = 1.3
@@ -160,19 +160,16 @@ class Finish:
         hazard: Floats = np.exp(np.where(known, logs, _GOT_UNTOLD[got]) + who.scale)
         return hazard, np.where(known, _GROUP[part], 1)
 
-    def expose(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float) -> None:
-        """Cars that took `kwh` in the last round up to `got_kwh`."""
+    def chances(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float) -> Floats:
+        """How many finishes the tables expect of cars that took `kwh` in the last round up to `got_kwh`, by group."""
         plain, group = self.plain(who, got_kwh - kwh / 2, at_h)
-        self.expected += np.bincount(group, plain * kwh, len(GROUPS))
-        self._correct()
+        return np.bincount(group, plain * kwh, len(GROUPS))
 
-    def count(self, who: Told, got_kwh: Floats) -> None:
-        """Cars that finished at `got_kwh`."""
+    def learn(self, expected: Floats, who: Told, got_kwh: Floats) -> None:
+        """What was expected of a round, and the cars that finished in it, at `got_kwh`."""
         _, group = self.plain(who, got_kwh, 0.0)
+        self.expected += expected
         self.seen += np.bincount(group, minlength=len(GROUPS))
-        self._correct()
-
-    def _correct(self) -> None:
         whole = (self.seen.sum() + TRUST) / (self.expected.sum() + TRUST)
         self.factor = (self.seen + TRUST * whole) / (self.expected + TRUST)
 
