@@ -163,7 +163,8 @@ class Finish:
     def chances(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float) -> Floats:
         """How many finishes the tables expect of cars that took `kwh` in the last round up to `got_kwh`, by group."""
         plain, group = self.plain(who, got_kwh - kwh / 2, at_h)
-        return np.bincount(group, plain * kwh, len(GROUPS))
+        found: Floats = np.bincount(group, plain * kwh, len(GROUPS)).astype(np.float64)
+        return found
 
     def learn(self, expected: Floats, who: Told, got_kwh: Floats) -> None:
         """What was expected of a round, and the cars that finished in it, at `got_kwh`."""
