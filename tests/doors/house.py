@@ -105,6 +105,8 @@ class MemoryStore:
         return
 
     async def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        if name == "parts":  # whose turn it was: nobody's yet
+            return []
         key = parameters["request_key"]
         return [
             {f: getattr(r, f) for f in r.__dataclass_fields__}
