@@ -63,7 +63,7 @@ class House:
             plain = f"{station_id if user is None else user}:{secret}".encode()
             headers["Authorization"] = "Basic " + base64.b64encode(plain).decode()
         return await connect(
-            f"ws://127.0.0.1:{self.port}{path}{station_id}",
+            f"{'wss' if 'ssl' in more else 'ws'}://127.0.0.1:{self.port}{path}{station_id}",
             additional_headers=headers,
             subprotocols=versions or ("ocpp1.6",),  # type: ignore[arg-type]
             compression=None,
@@ -92,9 +92,18 @@ async def until(true: Callable[[], Any], seconds: float = 15.0) -> None:
 
 @contextlib.asynccontextmanager
 async def house(
-    folder: Path, *, speed: float = 1.0, quiet_s: float = 0.1, networks: tuple[str, ...] = (), **ocpp: Any
+    folder: Path,
+    *,
+    speed: float = 1.0,
+    quiet_s: float = 0.1,
+    networks: tuple[str, ...] = (),
+    tls: dict[str, str] | None = None,
+    **ocpp: Any,
 ) -> AsyncGenerator[House, None]:
-    """A head-end over SQLite in `folder`, its clock `speed` times as fast, with these settings of `[ocpp]`."""
+    """A head-end over SQLite in `folder`, its clock `speed` times as fast, with these settings of `[ocpp]`.
+
+    `tls`: what its socket shows: `certificate`, `key`, `client_ca`.
+    """
     config = Config(
         data_dir=str(folder),
         speed=speed,
@@ -112,7 +121,7 @@ async def house(
         await parts.headend.ready.wait()
         await define_territories(config, parts.headend)
         sock = bind("127.0.0.1", 0, "test")
-        server = server_for(parts.station_plane, upgrade=upgrade_of(parts))
+        server = server_for(parts.station_plane, upgrade=upgrade_of(parts), **(tls or {}))  # type: ignore[arg-type]
         running.append(asyncio.create_task(server.serve(sockets=[sock])))
         await server.serving.wait()
         known = "grid" in parts.headend.state.isos

@@ -45,9 +45,9 @@ class Boots:
             )
             after = self._state.traits[station_id]
             if before is None or before.traits != after.traits:
-                held = c.peer.traits.theirs
-                c.peer.traits = self._hub.models.start(after)
-                c.peer.traits.theirs = held
+                was = c.peer.traits
+                c.peer.traits = now = self._hub.models.start(after)
+                now.theirs, now.security, now.security_of = was.theirs, was.security, was.security_of
             c.peer.traits.asked = False
             c.peer.rebooted()
             c.after(self._after_boot(c))

@@ -129,6 +129,7 @@ class Hub:
         *,
         proven: bool,
         password: str | None = None,
+        profile: int = 0,
     ) -> Connection:
         """A station is connected. One that proved who it is replaces its older self; another has to wait for proof."""
         peer = self.peer(station_id)
@@ -137,6 +138,9 @@ class Hub:
         relay = None if self.proxy is None else self.proxy.between(connection, password)
         if relay is not None:
             connection.relayed(relay)
+        known = self.state.stations.get(station_id)
+        if proven and known is not None and peer.traits.secure(profile, known.secret_hash):
+            self.spawn(self.keep_traits(peer))
         older = self._connections.get(station_id)
         if older is not None and not proven:
             waiting = self._trials.get(station_id)

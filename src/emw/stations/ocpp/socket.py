@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import structlog
@@ -28,6 +28,7 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub names the public part only
 
+from emw.domain.model import Station
 from emw.service.errors import Refused, TooMany
 from emw.stations.ocpp.connection import Connection
 from emw.stations.ocpp.hub import Hub
@@ -75,12 +76,20 @@ _LOGGER: Final = _Logger()
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who knocks, as far as the connection below tells. `subject`: the common name of its verified certificate."""
+    """Who knocks, as far as the connection below tells. `names`: those of its verified certificate, if it has one."""
 
     address: str
     loopback: bool
     secure: bool
-    subject: str | None
+    names: tuple[str, ...]
+
+
+class Proof(NamedTuple):
+    """What a station showed: the password, whether it proved who it is, and by which security profile."""
+
+    password: str | None
+    proven: bool
+    profile: int
 
 
 class Turned(Exception):
@@ -124,13 +133,15 @@ class Doorman:
         known = self._state.stations.get(station_id)
         if known is None and self._settings.unknown == "refuse":
             raise Turned(404, "no such station is known here; ask the operator")
-        password, proven = self._prove(guest, request, station_id, known is not None)
+        proof = self._prove(guest, request, station_id, known)
+        if known is not None and proof.profile < self._hub.peer(station_id).traits.secured(known.secret_hash):
+            raise Turned(403, "this station has proved itself by a higher security profile; renew its secret")
         offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", [])).split(",")
         version = choose(offered)
         if version is None:
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), _Unwelcome())
         response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": version.value})
-        listener = OcppSocket(self._hub, station_id, version, guest.address, proven=proven, password=password)
+        listener = OcppSocket(self._hub, station_id, version, guest.address, proof)
         return WSUpgradeResponseWithListener(response, listener)
 
     def _pace(self) -> None:
@@ -144,32 +155,37 @@ class Doorman:
         self._tokens -= 1.0
 
     def _prove(
-        self, guest: Guest, request: WSUpgradeRequest, station_id: str, known: bool
-    ) -> tuple[str | None, bool]:
-        """The password told, and whether the station has proved who it is. Raises Turned."""
+        self, guest: Guest, request: WSUpgradeRequest, station_id: str, known: Station | None
+    ) -> Proof:
+        """What the station proves itself by. Raises Turned."""
         profiles = self._settings.profiles
-        if guest.subject is not None and 3 in profiles:
-            if guest.subject != station_id:
+        if guest.names and 3 in profiles:
+            if station_id not in guest.names:
                 raise Turned(403, "the certificate is another station's")
-            if known:
-                return None, True
+            if known is not None:
+                if known.revoked:
+                    raise Turned(401, "this station is revoked")
+                return Proof(None, True, 3)
         credential = request.headers.get("Authorization")
         if credential is None:
             if 0 in profiles and (guest.loopback or self._settings.no_credential_beyond_loopback):
-                return None, False
+                if known is not None and known.revoked:
+                    raise Turned(401, "this station is revoked")
+                return Proof(None, False, 0)
             raise Turned(401, "a station proves who it is by HTTP Basic", BASIC)
-        if (2 if guest.secure else 1) not in profiles:
+        profile = 2 if guest.secure else 1
+        if profile not in profiles:
             raise Turned(403, "credentials are not taken over this kind of connection")
         user, password = basic_of(credential)
         try:
             # A wrong name is a wrong credential: it counts as a guess for the station in the path.
-            if known:
+            if known is not None:
                 self._gate.enrolled(station_id, password if user == station_id else None, guest.address)
         except TooMany as error:
             raise Turned(429, error.detail, {"Retry-After": str(error.retry_after_s or 10)}) from error
         except Refused as error:
             raise Turned(401, error.detail, BASIC) from error
-        return password, known
+        return Proof(password, known is not None, profile)
 
 
 class OcppSocket(WSListener):
@@ -181,17 +197,14 @@ class OcppSocket(WSListener):
         station_id: str,
         version: Version,
         address: str,
-        *,
-        proven: bool,
-        password: str | None,
+        proof: Proof,
     ) -> None:
         super().__init__()
         self._hub = hub
         self._station_id = station_id
         self._version = version
         self._address = address
-        self._proven = proven
-        self._password = password
+        self._proof = proof
         self._parts: list[bytes] | None = None
         self._transport: WSTransport | None = None
         self._unsent: Callable[[], int] = int
@@ -206,10 +219,11 @@ class OcppSocket(WSListener):
             self._version,
             self,
             self._address,
-            proven=self._proven,
-            password=self._password,
+            proven=self._proof.proven,
+            password=self._proof.password,
+            profile=self._proof.profile,
         )
-        self._password = None
+        self._proof = self._proof._replace(password=None)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame of the socket: text is the station's, the rest keeps the connection."""
@@ -317,17 +331,16 @@ def guest_of(transport: Any) -> Guest:
     except ValueError:
         loopback = address == "local"
     tls = transport.get_extra_info("ssl_object")
-    return Guest(address, loopback, tls is not None, None if tls is None else _common_name(tls.getpeercert()))
+    return Guest(address, loopback, tls is not None, () if tls is None else names_of(tls.getpeercert()))
 
 
-def _common_name(certificate: Any) -> str | None:
-    """The common name of a verified certificate's subject."""
-    subject: Iterable[Any] = (certificate or {}).get("subject", ())
-    for names in subject:
-        for key, value in names:
-            if key == "commonName":
-                return str(value)
-    return None
+def names_of(certificate: Any) -> tuple[str, ...]:
+    """The names in a verified certificate: the subject's common name, and the DNS names and URIs it is made for."""
+    if not certificate:
+        return ()
+    common = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    others = [value for kind, value in certificate.get("subjectAltName", ()) if kind in {"DNS", "URI"}]
+    return (*common, *others)
 
 
 def hand_over(doorman: Doorman) -> Callable[[Any, bytes], None]:

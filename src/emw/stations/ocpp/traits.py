@@ -52,6 +52,7 @@ class Traits(Struct, omit_defaults=True):
 
     `refused`: pairs of purpose and unit, as "TxProfile/A", that it rejected while another was accepted.
     `used`: purposes under which a profile of ours may lie in it.
+    `security`: the highest security profile by which it has proved itself, with the secret of `security_of`.
     """
 
     asked: bool = False
@@ -66,6 +67,8 @@ class Traits(Struct, omit_defaults=True):
     measurands: str | None = None
     sample_s: int | None = None
     trigger: bool | None = None
+    security: int = 0
+    security_of: str = ""
     theirs: list[Their] = []
 
     def next_way(
@@ -91,6 +94,17 @@ class Traits(Struct, omit_defaults=True):
                     return way
                 last = last or way
         return last
+
+    def secured(self, secret_hash: str) -> int:
+        """Below which security profile it may not come: it goes up, never down, until its secret is renewed."""
+        return self.security if self.security_of == secret_hash[:12] else 0
+
+    def secure(self, profile: int, secret_hash: str) -> bool:
+        """It has proved itself by this profile; whether that is news."""
+        if profile <= self.secured(secret_hash):
+            return False
+        self.security, self.security_of = profile, secret_hash[:12]
+        return True
 
     def refuses(self, purpose: Purpose, unit: RateUnit) -> bool:
         """Whether it has rejected this and taken something else instead."""
