@@ -21,6 +21,7 @@ from emw.outgoing import OutgoingRules
 from emw.service.admin import EvseDefaults
 from emw.service.settings import ServiceSettings
 from emw.stations.ocpp.settings import OcppSettings, ProxySettings
+from emw.stations.ocpp.traits import Pin, Purpose, RateUnit
 
 NOT_SETTINGS = {  # read by single commands and by the tests
     "EMW_CONFIG",
@@ -51,6 +52,18 @@ class StationPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     tls_certificate: str | None = None
     tls_key: str | None = None
     tls_without_forward_secrecy: bool = False
+
+
+class OcppModelSection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the operator says of a make of stations, above what they say and show."""
+
+    vendor: str = "*"
+    model: str = "*"
+    firmware: str = "*"
+    unit: RateUnit | None = None
+    purposes: tuple[Purpose, ...] = ()
+    valid_to: bool | None = None
+    smart_charging: bool | None = None
 
 
 class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -88,6 +101,7 @@ class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
     offline_seconds: Annotated[float, Meta(ge=10, le=3600)] = 120.0
     connects_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 500.0
     frames_kept: Annotated[int, Meta(ge=1, le=1000)] = 20
+    models: list[OcppModelSection] = []
     proxy: OcppProxySection = field(default_factory=OcppProxySection)
 
 
@@ -225,6 +239,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
                 may_pause=o.may_pause,
             ),
             tokens=None if o.accept_any_token else frozenset(o.tokens),
+            pins=tuple(Pin(**msgspec.structs.asdict(m)) for m in o.models),
             heartbeat_s=o.heartbeat_seconds,
             sample_s=o.sample_seconds,
             ping_s=o.ping_seconds,

@@ -140,6 +140,17 @@ class Unknown(NamedTuple):
     id: str = ""
 
 
+class Aside(NamedTuple):
+    """A message of 2.1 that wants no answer. `of_ours`: a CALLRESULTERROR, our answer under this id was not understood
+    (`word` is its code); else a SEND (`word` is its action).
+    """
+
+    id: str
+    word: str
+    more: str
+    of_ours: bool
+
+
 class Broken(NamedTuple):
     """A frame that can't be read, and the CALLERROR that says so."""
 
@@ -152,7 +163,7 @@ _result = msgspec.json.Decoder(_Result).decode
 _quoted = functools.lru_cache(maxsize=256)(_json.encode)
 """The actions of our CALLs: a few dozen."""
 
-Received = Call | Answered | Failed | Unknown | Broken
+Received = Call | Answered | Failed | Unknown | Aside | Broken
 
 
 class Session:
@@ -202,7 +213,7 @@ class Session:
         if kind in {3, 4}:
             return self._answer(kind, named, parts)
         if kind in {5, 6} and self.version is Version.V21:
-            return Unknown(f"message type {kind}")  # CALLRESULTERROR and SEND want no answer
+            return Aside(named, _word(parts, 2), _word(parts, 3)[:120], of_ours=kind == 5)
         return self._broken(named, Fault.MESSAGE_TYPE, f"there is no message type {kind}")
 
     def _call(self, named: str, parts: list[msgspec.Raw]) -> Received:

@@ -12,6 +12,7 @@ from emw.stations.ocppj import (
     CALL_DEADLINE_S,
     MOST_WAITING,
     Answered,
+    Aside,
     Ask,
     Broken,
     Call,
@@ -172,5 +173,10 @@ def test_no_answer_is_unknown_makes_room_and_a_late_one_is_matched_once() -> Non
 
 
 def test_2_1_may_send_what_wants_no_answer() -> None:
-    assert isinstance(Session(Version.V21).receive(b'[6,"a","NotifyPeriodicEventStream",{}]'), Unknown)
+    assert Session(Version.V21).receive(b'[6,"a","NotifyPeriodicEventStream",{}]') == Aside(
+        "a", "NotifyPeriodicEventStream", "{}", of_ours=False
+    )
+    refused = Session(Version.V21).receive(b'[5,"a","FormatViolation","no status",{}]')
+    assert refused == Aside("a", "FormatViolation", "no status", of_ours=True)
+    assert isinstance(Session(Version.V201).receive(b'[5,"a","FormatViolation","",{}]'), Broken)
     assert isinstance(Session(Version.V16).receive(b'[6,"a","NotifyPeriodicEventStream",{}]'), Broken)

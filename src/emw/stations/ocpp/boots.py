@@ -48,6 +48,7 @@ class Boots:
                 was = c.peer.traits
                 c.peer.traits = now = self._hub.models.start(after)
                 now.theirs, now.security, now.security_of = was.theirs, was.security, was.security_of
+            c.peer.pin = self._hub.models.pinned(after)
             c.peer.traits.asked = False
             c.peer.rebooted()
             c.after(self._after_boot(c))

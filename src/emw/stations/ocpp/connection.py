@@ -18,6 +18,7 @@ from emw.service.errors import EmwError, Unavailable
 from emw.stations.ocpp.rates import Rates
 from emw.stations.ocppj import (
     Answered,
+    Aside,
     Ask,
     Broken,
     Call,
@@ -165,8 +166,21 @@ class Connection:
             self._count_refused()
         elif type(got) is Unknown:
             self._count_refused()
+        elif type(got) is Aside:
+            self._aside(got, now_s)
         else:
             self._hear(got.ask, got)  # type: ignore[union-attr, arg-type]
+
+    def _aside(self, got: Aside, now_s: float) -> None:
+        """Noted; answered by nothing."""
+        if not self._rates.admits("MeterValues", now_s):
+            self._count_refused()
+        elif got.of_ours:
+            log.warning(
+                "ocpp.answer_not_understood", station_id=self.peer.station_id, code=got.word, why=got.more
+            )
+        else:
+            log.info("ocpp.noted", station_id=self.peer.station_id, what=got.word[:64])
 
     def relayed(self, relay: Relayed) -> None:
         """From here on what the station says goes to its own CSMS, and is only watched."""

@@ -66,7 +66,7 @@ class Hub:
         self._open: defaultdict[str, list[Transaction]] = defaultdict(list)
         for transaction in headend.state.transactions.values():
             self._open[transaction.station_id].append(transaction)
-        self.models = Models()
+        self.models = Models(settings.pins)
         for record in sorted(headend.state.traits.values(), key=lambda x: x.booted_at):
             self.models.recall(record)
         old, new = V16(self), V201(self)
@@ -112,6 +112,7 @@ class Hub:
             peer = Peer(
                 station_id, read(known.traits if known is not None else ""), self.settings.frames_kept
             )
+            peer.pin = self.models.pinned(known)
             for evse in self.state.evses_of(station_id):
                 _, _, number = evse.evse_id.rpartition(":")
                 if number.isascii() and number.isdigit() and evse.evse_id != station_id:

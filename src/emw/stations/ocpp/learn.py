@@ -81,6 +81,9 @@ class Learner:
             return  # it does not answer, or does not know the question: asked again when it comes back
         read_traits(self._peer.traits, told, old=self._old)
         self._peer.traits.asked = True
+        pin = self._peer.pin
+        if pin is not None and pin.smart_charging is not None:
+            self._peer.traits.smart = pin.smart_charging
         if self._connection.relay is None:  # else its configuration is its CSMS's
             await self._configure(told)
         connectors = self._peer.traits.connectors or 0

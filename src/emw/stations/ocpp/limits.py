@@ -18,7 +18,7 @@ from emw.domain.model import Evse, Limit, Outcome
 from emw.service.ports import Answer
 from emw.stations.ocpp import profiles, theirs
 from emw.stations.ocpp.connection import Connection
-from emw.stations.ocpp.peer import Installed, Plug
+from emw.stations.ocpp.peer import Installed, Peer, Plug
 from emw.stations.ocpp.traits import Purpose, RateUnit, Their
 from emw.stations.ocpp.wire import Status
 from emw.stations.ocppj import Answered, Failed
@@ -52,6 +52,12 @@ def purposes(connection: Connection, plug: Plug) -> list[Purpose]:
     if len(connection.peer.plugs) == 1 and (connection.peer.traits.connectors or 1) == 1:
         found.append(Purpose.STATION_MAX)
     return found
+
+
+def _has_valid_to(peer: Peer) -> bool:
+    """Whether a profile gets `validTo` beside its duration."""
+    pin = peer.pin
+    return peer.traits.valid_to if pin is None or pin.valid_to is None else pin.valid_to
 
 
 class Order(ABC):
@@ -101,11 +107,14 @@ class LimitOrder(Order):
 
     def go(self, now: datetime) -> bool:
         """Send the next try; False: there is none, or it can't be sent."""
-        traits = self._connection.peer.traits
-        free = purposes(self._connection, self._plug)
+        connection = self._connection
+        traits = connection.peer.traits
+        free = purposes(connection, self._plug)
         if traits.theirs:
             free = [p for p in free if self._is_free(p, now)]
-        self._way = way = traits.next_way(free, self._tried, watts_first=self._evse.dc)
+        self._way = way = traits.next_way(
+            free, self._tried, watts_first=self._evse.dc, pin=connection.peer.pin
+        )
         if way is None:
             return False
         self._tried.append(way)
@@ -147,7 +156,7 @@ class LimitOrder(Order):
             self._limit.until,
             now,
             traits.max_stack or 0,
-            traits.valid_to,
+            _has_valid_to(connection.peer),
         )
         if purpose is Purpose.TX and plug.transaction_id is not None:
             payload = profiles.of_transaction(payload, connection.version, plug.transaction_id)
@@ -174,7 +183,7 @@ class LimitOrder(Order):
     def _failed(self, got: Failed) -> None:
         if got.code in {"NotImplemented", "NotSupported"}:
             self._never(got.code)
-        elif self._connection.peer.traits.valid_to and not self._without_end:
+        elif _has_valid_to(self._connection.peer) and not self._without_end:
             # Profiles with both ends are more than some can read: once more with `duration` alone.
             self._without_end = True
             if self._plug.order is not self:

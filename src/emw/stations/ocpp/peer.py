@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from emw.domain.model import Transaction
 from emw.stations.ocpp.meter import NOTHING, Memory
-from emw.stations.ocpp.traits import Purpose, Traits
+from emw.stations.ocpp.traits import Pin, Purpose, Traits
 
 if TYPE_CHECKING:
     from emw.stations.ocpp.connection import Connection
@@ -77,6 +77,7 @@ class Peer:
         "frames",
         "gone_at",
         "heard_s",
+        "pin",
         "plugs",
         "silent",
         "skew",
@@ -87,6 +88,7 @@ class Peer:
     def __init__(self, station_id: str, traits: Traits, frames_kept: int) -> None:
         self.station_id = station_id
         self.traits = traits
+        self.pin: Pin | None = None  # what the operator says of its make
         self.connection: Connection | None = None
         self.plugs: dict[int, Plug] = {}
         self.frames: deque[tuple[float, bool, bytes]] = deque(maxlen=max(frames_kept, 1))

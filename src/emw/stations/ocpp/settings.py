@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from emw.service.admin import NOT_SAID, EvseDefaults
+from emw.stations.ocpp.traits import Pin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +15,7 @@ class OcppSettings:
     `profiles`: the security profiles that are let in: 0 no credential, 1 Basic over ws, 2 Basic over wss, 3 client
     certificate. `unknown`: what becomes of a station that nobody enrolled: `refuse` (404), `pending` (it may connect
     and is told to wait), `accept` (it is enrolled into the default territory).
-    `tokens`: who may charge; None: anybody.
+    `tokens`: who may charge; None: anybody. `pins`: what the operator says of makes.
     """
 
     profiles: frozenset[int] = frozenset({1, 2, 3})
@@ -22,6 +23,7 @@ class OcppSettings:
     unknown: str = "refuse"
     evses: EvseDefaults = NOT_SAID
     tokens: frozenset[str] | None = None
+    pins: tuple[Pin, ...] = ()
     heartbeat_s: int = 300
     sample_s: int = 60
     ping_s: float = 45.0

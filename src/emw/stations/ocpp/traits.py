@@ -6,6 +6,7 @@ Kept as JSON in the station's record, so that it outlives sockets and restarts; 
 from __future__ import annotations
 
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
@@ -47,6 +48,23 @@ class Their(Struct, omit_defaults=True):
     transaction: str | None = None
 
 
+class Pin(Struct, frozen=True, kw_only=True):
+    """What the operator says of a make, whatever its stations say or show. Patterns of vendor, model and firmware."""
+
+    vendor: str = "*"
+    model: str = "*"
+    firmware: str = "*"
+    unit: RateUnit | None = None
+    purposes: tuple[Purpose, ...] = ()
+    valid_to: bool | None = None
+    smart_charging: bool | None = None
+
+    def fits(self, vendor: str, model: str, firmware: str | None) -> bool:
+        """Whether it is said of these stations."""
+        told = ((vendor, self.vendor), (model, self.model), (firmware or "", self.firmware))
+        return all(fnmatchcase(word.casefold(), pattern.casefold()) for word, pattern in told)
+
+
 class Traits(Struct, omit_defaults=True):
     """A station's ways. `None`: not known yet. `theirs`: profiles of its CSMS, where emw stands between the two.
 
@@ -77,13 +95,17 @@ class Traits(Struct, omit_defaults=True):
         tried: list[tuple[Purpose, RateUnit]],
         *,
         watts_first: bool = False,
+        pin: Pin | None = None,
     ) -> tuple[Purpose, RateUnit] | None:
         """The best purpose and unit not tried yet; what was refused before comes last and is not left out.
 
-        `watts_first`: what a station says that it takes only amps of still gets amps.
+        `watts_first`: what a station says that it takes only amps of still gets amps. `pin`: what the operator says.
         """
         watts = self.units[0] == "W" or (watts_first and "W" in self.units) if self.units else watts_first
-        units = WATTS_FIRST if watts else AMPS_FIRST
+        units: tuple[RateUnit, ...] = WATTS_FIRST if watts else AMPS_FIRST
+        if pin is not None:
+            units = units if pin.unit is None else (pin.unit,)
+            purposes = [p for p in pin.purposes if p in purposes] if pin.purposes else purposes
         last: tuple[Purpose, RateUnit] | None = None
         for purpose in purposes:
             for unit in units:
