@@ -100,7 +100,9 @@ class Hub:
         if self._tasks is None:
             work.close()
             return None
-        return self._tasks.create_task(_logged(work))
+        task = self._tasks.create_task(_logged(work))
+        task.add_done_callback(lambda _: work.close())  # one that was cancelled before it began
+        return task
 
     # --- connections
 
