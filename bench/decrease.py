@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing as mp
-import statistics
 import tempfile
 import time
 from multiprocessing.connection import Connection
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.field import TERRITORY, plugged_in
+from bench.measure import Claim, spread, tell
 
 
 def serve_stations(pipe: Connection) -> None:
@@ -128,18 +128,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole = uvloop.run(emw(port, options.stations, str(Path(folder) / "data"), options.rounds))
     process.kill()
-    ratio = statistics.median(whole) / statistics.median(bare)
-    print(f"decrease over {options.stations} stations: {ratio:.2f} times a bare concurrent POST (goal 2.5)")
-    print(
-        json.dumps(
-            {
-                "bench": "decrease",
-                "ratio": round(ratio, 3),
-                "goal": 2.5,
-                "seconds": [round(s, 3) for s in whole],
-                "floorSeconds": [round(s, 3) for s in bare],
-            }
-        )
+    tell(
+        "decrease",
+        Claim(
+            f"over {options.stations} stations, times a bare concurrent POST",
+            spread(whole, bare),
+            2.5,
+            "at most",
+        ),
+        seconds=[round(s, 3) for s in whole],
+        floorSeconds=[round(s, 3) for s in bare],
     )
 
 

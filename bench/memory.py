@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import tempfile
 from pathlib import Path
 
 from bench.field import TERRITORY, plugged_in
+from bench.measure import Claim, tell
 
 
 def resident_kb() -> float:
@@ -74,12 +74,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         each = uvloop.run(measure(options.stations, str(Path(folder) / "data")))
-    print(f"memory: {each:.2f} KB per idle EVSE at {options.stations} (goal 6)")
-    print(
-        json.dumps(
-            {"bench": "memory", "kbPerEvse": round(each, 3), "goal": 6.0, "stations": options.stations}
-        )
-    )
+    tell("memory", Claim(f"KB per idle EVSE at {options.stations}", (each,) * 3, 6.0, "at most"))
 
 
 if __name__ == "__main__":

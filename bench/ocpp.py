@@ -56,7 +56,7 @@ class Meters:
         self.tally = [0]
         self.clients: list[Metering] = []
 
-    async def begin(self, port: int, names: list[str]) -> None:
+    async def begin(self, port: int, names: list[str], frames: int = 100_000) -> None:
         """Connect; where the server knows stations, one that charges each."""
         paths = [f"/ocpp/{name}" for name in names[:CONNECTIONS]] or ["/x"] * CONNECTIONS
         self.clients = await connect(port, lambda path: Metering(path, "ocpp1.6", self.tally, []), paths)
@@ -71,7 +71,7 @@ class Meters:
                 client.send(json.dumps([2, "t", "StartTransaction", body]).encode())
             # A clock that runs a little fast: each reading is newer than the last, and none is out of all reason.
             client.frames = [
-                masked(meter_values(now + timedelta(milliseconds=n), 1)) for n in range(100_000 // len(paths))
+                masked(meter_values(now + timedelta(milliseconds=n), 1)) for n in range(frames // len(paths))
             ]
         await asyncio.sleep(2)
 

@@ -99,9 +99,12 @@ TYPES: Final[dict[Any, type[sa.types.TypeEngine[Any]]]] = {
 
 
 def kinds_of(record: type[Any]) -> dict[str, tuple[Any, bool]]:
-    """Each field of a dataclass with its plain type and whether it may be None."""
+    """Each field of a dataclass or struct with its plain type and whether it may be None."""
     hints = get_type_hints(record)
-    return {f.name: _plain(hints[f.name]) for f in fields(record)}
+    names = (
+        record.__struct_fields__ if issubclass(record, msgspec.Struct) else (f.name for f in fields(record))
+    )
+    return {name: _plain(hints[name]) for name in names}
 
 
 def _plain(hint: Any) -> tuple[Any, bool]:

@@ -35,7 +35,7 @@ class Codec:
     """One record type's way to a row and back, for one database."""
 
     def __init__(self, record: type[Any], dialect: str, table: sa.Table) -> None:
-        """`record`: a dataclass of plain fields; `table` has a column for each."""
+        """`record`: a dataclass or struct of plain fields; `table` has a column for each."""
         kinds = kinds_of(record)
         self.names = tuple(kinds)
         self.table = table
@@ -46,8 +46,9 @@ class Codec:
         self._kinds = [
             {_class(kind)} | ({type(None)} if optional else set()) for kind, optional in kinds.values()
         ]
-        # The members of a frozen dataclass, reached past its `__setattr__`.
-        self._put = [vars(record)[name].__set__ for name in self.names]
+        # The members of a frozen dataclass, reached past its `__setattr__`; a struct is made at once.
+        plain = not issubclass(record, msgspec.Struct)
+        self._put = [vars(record)[name].__set__ for name in self.names] if plain else []
 
     def rows(self, records: Iterable[Any]) -> list[Sequence[Any]]:
         """Records as rows, in the order of the table's columns."""
@@ -67,16 +68,19 @@ class Codec:
         """
         if not rows:
             return []
-        made = list(map(object.__new__, repeat(self._record, len(rows))))
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
         for i, convert in self._in:
             columns[i] = [None if value is None else convert(value) for value in columns[i]]
-        for name, kinds, put, column in zip(self.names, self._kinds, self._put, columns, strict=True):
+        for name, kinds, column in zip(self.names, self._kinds, columns, strict=True):
             odd = set(map(type, column)) - kinds
             if odd:
                 raise TypeError(
                     f"{self.table.name}.{name} holds {', '.join(sorted(k.__name__ for k in odd))}"
                 )
+        if not self._put:
+            return list(map(self._record, *columns))
+        made = list(map(object.__new__, repeat(self._record, len(rows))))
+        for put, column in zip(self._put, columns, strict=True):
             deque(map(put, made, column), maxlen=0)
         return made
 

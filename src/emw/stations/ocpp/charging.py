@@ -6,6 +6,7 @@ moves nothing. Everything may come twice and in any order; it is true once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -45,6 +46,8 @@ class Charging:
         self._clock = headend.clock
         self._settings = settings
         self._fresh = timedelta(seconds=2 * settings.sample_s)
+        self._loop = asyncio.get_running_loop()
+        self._turn_s, self._turn_at = -1.0, self._clock.now()
 
     def station(self, peer: Peer) -> Station:
         """The station's record."""
@@ -242,14 +245,9 @@ class Charging:
         evse = self._state.evses.get(plug.evse_id)
         if evse is None:
             return None
-        now = self._clock.now()
-        metered, plug.memory = normalise(
-            values,
-            plug.memory,
-            now,
-            to_neutral_v=to_neutral_v(evse.line_voltage_v, evse.phases),
-            phases=evse.phases,
-        )
+        now = self._turn()
+        neutral_v = to_neutral_v(evse.line_voltage_v, evse.phases)
+        metered, plug.memory = normalise(values, plug.memory, now, to_neutral_v=neutral_v, phases=evse.phases)
         if metered is None or not metered.live or metered.power_w is None:
             return None
         if metered.power_w > MOST_TIMES * 1000 * evse.kw_per_a * evse.max_a:
@@ -260,6 +258,13 @@ class Charging:
                 return None
             return self._found_charging(peer, evse, plug, metered)
         return self._take(peer, evse, plug, metered, now)
+
+    def _turn(self) -> datetime:
+        """The time, asked once in a turn of the loop: readings that came together are of one moment."""
+        turn_s = self._loop.time()
+        if turn_s != self._turn_s:
+            self._turn_s, self._turn_at = turn_s, self._clock.now()
+        return self._turn_at
 
     def _take(
         self, peer: Peer, evse: Evse, plug: Plug, metered: Metered, now: datetime

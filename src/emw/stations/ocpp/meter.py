@@ -199,16 +199,16 @@ def _moment(
     value: MeterValue, memory: Memory, now: datetime, to_neutral_v: float, phases: int
 ) -> tuple[Metered | None, Memory]:
     row = _laid_out(value.sampledValue)
-    power_w, p1, p2, p3, total_a, a1, a2, a3, energy_wh, e1, e2, e3, *more = row[:_ROW]
-    _, v1, v2, v3, neutral_a, live = more
+    power_w, total_a, energy_wh, live = row[0], row[4], row[_ENERGY], row[_NOW]
+    a1, a2, a3, v1, v2, v3 = row[5], row[6], row[7], row[13], row[14], row[15]
     at = parse_time(value.timestamp, now)
     if power_w is None:
-        power_w = _sum(p1, p2, p3)
+        power_w = _sum(row[1], row[2], row[3])
     if energy_wh is None:
-        energy_wh = _sum(e1, e2, e3)
+        energy_wh = _sum(row[9], row[10], row[11])
     voltage_v = _mean(v1, v2, v3) if v2 or v3 else v1 or None
     if total_a is None:
-        total_a = neutral_a  # told on the neutral alone: each phase carries as much
+        total_a = row[_NEUTRAL]  # told on the neutral alone: each phase carries as much
     current_a, used = _current(total_a, a1, a2, a3)
     if power_w is None and current_a is not None:
         power_w = _by_current(total_a, (a1, a2, a3), (v1, v2, v3), voltage_v or to_neutral_v, phases)
