@@ -246,18 +246,20 @@ class Charging:
         if evse is None:
             return None
         now = self._turn()
-        neutral_v = to_neutral_v(evse.line_voltage_v, evse.phases)
+        neutral_v, kw_per_a = to_neutral_v(evse.line_voltage_v, evse.phases), evse.kw_per_a
         metered, plug.memory = normalise(values, plug.memory, now, to_neutral_v=neutral_v, phases=evse.phases)
         if metered is None or not metered.live or metered.power_w is None:
             return None
-        if metered.power_w > MOST_TIMES * 1000 * evse.kw_per_a * evse.max_a:
+        if metered.power_w > MOST_TIMES * 1000 * kw_per_a * evse.max_a:
             self._odd(peer, plug, metered.power_w)
             return None
         if evse.session_id is None:
             if metered.power_w < ALIVE_W or not peer.is_fresh(metered.at, now, self._fresh):
                 return None
             return self._found_charging(peer, evse, plug, metered)
-        return self._take(peer, evse, plug, metered, now)
+        held_a = None if plug.installed is None else plug.held_a(now)
+        said = said_by(evse, metered, held_a, neutral_v, kw_per_a)
+        return self._take(peer, evse, plug, metered.phases, said, now)
 
     def _turn(self) -> datetime:
         """The time, asked once in a turn of the loop: readings that came together are of one moment."""
@@ -267,13 +269,11 @@ class Charging:
         return self._turn_at
 
     def _take(
-        self, peer: Peer, evse: Evse, plug: Plug, metered: Metered, now: datetime
+        self, peer: Peer, evse: Evse, plug: Plug, phases: int | None, said: HeartBeat, now: datetime
     ) -> Coroutine[Any, Any, None] | None:
         if plug.trouble:
             plug.trouble = ""
-        said = said_by(evse, metered, plug.held_a(now))
         closer = self._intake.take(evse, said, now)
-        phases = metered.phases
         if phases is not None and phases != evse.phases and not evse.dc:
             seen = plug.phases_seen
             plug.phases_seen = (phases, seen[1] + 1 if seen[0] == phases else 1)
@@ -297,29 +297,27 @@ class Charging:
         evse = self._state.evses[plug.evse_id]
         now = self._clock.now()
         if evse.session_id is not None:
-            self._intake.take(evse, said_by(evse, metered, plug.held_a(now)), now)
+            neutral_v = to_neutral_v(evse.line_voltage_v, evse.phases)
+            said = said_by(evse, metered, plug.held_a(now), neutral_v, evse.kw_per_a)
+            self._intake.take(evse, said, now)
 
 
-def said_by(evse: Evse, metered: Metered, held_a: float | None) -> HeartBeat:
+def said_by(
+    evse: Evse, metered: Metered, held_a: float | None, neutral_v: float, kw_per_a: float
+) -> HeartBeat:
     """A reading in the service's words: voltage and current such that their product is the metered power.
 
     The voltage is measured where the meter says it, else follows from power and current, else is the EVSE's own; it is
     told as the EVSE's line voltage is meant, against neutral or between phases.
     """
-    kw, kw_per_a = (metered.power_w or 0.0) / 1000, evse.kw_per_a
-    line_v, volts, amps, energy_wh = (
-        evse.line_voltage_v,
-        metered.voltage_v,
-        metered.current_a,
-        metered.energy_wh,
-    )
+    kw, line_v, max_a = (metered.power_w or 0.0) / 1000, evse.line_voltage_v, evse.max_a
+    volts, amps, energy_wh = metered.voltage_v, metered.current_a, metered.energy_wh
     share = 1.0
-    if volts is not None and line_v > 0:
-        share = volts / to_neutral_v(line_v, evse.phases)
+    if volts is not None and neutral_v > 0:
+        share = volts / neutral_v
     elif amps is not None and amps > 1.0:
         share = kw / (kw_per_a * amps)
     if not 0.8 < share < 1.2:
         share = 1.0  # no grid is that far off: other phases are in use, or the meter means something else
     energy_kwh = None if energy_wh is None or energy_wh < 0 else energy_wh / 1000
-    max_a = evse.max_a
     return HeartBeat(metered.at, line_v * share, kw / (kw_per_a * share), max_a, max_a, held_a, energy_kwh)

@@ -148,9 +148,8 @@ class Connection:
 
     def frame(self, frame: bytes) -> None:
         """A text frame came. Whatever it is, nothing is raised."""
-        now_s = self.heard_s = self._hub.loop.time()
         peer = self.peer
-        peer.heard_s = now_s
+        now_s = self.heard_s = peer.heard_s = self._hub.loop.time()
         peer.seen(now_s, False, frame)
         if self.relay is not None:
             self.relay.station_says(frame)

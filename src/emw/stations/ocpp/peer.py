@@ -120,7 +120,7 @@ class Peer:
 
     def seen(self, at_s: float, outgoing: bool, frame: bytes) -> None:
         """Keep a frame for the operator's eyes."""
-        self.frames.append((at_s, outgoing, frame if len(frame) <= FRAME_KEPT else frame[:FRAME_KEPT]))
+        self.frames.append((at_s, outgoing, frame[:FRAME_KEPT]))
 
     def says_time(self, at: datetime, now: datetime) -> None:
         """A message that is not kept for later was dated `at`: how far off is its clock?"""
