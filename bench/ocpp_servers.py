@@ -96,7 +96,9 @@ def serve_package(pipe: Connection) -> None:
         async def each(socket: Any) -> None:
             await Central("x", socket).start()
 
-        server = await serve(each, "127.0.0.1", 0, subprotocols=["ocpp1.6"], compression=None)  # type: ignore[list-item]
+        server = await serve(
+            each, "127.0.0.1", 0, subprotocols=["ocpp1.6"], compression=None, ping_interval=None
+        )  # type: ignore[list-item]
         pipe.send((next(iter(server.sockets)).getsockname()[1], ()))
         await asyncio.Event().wait()
 
