@@ -97,8 +97,13 @@ def serve_package(pipe: Connection) -> None:
             await Central("x", socket).start()
 
         server = await serve(
-            each, "127.0.0.1", 0, subprotocols=["ocpp1.6"], compression=None, ping_interval=None
-        )  # type: ignore[list-item]
+            each,
+            "127.0.0.1",
+            0,
+            subprotocols=["ocpp1.6"],  # type: ignore[list-item]
+            compression=None,
+            ping_interval=None,
+        )
         pipe.send((next(iter(server.sockets)).getsockname()[1], ()))
         await asyncio.Event().wait()
 
