@@ -34,6 +34,7 @@ class Place:
 
 PLACES: Final = (
     Place("live", "/"),
+    Place("requests", "/requests"),
     Place("evses", "/evses"),
     Place("reports", "/reports"),
     Place("log", "/log"),

@@ -19,6 +19,7 @@ import structlog
 
 from emw.domain.facts import Fact
 from emw.domain.model import RequestState
+from emw.engine.view import Rules
 from emw.service.console_view import told_of
 from emw.service.errors import TooMany, Unavailable
 from emw.service.headend import HeadEnd
@@ -209,6 +210,7 @@ class Feed:
             "secondsPerSecond": round(1 / (headend.clock.loop_seconds(1.0) or 1.0), 3),
             "halted": headend.dispatch.halted,
             "haltedBy": halt.by if halt.halted else None,
+            "stops": [(s.territory_id, s.by) for s in headend.state.stops.values()],
             "total": {
                 "evses": total.evses,
                 "charging": total.charging,
@@ -235,7 +237,15 @@ class Feed:
             return self._requests
         now = headend.clock.now()
         self._requests = [
-            {**told_of(headend, r), "requestKey": r.request_key, "isoID": r.iso_id, "at": now} for r in live
+            {
+                **told_of(headend, r),
+                "requestKey": r.request_key,
+                "isoID": r.iso_id,
+                "held": r.held,
+                "releaseMinutes": round(_release_min(r.kw, headend.settings.rules), 1),
+                "at": now,
+            }
+            for r in live
         ]
         self._summed = states
         self._sum_cost_s = asyncio.get_running_loop().time() - began
@@ -361,6 +371,11 @@ class Feed:
         }
         rare = {seq: _log_line(seq, fact) for seq, fact in self._rare}
         return [line for _, line in sorted({**stored, **rare}.items())]
+
+
+def _release_min(kw: float, rules: Rules) -> float:
+    """How long a shed takes to come back: along the slow return, a small one faster."""
+    return kw / max(kw / rules.return_min, rules.ramp_floor_kw_per_min, 1e-9)
 
 
 def _log_line(seq: int, fact: Fact) -> dict[str, Any]:

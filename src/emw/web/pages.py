@@ -88,6 +88,12 @@ async def live_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> 
     return framed(request, headend, auth, "live.html", place="live")
 
 
+@get("/requests", include_in_schema=False)
+async def requests_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
+    """Run an event: preview, schedule, change, end."""
+    return framed(request, headend, auth, "requests.html", place="requests")
+
+
 @get("/evses", include_in_schema=False)
 async def evses_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
     """Every EVSE in a table."""
@@ -129,5 +135,15 @@ async def setup_page(request: AnyRequest, headend: TheHeadEnd) -> Response[str]:
     return plain(request, "setup.html", done=bool(headend.state.operators))
 
 
-PAGES: Final = [live_page, evses_page, evse_page, log_page, login_page, setup_page, static_file, messages]
+PAGES: Final = [
+    live_page,
+    requests_page,
+    evses_page,
+    evse_page,
+    log_page,
+    login_page,
+    setup_page,
+    static_file,
+    messages,
+]
 """Every route of this file, for the app."""

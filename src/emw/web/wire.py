@@ -241,6 +241,9 @@ class EvseDetail(Out):
     latitude: float | None
     longitude: float | None
     offline_since: datetime | None
+    protocol: str
+    hand_limit_amps: float | None
+    hand_limit_until: datetime | None
     session: SessionOut | None
     limit: LimitOut | None
     explanation: str

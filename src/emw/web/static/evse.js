@@ -47,6 +47,8 @@ async function look() {
   $("state").dataset.state = told.evse.state;
   say($("why"), told.explanation);
   $("facts").replaceChildren(...facts(told));
+  $("release").hidden = told.handLimitAmps === null;
+  $("reset").hidden = told.protocol === "rest";
   $("back-in").hidden = !(told.evse.optedOutUntil && Date.parse(told.evse.optedOutUntil) > now());
 }
 
@@ -90,6 +92,14 @@ wire(optOut, async (data) => {
   soon();
 });
 
+const limit = $("d-limit");
+wire(limit, async (data) => {
+  const reason = data.get("reason").trim();
+  if (!reason) throw new Error(t("act.reason_needed"));
+  await call("POST", `${path}/limit`, { maxAmps: Number(data.get("amps")), minutes: Number(data.get("minutes")), reason });
+  soon();
+});
+
 function act(key, handler, extra = {}) {
   const button = el("button", { type: "button", ...extra }, t(`${key}.button`));
   button.addEventListener("click", handler);
@@ -97,11 +107,24 @@ function act(key, handler, extra = {}) {
   return button;
 }
 
+act("limit", () => {
+  open(limit);
+  limit.querySelector("form").elements.amps.max = told?.evse.evseMaxAmps ?? 2000;
+});
+act("release", () => areYouSure(t("release.button"), t("release.text"), t("release.button"), async (reason) => {
+  await call("POST", `${path}/limit`, { maxAmps: null, reason });
+  soon();
+}, { needed: true }), { id: "release", hidden: true });
 act("optout", () => open(optOut));
 act("backin", () => areYouSure(t("backin.button"), t("backin.text"), t("backin.button"), async (reason) => {
   await call("POST", `${path}/optOut`, { reason });
   soon();
 }, { needed: true }), { id: "back-in", hidden: true });
+act("reset", () => areYouSure(t("reset.title"), t("reset.text"), t("reset.button"), async (reason) => {
+  const said = await call("POST", `${path}/reset`, { reason });
+  soon();
+  if (said.status !== "Accepted") throw new Error(t("reset.said", { what: said.status ?? said.outcome }));
+}, { needed: true }), { id: "reset", hidden: true });
 
 // --- look, and look again
 

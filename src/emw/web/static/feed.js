@@ -10,6 +10,7 @@ export const model = {
   speed: 1, // seconds of the server's clock per second
   halted: false,
   haltedBy: null,
+  stops: [], // [territory, by whom] where sheds are stopped
   total: null,
   requests: [],
   evses: new Map(),
@@ -70,6 +71,7 @@ function take(told, full) {
   model.speed = told.secondsPerSecond || 1;
   model.halted = told.halted;
   model.haltedBy = told.haltedBy;
+  model.stops = told.stops;
   model.total = told.total;
   model.requests = told.requests;
   if (full) {

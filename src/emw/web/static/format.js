@@ -68,6 +68,23 @@ export function shortOf(ms, now, zone = home) {
   return form(same ? "minute" : "day", zone).format(ms);
 }
 
+/** A moment as a field for date and time wants it, in a zone. */
+export function toLocal(ms, zone = home) {
+  const form = new Intl.DateTimeFormat("sv-SE", {
+    year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", timeZone: zone,
+  });
+  return form.format(ms).replace(" ", "T");
+}
+
+/** What such a field says, as a moment; NaN where it says nothing. */
+export function fromLocal(text, zone = home) {
+  const wanted = Date.parse(`${text}Z`);
+  // The offset at the first guess may be another than at the moment itself: twice a year the second guess matters.
+  let guess = wanted;
+  for (let n = 0; n < 2; n += 1) guess += wanted - Date.parse(`${toLocal(guess, zone)}Z`);
+  return guess;
+}
+
 /** A moment as an element: the territory's time, UTC on hover. */
 export function when(ms, text) {
   return el("time", { datetime: new Date(ms).toISOString(), title: utcOf(ms) }, text ?? secondOf(ms));

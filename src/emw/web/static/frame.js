@@ -1,9 +1,9 @@
 // What every page of the console does: the feed, the clock, the line's state, the big stop, language and theme.
 
-import { call, toLogin } from "./api.js";
+import { call, segment, toLogin } from "./api.js";
 import { connect, model, now, silence } from "./feed.js";
 import { open, wire } from "./form.js";
-import { fullOf, num, say, utcOf } from "./format.js";
+import { el, fullOf, name, num, say, utcOf } from "./format.js";
 import { t } from "./t.js";
 
 const $ = (id) => document.getElementById(id);
@@ -34,19 +34,39 @@ const halt = $("d-halt");
 const haltForm = halt.querySelector("form");
 const typed = haltForm.elements.sure;
 const haltButton = haltForm.querySelector('button[type="submit"]');
+const what = haltForm.elements.what;
 const meant = (text) => text.trim() === t("halt.word");
 typed.addEventListener("input", () => { haltButton.disabled = !meant(typed.value); });
 wire(halt, (data) => {
   if (!meant(data.get("sure"))) throw new Error(t("halt.type_it"));
-  return call("POST", "/halt", { reason: data.get("reason") || null });
+  const reason = data.get("reason") || null;
+  const territory = data.get("what");
+  return territory ? call("POST", `/territories/${segment(territory)}/stop`, { reason }) : call("POST", "/halt", { reason });
 });
 $("halt").addEventListener("click", () => {
   haltButton.disabled = true;
+  what.replaceChildren(el("option", { value: "" }, t("halt.everything")),
+    ...[...model.nodes.keys()].sort().map((id) => el("option", { value: id }, id)));
   open(halt);
 });
-$("resume").addEventListener("click", () => {
-  areYouSure(t("resume.title"), t("resume.text"), t("resume.button"), (reason) => call("POST", "/resume", { reason }));
-});
+
+function banner(text, by, path) {
+  const button = el("button", { type: "button", class: "acts" }, t("resume.button"));
+  button.addEventListener("click", () => {
+    areYouSure(t("resume.title"), t("resume.text"), t("resume.button"), (reason) => call("POST", path, { reason }));
+  });
+  return el("div", { class: "banner" }, el("p", {}, el("strong", {}, ...text), ` ${by ? t("halted.by", { who: by }) : t("halted.freed")}`), button);
+}
+
+let bannersOf = "[false,[]]";
+function banners() {
+  const now = JSON.stringify([model.halted && (model.haltedBy ?? true), model.stops]);
+  if (now === bannersOf) return;
+  bannersOf = now;
+  const made = model.stops.map(([id, by]) => banner([`${t("halted.in")} `, name(id), "."], by, `/territories/${segment(id)}/resume`));
+  if (model.halted) made.unshift(banner([t("halted.all")], model.haltedBy, "/resume"));
+  $("halted").replaceChildren(...made);
+}
 
 // --- language, theme, logging out
 
@@ -93,11 +113,7 @@ function link(state) {
 }
 
 function frame() {
-  $("halted").hidden = !model.halted;
-  if (model.halted) {
-    say($("halted-what"), t("halted.all"));
-    say($("halted-by"), model.haltedBy ? t("halted.by", { who: model.haltedBy }) : t("halted.freed"));
-  }
+  banners();
   $("halt").hidden = model.halted;
   $("speed").hidden = model.speed === 1;
   say($("speed"), t("frame.speed", { n: num(model.speed).replace(/[.,]0$/, "") }));

@@ -1,6 +1,5 @@
 // The live page: totals, plot, requests, territories, activity, from one feed.
 
-import { ask } from "./ask.js";
 import { call } from "./api.js";
 import { model, now, silence } from "./feed.js";
 import { ageOf, count, el, num, say } from "./format.js";
@@ -9,6 +8,7 @@ import { Log } from "./log.js";
 import { Plot } from "./plot.js";
 import { Requests } from "./requests.js";
 import { t } from "./t.js";
+import { Timeline } from "./timeline.js";
 import { Tree } from "./tree.js";
 
 const $ = (id) => document.getElementById(id);
@@ -32,6 +32,7 @@ const tiles = TILES.map(([key, unit, tell]) => {
 
 const plot = new Plot($("plot"));
 const requests = new Requests($("requests"));
+const timeline = new Timeline($("timeline"));
 const tree = new Tree($("tree"));
 const log = new Log($("log"), $("bulk"));
 
@@ -39,6 +40,7 @@ function changed(what) {
   for (const tile of tiles) say(tile.value, tile.tell(model.total));
   plot.show(model.history, model.requests);
   requests.update();
+  timeline.update();
   if (what.nodes) tree.update();
   log.update(what);
   document.title = model.requests.some((r) => r.state === "active")
@@ -78,7 +80,6 @@ function forecastWhenDue() {
   forecast().catch(() => plot.ahead([])); // no forecast is no reason for an empty page
 }
 
-$("ask").addEventListener("click", ask);
 setInterval(ages, 500);
 setInterval(forecastWhenDue, 1000);
 follow(changed);

@@ -21,6 +21,12 @@ export function endRequest(request, done = () => {}) {
   });
 }
 
+/** Be the second person who agrees to a request that waits for one. */
+function agree(request) {
+  areYouSure(t("agree.title"), t("agree.text", { id: request.requestID, kw: num(request.requestedKW), why: request.held }), t("agree.button"),
+    (reason) => call("POST", `/requests/${segment(request.requestKey)}/confirm`, { reason }));
+}
+
 /** The bar of four parts with its numbers in words: it always adds up to what was requested. */
 export class SumBar {
   constructor() {
@@ -54,8 +60,10 @@ export class SumBar {
 }
 
 export class Requests {
-  constructor(host) {
+  /** `change(request)` opens what changes one; without it there is no such button. */
+  constructor(host, { change = null } = {}) {
     this.host = host;
+    this.change = change;
     this.made = new Map();
     this.none = el("p", { class: "quiet" }, t("live.no_request"));
     host.append(this.none);
@@ -87,6 +95,10 @@ export class Requests {
     made.when = el("p", { class: "quiet" });
     made.end = el("button", { type: "button", class: "acts small" }, t("end.do"));
     made.end.addEventListener("click", () => endRequest(made.request));
+    made.changes = el("button", { type: "button", class: "acts small", hidden: true }, t("change.button"));
+    made.changes.addEventListener("click", () => this.change(made.request));
+    made.agree = el("button", { type: "button", class: "acts small primary", hidden: true }, t("agree.button"));
+    made.agree.addEventListener("click", () => agree(made.request));
     made.measured = el("span", { class: "m-load" });
     made.mark = el("span", { class: "m-mark" });
     made.meter = el("div", { class: "meter", "aria-hidden": "true" }, made.measured, made.mark);
@@ -97,7 +109,7 @@ export class Requests {
       el("div", { class: "head" },
         el("h3", {}, name(request.requestID), el("span", { class: "quiet" }, ` ${t("request.in")} `), name(request.territory),
           el("span", { class: "quiet" }, ` ${t("request.by")} `), name(request.isoID)),
-        made.state, made.age, made.end),
+        made.state, made.age, made.agree, made.changes, made.end),
       made.sums.node, made.meter, made.told, made.why, made.when);
     return made;
   }
@@ -120,7 +132,9 @@ export class Requests {
         `${t("request.evses", { n: count(request.affectedEVSEs) })} · ${could}`);
     const age = (clock - Date.parse(request.at)) / 1000 / model.speed;
     say(made.age, ageOf(age));
-    say(made.why, request.shortKW > 0.05 && request.whyShort ? request.whyShort : "");
+    say(made.why, request.held ?? (request.shortKW > 0.05 && request.whyShort ? request.whyShort : ""));
+    made.agree.hidden = !request.held;
+    made.changes.hidden = !this.change || request.isoID !== "operator" || request.state === "restoring";
     made.when.replaceChildren(...spanOf(request, clock));
     made.end.hidden = request.state === "restoring";
   }
