@@ -48,6 +48,7 @@ from emw.store import SqlStore
 from emw.store.reports import write as write_table
 from emw.web.app import WebSettings, operator_app
 from emw.web.extras import Extras
+from emw.web.places import NoMap, read_ground, tiles_origin
 
 if TYPE_CHECKING:
     from emw.grid.openadr2b.ven import Ven2b
@@ -281,16 +282,29 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
                 task.cancel()
 
 
-def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
-    """Station plane, operator plane, local control, each with its bound socket."""
-    s, o = config.stations, config.operator
+def web_settings(config: Config) -> WebSettings:
+    """How the operator's plane meets people. Raises ConfigError for a map that can't be drawn."""
+    o = config.operator
     public = urlsplit(o.public_url or "")
-    web = WebSettings(
+    try:
+        tiles_origin(o.map_tiles)
+        read_ground(o.map_file)
+    except NoMap as error:
+        raise ConfigError(f"operator: {error}") from error
+    return WebSettings(
         allowed_hosts=(*o.allowed_hosts, *([public.hostname] if public.hostname else [])),
         secure=o.tls_certificate is not None or public.scheme == "https",
         open_metrics=o.open_metrics,
         public_url=o.public_url,
+        map_file=o.map_file,
+        map_tiles=o.map_tiles,
     )
+
+
+def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
+    """Station plane, operator plane, local control, each with its bound socket."""
+    s, o = config.stations, config.operator
+    web = web_settings(config)
     return [
         (
             server_for(

@@ -115,6 +115,8 @@ class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     plain_http_beyond_loopback: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
+    map_file: str | None = None
+    map_tiles: str | None = None
     oidc: OidcSection = field(default_factory=OidcSection)
 
 

@@ -7,6 +7,7 @@ a grid operator that asks for a decrease and later returns it to normal. Everyth
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import socket
 import tempfile
@@ -29,6 +30,7 @@ from emw.domain.model import Role
 from emw.service.admin import EvseDefaults
 from emw.simulator import records
 from emw.simulator.fleet import Fleet, StationSpec, specs_for
+from emw.simulator.ground import ground
 from emw.simulator.iso import IsoClient, ReportReceiver
 from emw.simulator.mix import Protocol, ways_of
 from emw.simulator.sessions import fill
@@ -63,6 +65,7 @@ def demo(
         config = Config(data_dir=str(keep or folder), speed=SPEED, start=START.isoformat())
         config.stations.listen = "127.0.0.1:0"
         config.operator.listen = _free(operator)
+        config.operator.map_file = str(_draw_ground(Path(folder), stations, seed))
         config.outgoing.networks = ["127.0.0.0/8"]
         config.dispatch.report_interval_seconds = 300.0
         result = run(_run(config, stations, seed, once=once, as_json=as_json))
@@ -74,6 +77,14 @@ def demo(
                 say(f"{name:<16}{value}")
         if not result["addsUp"]:
             raise fail("the numbers do not add up: " + "; ".join(result["problems"]))
+
+
+def _draw_ground(folder: Path, stations: int, seed: int) -> Path:
+    """A map to look at: the recorded sites, on made-up ground."""
+    sessions = fill(records.sample(seed), stations, START.date(), seed)
+    file = folder / "ground.geojson"
+    file.write_text(json.dumps(ground(((s.site, s.evse_id) for s in sessions), TERRITORY)), encoding="utf-8")
+    return file
 
 
 def _free(address: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from emw.app import tls
-from emw.app.build import refuse_plain
+from emw.app.build import refuse_plain, web_settings
 from emw.app.config import Config, ConfigError, load_config, split_address
 from emw.app.lock import DataDirBusy, only_one
 from emw.cli.serve import ConfigPath, DataDir
@@ -51,6 +51,7 @@ def doctor(
 def _check(config: Config, found: Any, *, whole_log: bool) -> None:
     config.service_settings()
     config.oidc()
+    web_settings(config)
     refuse_plain(config)
     rules = config.outgoing_rules()
     if not rules.networks:

@@ -23,6 +23,7 @@ from emw.web.api_evses import Evses, Sessions
 from emw.web.api_grid import Grid
 from emw.web.api_log import Activity, asked_of
 from emw.web.api_login import Login
+from emw.web.api_map import Map
 from emw.web.api_ocpp import Ocpp
 from emw.web.api_reports import Reports
 from emw.web.api_requests import Requests
@@ -37,6 +38,7 @@ from emw.web.given import TheAuth, TheFeed, TheMetrics, TheReadiness, TheSetting
 from emw.web.live import Feed
 from emw.web.metrics import Metrics
 from emw.web.pages import PAGES
+from emw.web.places import read_ground, tiles_origin
 from emw.web.problems import HANDLERS
 from emw.web.readiness import Readiness
 from emw.web.report_pages import PAGES as REPORT_PAGES
@@ -112,6 +114,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
         "board": board,
         "feed": feed,
         "metrics": Metrics(headend, board, auth, answers),
+        "places": read_ground(settings.map_file),
         "readiness": Readiness(headend),
     }
     api = Router(
@@ -127,6 +130,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
             WhatIf,
             Territories,
             Grid,
+            Map,
             Stations,
             Ocpp,
             Isos,
@@ -153,6 +157,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
         logging_config=None,  # the process has set up its own
     )
     app.answers = answers
+    app.images_from = tiles_origin(settings.map_tiles)
     app.host_ok = None if settings.local else host_check(settings.allowed_hosts)
     return app
 

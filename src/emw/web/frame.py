@@ -34,6 +34,7 @@ class Place:
 
 PLACES: Final = (
     Place("live", "/"),
+    Place("map", "/map"),
     Place("requests", "/requests"),
     Place("evses", "/evses"),
     Place("reports", "/reports"),

@@ -11,6 +11,7 @@ from emw.web.auth import Auth, Caller
 from emw.web.board import Board
 from emw.web.live import Feed
 from emw.web.metrics import Metrics
+from emw.web.places import Ground
 from emw.web.readiness import Readiness
 from emw.web.settings import WebSettings
 
@@ -21,6 +22,7 @@ TheCaller = NamedDependency[Caller]
 TheSettings = NamedDependency[WebSettings]
 TheFeed = NamedDependency[Feed]
 TheMetrics = NamedDependency[Metrics]
+ThePlaces = NamedDependency[Ground]
 TheReadiness = NamedDependency[Readiness]
 TheIds = NamedDependency[SkipValidation[Ids]]
 """A protocol: there is nothing to check at run time."""

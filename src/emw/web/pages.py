@@ -88,6 +88,12 @@ async def live_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> 
     return framed(request, headend, auth, "live.html", place="live")
 
 
+@get("/map", include_in_schema=False)
+async def map_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
+    """Where it happens."""
+    return framed(request, headend, auth, "map.html", place="map")
+
+
 @get("/requests", include_in_schema=False)
 async def requests_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
     """Run an event: preview, schedule, change, end."""
@@ -137,6 +143,7 @@ async def setup_page(request: AnyRequest, headend: TheHeadEnd) -> Response[str]:
 
 PAGES: Final = [
     live_page,
+    map_page,
     requests_page,
     evses_page,
     evse_page,

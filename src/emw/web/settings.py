@@ -32,3 +32,7 @@ class WebSettings:
     """How often the live feed looks; it slows down by itself where looking costs too much."""
     viewers: int = 200
     """So many live pages at once."""
+    map_file: str | None = None
+    """The operator's own outlines and places, GeoJSON; read at the start."""
+    map_tiles: str | None = None
+    """A tile server's address with {z}, {x} and {y}; None: a blank ground, and no page asks anybody else."""

@@ -27,7 +27,6 @@ CSP: Final = (
     "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 ALWAYS: Final = (
-    (b"content-security-policy", CSP.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -55,6 +54,8 @@ class OperatorApp(Litestar):
 
     host_ok: Callable[[str], bool] | None = None
     answers: Counter[int]
+    images_from: str | None = None
+    """The one other origin that a page may take images from: a map's tiles, where they are set."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -80,6 +81,10 @@ class OperatorApp(Litestar):
             if message["type"] == "http.response.start":
                 headers = [h for h in message["headers"] if h[0] != b"server"]
                 headers += ALWAYS
+                policy = (
+                    CSP if self.images_from is None else CSP.replace("data:", f"data: {self.images_from}", 1)
+                )
+                headers.append((b"content-security-policy", policy.encode()))
                 names = {name for name, _ in headers}
                 if b"cache-control" not in names:
                     headers.append((b"cache-control", b"no-store"))
