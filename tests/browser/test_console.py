@@ -105,7 +105,7 @@ async def log_in(page: Page, url: str) -> None:
 async def test_A11_hostile_names_are_text_and_a_request_shows_its_bar(
     served: tuple[World, str], page: Page, complaints: list[str]
 ) -> None:
-    _, url = served
+    w, url = served
     await log_in(page, url)
     assert await page.locator(".tree b, .tree script, .log script, .log img").count() == 0
     await page.click("nav a[href='/evses']")
@@ -126,20 +126,25 @@ async def test_A11_hostile_names_are_text_and_a_request_shows_its_bar(
         await page.click(".back a")
         await page.wait_for_selector(".rows .tr")
 
-    await page.click("nav a[href='/']")
-    await page.click("#ask")
-    await page.select_option("#d-ask select", "East")
-    await page.fill("#d-ask input[name=kw]", "200")
-    await page.fill("#d-ask input[name=minutes]", "30")
-    await page.click("#d-ask button[type=submit]")
+    await page.click("nav a[href='/requests']")
+    await page.select_option("#plan select", "East")
+    await page.fill("#plan input[name=kw]", "200")
+    await page.fill("#plan input[name=minutes]", "30")
+    await page.wait_for_selector("#preview .answer")
+    assert "200.0 kW" in await page.inner_text("#preview .answer > div:first-child")
+    assert not w.headend.state.requests  # a preview asks nobody
+    await page.click("#plan button[type=submit]")
     await page.wait_for_selector(".request .sum .confirmed")
     await page.wait_for_function(
-        "document.querySelector('.numbers .key.confirmed + b').textContent === '200.0'"
+        "document.querySelector('.numbers .key.confirmed + b')?.textContent === '200.0'"
     )
     said = await page.get_attribute(".request .sum", "aria-label")
     assert said == "200.0 kW requested: 200.0 confirmed, 0.0 pending, 0.0 refused, 0.0 short"
     await page.wait_for_function(CONFIRMED_FILLS_ITS_BAR)
+    await page.click("nav a[href='/']")
+    await page.wait_for_selector("#log li")
     assert "asks for 200 kW less in East" in await page.inner_text("#log")
+    await page.wait_for_selector("#timeline .tl-shape.active")
     await page.goto(f"{url}/evses?state=limited")
     await page.wait_for_selector('.rows .tr[data-state="limited"]')
     assert complaints == []
@@ -157,11 +162,19 @@ async def test_halt_needs_its_word_and_the_page_is_usable_by_keyboard(
     assert await button.is_disabled()
     await page.fill("#d-halt input[name=sure]", "STOP")
     await button.click()
-    await page.wait_for_selector("#halted:not([hidden])")
+    await page.wait_for_selector("#halted .banner")
     assert w.headend.dispatch.halted
-    await page.click("#resume")
+    await page.click("#halted button")
     await page.click("#d-sure button[type=submit]")
-    await page.wait_for_selector("#halted", state="hidden")
+    await page.wait_for_selector("#halted .banner", state="detached")
+    await page.click("#halt")
+    await page.select_option("#d-halt select", "East")
+    await page.fill("#d-halt input[name=sure]", "STOP")
+    await button.click()
+    await page.wait_for_selector("#halted .banner")
+    assert list(w.headend.state.stops) == ["East"]
+    assert not w.headend.dispatch.halted
+    assert "East" in await page.inner_text("#halted")
     await page.click("nav a[href='/evses']")
     await page.wait_for_selector(".rows .tr")
     await page.focus(".view")

@@ -16,7 +16,7 @@ from emw.web.app import WebSettings
 from emw.web.places import NoMap, read_ground, tiles_origin
 from tests.web.world import stations, world
 
-JSON = st.recursive(
+JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=15,
@@ -78,7 +78,9 @@ def test_a_file_that_is_no_map_is_refused_by_name(tmp_path: Path, text: str) -> 
         read_ground(str(tmp_path / "nowhere.geojson"))
 
 
-KINDS = st.sampled_from(["Point", "Polygon", "LineString", "MultiPolygon", "Nothing", None, 7, []])
+KINDS: st.SearchStrategy[Any] = st.sampled_from(
+    ["Point", "Polygon", "LineString", "MultiPolygon", "Nothing", None, 7, []]
+)
 
 
 @given(JSON, JSON, JSON, KINDS)
