@@ -1,0 +1,68 @@
+"""What the tests of pages stand on: a server in the test's own loop, Chromium's flags, the way in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+import uvicorn
+from playwright.async_api import Page
+
+from tests.web.world import PASSWORD, World
+
+FLAGS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--disable-quic",
+]
+
+
+class Quiet(uvicorn.Server):
+    """A server inside the caller's own loop: signals are somebody else's business."""
+
+    def install_signal_handlers(self) -> None:
+        return
+
+
+@contextlib.asynccontextmanager
+async def serving(w: World, port: int = 0) -> AsyncGenerator[str, None]:
+    """The app on a port of its own."""
+    server = Quiet(uvicorn.Config(w.app, port=port, log_config=None, lifespan="off", access_log=False))
+    running = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - it tells by a flag
+        await asyncio.sleep(0.02)
+    try:
+        yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        await running
+
+
+def listen(page: Page) -> list[str]:
+    """Dialogs, errors and what the page wanted from elsewhere: there must be none."""
+    heard: list[str] = []
+
+    async def dialog(box: Any) -> None:
+        heard.append(f"dialog {box.message}")
+        await box.dismiss()
+
+    page.on("dialog", dialog)
+    page.on("pageerror", lambda error: heard.append(f"error {error}"))
+    page.on("console", lambda line: heard.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda r: heard.append(r.url) if not r.url.startswith("http://localhost:") else None)
+    return heard
+
+
+async def log_in(page: Page, url: str) -> None:
+    """In by the door."""
+    await page.goto(url)
+    await page.fill("input[name=name]", "ann")
+    await page.fill("input[name=password]", PASSWORD)
+    await page.click("button[type=submit]")
+    await page.wait_for_selector("#tree .node")
