@@ -57,7 +57,7 @@ class Watching(Controller):
     async def live(
         self, request: Request[Any, Any, Any], auth: TheAuth, feed: TheFeed, rows: FromQuery[bool] = True
     ) -> Stream:
-        """`snapshot` once, then `tick` each second with what changed; `bye` when the login has ended.
+        """`snapshot` and `past` once, then `tick` each second with what changed; `bye` when the login has ended.
 
         `rows=false` leaves out the lines of the EVSEs. Packed where the caller takes gzip.
         """

@@ -146,10 +146,10 @@ class Feed:
             if packed:
                 yield GZIP_HEADER
             yield _plain(b"retry: 2000\n\n", packed=packed)
-            history, lines = await self._history(), await self._log_lines()
             self._advance()
             seen = self.ticks
-            yield self._everything(history, lines, rows=rows).told(packed=packed)
+            yield self._everything(rows=rows).told(packed=packed)
+            yield (await self._past()).told(packed=packed)
             while True:
                 if not await self._until_due():
                     yield _plain(b": still here\n\n", packed=packed)
@@ -160,7 +160,8 @@ class Feed:
                 self._advance()
                 if self._ring and self._ring[0][0] > seen + 1:
                     seen = self.ticks
-                    yield self._everything([], [], rows=rows).told(packed=packed)
+                    yield self._everything(rows=rows).told(packed=packed)
+                    yield (await self._past()).told(packed=packed)
                     continue
                 for number, whole, brief in tuple(self._ring):
                     if number > seen:
@@ -320,22 +321,23 @@ class Feed:
 
     # --- everything, for who just came
 
-    def _everything(self, history: Sequence[Point], lines: Sequence[dict[str, Any]], *, rows: bool) -> Event:
+    def _everything(self, *, rows: bool) -> Event:
         """A full snapshot. The rows, its large part, are encoded once per tick for all who come."""
-        body = {
+        body: dict[str, Any] = {
             **self._last,
             "columns": COLUMNS,
             "nodeColumns": NODE_COLUMNS,
             "territories": list(self._nodes.values()),
-            "history": history,
-            "log": lines,
-            "logOmitted": 0,
         }
         if rows:
             if self._full[0] != self.ticks:
                 self._full = (self.ticks, _encode([self._line(row) for row in self._board.rows.values()]))
             body["evses"] = msgspec.Raw(self._full[1])
         return Event("snapshot", _encode(body))
+
+    async def _past(self) -> Event:
+        """What the store remembers: the curve of the past hours, the last rows of the log. It may take its time."""
+        return Event("past", _encode({"history": await self._history(), "log": await self._log_lines()}))
 
     async def _history(self) -> list[Point]:
         """The past hours: what was seen live, and from the store what nobody watched."""

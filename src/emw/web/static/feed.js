@@ -82,12 +82,9 @@ function take(told, full) {
   for (const row of rows) model.evses.set(row[0], evseOf(row));
   for (const row of told.territories) model.nodes.set(row[0], nodeOf(row));
   if (told.territories.length) zones();
-  if (full && told.history.length) {
-    model.history = told.history.map(([at, ...kw]) => [Date.parse(at), ...kw]);
-  }
   remember();
   const last = model.log.length ? model.log[model.log.length - 1].seq : 0;
-  const fresh = told.log.filter((line) => line.seq > last);
+  const fresh = (told.log ?? []).filter((line) => line.seq > last);
   if (told.logOmitted > 0) fresh.push({ seq: fresh.at(-1)?.seq ?? last, at: told.at, omitted: told.logOmitted });
   model.log.push(...fresh);
   if (model.log.length > MOST_LOG) model.log.splice(0, model.log.length - MOST_LOG);
@@ -97,6 +94,17 @@ function take(told, full) {
   };
 }
 
+/** What we did not see: the curve up to the first point of our own, and every line of the log that is missing. */
+function takePast(told) {
+  const from = model.history[0]?.[0] ?? Infinity;
+  const older = told.history.map(([at, ...kw]) => [Date.parse(at), ...kw]);
+  model.history = [...older.filter((p) => p[0] < from), ...model.history];
+  const known = new Set(model.log.map((line) => line.seq));
+  model.log.push(...told.log.filter((line) => !known.has(line.seq)));
+  model.log.sort((a, b) => a.seq - b.seq);
+  return { full: true, rows: false, changed: [], nodes: false, log: [] };
+}
+
 /** Connect, and call `onChange(what)` after each tick, `onLink(state)` when the line changes. */
 export function connect(onChange, onLink, rows) {
   const source = new EventSource(`/api/v1/live?rows=${rows}`);
@@ -104,6 +112,7 @@ export function connect(onChange, onLink, rows) {
     onLink("up");
     onChange(take(JSON.parse(event.data), true));
   });
+  source.addEventListener("past", (event) => onChange(takePast(JSON.parse(event.data))));
   source.addEventListener("tick", (event) => onChange(take(JSON.parse(event.data), false)));
   source.addEventListener("bye", () => {
     source.close();
