@@ -39,6 +39,8 @@ async def serving(w: World, port: int = 0) -> AsyncGenerator[str, None]:
     try:
         yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()  # streams would go on without their server
         server.should_exit = True
         server.force_exit = True
         await running

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import pytest
-import uvicorn
 from playwright.async_api import Page, async_playwright
 
 from emw.web.app import WebSettings
+from tests.browser.house import FLAGS, listen, log_in, serving
 from tests.needs import chromium
 from tests.web.world import HOSTILE, PASSWORD, World, stations, world
 
 pytestmark = pytest.mark.browser
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--disable-quic",
-]
 # The parts of a bar move to their widths, so this is waited for.
 CONFIRMED_FILLS_ITS_BAR = """() => {
     const width = (element) => element.getBoundingClientRect().width;
@@ -33,28 +22,6 @@ CONFIRMED_FILLS_ITS_BAR = """() => {
 
 HAS_ROW = """(name) => [...document.querySelectorAll('.rows .tr:not([hidden]) .td.id')].some(
     (cell) => cell.textContent === name)"""
-
-
-class Quiet(uvicorn.Server):
-    """A server inside the test's own loop: signals are pytest's business."""
-
-    def install_signal_handlers(self) -> None:
-        return
-
-
-@contextlib.asynccontextmanager
-async def serving(w: World) -> AsyncGenerator[str, None]:
-    """The app on a port of its own."""
-    server = Quiet(uvicorn.Config(w.app, port=0, log_config=None, lifespan="off", access_log=False))
-    running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - it tells by a flag
-        await asyncio.sleep(0.02)
-    try:
-        yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        await running
 
 
 @pytest.fixture
@@ -80,26 +47,7 @@ async def page(served: tuple[World, str]) -> AsyncGenerator[Page, None]:
 
 @pytest.fixture
 def complaints(page: Page) -> list[str]:
-    """Dialogs, errors and what the page wanted from elsewhere: there must be none."""
-    heard: list[str] = []
-
-    async def dialog(box: Any) -> None:
-        heard.append(f"dialog {box.message}")
-        await box.dismiss()
-
-    page.on("dialog", dialog)
-    page.on("pageerror", lambda error: heard.append(f"error {error}"))
-    page.on("console", lambda line: heard.append(line.text) if line.type == "error" else None)
-    page.on("request", lambda r: heard.append(r.url) if not r.url.startswith("http://localhost:") else None)
-    return heard
-
-
-async def log_in(page: Page, url: str) -> None:
-    await page.goto(url)
-    await page.fill("input[name=name]", "ann")
-    await page.fill("input[name=password]", PASSWORD)
-    await page.click("button[type=submit]")
-    await page.wait_for_selector("#tree .node")
+    return listen(page)
 
 
 async def test_A11_hostile_names_are_text_and_a_request_shows_its_bar(
@@ -185,12 +133,6 @@ async def test_halt_needs_its_word_and_the_page_is_usable_by_keyboard(
     await page.click("#logout")
     await page.wait_for_url("**/login")
     assert [c for c in complaints if "401" not in c] == []
-
-
-async def test_a_phone_scrolls_one_way_only(served: tuple[World, str], page: Page) -> None:
-    await page.set_viewport_size({"width": 360, "height": 740})
-    await log_in(page, served[1])
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 async def test_the_first_administrator_is_made_in_the_page(page: Page, complaints: list[str]) -> None:

@@ -11,7 +11,7 @@ from playwright.async_api import async_playwright
 from emw.app.build import provider_of
 from emw.app.oidc_config import OidcSection, oidc_of
 from emw.web.app import WebSettings
-from tests.browser.test_console import FLAGS, serving
+from tests.browser.house import FLAGS, serving
 from tests.identity.mock_provider import running_provider
 from tests.needs import chromium
 from tests.web.world import World, world

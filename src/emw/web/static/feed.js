@@ -22,6 +22,8 @@ export const model = {
 const MOST_LOG = 500;
 const MOST_POINTS = 4000;
 const POINT_MS = 5000;
+const DEAD_S = 40;
+let triedAt = 0;
 
 /** The server's clock now, as far as we can tell, ms. */
 export function now() {
@@ -107,7 +109,16 @@ function takePast(told) {
 
 /** Connect, and call `onChange(what)` after each tick, `onLink(state)` when the line changes. */
 export function connect(onChange, onLink, rows) {
+  triedAt = performance.now();
   const source = new EventSource(`/api/v1/live?rows=${rows}`);
+  // A line that died without a word is no error to the browser: silence is what tells.
+  const watch = setInterval(() => {
+    if (silence() < DEAD_S || performance.now() - triedAt < 1000 * DEAD_S || document.hidden) return;
+    onLink("down");
+    clearInterval(watch);
+    source.close();
+    connect(onChange, onLink, rows);
+  }, 1000);
   source.addEventListener("snapshot", (event) => {
     onLink("up");
     onChange(take(JSON.parse(event.data), true));
@@ -115,6 +126,7 @@ export function connect(onChange, onLink, rows) {
   source.addEventListener("past", (event) => onChange(takePast(JSON.parse(event.data))));
   source.addEventListener("tick", (event) => onChange(take(JSON.parse(event.data), false)));
   source.addEventListener("bye", () => {
+    clearInterval(watch);
     source.close();
     toLogin();
   });
@@ -123,6 +135,7 @@ export function connect(onChange, onLink, rows) {
       onLink("down");
       return;
     }
+    clearInterval(watch);
     // Refused: either the login has ended, or the server is not well; ask which.
     const answer = await fetch("/api/v1/me", { cache: "no-store" }).catch(() => null);
     if (answer?.status === 401) toLogin();

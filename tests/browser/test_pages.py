@@ -1,0 +1,202 @@
+"""Every page of the console in a real Chromium: what axe-core finds, in both themes; a phone; a line that breaks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped] # has none
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from emw.domain.model import Evse, Session
+from emw.web.app import WebSettings
+from emw.web.frame import PLACES
+from tests.browser.house import FLAGS, listen, log_in, serving
+from tests.needs import chromium
+from tests.web.world import HOSTILE, World, reads, stations, world
+
+pytestmark = pytest.mark.browser
+SERIOUS = {"serious", "critical"}
+PAGES = [*(p.path for p in PLACES), "/evses/E0001"]
+
+
+@pytest.fixture
+async def served() -> AsyncGenerator[tuple[World, str], None]:
+    async with world(WebSettings(tick_s=0.2)) as w:
+        await w.headend.admin.define_territory("test", "Zone", ceiling_kw=5_000, time_zone="Europe/Berlin")
+        await w.headend.admin.define_territory("test", "East", parent_id="Zone", time_zone="Europe/Berlin")
+        await w.headend.admin.define_territory("test", "West", parent_id="Zone", time_zone="Europe/Berlin")
+        await stations(w, [*HOSTILE[:4], *(f"E{n:04}" for n in range(60))])
+        async with serving(w) as url:
+            yield w, url
+
+
+@pytest.fixture
+async def browser() -> AsyncGenerator[Browser, None]:
+    async with async_playwright() as playwright:
+        made = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield made
+        await made.close()
+
+
+async def context_of(browser: Browser, url: str, **how: object) -> BrowserContext:
+    """Somebody logged in, in a window of this kind."""
+    context = await browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **how})  # type: ignore[arg-type]
+    page = await context.new_page()
+    await log_in(page, url)
+    await page.close()
+    return context
+
+
+async def alive(page: Page, url: str, path: str) -> None:
+    """A page whose feed has told its first numbers."""
+    await page.goto(url + path)
+    await page.wait_for_selector("#link.up")
+
+
+async def complaints(page: Page, rules: list[str] | None = None) -> list[str]:
+    """What axe-core calls serious or worse, with where; by these rules only, or by all."""
+    found = await Axe().run(page, options={"runOnly": rules} if rules else None)
+    return [
+        f"{v['id']} {v['nodes'][0]['html'][:120]}"
+        for v in found.response["violations"]
+        if v["impact"] in SERIOUS
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_axe_finds_nothing_serious_on_any_page(
+    served: tuple[World, str], browser: Browser, theme: str
+) -> None:
+    w, url = served
+    await w.headend.by_hand.stop("operator:opa", "West", "a banner to look at")
+    context = await context_of(browser, url, color_scheme=theme, locale="de" if theme == "dark" else "en")
+    page = await context.new_page()
+    heard = listen(page)
+    found: dict[str, list[str]] = {}
+    for path in PAGES:
+        await alive(page, url, path)
+        if path == "/requests":
+            await page.select_option("#plan select", "East")
+            await page.fill("#plan input[name=kw]", "50")
+            await page.wait_for_selector("#preview .answer")
+            await page.click("#preview summary")
+        elif path == "/evses/E0001":
+            await page.wait_for_selector("#facts dd")
+            await page.click("#acts button >> nth=0")
+        # What is no matter of colour is the same in the dark.
+        found[path] = await complaints(page, ["color-contrast"] if theme == "dark" else None)
+    assert found == {path: [] for path in PAGES}
+    assert heard == []
+
+
+async def test_a_phone_scrolls_one_way_only(served: tuple[World, str], browser: Browser) -> None:
+    context = await context_of(browser, served[1], viewport={"width": 360, "height": 740})
+    page = await context.new_page()
+    widths = {}
+    for path in PAGES:
+        await alive(page, served[1], path)
+        widths[path] = await page.evaluate("document.documentElement.scrollWidth")
+    assert widths == dict.fromkeys(PAGES, 360)
+
+
+async def test_a_line_that_breaks_is_said_and_the_page_comes_back_by_itself(browser: Browser) -> None:
+    async with world(WebSettings(tick_s=0.2)) as w:
+        await stations(w, ["E1"])
+        async with serving(w) as url:
+            context = await context_of(browser, url)
+            page = await context.new_page()
+            await alive(page, url, "/")
+            await page.wait_for_function(
+                "() => document.querySelector('.t-load .value').textContent === '4.6'"
+            )
+        await page.wait_for_selector("#link.down")
+        reads(w, "E1", 10)  # what happens meanwhile
+        async with serving(w, int(url.rpartition(":")[2])):
+            await page.wait_for_selector("#link.up")
+            await page.wait_for_function(
+                "() => document.querySelector('.t-load .value').textContent === '2.3'"
+            )
+            await page.close()
+
+
+async def test_ten_thousand_evses_are_one_table_of_which_a_screen_is_drawn(
+    served: tuple[World, str], browser: Browser
+) -> None:
+    w, url = served
+    _multiply(w, "E0001", 10_000)
+    context = await context_of(browser, url)
+    page = await context.new_page()
+    heard = listen(page)
+    await alive(page, url, "/evses")
+    await page.wait_for_function(
+        "() => document.querySelector('#evse-count').textContent.replace(/\\D/g, '') > 10000"
+    )
+    assert await page.locator(".rows .tr").count() < 100
+    await page.fill("#filter", "N09999")
+    await page.wait_for_function(
+        "() => document.querySelector('.rows .tr:not([hidden]) .id').textContent === 'N09999'"
+    )
+    reads(w, "N09999", 10)
+    await page.wait_for_function(
+        "() => document.querySelector('.rows .tr:not([hidden]) .load').textContent === '2.3'"
+    )
+    assert heard == []
+
+
+async def test_an_operator_limits_one_evse_and_says_why(served: tuple[World, str], browser: Browser) -> None:
+    w, url = served
+    context = await context_of(browser, url)
+    page = await context.new_page()
+    heard = listen(page)
+    await alive(page, url, "/evses/E0002")
+    await page.wait_for_selector("#facts dd")
+    await page.click("#acts button >> nth=0")
+    await page.fill("#d-limit input[name=amps]", "10")
+    await page.click("#d-limit button[type=submit]")
+    await page.wait_for_selector("#d-limit .error:not([hidden])")  # not without a reason
+    await page.fill("#d-limit input[name=reason]", "cable is hot")
+    await page.click("#d-limit button[type=submit]")
+    await page.wait_for_function("() => document.querySelector('#why').textContent.includes('cable is hot')")
+    await page.wait_for_function("() => document.querySelector('#commands')?.textContent.includes('applied')")
+    assert w.headend.state.hand_limits["E0002"].max_a == 10
+    assert heard == []
+
+
+async def test_a_request_is_planned_changed_and_ended_from_the_page(
+    served: tuple[World, str], browser: Browser
+) -> None:
+    w, url = served
+    context = await context_of(browser, url)
+    page = await context.new_page()
+    await alive(page, url, "/requests")
+    start = w.clock.now() + timedelta(hours=2)
+    await page.fill("#plan input[name=kw]", "40")
+    # The field speaks the territory's time: 20:00 in Berlin is 18:00 UTC.
+    await page.fill("#plan input[name=start]", "2026-05-05T20:00")
+    await page.click("#plan button[type=submit]")
+    await page.wait_for_selector(".request .tag[data-state=pending]")
+    request = next(iter(w.headend.state.requests.values()))
+    assert request.start_at == start
+    await page.click(".request button >> text=Change")
+    await page.fill("#d-change input[name=kw]", "50")
+    await page.click("#d-change button[type=submit]")
+    await page.wait_for_function("() => document.querySelector('.request .numbers b').textContent === '50.0'")
+    await page.click(".request button >> text=Return to normal")
+    await page.click("#d-sure button[type=submit]")
+    await page.wait_for_selector(".request", state="detached")
+    assert not next(iter(w.headend.state.requests.values())).live
+
+
+def _multiply(w: World, like: str, n: int) -> None:
+    """Many EVSEs like one, put where the store would have put them."""
+    state = w.headend.state
+    evse: Evse = state.evses[like]
+    session: Session = state.sessions[evse.session_id or ""]
+    for number in range(n):
+        name = f"N{number:05}"
+        state.put(replace(session, session_id=f"s{name}", evse_id=name))
+        state.put(replace(evse, evse_id=name, station_id=name, session_id=f"s{name}"))
+        reads(w, name, 20)
