@@ -18,7 +18,7 @@ CHECKED := src tests $(wildcard bench examples)
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := setup
-.PHONY: help setup demo test test-all lint format bench docs requirements clean
+.PHONY: help setup demo test test-all lint format bench shots docs requirements clean
 
 setup: $(STAMPS)/dev ## Install everything into .venv
 	@echo 'Ready: try `make demo`, `make test` or `make help`.' >&2
@@ -47,10 +47,13 @@ format: $(STAMPS)/dev ## Put the code into form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-BENCHES ?= heartbeats facts decrease memory startup ocpp round
+BENCHES ?= heartbeats facts decrease memory startup ocpp round console
 
 bench: $(STAMPS)/dev ## Measure the hot paths; BENCHES="facts memory" picks
 	@for bench in $(BENCHES); do $(BIN)/python -m bench.$$bench || exit 1; done
+
+shots: $(STAMPS)/dev ## Pictures of the console for the documentation, into build/shots
+	$(BIN)/python -m tests.browser.shots build/shots
 
 docs: $(STAMPS)/dev ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict

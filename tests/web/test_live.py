@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import timedelta
+from random import Random
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ import pytest
 from emw.domain import facts as f
 from emw.web import live as live_module
 from emw.web.app import WebSettings
-from emw.web.board import Row
+from emw.web.board import Board, Row, Sums
 from emw.web.live import RING, Feed
 from emw.web.words import SAYS, sentence
 from tests.web.world import HOSTILE, World, reads, stations, world
@@ -106,6 +108,30 @@ async def test_a_burst_of_commands_does_not_push_out_what_matters() -> None:
         lines, omitted = feed._new_lines()
         assert lines[0]["kind"] == "DispatchHalted"
         assert (len(lines), omitted) == (live_module.LOG_LINES, 3_001 - live_module.LOG_LINES)
+
+
+async def test_sums_that_are_carried_on_are_those_made_anew() -> None:
+    async with world() as w:
+        for name in ("East", "West"):
+            await stations(w, [f"{name}{n}" for n in range(8)], name)
+        board, chance = Board(w.headend), Random(4)
+        await w.log_in("opa")
+        for turn in range(90):
+            for _ in range(chance.randrange(5)):
+                reads(w, chance.choice(list(w.headend.state.evses)), chance.uniform(0, 32))
+            if turn == 30:
+                await stations(w, ["North1"], "North")
+            if turn in {10, 50}:
+                await w.headend.by_hand.limit("test", "East1", 8.0, 1.0, "to and fro")
+            w.clock.at += timedelta(seconds=chance.randrange(40))
+            board.look()
+            fresh = Board(w.headend)
+            fresh.look()
+            for node_id, sums in fresh.sums.items():
+                for part in Sums.__slots__:
+                    carried = getattr(board.sums[node_id], part)
+                    assert carried == pytest.approx(getattr(sums, part), abs=1e-6), (turn, node_id, part)
+            assert +board.states == +fresh.states
 
 
 async def test_a_packed_stream_is_the_same_stream() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from emw.domain.model import Evse, Limit, RequestState, Session
@@ -21,8 +21,8 @@ from emw.web.wire import EvseOut, TerritoryOut
 
 DRAWS_KW: Final = 0.05
 """Less than this is standby, not charging."""
-NOTHING: Final = Live(datetime.min.replace(tzinfo=UTC))
-"""What is known of an EVSE that was never heard."""
+AGAIN: Final = 64
+"""Every so many looks the sums are made anew from all rows."""
 
 
 class Row:
@@ -80,6 +80,15 @@ class Sums:
         self.available_kw = 0.0
         self.wanted_kw = 0.0
 
+    def take(self, row: Row, way: int) -> None:
+        """Put a row in (1), or take it out as it stands (-1)."""
+        self.evses += way
+        self.charging += way * (row.load_kw > DRAWS_KW)
+        self.load_kw += way * row.load_kw
+        self.baseline_kw += way * row.baseline_kw
+        self.shed_kw += way * row.shed_kw
+        self.available_kw += way * row.available_kw
+
     def add(self, other: Sums) -> None:
         """Take in a child's sums."""
         self.evses += other.evses
@@ -98,6 +107,8 @@ class Board:
         self.rows: dict[str, Row] = {}
         self.version = 0
         self._leaves: dict[str, Sums] = {}
+        self._anew = False
+        """The leaves' sums can't be carried on: they must be made from all rows."""
         self.sums: dict[str, Sums] = {}
         self.total = Sums()
         self.states: Counter[str] = Counter()
@@ -109,9 +120,8 @@ class Board:
         now = headend.clock.now()
         self.version += 1
         changed = self._changed(now)
-        dirty = {row.evse.territory_id for row in changed if row.evse is not None}
-        if dirty:
-            self._sum_leaves(dirty)
+        if self._anew or self.version % AGAIN == 0:  # sums that are carried on drift by their roundings
+            self._sum_leaves()
         self._sum_tree()
         return changed
 
@@ -121,7 +131,7 @@ class Board:
         changed: list[Row] = []
         if len(rows) > len(state.evses):  # a commit that failed took EVSEs back
             gone = [evse_id for evse_id in rows if evse_id not in state.evses]
-            self._leaves.clear()
+            self._anew = True
             for evse_id in gone:
                 del rows[evse_id]
             for row in rows.values():
@@ -130,25 +140,27 @@ class Board:
         for evse_id, evse in state.evses.items():
             known = rows.get(evse_id)
             limit = limits.get(evse_id)
-            if (
-                known is not None
-                and known.evse is evse  # a session that comes or goes makes a new record of its EVSE
-                and known.limit is limit
-                and (known.live or NOTHING).reading is known.reading
-                and (known.live is not None or evse_id not in live)
-                and (known.turns_at is None or now < known.turns_at)
-            ):
-                continue
+            if known is not None and known.evse is evse and known.limit is limit:
+                # A session that comes or goes makes a new record of its EVSE.
+                seen = known.live
+                heard = evse_id in live if seen is None else seen.reading is not known.reading
+                if not heard and (known.turns_at is None or now < known.turns_at):
+                    continue
             row = known or Row()
             rows[evse_id] = row
-            if row.evse is not None and row.evse.territory_id != evse.territory_id:
-                self._leaves.pop(row.evse.territory_id, None)
+            leaf = self._leaves.get(evse.territory_id)
+            if leaf is None or (row.evse is not None and row.evse.territory_id != evse.territory_id):
+                self._anew = True
             row.evse, row.limit, row.live = evse, limit, live.get(evse_id)
             row.session = None if evse.session_id is None else sessions.get(evse.session_id)
             row.reading = None if row.live is None else row.live.reading
             row.heard_at = None if row.live is None else row.live.heard_at
+            if leaf is not None and known is not None:
+                leaf.take(row, -1)
             was = row.state
             self._fill(row, evse, now)
+            if leaf is not None:
+                leaf.take(row, 1)
             if row.state != was:
                 self.states[was] -= bool(was)
                 self.states[row.state] += 1
@@ -168,33 +180,28 @@ class Board:
         )
         row.measured_kw = telemetry.drawn_kw(evse.evse_id) if session is not None else None
         would_a, baseline_a, gap_a, _ = telemetry.outlook(evse, session)
-        row.baseline_kw = evse.kw_per_a * baseline_a
+        kw_per_a = evse.kw_per_a
+        row.baseline_kw = kw_per_a * baseline_a
         row.load_kw = row.baseline_kw if row.measured_kw is None else row.measured_kw
         measured = row.limited and row.measured_kw is not None and evse.online
         row.shed_kw = row.baseline_kw - row.load_kw if measured else 0.0
         floor_a = 0.0 if evse.may_pause else evse.floor_a
         can = session is not None and evse.online and not opted_out
-        fades_kw = evse.kw_per_a * would_a - row.baseline_kw
+        fades_kw = kw_per_a * would_a - row.baseline_kw
         row.available_kw = max(curtailed_kw(evse, would_a, floor_a, gap_a) - fades_kw, 0.0) if can else 0.0
         row.state = _state_of(row, evse, opted_out=opted_out)
 
-    def _sum_leaves(self, dirty: set[str]) -> None:
-        for territory_id in dirty:
-            self._leaves.pop(territory_id, None)
+    def _sum_leaves(self) -> None:
+        """Every leaf from its rows."""
+        self._anew = False
+        self._leaves.clear()
         for row in self.rows.values():
-            evse = row.evse
-            if evse is None or (evse.territory_id in self._leaves and evse.territory_id not in dirty):
+            if row.evse is None:
                 continue
-            dirty.add(evse.territory_id)
-            sums = self._leaves.get(evse.territory_id)
+            sums = self._leaves.get(row.evse.territory_id)
             if sums is None:
-                sums = self._leaves[evse.territory_id] = Sums()
-            sums.evses += 1
-            sums.charging += row.load_kw > DRAWS_KW
-            sums.load_kw += row.load_kw
-            sums.baseline_kw += row.baseline_kw
-            sums.shed_kw += row.shed_kw
-            sums.available_kw += row.available_kw
+                sums = self._leaves[row.evse.territory_id] = Sums()
+            sums.take(row, 1)
 
     def _sum_tree(self) -> None:
         """From the leaves up. A node's target is its largest request, or what its children's come to."""

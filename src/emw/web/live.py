@@ -96,6 +96,7 @@ class Feed:
         self._tick_s = tick_s
         self._most = viewers
         self.viewers = 0
+        self._with_rows = 0
         self.ticks = 0
         self.cost_s = 0.0
         self._next_at = 0.0
@@ -142,6 +143,7 @@ class Feed:
         self, alive: Callable[[], bool], *, rows: bool, packed: bool
     ) -> AsyncGenerator[bytes, None]:
         self.viewers += 1
+        self._with_rows += rows
         try:
             if packed:
                 yield GZIP_HEADER
@@ -169,6 +171,7 @@ class Feed:
                         yield (whole if rows else brief).told(packed=packed)
         finally:
             self.viewers -= 1
+            self._with_rows -= rows
             if not self.viewers:
                 self._bulk.clear()
                 self._bulk_count = 0
@@ -194,9 +197,11 @@ class Feed:
         body["territories"] = [n for key, n in nodes.items() if self._nodes.get(key) != n]
         self._nodes = nodes
         body["log"], body["logOmitted"] = self._new_lines()
-        brief = Event("tick", _encode(body))
-        body["evses"] = [self._line(row) for row in changed]
-        self._ring.append((self.ticks, Event("tick", _encode(body)), brief))
+        brief = whole = Event("tick", _encode(body))
+        if self._with_rows:  # who comes later begins with everything
+            body["evses"] = [self._line(row) for row in changed]
+            whole = Event("tick", _encode(body))
+        self._ring.append((self.ticks, whole, brief))
         self._note_point()
         self.cost_s = asyncio.get_running_loop().time() - began - self._sum_cost_s
         self._sum_cost_s = 0.0

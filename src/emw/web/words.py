@@ -222,6 +222,14 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "LoginRefused": lambda r: f"wrong login for {r['name']} from {r['address']} (try {r['tries']})",
     "ApiKeyAdded": lambda r: f"API key {r['name']} for a {r['role']}",
     "ApiKeyRevoked": lambda r: f"API key {r['key_id']} is revoked",
+    "VtnClientAdded": lambda r: f"VTN client {r['client_id']} may connect as {r['role']}",
+    "VtnClientRevoked": lambda r: f"VTN client {r['client_id']} is revoked{_because(r)}",
+    "VtnTokenIssued": lambda r: f"VTN client {r['client_id']} was given a token",
+    "VtnObjectPut": lambda r: f"our VTN holds {r['object_type']} {r['object_id']}",
+    "VtnObjectDeleted": lambda r: f"our VTN holds {r['object_type']} {r['object_id']} no more{_because(r)}",
+    "VtnCallbackMuted": lambda r: (
+        f"callbacks of VTN subscription {r['object_id']} are not made any more{_because(r)}"
+    ),
     "LimitedByHand": lambda r: (
         f"{r['evse_id']} is let go by hand{_because(r)}"
         if r["max_a"] is None

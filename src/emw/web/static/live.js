@@ -12,7 +12,7 @@ import { Timeline } from "./timeline.js";
 import { Tree } from "./tree.js";
 
 const $ = (id) => document.getElementById(id);
-const AGAIN_MS = 60e3;
+const AGAIN_MS = 180e3;
 const TILES = [
   ["load", "kW", (x) => num(x.loadKW)],
   ["target", "kW", (x) => num(x.requestedKW > 0 ? x.targetKW : null)],
