@@ -17,9 +17,20 @@ from emw.domain import facts as f
 from emw.domain.facts import Fact
 from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Role, Station
 from emw.domain.state import State
+from emw.service.drivers import Drivers
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Answer, CallSeen, FrameSeen, HeartBeat, Loaded, Reading, StationSeen, Store
+from emw.service.ports import (
+    Answer,
+    CallSeen,
+    FrameSeen,
+    HeartBeat,
+    Invitation,
+    Loaded,
+    Reading,
+    StationSeen,
+    Store,
+)
 from emw.service.settings import ServiceSettings
 from emw.service.sign_on import SignOn
 from emw.store.reports import write
@@ -307,7 +318,11 @@ async def world(
         for name, role in (("vic", Role.VIEWER), ("opa", Role.OPERATOR), ("ann", Role.ADMINISTRATOR)):
             await headend.admin.add_operator("test", name, PASSWORD_HASH, role)
     headend.console = NoStations()
-    app = operator_app(headend, settings or WebSettings(), ids, Extras(sign_on=sign_on, write_table=write))
+    drivers = Drivers(headend, b"k" * 32, stickers=True)
+    headend.invite = lambda s: Invitation(f"http://localhost/drive/#{drivers.link(s)}", drivers.code(s))
+    app = operator_app(
+        headend, settings or WebSettings(), ids, Extras(sign_on=sign_on, write_table=write, drivers=drivers)
+    )
     try:
         yield World(headend, app, store, clock, ids)
     finally:

@@ -22,6 +22,7 @@ from emw import __version__
 from emw.app import tls
 from emw.app.clock import RandomIds, SystemClock
 from emw.app.config import Config, ConfigError, split_address
+from emw.app.drivers import driver_server, invite
 from emw.app.lock import only_one
 from emw.app.oidc_config import OidcParts
 from emw.app.secrets_file import server_key
@@ -38,6 +39,7 @@ from emw.identity.oidc import Provider
 from emw.outgoing import Outgoing
 from emw.plane import App, Plane
 from emw.service.dispatch import REST
+from emw.service.drivers import Drivers
 from emw.service.headend import HeadEnd
 from emw.stations.links import Links
 from emw.stations.ocpp.hub import Hub
@@ -70,6 +72,7 @@ class Parts:
     vens: Sequence[Ven | Ven2b] = ()
     sign_on: Provider | None = None
     vtn: VtnServer | None = None
+    drivers: Drivers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Serving:
     operator_url: str
     setup_url: str | None
     parts: Parts
+    drivers_url: str | None = None
 
 
 def station_plane(
@@ -168,8 +172,10 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                     vens.append(vtn.ven)
                 headend.grids = vens
                 plane = station_plane(headend, outgoing, key, vens, vtn)
+                d = config.drivers
+                drivers = None if d.listen is None else Drivers(headend, key, stickers=d.stickers)
                 try:
-                    yield Parts(headend, outgoing, plane, clock, ids, hub, vens, sign_on, vtn)
+                    yield Parts(headend, outgoing, plane, clock, ids, hub, vens, sign_on, vtn, drivers)
                 finally:
                     await headend.close()
                     gc.unfreeze()
@@ -254,15 +260,18 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
             tasks.create_task(server.serve(sockets=[sock]), name="server")
         for server, _ in servers:
             await server.serving.wait()
-        (stations, stations_sock), (operator, operator_sock), _ = servers
+        (stations, stations_sock), (operator, operator_sock), _, *driver = servers
         background += [
             tasks.create_task(parts.clock.watch(), name="clock"),
             tasks.create_task(watch_loop(), name="watchdog"),
         ]
         operator_url = config.operator.public_url or _url(operator, operator_sock)
         setup = setup_url(operator.config.app, operator_url)
+        drivers_url = config.drivers.public_url or (_url(*driver[0]) if driver else None)
+        if parts.drivers is not None and drivers_url is not None:
+            invite(headend, parts.drivers, drivers_url)
         if on_ready is not None:
-            on_ready(Serving(_url(stations, stations_sock), operator_url, setup, parts))
+            on_ready(Serving(_url(stations, stations_sock), operator_url, setup, parts, drivers_url))
         stop = asyncio.Event()
         _on_signals(stop.set)
         try:
@@ -326,12 +335,20 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
             bind(*split_address(o.listen, "operator.listen"), "operator.listen"),
         ),
         (server_for(local_app(parts)), bind_local(config.data / "control.sock")),
+        *_for_drivers(config, parts),
     ]
+
+
+def _for_drivers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
+    d = config.drivers
+    if d.listen is None or parts.drivers is None:
+        return []
+    return [driver_server(d, parts.headend, parts.drivers, split_address(d.listen, "drivers.listen"))]
 
 
 def _extras(parts: Parts) -> Extras:
     """What the operator's plane is given beside the head-end."""
-    return Extras(sign_on=parts.sign_on, write_table=write_table)
+    return Extras(sign_on=parts.sign_on, write_table=write_table, drivers=parts.drivers)
 
 
 def upgrade_of(parts: Parts) -> Upgrade | None:
@@ -357,7 +374,10 @@ def _url(server: PlaneServer, sock: Any) -> str:
 
 def refuse_plain(config: Config) -> None:
     """Plain HTTP beyond loopback only behind a flag that everybody complains about (safety A19)."""
-    for field, plane in (("stations", config.stations), ("operator", config.operator)):
+    planes = (("stations", config.stations), ("operator", config.operator), ("drivers", config.drivers))
+    for field, plane in planes:
+        if plane.listen is None:
+            continue
         host, _ = split_address(plane.listen, f"{field}.listen")
         try:
             loopback = ip_address(host).is_loopback

@@ -120,6 +120,18 @@ class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     oidc: OidcSection = field(default_factory=OidcSection)
 
 
+class DriverPlane(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where drivers see their charge. `listen` none: there is no such page."""
+
+    listen: str | None = None
+    public_url: str | None = None
+    allowed_hosts: list[str] = []
+    stickers: bool = False
+    plain_http_beyond_loopback: bool = False
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+
+
 class OutgoingSection(Struct, forbid_unknown_fields=True, kw_only=True):
     """Where emw may call: stations' and ISOs' access URLs. No network: nowhere."""
 
@@ -179,6 +191,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     stations: StationPlane = field(default_factory=StationPlane)
     ocpp: OcppSection = field(default_factory=OcppSection)
     operator: OperatorPlane = field(default_factory=OperatorPlane)
+    drivers: DriverPlane = field(default_factory=DriverPlane)
     outgoing: OutgoingSection = field(default_factory=OutgoingSection)
     dispatch: Dispatch = field(default_factory=Dispatch)
     store: StoreSection = field(default_factory=StoreSection)

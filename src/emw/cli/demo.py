@@ -66,6 +66,7 @@ def demo(
         config.stations.listen = "127.0.0.1:0"
         config.operator.listen = _free(operator)
         config.operator.map_file = str(_draw_ground(Path(folder), stations, seed))
+        config.drivers.listen = "127.0.0.1:0"
         config.outgoing.networks = ["127.0.0.0/8"]
         config.dispatch.report_interval_seconds = 300.0
         result = run(_run(config, stations, seed, once=once, as_json=as_json))

@@ -55,6 +55,7 @@ def serve(
                 "ready": True,
                 "stations": serving.stations_url,
                 "operator": serving.operator_url,
+                "drivers": serving.drivers_url,
                 "setup": serving.setup_url,
                 "dataDir": str(config.data.resolve()),
             }
@@ -63,6 +64,8 @@ def serve(
             return
         say(f"stations and grid operators  {serving.stations_url}")
         say(f"console and API              {serving.operator_url}")
+        if serving.drivers_url is not None:
+            say(f"drivers                      {serving.drivers_url}")
         if serving.setup_url is not None:
             say(f"first administrator          {serving.setup_url}   (works once, for 30 minutes)")
         if not config.outgoing.networks:

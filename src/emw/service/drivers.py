@@ -50,7 +50,7 @@ class Drivers:
     def __init__(self, headend: HeadEnd, key: bytes, *, stickers: bool = False) -> None:
         self._headend = headend
         self._key = hmac.digest(key, b"emw drivers", "sha256")
-        self._stickers = stickers
+        self.stickers = stickers
         self._open: dict[str, str] = {}  # link or code -> session
         self._over: OrderedDict[str, tuple[str, str]] = (
             OrderedDict()
@@ -86,7 +86,7 @@ class Drivers:
         self._open[self.code(session_id).replace("-", "")] = session_id
 
     def _know_sticker(self, evse_id: str) -> None:
-        if self._stickers:
+        if self.stickers:
             self._stuck[self.sticker(evse_id)] = evse_id
 
     def _heard(self, _: int, facts: Sequence[f.Fact]) -> None:

@@ -19,7 +19,7 @@ from emw.service.intake import Intake
 from emw.service.ledger import Ledger
 from emw.service.meter import Meter
 from emw.service.outbox import Outbox
-from emw.service.ports import Clock, Ids, Loaded, ReportLink, StationConsole, StationLink, Store
+from emw.service.ports import Clock, Ids, Invitation, Loaded, ReportLink, StationConsole, StationLink, Store
 from emw.service.requests import Requests
 from emw.service.settings import ServiceSettings
 from emw.service.signals import Signals
@@ -65,6 +65,8 @@ class HeadEnd:
         self.dispatch = Dispatch(self.ledger, self.telemetry, stations, clock, ids, settings, self.accounts)
         self.intake = Intake(self.ledger, self.telemetry, self.dispatch, clock, ids, settings, chance)
         self.book = StationBook(self.ledger, self.telemetry, self.dispatch, store, clock)
+        self.invite: Callable[[str], Invitation | None] = lambda _: None
+        """A stay's link and code for its driver; None where there is no page for drivers."""
         self.console: StationConsole | None = None
         """The operator's way to single stations; None where no protocol of this head-end has one."""
         self.requests = Requests(self.ledger, self.accounts, self.dispatch, store, clock, settings)

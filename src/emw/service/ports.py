@@ -153,6 +153,14 @@ class FrameStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a driver is shown to see his charge: a link, and a code to type instead."""
+
+    url: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a station said to a command. PENDING: it will be told in its next answer (no `accessURL`)."""
 

@@ -128,6 +128,8 @@ class SessionOut(Struct, omit_defaults=True):
 
     sessionID: str
     limit: LimitOut | UnsetType = UNSET
+    driverURL: str | UnsetType = UNSET
+    driverCode: str | UnsetType = UNSET
 
 
 class LimitAnswer(Struct, omit_defaults=True):
@@ -235,7 +237,10 @@ class RestStations:
                 departure_at=None if said.departureTime is None else utc("departureTime", said.departureTime),
             ),
         )
-        return SessionOut(session_id, self._limit(limit))
+        shown = self._headend.invite(session_id)
+        if shown is None:
+            return SessionOut(session_id, self._limit(limit))
+        return SessionOut(session_id, self._limit(limit), shown.url, shown.code)
 
     async def heartbeat(self, caller: Caller, said: HeartBeatIn) -> LimitAnswer:
         """A reading, once a minute or as the server asked."""

@@ -12,14 +12,24 @@ from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from emw.service.drivers import Drivers, Stay
 from emw.service.errors import NotFound, TooMany
 from emw.service.gate import Guesses
 from emw.service.headend import HeadEnd
-from emw.web.auth import address_of, check_body, check_media, check_origin, people_now
+from emw.web.api_evses import id_of
+from emw.web.auth import (
+    address_of,
+    administrator,
+    check_body,
+    check_media,
+    check_origin,
+    operator,
+    people_now,
+)
+from emw.web.extras import Extras
 from emw.web.wire import Done, In, Instant, Minutes, Out
 
 HEADER: Final = "emw-charge"
@@ -173,3 +183,55 @@ class Charge(Controller):
         """It counts as of the next round: who needs it most is limited least."""
         await drivers.need(stay, data.energy_requested_kwh, data.departure_time)
         return Done()
+
+
+class InvitationOut(Out):
+    """A charge's link and code, to hand to its driver. Who has one may refuse limits for this stay."""
+
+    evse_id: str
+    session_id: str
+    url: str
+    code: str
+
+
+class StickerOut(Out):
+    """What a sticker on the station says: its link opens a stay shortly after the plug-in."""
+
+    evse_id: str
+    url: str
+
+
+class Invitations(Controller):
+    """Links and codes, for operators who hand them on: by an app, by message, on a sticker."""
+
+    tags = ("Drivers",)
+
+    @get(
+        "/evses/{evse_id:str}/driverLink",
+        guards=[operator],
+        summary="The link and code of the charge at an EVSE",
+    )
+    async def link(self, headend: NamedDependency[HeadEnd], evse_id: FromPath[str]) -> InvitationOut:
+        """Of the vehicle that is plugged in now. Stations that can show it are told at the plug-in."""
+        found = id_of(evse_id)
+        evse = headend.state.evses.get(found)
+        if evse is None or evse.session_id is None:
+            raise NotFound(f"there is no vehicle at {found!r}", field="evseID")
+        shown = headend.invite(evse.session_id)
+        if shown is None:
+            raise NotFound("there is no page for drivers here; see drivers.listen")
+        return InvitationOut(evse_id=found, session_id=evse.session_id, url=shown.url, code=shown.code)
+
+    @get("/evses/{evse_id:str}/sticker", guards=[administrator], summary="What an EVSE's sticker says")
+    async def sticker(
+        self, headend: NamedDependency[HeadEnd], extras: NamedDependency[Extras], evse_id: FromPath[str]
+    ) -> StickerOut:
+        """For stations without a display; it is the same for as long as the server's key is."""
+        found = id_of(evse_id)
+        if found not in headend.state.evses:
+            raise NotFound(f"there is no EVSE {found!r}", field="evseID")
+        shown = headend.invite("")
+        if shown is None or extras.drivers is None or not extras.drivers.stickers:
+            raise NotFound("there are no stickers here; see drivers.stickers")
+        base = shown.url.partition("#")[0]
+        return StickerOut(evse_id=found, url=f"{base}#{extras.drivers.sticker(found)}")

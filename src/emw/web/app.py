@@ -19,6 +19,7 @@ from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.web.api_admin import BigRedStop, Isos, Logins, Operators, Stations, Territories, Tokens
 from emw.web.api_by_hand import ByHand
+from emw.web.api_drivers import Invitations
 from emw.web.api_evses import Evses, Sessions
 from emw.web.api_grid import Grid
 from emw.web.api_log import Activity, asked_of
@@ -123,6 +124,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
             Login,
             Evses,
             Sessions,
+            Invitations,
             ByHand,
             Requests,
             Shed,

@@ -20,8 +20,6 @@ class Extras:
     sign_on: SignOn | None = None
     write_table: WriteTable | None = None
     drivers: Drivers | None = None
-    drivers_url: str | None = None
-    """Where drivers' pages are reached; a link of a stay is this and `/drive/#` and its token."""
 
 
 NOTHING = Extras()

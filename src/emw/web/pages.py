@@ -37,7 +37,8 @@ class _File:
     etag: str
 
 
-def _file(name: str, body: bytes) -> _File | None:
+def file_of(name: str, body: bytes) -> _File | None:
+    """A file, if it is of a kind that pages have."""
     media = next((m for ending, m in MEDIA.items() if name.endswith(ending)), None)
     if media is None:
         return None
@@ -46,15 +47,20 @@ def _file(name: str, body: bytes) -> _File | None:
 
 def _files() -> dict[str, _File]:
     """Every file of `static/`, in memory. No path of a caller reaches the disk."""
-    found = {f.name: _file(f.name, f.read_bytes()) for f in files("emw.web").joinpath("static").iterdir()}
+    found = {f.name: file_of(f.name, f.read_bytes()) for f in files("emw.web").joinpath("static").iterdir()}
     return {name: file for name, file in found.items() if file is not None}
 
 
 _STATIC: Final = _files()
-_MESSAGES: Final = {f"{x.tag}.js": _file(f"{x.tag}.js", x.module) for x in TONGUES.values()}
+_MESSAGES: Final = {f"{x.tag}.js": file_of(f"{x.tag}.js", x.module) for x in TONGUES.values()}
 
 
-def _sent(request: AnyRequest, known: _File | None) -> Response[bytes]:
+def static_of(name: str) -> _File | None:
+    """A file of `static/`."""
+    return _STATIC.get(name)
+
+
+def sent(request: AnyRequest, known: _File | None) -> Response[bytes]:
     """A file, packed where the browser takes that, or word that it has not changed."""
     if known is None:
         raise NotFound("there is no such file")
@@ -70,13 +76,13 @@ def _sent(request: AnyRequest, known: _File | None) -> Response[bytes]:
 @get("/static/{name:str}", include_in_schema=False)
 async def static_file(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     """A script, a style, an image."""
-    return _sent(request, _STATIC.get(name))
+    return sent(request, _STATIC.get(name))
 
 
 @get("/messages/{name:str}", include_in_schema=False)
 async def messages(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     """A catalogue as a module."""
-    return _sent(request, _MESSAGES.get(name))
+    return sent(request, _MESSAGES.get(name))
 
 
 # --- pages
