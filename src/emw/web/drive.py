@@ -32,7 +32,7 @@ AnyRequest = Request[Any, Any, Any]
 
 def _sentences(tag: str) -> bytes:
     """The page's own sentences as a module, and no others."""
-    says = {k: v for k, v in TONGUES[tag].says.items() if k.startswith("drive.")}
+    says = {k: v for k, v in TONGUES[tag].says.items() if k.startswith("drive")}
     return b"export default " + msgspec.json.encode(says) + b";\n"
 
 

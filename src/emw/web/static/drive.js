@@ -2,7 +2,7 @@
 
 const language = document.documentElement.lang || "en";
 const { default: says } = await import(`/drive/files/${language}.js`);
-const t = (key, given = {}) => says[`drive.${key}`].replace(/\{(\w+)\}/g, (_, name) => given[name]);
+const t = (key, given = {}) => says[key].replace(/\{(\w+)\}/g, (_, name) => given[name]);
 const $ = (id) => document.getElementById(id);
 const KEY = "emw-charge";
 const EVERY_MS = 5_000;
@@ -23,7 +23,7 @@ async function call(method, path, body) {
   });
   const got = await answer.json().catch(() => ({}));
   if (!answer.ok) {
-    const problem = new Error(got.detail ?? t("failed"));
+    const problem = new Error(got.detail ?? t("drive.failed"));
     problem.status = answer.status;
     throw problem;
   }
@@ -54,10 +54,10 @@ const kwh = (value) => (value === null ? "–" : `${one.format(value)} kWh`);
 
 function why(c) {
   if (c.state === "limited" || c.state === "paused") {
-    const what = c.protectsWires ? t("why_wires") : t("why_grid", { kw: kw(c.limitKW), full: kw(c.fullKW) });
-    return c.returnsAt ? `${what} ${t("returns", { at: clockText(c.returnsAt) })}` : `${what} ${t("returns_open")}`;
+    const what = c.protectsWires ? t("drive.why_wires") : t("drive.why_grid", { kw: kw(c.limitKW), full: kw(c.fullKW) });
+    return c.returnsAt ? `${what} ${t("drive.returns", { at: clockText(c.returnsAt) })}` : `${what} ${t("drive.returns_open")}`;
   }
-  if (c.state === "opted_out" && !c.optedOutForStay) return t("opted_until", { at: clockText(c.optedOutUntil) });
+  if (c.state === "opted_out" && !c.optedOutForStay) return t("drive.opted_until", { at: clockText(c.optedOutUntil) });
   return "";
 }
 
@@ -67,28 +67,28 @@ function show(c) {
   $("find").hidden = true;
   $("charge").hidden = false;
   $("where").textContent = [c.site, c.evseID].filter(Boolean).join(" · ");
-  $("state").textContent = t(`state_${c.state}`);
+  $("state").textContent = t(`drive_state.${c.state}`);
   $("state").dataset.state = c.state;
   $("why").textContent = why(c);
   $("energy").textContent = kwh(c.energyKWh);
   $("power").textContent = kw(c.loadKW);
   $("deferred").textContent = kwh(c.deferredKWh);
-  $("age").textContent = c.readAt ? t("read_at", { at: clockText(c.readAt) }) : "";
+  $("age").textContent = c.readAt ? t("drive.read_at", { at: clockText(c.readAt) }) : "";
   const over = c.state === "over";
   $("acts").hidden = over;
   $("need").hidden = over;
   const opted = c.optedOutUntil !== null;
   $("opted").hidden = !opted;
-  if (opted) $("opted").textContent = c.optedOutForStay ? t("opted_stay") : t("opted_until", { at: clockText(c.optedOutUntil) });
+  if (opted) $("opted").textContent = c.optedOutForStay ? t("drive.opted_stay") : t("drive.opted_until", { at: clockText(c.optedOutUntil) });
   $("optin").hidden = !opted;
   $("told").hidden = !c.toldByDriver;
   if (c.toldByDriver) {
     const energy = c.energyRequestedKWh === null ? "–" : kwh(c.energyRequestedKWh);
-    $("told").textContent = t("told", { energy, at: c.departureTime ? clockText(c.departureTime) : "–" });
+    $("told").textContent = t("drive.told", { energy, at: c.departureTime ? clockText(c.departureTime) : "–" });
   }
   $("history").replaceChildren(...c.history.map((h) => {
     const item = document.createElement("li");
-    item.append(clock(h.at), " ", t(`happened_${h.what}`, { amps: h.amps === null ? "" : one.format(h.amps) }));
+    item.append(clock(h.at), " ", t(`drive_happened.${h.what}`, { amps: h.amps === null ? "" : one.format(h.amps) }));
     return item;
   }));
 }
