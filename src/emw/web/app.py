@@ -17,6 +17,7 @@ from litestar.response import Stream
 from emw.domain.model import Role
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
+from emw.web.access_pages import PAGES as ACCESS_PAGES
 from emw.web.api_admin import BigRedStop, Isos, Logins, Operators, Stations, Territories, Tokens
 from emw.web.api_by_hand import ByHand
 from emw.web.api_drivers import Invitations
@@ -145,7 +146,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
         ],
     )
     app = OperatorApp(
-        route_handlers=[api, Watching, *PAGES, *REPORT_PAGES, sso_begin, sso_back],
+        route_handlers=[api, Watching, *PAGES, *REPORT_PAGES, *ACCESS_PAGES, sso_begin, sso_back],
         dependencies={
             **{name: _given(part) for name, part in parts.items()},
             "caller": Provide(caller_of, sync_to_thread=False),

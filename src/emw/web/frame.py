@@ -39,6 +39,7 @@ PLACES: Final = (
     Place("evses", "/evses"),
     Place("reports", "/reports"),
     Place("log", "/log"),
+    Place("access", "/access", Role.ADMINISTRATOR),
 )
 """The navigation, in its order. An entry comes with its page, not before it."""
 

@@ -1,0 +1,64 @@
+"""People and keys in a real Chromium: a secret is shown once, a login is ended, and what axe finds."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import async_playwright
+
+from emw.domain.model import Role
+from emw.web.app import WebSettings
+from tests.browser.test_console import FLAGS, serving
+from tests.browser.test_drive import nothing_serious
+from tests.needs import chromium
+from tests.web.world import HOSTILE, PASSWORD, stations, world
+
+pytestmark = pytest.mark.browser
+
+
+async def test_a_key_is_made_shown_once_and_revoked_and_reports_and_access_are_for_everyone() -> None:
+    path = chromium()
+    async with world(WebSettings(tick_s=0.2)) as w, serving(w) as url, async_playwright() as playwright:
+        await stations(w, ["E1", HOSTILE[0]])
+        await w.headend.admin.add_iso("test", "grid", ("East",))
+        theirs = await w.log_in("vic")
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        page = await browser.new_page(viewport={"width": 1300, "height": 900})
+        heard: list[str] = []
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("dialog", lambda box: heard.append(box.message))
+        await page.goto(url)
+        await page.fill("input[name=name]", "ann")
+        await page.fill("input[name=password]", PASSWORD)
+        await page.click("button[type=submit]")
+        await page.wait_for_selector("nav a[href='/access']")
+        await page.click("nav a[href='/access']")
+        await page.wait_for_selector("#stations tbody tr")
+        assert HOSTILE[0] in await page.inner_text("#stations")
+        await nothing_serious(page)
+        await page.click("#keys [data-open]")
+        await page.fill("#d-keys input[name=name]", "grafana")
+        await page.check("#d-keys input[value=watching]")
+        await page.click("#d-keys button[type=submit]")
+        await page.wait_for_selector("#d-secret[open]")
+        key = await page.inner_text("#secret")
+        await page.click("#seen")
+        assert key not in await page.content()
+        told = await w.call("GET", "/metrics", key=key)
+        assert told.status == 200
+        assert (await w.call("GET", "/api/v1/evses", key=key)).status == 403
+        await page.click("#keys tbody tr:not(.gone) td.do button")
+        await page.click("#d-sure button[type=submit]")
+        await page.wait_for_selector("#keys tr.gone")
+        assert (await w.call("GET", "/metrics", key=key)).status == 401
+        row = page.locator("#logins tbody tr", has_text="vic")
+        await row.locator("button").click()
+        await page.click("#d-sure button[type=submit]")
+        await row.wait_for(state="detached")
+        assert (await w.call("GET", "/api/v1/me", headers=theirs)).status == 401
+        await page.goto(url + "/reports")
+        await page.wait_for_selector(".report h1")
+        await nothing_serious(page)
+        assert heard == []
+        await browser.close()
+        assert (await w.call("GET", "/access", headers=await w.log_in("opa"))).status == 403
+        assert (await w.call("GET", "/access", key=await w.key(Role.ADMINISTRATOR))).status == 200
