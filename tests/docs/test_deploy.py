@@ -1,0 +1,80 @@
+"""What is shipped beside the code says only what exists: settings, ports, metrics, commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from emw.app.config import load_config
+from emw.cli.main import app_for
+from emw.domain.model import Role
+from tests.docs.pages import ROOT
+from tests.web.world import stations, world
+
+DASHBOARD: Final = ROOT / "examples/grafana/emw.json"
+COMPOSE: Final = ROOT / "deploy/compose.yaml"
+CONTAINER: Final = (ROOT / "deploy/Containerfile").read_text(encoding="utf-8")
+
+
+async def test_every_metric_of_the_dashboard_exists() -> None:
+    dashboard: Any = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    expressions = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
+    named = {name for e in expressions for name in re.findall(r"\bemw_\w+", e)}
+    async with world() as w:
+        await stations(w, ["E1"])
+        key = await w.key(Role.VIEWER)
+        await w.call("GET", "/metrics", key=key)
+        told = (await w.call("GET", "/metrics", key=key)).body.decode()
+    there = set(re.findall(r"^# TYPE (emw_\w+) ", told, re.MULTILINE))
+    assert len(named) > 15
+    assert named - there == set()
+    labels = {label for e in expressions for label in re.findall(r"\{(\w+)=", e)}
+    labels |= {
+        x
+        for p in dashboard["panels"]
+        for t in p["targets"]
+        for x in re.findall(r"\{\{(\w+)\}\}", t["legendFormat"])
+    }
+    assert all(f'{label}="' in told for label in labels)
+    ids = [p["id"] for p in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_compose_file_says_settings_that_exist_and_ports_that_are_there() -> None:
+    told: Any = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    emw = told["services"]["emw"]
+    set_in_image = dict(re.findall(r"(EMW_\w+)=(\S+)", CONTAINER))
+    environment = {**set_in_image, **emw["environment"], "EMW_STORE_URL": "postgresql://emw@postgres/emw"}
+    config = load_config(None, environment)
+    listening = {
+        plane.listen.rpartition(":")[2]
+        for plane in (config.stations, config.operator, config.drivers)
+        if plane.listen is not None
+    }
+    assert {p.split(":")[-1] for p in emw["ports"]} == listening
+    assert all(p.startswith("127.0.0.1:") for p in emw["ports"])
+    assert config.data_dir == "/data"
+    assert emw["volumes"][0].endswith(":/data")
+    assert (COMPOSE.parent / emw["build"]["context"] / emw["build"]["dockerfile"]).exists()
+    for service in told["services"].values():
+        assert set(service.get("secrets", ())) <= set(told["secrets"])
+        assert {v.partition(":")[0] for v in service["volumes"]} <= set(told["volumes"])
+        assert "healthcheck" in service
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the shell asks, after `emw --install-completion`: what begins with `re`?"""
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    asked = {"COMP_WORDS": "emw re", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "emw re"}
+    asked["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    asked["_EMW_COMPLETE"] = f"complete_{shell}"
+    told = CliRunner().invoke(app_for(""), [], prog_name="emw", env=asked).output
+    assert "report" in told
+    assert "resume" in told
+    assert "serve" not in told
