@@ -27,6 +27,7 @@ from emw.app.lock import only_one
 from emw.app.oidc_config import OidcParts
 from emw.app.secrets_file import server_key
 from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
+from emw.app.traces import Told, traces_of
 from emw.app.vens import ven_of
 from emw.app.vtn_config import ServerParts
 from emw.app.watchdog import watch_loop
@@ -125,7 +126,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
     settings = config.service_settings()
     rules = config.outgoing_rules()
     vtns, server = config.vtns(), config.vtn_server()
-    oidc = config.oidc()
+    oidc, tracing = config.oidc(), config.traces_rules()
     with only_one(config.data), contextlib.ExitStack() as loading:
         loading.enter_context(no_collection())
         clock = SystemClock(
@@ -144,13 +145,14 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             rules, deadline_s=deadline_s, connections=settings.commands_in_flight
         ) as outgoing:
             link, key = OcppLink(), server_key(config.data / "server.key")
+            said = Told(Links(RestLink(outgoing, key, deadline_s=deadline_s), link), time.perf_counter)
             headend = HeadEnd(
                 store=store,
                 loaded=loaded,
                 clock=clock,
                 ids=ids,
                 chance=SystemRandom(),
-                stations=Links(RestLink(outgoing, key, deadline_s=deadline_s), link),
+                stations=said,
                 reports=IsoLink(outgoing, key),
                 settings=settings,
                 version=__version__,
@@ -165,6 +167,9 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 hub.proxy = await _proxy(hub, proxy, outgoing, store)
             async with contextlib.AsyncExitStack() as clients:
                 vens = [await clients.enter_async_context(ven_of(v, headend, key)) for v in vtns]
+                said.traces = await clients.enter_async_context(
+                    traces_of(config.traces.url, tracing, headend)
+                )
                 sign_on = None if oidc is None else await clients.enter_async_context(provider_of(oidc))
                 vtn = None
                 if server is not None:

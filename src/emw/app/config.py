@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
-from emw.app.oidc_config import OidcParts, OidcSection, oidc_of
+from emw.app.oidc_config import OidcParts, OidcSection, oidc_of, rules_for
 from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
 from emw.app.vtn_config import ServerParts, server_of
 from emw.engine.turns import Season
@@ -169,6 +169,13 @@ class StoreSection(Struct, forbid_unknown_fields=True, kw_only=True):
     interval_days: Annotated[float, Meta(ge=0)] = 1_100.0
 
 
+class TracesSection(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where traces go, by OTLP over HTTP. `url` none: nowhere."""
+
+    url: str | None = None
+    networks: list[str] = []
+
+
 class TerritorySection(Struct, forbid_unknown_fields=True, kw_only=True):
     """A node of the tree that is there from the first start."""
 
@@ -195,6 +202,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     outgoing: OutgoingSection = field(default_factory=OutgoingSection)
     dispatch: Dispatch = field(default_factory=Dispatch)
     store: StoreSection = field(default_factory=StoreSection)
+    traces: TracesSection = field(default_factory=TracesSection)
     openadr: OpenAdrSection = field(default_factory=OpenAdrSection)
     territory: list[TerritorySection] = []
 
@@ -226,6 +234,16 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
         """Our own VTN; None: it is off. Raises ConfigError."""
         try:
             return server_of(self.openadr, self.stations.listen, self.outgoing_rules())
+        except Wrong as error:
+            raise ConfigError(str(error)) from error
+
+    def traces_rules(self) -> OutgoingRules | None:
+        """Where the collector of traces may be; None: there is none. Raises ConfigError."""
+        section = self.traces
+        if section.url is None:
+            return None
+        try:
+            return rules_for(section.url, section.networks, "traces.url", plain_http=True)
         except Wrong as error:
             raise ConfigError(str(error)) from error
 

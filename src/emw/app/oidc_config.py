@@ -54,11 +54,7 @@ def oidc_of(section: OidcSection) -> OidcParts | None:
     if section.issuer is None:
         return None
     where = "operator.oidc"
-    parts = urlsplit(section.issuer)
-    host = parts.hostname or ""
-    loopback = host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
-    if parts.scheme not in ({"https", "http"} if loopback else {"https"}) or not host:
-        raise Wrong(f"{where}.issuer: must begin with https:// and name a host (got {section.issuer!r})")
+    rules = rules_for(section.issuer, section.networks, f"{where}.issuer")
     unknown = [a for a in section.algorithms if a not in ASYMMETRIC]
     if unknown or not section.algorithms:
         raise Wrong(f"{where}.algorithms: {unknown or 'empty'}; allow some of {', '.join(ASYMMETRIC)}")
@@ -85,9 +81,9 @@ def oidc_of(section: OidcSection) -> OidcParts | None:
         label=section.label,
         client_secret=_secret(section, where),
         scopes=section.scopes,
-        plain_http=loopback,
+        plain_http=rules.plain_http,
     )
-    return OidcParts(settings, _rules(section, host, parts.port, where, loopback=loopback), _tls(section))
+    return OidcParts(settings, rules, _tls(section))
 
 
 def _is_address(host: str) -> bool:
@@ -111,21 +107,32 @@ def _secret(section: OidcSection, where: str) -> str | None:
     return None
 
 
-def _rules(section: OidcSection, host: str, port: int | None, where: str, *, loopback: bool) -> OutgoingRules:
-    """Where the provider may be: named networks, else what its own URL names."""
+def rules_for(url: str, networks: Sequence[str], where: str, *, plain_http: bool = False) -> OutgoingRules:
+    """Where the server of an operator's own URL may be: named networks, else what the URL names. Raises Wrong."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    loopback = is_loopback(host)
+    if parts.scheme not in ({"https", "http"} if loopback or plain_http else {"https"}) or not host:
+        raise Wrong(f"{where}: must begin with https:// and name a host (got {url!r})")
     named: Sequence[str] = INTERNET
-    if section.networks:
-        named = section.networks
+    if networks:
+        named = networks
     elif loopback:
         named = ("127.0.0.0/8", "::1/128")
     elif _is_address(host):
         named = (host,)
     try:
-        networks = tuple(ip_network(n) for n in named)
+        allowed = tuple(ip_network(n) for n in named)
     except ValueError as error:
-        raise Wrong(f"{where}.networks: {error}; write networks like '10.20.0.0/16'") from error
+        raise Wrong(f"{where}: networks: {error}; write networks like '10.20.0.0/16'") from error
+    port = parts.port
     ports = PORTS if port is None or any(a <= port <= b for a, b in PORTS) else (*PORTS, (port, port))
-    return OutgoingRules(networks=networks, ports=ports, plain_http=loopback)
+    return OutgoingRules(networks=allowed, ports=ports, plain_http=loopback or plain_http)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine."""
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
 def _tls(section: OidcSection) -> ssl.SSLContext | None:
