@@ -35,6 +35,7 @@ from emw.web.api_vtn import VtnClientsDesk
 from emw.web.api_what_if import WhatIf
 from emw.web.auth import Auth, caller_of, viewer
 from emw.web.board import Board
+from emw.web.description import described
 from emw.web.extras import NOTHING, Extras
 from emw.web.given import TheAuth, TheFeed, TheMetrics, TheReadiness, TheSettings
 from emw.web.live import Feed
@@ -75,7 +76,7 @@ class Watching(Controller):
     @get("/api/v1/openapi.json", summary="This API, described", include_in_schema=False)
     async def openapi(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
         """OpenAPI 3.1. Open to all: it says what could be asked, and nothing else."""
-        return request.app.openapi_schema.to_schema()
+        return described(request.app, request.app.openapi_schema.to_schema())
 
     @get("/metrics", summary="Sums for Prometheus", media_type="text/plain")
     async def metrics(
@@ -176,6 +177,7 @@ def _openapi(version: str) -> OpenAPIConfig:
         version=version,
         description="kW are real power drawn from the grid, A are per phase, times carry their offset.",
         path="/api/v1/openapi",  # what the framework serves there itself; ours is beside it
+        use_handler_docstrings=True,
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         security=[{"key": []}, {"session": []}],
         components=Components(
