@@ -7,7 +7,7 @@ from playwright.async_api import async_playwright
 
 from emw.domain.model import Role
 from emw.web.app import WebSettings
-from tests.browser.test_console import FLAGS, serving
+from tests.browser.house import FLAGS, serving
 from tests.browser.test_drive import nothing_serious
 from tests.needs import chromium
 from tests.web.world import HOSTILE, PASSWORD, stations, world

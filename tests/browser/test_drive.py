@@ -10,7 +10,7 @@ from playwright.async_api import Page, async_playwright
 
 from emw.web.app import WebSettings
 from emw.web.drive import driver_app
-from tests.browser.test_console import FLAGS, serving
+from tests.browser.house import FLAGS, serving
 from tests.needs import chromium
 from tests.service.test_drivers import limited, session_of, unplugged, until
 from tests.web.test_drive import Plane

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped] # has none
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from emw.domain.model import Evse, Session

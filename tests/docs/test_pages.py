@@ -133,7 +133,7 @@ def check_emw(words: list[str]) -> None:
         if not any(known.startswith(f"{name} {words[0]} ") for known in CLI):
             break
         name, words = f"{name} {words[0]}", words[1:]
-    if words and words[0] in {"-h", "--help"}:
+    if words and words[0] in {"-h", "--help", "--install-completion", "--show-completion"}:
         return
     assert words, name
     name, words = f"{name} {words[0]}", words[1:]

@@ -22,7 +22,7 @@ from emw import __version__
 from emw.app import tls
 from emw.app.clock import RandomIds, SystemClock
 from emw.app.config import Config, ConfigError, split_address
-from emw.app.drivers import driver_server, invite
+from emw.app.drivers import driver_servers, invite
 from emw.app.lock import only_one
 from emw.app.oidc_config import OidcParts
 from emw.app.secrets_file import server_key
@@ -340,15 +340,8 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
             bind(*split_address(o.listen, "operator.listen"), "operator.listen"),
         ),
         (server_for(local_app(parts)), bind_local(config.data / "control.sock")),
-        *_for_drivers(config, parts),
+        *driver_servers(config.drivers, parts.headend, parts.drivers),
     ]
-
-
-def _for_drivers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
-    d = config.drivers
-    if d.listen is None or parts.drivers is None:
-        return []
-    return [driver_server(d, parts.headend, parts.drivers, split_address(d.listen, "drivers.listen"))]
 
 
 def _extras(parts: Parts) -> Extras:

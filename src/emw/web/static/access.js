@@ -64,11 +64,10 @@ async function logins() {
 
 async function keys() {
   const { items } = await call("GET", "/tokens");
-  const over = (k) => k.revoked || (k.expiresAt !== null && Date.parse(k.expiresAt) <= Date.now());
-  fill("keys", [t("access.purpose"), t("access.role"), t("access.scopes"), t("access.ends"), ""], items, (k) => [
+  fill("keys", [t("access.purpose"), t("access.role"), t("access.parts"), t("access.ends"), ""], items, (k) => [
     name(k.name), t(`role.${k.role}`), k.scopes.join(", ") || t("access.all"), time(k.expiresAt),
     k.revoked ? "" : button(t("access.revoke"), () => ask(k.name, () => call("DELETE", `/tokens/${segment(k.keyID)}`))),
-  ], over);
+  ], (k) => k.revoked);
 }
 
 async function isos() {
