@@ -134,10 +134,11 @@ class Book:
         """A page of what this client may see, oldest first, each with the targets it is shown."""
         found: list[tuple[Entry, Any]] = []
         now = self._clock.now()
+        granted = frozenset[str]() if client.sees_all else self.granted(client.client_id)
         for entry in self._candidates(client, kind, wanted):
             if len(found) >= limit:
                 break
-            shown = self.shown(client, entry, wanted.targets)
+            shown = shown_targets(kind, entry.body, client, granted, wanted.targets)
             if shown is None or not self._fits(entry, wanted, now):
                 continue
             if skip:
