@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emw.domain.model import Role
 from emw.web.tongue import DEFAULT, TONGUES, choose
-from tests.web.world import world
+from tests.web.world import stations, world
 
 ENGLISH = TONGUES[DEFAULT].says
 # Keys that are put together: a prefix here, the rest a state, a role or a column.
@@ -26,8 +27,12 @@ def places(text: str) -> set[str]:
 
 def sources() -> dict[str, str]:
     web = files("emw.web")
-    found = [*web.joinpath("templates").iterdir(), *web.joinpath("static").iterdir()]
-    return {f.name: f.read_text("utf-8") for f in found if f.name.endswith((".html", ".js"))}
+    found = [
+        *web.joinpath("templates").iterdir(),
+        *web.joinpath("static").iterdir(),
+        web.joinpath("words.py"),
+    ]
+    return {f.name: f.read_text("utf-8") for f in found if f.name.endswith((".html", ".js", ".py"))}
 
 
 @pytest.mark.parametrize("tag", sorted(set(TONGUES) - {DEFAULT}))
@@ -75,6 +80,19 @@ def test_the_users_choice_comes_first_then_the_browsers(
 @given(st.none() | st.text(), st.none() | st.text())
 def test_any_header_chooses_some_language(cookie: str | None, accepted: str | None) -> None:
     assert choose(cookie, accepted).tag in TONGUES
+
+
+async def test_why_is_told_in_the_readers_language() -> None:
+    async with world() as w:
+        await w.headend.admin.define_territory("test", "East", ceiling_kw=5_000.5)
+        await stations(w, ["E1"])
+        key = await w.key(Role.VIEWER)
+        told = {}
+        for tag in ("en", "de"):
+            answer = await w.call("GET", "/api/v1/evses/E1", key=key, headers={"accept-language": tag})
+            told[tag] = answer.json["explanation"]
+        assert told["en"] == "no limit; ceiling of East (5,000.5 kW) not binding"
+        assert told["de"] == "keine Grenze; Obergrenze von East (5.000,5 kW) bindet nicht"
 
 
 async def test_a_page_speaks_the_readers_language_and_keeps_the_readers_colours() -> None:

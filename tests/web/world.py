@@ -126,7 +126,7 @@ class FakeStore:
             return self._activity(limit, p)
         if name == "telemetry":
             rows = [r for r in self.readings if r.evse_id == p["evse_id"]]
-            return [{x.name: getattr(r, x.name) for x in fields(r)} for r in reversed(rows)][:limit]
+            return [msgspec.structs.asdict(r) for r in reversed(rows)][:limit]
         if name == "load_curve":
             return [{"interval_start": START - timedelta(minutes=5 * m), "kw": 40.0 + m} for m in range(1, 9)]
         if name == "means_until":

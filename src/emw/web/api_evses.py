@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from litestar import Controller, get, post
+from litestar import Controller, Request, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from emw.domain.model import Evse, Limit, Session
@@ -16,6 +16,7 @@ from emw.service.headend import HeadEnd
 from emw.web.auth import operator, viewer
 from emw.web.board import Row, filtered
 from emw.web.given import TheBoard, TheCaller, TheHeadEnd
+from emw.web.tongue import COOKIE, choose
 from emw.web.wire import (
     Done,
     EvseDetail,
@@ -168,8 +169,11 @@ class Evses(Controller):
         return Page(items=items, total=len(rows), limit=limit, offset=offset)
 
     @get("/{evse_id:str}", guards=[viewer], summary="One EVSE: session, limit, and why in words")
-    async def one(self, headend: TheHeadEnd, board: TheBoard, evse_id: FromPath[str]) -> EvseDetail:
-        """One EVSE with everything that is known of it now."""
+    async def one(
+        self, request: Request[Any, Any, Any], headend: TheHeadEnd, board: TheBoard, evse_id: FromPath[str]
+    ) -> EvseDetail:
+        """One EVSE with everything that is known of it now; why, in the language that Accept-Language asks for."""
+        tongue = choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
         await settled(headend)
         evse = _known(headend, id_of(evse_id))
         board.look()
@@ -196,7 +200,7 @@ class Evses(Controller):
             hand_limit_until=None if by_hand is None else by_hand.until,
             session=None if row.session is None else session_out(row.session, energy_kwh),
             limit=None if limit is None else limit_out(limit, now),
-            explanation=explain(state, evse, limit, now),
+            explanation=explain(state, evse, limit, now, tongue),
         )
 
     @get("/{evse_id:str}/telemetry", guards=[viewer], summary="Readings of one EVSE, newest first")

@@ -16,6 +16,9 @@ import msgspec
 DEFAULT: Final = "en"
 COOKIE: Final = "emw_language"
 """The user's own choice; it holds a language's tag and nothing else, and the page's script may set it."""
+COMMA_FIRST: Final = frozenset({"de"})
+"""Languages that write 1.234,5."""
+COMMAS: Final = str.maketrans(",.", ".,")
 Catalogue = Mapping[str, str]
 
 
@@ -32,6 +35,10 @@ class Tongue:
     def t(self, key: str, **given: Any) -> str:
         """The sentence of `key`, filled in. An unknown key is a bug, and is shown as itself in no page."""
         return self.says[key].format(**given)
+
+    def number(self, english: str) -> str:
+        """A number written the English way, as this language writes it."""
+        return english.translate(COMMAS) if self.tag in COMMA_FIRST else english
 
 
 def _load() -> dict[str, Tongue]:

@@ -11,17 +11,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from emw.domain.facts import Fact
 from emw.domain.model import Cause, Evse, Limit, Outcome, RequestState
 from emw.domain.state import State
+from emw.web.tongue import DEFAULT, TONGUES, Tongue
 from emw.web.wire import ActivityOut, wire_name
 
 Row = Mapping[str, Any]
 
-OUTCOMES: Final = {
-    Outcome.PENDING: "sent, no answer yet",
-    Outcome.APPLIED: "the station agreed",
-    Outcome.REJECTED: "the station refused",
-    Outcome.TIMED_OUT: "the station did not answer",
-    Outcome.OFFLINE: "the station can't be reached",
+ENGLISH: Final = TONGUES[DEFAULT]
+ANSWERS: Final = {
+    Outcome.PENDING: "why.pending",
+    Outcome.APPLIED: "why.applied",
+    Outcome.REJECTED: "why.rejected",
+    Outcome.TIMED_OUT: "why.timed_out",
+    Outcome.OFFLINE: "why.offline",
 }
+OUTCOMES: Final = {outcome: ENGLISH.says[key] for outcome, key in ANSWERS.items()}
 AMPS: Final = {
     "max_a": "maxAmps",
     "evse_max_a": "evseMaxAmps",
@@ -60,63 +63,64 @@ def clock_time(at: datetime, now: datetime, zone: tzinfo) -> str:
     return there.strftime(form)
 
 
-def explain(state: State, evse: Evse, limit: Limit | None, now: datetime) -> str:
+def explain(state: State, evse: Evse, limit: Limit | None, now: datetime, tongue: Tongue = ENGLISH) -> str:
     """What holds an EVSE and why: "13 A until 19:00: request R7 in East; ceiling of feeder 17 not binding"."""
-    zone = zone_of(state, evse.territory_id)
+    zone, t = zone_of(state, evse.territory_id), tongue.t
     parts: list[str] = []
     held = limit is not None and limit.in_force(now)
     if limit is not None and held:
+        until = clock_time(limit.until, now, zone)
         parts.append(
-            f"{number(limit.max_a)} A until {clock_time(limit.until, now, zone)}: {_cause(state, limit)}"
+            t("why.limit", a=tongue.number(number(limit.max_a)), at=until, cause=_cause(state, limit, tongue))
         )
-        parts.append(OUTCOMES[limit.outcome] + (f" ({limit.reason})" if limit.reason else ""))
+        parts.append(t(ANSWERS[limit.outcome]) + (f" ({limit.reason})" if limit.reason else ""))
     elif (
         limit is not None
         and limit.max_a is None
         and limit.outcome is not Outcome.APPLIED
         and now < limit.until
     ):
-        parts.append(f"back to normal; {OUTCOMES[limit.outcome]}")
+        parts.append(t("why.back", outcome=t(ANSWERS[limit.outcome])))
     else:
-        parts.append("no limit")
+        parts.append(t("why.none"))
     binding = limit.node_id if limit is not None and held and limit.cause is Cause.CEILING else None
     for node_id in state.path(evse.territory_id):
         ceiling_kw = state.territories[node_id].ceiling_kw
         if ceiling_kw is not None and node_id != binding:
-            parts.append(f"ceiling of {node_id} ({number(ceiling_kw)} kW) not binding")
+            parts.append(t("why.not_binding", node=node_id, kw=tongue.number(number(ceiling_kw))))
     if evse.opted_out_until is not None and evse.opted_out_until > now:
-        parts.append(f"opted out until {clock_time(evse.opted_out_until, now, zone)}")
+        parts.append(t("why.opted_out", at=clock_time(evse.opted_out_until, now, zone)))
     if not evse.powered:
-        parts.append("the station is off")
+        parts.append(t("why.off"))
     elif not evse.online:
-        parts.append("the station is silent: its shed counts as nothing")
+        parts.append(t("why.silent"))
     if evse.session_id is None:
-        parts.append("no vehicle")
+        parts.append(t("why.no_vehicle"))
     return "; ".join(parts)
 
 
-def _cause(state: State, limit: Limit) -> str:
+def _cause(state: State, limit: Limit, tongue: Tongue) -> str:
+    t = tongue.t
+    request = state.requests.get(limit.request_key or "")
+    said = "" if request is None else t("why.request", id=request.request_id, territory=request.territory_id)
     match limit.cause:
-        case Cause.SHED | Cause.RESTORATION:
-            request = state.requests.get(limit.request_key or "")
-            if request is None:
-                return "a request" if limit.cause is Cause.SHED else "the way back to normal"
-            said = f"request {request.request_id} in {request.territory_id}"
-            return said if limit.cause is Cause.SHED else f"the way back after {said}"
+        case Cause.SHED:
+            return said or t("why.a_request")
+        case Cause.RESTORATION:
+            return t("why.way_back_after", said=said) if said else t("why.way_back")
         case Cause.CEILING:
             node = state.territories.get(limit.node_id or "")
             if node is None or node.ceiling_kw is None:
-                return f"ceiling of {limit.node_id}"
-            said = f"ceiling of {node.territory_id} ({number(node.ceiling_kw)} kW)"
-            request = state.requests.get(limit.request_key or "")
+                return t("why.ceiling", node=limit.node_id)
+            ceiling = t("why.ceiling_kw", node=node.territory_id, kw=tongue.number(number(node.ceiling_kw)))
             if request is not None and request.state is RequestState.ACTIVE:
-                said += f" together with request {request.request_id} in {request.territory_id}"
-            return said
+                return t("why.together", said=ceiling, request=said)
+            return ceiling
         case Cause.OPERATOR:
             hand = state.hand_limits.get(limit.evse_id)
-            return "set by hand" if hand is None else f"set by {hand.by}: {hand.reason}"
+            return t("why.by_hand") if hand is None else t("why.set_by", who=hand.by, reason=hand.reason)
         case Cause.HALT:
-            return "the way back after a halt"
+            return t("why.halt")
 
 
 # --- the activity log

@@ -8,6 +8,8 @@ const ROW = 30; // px
 const SPARE = 6; // rows drawn beyond the edges
 const RESORT_MS = 2000; // an order that jumps each second can't be read
 
+const FIXED = new Set(["id", "territory"]); // columns whose values stay
+
 const COLUMNS = [
   { key: "id", type: "text" },
   { key: "territory", type: "text", narrow: "hide" },
@@ -84,12 +86,15 @@ export class Table {
 
   /** The model changed. */
   update(what) {
-    if (what.full || performance.now() - this.sortedAt > RESORT_MS) this.arrange();
+    const known = this.arrangedOf === model.evses.size;
+    const still = known && this.state === null && !this.words && FIXED.has(this.sort.key); // nobody changes places
+    if (what.full || (!still && performance.now() - this.sortedAt > RESORT_MS)) this.arrange();
     else this.later();
   }
 
   arrange() {
     this.sortedAt = performance.now();
+    this.arrangedOf = model.evses.size;
     const { key, down } = this.sort;
     const words = this.words.split(/\s+/).filter(Boolean);
     const rows = [];
