@@ -129,6 +129,20 @@ def test_a_power_of_nothing_is_not_believed_while_the_register_counts() -> None:
     assert shown == pytest.approx([0.0, 0.0, 7200.0, 7200.0])
 
 
+def test_between_two_slopes_a_power_that_is_not_believed_is_none() -> None:
+    """Every ten seconds a power of 0 while the register counts: it must not take the slope's place again."""
+    memory = NOTHING
+    shown = []
+    for step in range(13):
+        at = NOW + timedelta(seconds=10 * step)
+        told = values(s("0", P), s(1000 + 20 * step), at=at)
+        got, memory = normalise(told, memory, at, to_neutral_v=230.0, phases=3)
+        shown.append(None if got is None else got.power_w)
+    assert shown[:6] == [0.0] * 6
+    assert [w for w in shown[6:] if w is not None] == pytest.approx([7200.0] * 3)
+    assert shown[7:9] == [None, None]
+
+
 def test_of_several_moments_the_latest_counts_in_whatever_order() -> None:
     later = NOW + timedelta(minutes=1)
     told = values(s("7000", P), at=later) + values(s("3000", P))

@@ -262,7 +262,9 @@ def _by_register(
         return power_w, Memory(energy_wh, at)
     span = at - before
     if span < SLOPE:
-        return power_w, memory
+        # Of a power that is not believed nothing is said until the register says more.
+        doubted = power_w is not None and power_w < DEAD_W and memory.zeros >= ZEROS
+        return (None if doubted else power_w), memory
     span_s = span.total_seconds()
     slope_w = (energy_wh - before_wh) * 3600.0 / span_s
     known = span_s <= SLOPE_MOST_S
