@@ -47,7 +47,7 @@ format: $(STAMPS)/dev ## Put the code into form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-BENCHES ?= heartbeats facts decrease memory startup ocpp round console
+BENCHES ?= heartbeats vtn facts decrease memory startup ocpp round console
 
 bench: $(STAMPS)/dev ## Measure the hot paths; BENCHES="facts memory" picks
 	@for bench in $(BENCHES); do $(BIN)/python -m bench.$$bench || exit 1; done
