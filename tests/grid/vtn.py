@@ -52,6 +52,8 @@ class Vtn:
     server_says: Any = "auth/token"
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
     notifiers: Any = None
+    wants_verbs: bool = False
+    """Subscriptions name HTTP verbs instead of operations, as the Alliance's server of 3.0.1 has it."""
 
     def event(
         self, event_id: str, *payloads: Any, start: str, duration: str = "PT1H", **more: Any
@@ -174,6 +176,9 @@ class Vtn:
             return 200, json.dumps(list(self.subscriptions.values())[skip:]).encode()
         if method == "DELETE":
             return 200, json.dumps(self.subscriptions.pop(name)).encode()
+        words = {o for told in json.loads(body)["objectOperations"] for o in told["operations"]}
+        if self.wants_verbs and not words <= {"GET", "POST", "PUT", "DELETE"}:
+            return 400, b'{"title": "Bad Request", "detail": "\'CREATE\' is not one of [\'GET\', ...]"}'
         name = name or f"s{len(self.subscriptions) + 1}"
         self.subscriptions[name] = {**json.loads(body), "id": name}
         return 201 if method == "POST" else 200, json.dumps(self.subscriptions[name]).encode()

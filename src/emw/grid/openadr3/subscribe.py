@@ -9,13 +9,16 @@ from typing import Any, Final
 
 import structlog
 
-from emw.grid.openadr3.client import V301, VtnClient, VtnFailed
+from emw.grid.openadr3.client import V301, Trouble, VtnClient, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
 from emw.service.ports import Clock
 
 log = structlog.get_logger()
 RENEW_S: Final = 600.0
 FIRST_RETRY_S: Final = 2.0
+WORDS: Final = ("CREATE", "UPDATE", "DELETE")
+VERBS: Final = ("POST", "PUT", "DELETE")
+"""What 3.0.1 said before it was corrected: the Alliance's own server of 3.0.1 takes nothing else."""
 Said = Callable[[str | None], None]
 
 
@@ -39,6 +42,7 @@ class Subscriber:
         self._programs = programs
         self._said = said
         self._renewed: set[str | None] = set()
+        self._words = WORDS
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -77,13 +81,27 @@ class Subscriber:
                 there.setdefault(found.get("programID"), []).append(found.get("id"))
         for program_id in wanted:
             first, *more = there.pop(program_id, None) or [None]
-            if first is None:
-                await self._client.create("/subscriptions", self._body(program_id))
-            elif program_id not in self._renewed:
-                await self._client.replace("/subscriptions", str(first), self._body(program_id))
+            if first is None or program_id not in self._renewed:
+                await self._say(first, program_id)
             self._renewed.add(program_id)
             for twice in more:
                 await self._client.delete("/subscriptions", str(twice))
+
+    async def _say(self, there: Any, program_id: str | None) -> None:
+        """Make or renew one, in the words of the schema or else in those of the server."""
+        try:
+            await self._put(there, self._body(program_id))
+        except VtnFailed as error:
+            if error.trouble is not Trouble.BAD_REQUEST or self._words is VERBS:
+                raise
+            self._words = VERBS
+            await self._put(there, self._body(program_id))
+
+    async def _put(self, there: Any, body: dict[str, Any]) -> None:
+        if there is None:
+            await self._client.create("/subscriptions", body)
+        else:
+            await self._client.replace("/subscriptions", str(there), body)
 
     def _is_ours(self, found: dict[str, Any]) -> bool:
         operations = found.get("objectOperations")
@@ -93,7 +111,7 @@ class Subscriber:
     def _body(self, program_id: str | None) -> dict[str, Any]:
         operation = {
             "objects": ["EVENT", "PROGRAM"],
-            "operations": ["CREATE", "UPDATE", "DELETE"],
+            "operations": list(self._words),
             "callbackUrl": self._settings.callback_url,
             "bearerToken": self._settings.callback_token,
         }
