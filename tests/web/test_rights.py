@@ -21,6 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPEN_PAGES = {
     "/": "leads to the way in",
     "/evses": "leads to the way in",
+    "/grid": "leads to the way in",
     "/log": "leads to the way in",
     "/login": "the way in",
     "/setup": "the way in, once",

@@ -18,6 +18,7 @@ PATHS = [
     "/setup",
     "/evses",
     "/evses/E1",
+    "/grid",
     "/log",
     "/messages/de.js",
     "/static/live.js",

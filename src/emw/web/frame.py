@@ -38,6 +38,7 @@ PLACES: Final = (
     Place("requests", "/requests"),
     Place("evses", "/evses"),
     Place("reports", "/reports"),
+    Place("grid", "/grid"),
     Place("log", "/log"),
     Place("access", "/access", Role.ADMINISTRATOR),
 )

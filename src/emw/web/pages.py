@@ -126,6 +126,12 @@ async def log_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> R
     return framed(request, headend, auth, "log.html", place="log", kinds=sorted(FACTS))
 
 
+@get("/grid", include_in_schema=False)
+async def grid_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
+    """Grid systems: connections, events on a line of time, what is not served."""
+    return framed(request, headend, auth, "grid.html", place="grid")
+
+
 @get("/login", include_in_schema=False)
 async def login_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) -> Response[Any]:
     """Name and password."""
@@ -153,6 +159,7 @@ PAGES: Final = [
     requests_page,
     evses_page,
     evse_page,
+    grid_page,
     log_page,
     login_page,
     setup_page,
