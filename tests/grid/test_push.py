@@ -155,13 +155,14 @@ async def test_a_subscription_is_renewed_made_anew_and_not_doubled(
             check("3.0.1", "subscription", {k: v for k, v in subscription.items() if k != "id"})
             assert subscription["programID"] == "p1"
         callback = subscription["objectOperations"][0]["callbackUrl"]
-        again = {**subscription, "id": "s9"}
-        vtn.subscriptions["s9"] = again
+        vtn.subscriptions["s9"] = {**subscription, "id": "s9"}
+        vtn.subscriptions["odd"] = {**subscription, "id": "odd", "programID": ["p1"]}
+        vtn.subscriptions["none"] = {"id": "none", "objectOperations": 7}
         # The next life has another port, but the same URL: what the earlier one left is renewed, what is double goes.
         async with emw(tmp_path, monkeypatch, url, webhook=callback.removesuffix("/openadr3-ven/utility")):
             await until(lambda: "s9" not in vtn.subscriptions)
             assert ("PUT", "/subscriptions/s1") in [c[:2] for c in vtn.calls]
-            assert list(vtn.subscriptions) == ["s1"]
+            assert list(vtn.subscriptions) == ["s1", "odd", "none"]  # the last two are not ours
 
 
 @contextlib.asynccontextmanager

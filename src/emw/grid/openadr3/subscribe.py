@@ -77,8 +77,9 @@ class Subscriber:
             wanted = list(self._programs())
         there: dict[str | None, list[Any]] = {}
         for found in await self._client.listing("/subscriptions", {"clientName": self._settings.ven_name}):
-            if isinstance(found, dict) and self._is_ours(found):
-                there.setdefault(found.get("programID"), []).append(found.get("id"))
+            program_id = found.get("programID") if isinstance(found, dict) else None
+            if isinstance(found, dict) and self._is_ours(found) and isinstance(program_id, str | None):
+                there.setdefault(program_id, []).append(found.get("id"))
         for program_id in wanted:
             first, *more = there.pop(program_id, None) or [None]
             if first is None or program_id not in self._renewed:
@@ -105,7 +106,8 @@ class Subscriber:
 
     def _is_ours(self, found: dict[str, Any]) -> bool:
         operations = found.get("objectOperations")
-        urls = [o.get("callbackUrl") for o in operations or () if isinstance(o, dict)]
+        told = operations if isinstance(operations, list) else []
+        urls = [o.get("callbackUrl") for o in told if isinstance(o, dict)]
         return found.get("clientName") == self._settings.ven_name and self._settings.callback_url in urls
 
     def _body(self, program_id: str | None) -> dict[str, Any]:
