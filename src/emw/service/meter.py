@@ -60,32 +60,46 @@ class _Open:
     peak_kw: float = 0.0
 
 
-def drawn_in(territory_id: str, state: State, telemetry: Telemetry, now: datetime) -> Drawn:
-    """The load and the baseline of the EVSEs under a territory now."""
-    load = baseline = 0.0
-    there = metered = 0
-    inside: dict[str, bool] = {}
+class _Sum:
+    """What adds up under one territory."""
+
+    __slots__ = ("baseline", "load", "metered", "there")
+
+    def __init__(self) -> None:
+        self.load = self.baseline = 0.0
+        self.there = self.metered = 0
+
+
+def drawn_in(
+    territories: Iterable[str], state: State, telemetry: Telemetry, now: datetime
+) -> dict[str, Drawn]:
+    """The load and the baseline of the EVSEs under each territory now: one walk, however many are asked for."""
+    sums = {t: _Sum() for t in territories}
+    under: dict[str, list[_Sum]] = {}
     for evse in state.evses.values():
+        if evse.session_id is None:
+            continue
         where = evse.territory_id
-        if where not in inside:
-            inside[where] = territory_id in state.path(where)
-        session = state.sessions.get(evse.session_id) if evse.session_id and inside[where] else None
+        if where not in under:
+            under[where] = [sums[node] for node in state.path(where) if node in sums]
+        session = state.sessions.get(evse.session_id) if under[where] else None
         if session is None:
             continue
-        there += 1
         outlook = telemetry.outlook(evse, session)
         drawn_kw, would_kw = telemetry.drawn_kw(evse.evse_id), evse.kw_per_a * outlook.baseline_a
-        if drawn_kw is None or not evse.online:
-            load += would_kw if drawn_kw is None else drawn_kw
-            baseline += would_kw if drawn_kw is None else drawn_kw
-            continue
-        metered += 1
-        limit = state.limits.get(evse.evse_id)
-        held = limit is not None and limit.in_force(now)
-        fades = outlook.would_a > outlook.baseline_a
-        load += drawn_kw
-        baseline += would_kw if held or fades else drawn_kw
-    return Drawn(load, baseline, metered / there if there else 1.0)
+        known = drawn_kw is not None and evse.online
+        load = would_kw if drawn_kw is None else drawn_kw
+        baseline = load
+        if known:
+            limit = state.limits.get(evse.evse_id)
+            held = limit is not None and limit.in_force(now)
+            baseline = would_kw if held or outlook.would_a > outlook.baseline_a else load
+        for node in under[where]:
+            node.there += 1
+            node.metered += known
+            node.load += load
+            node.baseline += baseline
+    return {t: Drawn(s.load, s.baseline, s.metered / s.there if s.there else 1.0) for t, s in sums.items()}
 
 
 class Meter:
@@ -158,11 +172,11 @@ class Meter:
         """See what is drawn now; what is long enough, or watched no more, ends here."""
         wanted = self._wanted
         facts = []
-        for territory_id in sorted(wanted | self._open.keys()):
+        seen = drawn_in(wanted | self._open.keys(), self._state, self._telemetry, now)
+        for territory_id, drawn in sorted(seen.items()):
             if territory_id not in self._state.territories:
                 del self._open[territory_id]
                 continue
-            drawn = drawn_in(territory_id, self._state, self._telemetry, now)
             interval = self._open.get(territory_id)
             if interval is None:
                 self._open[territory_id] = _Open(now, now, drawn, peak_kw=drawn.load_kw)

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from emw.domain.facts import CommandIssued, Fact
-from emw.domain.model import RECORDS, Record, RequestInterval
+from emw.domain.model import RECORDS, Enrolment, Record, RequestInterval
 from emw.domain.signals import LoadInterval
 from emw.domain.state import State
 from emw.service.errors import Unavailable
@@ -148,7 +148,7 @@ class SimStore:
             await self._sql.roll_up(now)
 
     async def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        """The one question that the doors of the station plane ask."""
+        """The few questions that a running node asks."""
         if self._sql is not None:
             return await self._sql.query(name, **parameters)
         if name == "load_intervals":
@@ -157,6 +157,10 @@ class SimStore:
                 for r in self._disk.rows.values()
                 if isinstance(r, LoadInterval) and _asked(r, **parameters)
             ]
+        if name == "parts":
+            enrolments = (r for r in self._disk.rows.values() if isinstance(r, Enrolment))
+            ended = [r for r in enrolments if r.left_at is not None and r.left_at >= parameters["since"]]
+            return [asdict(r) for r in sorted(ended, key=lambda r: (r.left_at, r.evse_id), reverse=True)]
         if name != "intervals":
             raise NotImplementedError(name)
         key = parameters["request_key"]
