@@ -309,3 +309,29 @@ def test_targets_of_both_versions() -> None:
         ("GROUP", "1"),
         (None, "7"),
     ]
+
+
+@pytest.mark.parametrize("length", ["PT1M", "PT5M", "PT1H", "P1D"])
+def test_a_tariff_that_loops_for_years_is_still_known_today(length: str) -> None:
+    raw = {
+        "id": "e1",
+        "programID": "p1",
+        "duration": "P9999Y",
+        "intervalPeriod": {"start": "2024-01-01T00:00:00Z", "duration": length},
+        "payloadDescriptors": [{"payloadType": "IMPORT_CAPACITY_LIMIT", "units": "KW"}],
+        "intervals": [{"id": 0, "payloads": [{"type": "IMPORT_CAPACITY_LIMIT", "values": [50]}]}],
+    }
+    event = event_of(raw)
+    assert isinstance(event, Event)
+    midnight = (SEEN + timedelta(days=1)).replace(hour=0)
+    told = translate(
+        event,
+        None,
+        KW,
+        first_seen=SEEN - timedelta(days=400),
+        until=midnight + timedelta(days=8),
+        draw=0.0,
+        territories=TREE.get,
+    )
+    assert any(s.start_at <= SEEN and (s.end_at is None or s.end_at > SEEN) for s in told.segments)
+    assert {s.turn for s in told.slots} == set(range(told.slots[0].turn, told.slots[-1].turn + 1))

@@ -140,6 +140,24 @@ def test_a_cancel_lets_go(how: str) -> None:
     story(tell)
 
 
+def test_an_event_now_that_is_over_and_still_listed_is_not_done_again() -> None:
+    async def tell(h: House) -> None:
+        vtn = Vtn()
+        vtn.shed("e1", 100, start=NOW, duration="PT10M")
+        h.ven(vtn)
+        await h.until(40)
+        again = await h.again()
+        again.ven(vtn)
+        await again.until(60)
+        assert len(again.brief()) == 1
+        assert not again.facts(f.SignalEnded)
+        vtn.gone("e1")
+        await again.until(62)
+        assert len(again.facts(f.SignalEnded)) == 1
+
+    story(tell)
+
+
 def test_an_open_ended_event_lasts_until_it_is_taken_back() -> None:
     async def tell(h: House) -> None:
         vtn = Vtn()
