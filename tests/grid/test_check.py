@@ -146,6 +146,8 @@ def test_connections_events_and_what_is_not_served_over_the_api() -> None:
         (unserved,) = (await get("/grid/unserved"))["items"]
         assert unserved["said"] == "PRICE 0.3"
         assert "trade" in unserved["why"]
+        _, metrics = await call_asgi(app, "GET", "/metrics", None)
+        assert b'emw_grid_connected{source="vtn:utility"} 1.0' in metrics
         vtn.down = True
         await h.until(70)
         (connection,) = (await get("/grid/connections"))["items"]

@@ -56,7 +56,10 @@ class _Now(Collector):
         yield _gauge("emw_clock_off_seconds", "How far the machine's clock has leapt away from emw's.", off_s)
         ends = Counter({k: int((end - now).total_seconds()) for k, end in headend.certificates.items()})
         yield _by("emw_certificate_seconds_left", "How long certificates hold.", "setting", ends)
-        yield _gauge("emw_reports_owed", "Reports not delivered yet.", len(state.reports))
+        owed = len(state.reports) + sum(r.owed for r in state.grid_reports.values())
+        yield _gauge("emw_reports_owed", "Reports not delivered yet.", owed)
+        heard = Counter({k: int(link.connected) for k, link in state.grid_links.items()})
+        yield _by("emw_grid_connected", "1 while a VTN can be heard.", "source", heard)
         yield _gauge("emw_telemetry_waiting", "Readings not written yet.", headend.telemetry.waiting)
         yield _gauge("emw_logins", "People logged in.", len(self._auth.sessions))
         for name, text, value in (
