@@ -172,7 +172,7 @@ async def test_the_needed_role_is_enough(w: World, door: tuple[str, str]) -> Non
 
 
 @pytest.mark.parametrize("door", BODIES, ids=" ".join)
-async def test_a_cookie_alone_changes_nothing(w: World, door: tuple[str, str]) -> None:
+async def test_A12_a_cookie_alone_changes_nothing(w: World, door: tuple[str, str]) -> None:
     """A12: a foreign page can make a browser send the cookie, but not our token, nor hide where it comes from."""
     me = await w.log_in()
     body = DOORS[door][1]

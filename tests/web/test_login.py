@@ -29,7 +29,7 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return at
 
 
-async def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites() -> None:
+async def test_A12_the_cookie_is_out_of_reach_for_scripts_and_other_sites() -> None:
     async with world() as w:
         told = await w.call("POST", "/api/v1/login", {"name": "ann", "password": PASSWORD})
         assert told.status == 200
@@ -198,7 +198,7 @@ async def test_the_link_of_the_first_start_gets_old(seconds: list[float]) -> Non
         assert (await w.call("POST", "/api/v1/setup", body)).status == 401
 
 
-async def test_a_foreign_page_cannot_log_anybody_in() -> None:
+async def test_A12_a_foreign_page_cannot_log_anybody_in() -> None:
     async with world() as w:
         body = {"name": "ann", "password": PASSWORD}
         evil = {"origin": "https://evil.example"}
