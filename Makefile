@@ -12,13 +12,15 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMPS := .venv/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Wheels are unpacked; a source archive would run its own script on this machine. `make ONLY=` builds where there is none.
+ONLY ?= --only-binary :all:
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 CHECKED := src tests $(wildcard bench examples)
 
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := setup
-.PHONY: help setup demo test test-all lint format bench shots docs requirements clean
+.PHONY: help setup demo test test-all lint format bench shots docs requirements sbom audit clean
 
 setup: $(STAMPS)/dev ## Install everything into .venv
 	@echo 'Ready: try `make demo`, `make test` or `make help`.' >&2
@@ -71,7 +73,7 @@ $(STAMPS)/venv:
 
 $(STAMPS)/base: $(STAMPS)/venv requirements/build.txt requirements/base.txt
 	@echo 'Installing what emw runs on (once) ...' >&2
-	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/base.txt >&2
+	@$(PIP) install --require-hashes $(ONLY) -r requirements/build.txt -r requirements/base.txt >&2
 	@touch $@
 
 $(STAMPS)/project: $(STAMPS)/base pyproject.toml
@@ -80,7 +82,7 @@ $(STAMPS)/project: $(STAMPS)/base pyproject.toml
 
 $(STAMPS)/dev: $(STAMPS)/project requirements/dev.txt
 	@echo 'Installing what the checks need (once) ...' >&2
-	@$(PIP) install --require-hashes -r requirements/dev.txt >&2
+	@$(PIP) install --require-hashes $(ONLY) -r requirements/dev.txt >&2
 	@touch $@
 
 # --- upkeep ----------------------------------------------------------------------------------------------------
@@ -99,6 +101,14 @@ $(STAMPS)/uv: $(STAMPS)/venv
 	@$(PYTHON) -m venv .venv/uv >&2
 	@.venv/uv/bin/python -m pip --disable-pip-version-check --quiet install uv >&2
 	@touch $@
+
+sbom: $(STAMPS)/dev ## Write what a release is made of to dist/emw.cdx.json (CycloneDX)
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/base.txt --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o dist/emw.cdx.json
+
+audit: $(STAMPS)/dev ## Ask for known weaknesses of what is pinned; needs a network
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements/base.txt $(ARGS)
 
 clean: ## Remove what was installed and made
 	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
