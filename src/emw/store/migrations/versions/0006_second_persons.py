@@ -1,4 +1,4 @@
-"""Requests that wait for a second person, and the certificate an ISO must show. Adds columns only."""
+"""Requests that wait for a second person, and the certificate an ISO must show. Adds columns; who asked is in the log."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,11 @@ def upgrade() -> None:
     op.add_column("isos", sa.Column("certificate", sa.Text(), nullable=True))
     for name in ("asked_by", "held", "confirmed_by"):
         op.add_column("requests", sa.Column(name, sa.Text(), nullable=True))
+    # The log knows who asked, and the tables must be what the log says.
+    op.execute(
+        "UPDATE requests SET asked_by = (SELECT activity.actor FROM activity "
+        "WHERE activity.request_key = requests.request_key AND activity.kind = 'RequestReceived' LIMIT 1)"
+    )
 
 
 def downgrade() -> None:
