@@ -1,5 +1,6 @@
-"""From the version before to this one, in mid-event and killed half-way: nothing is lost, and tables only grow (F1, F21)."""
+"""From an older version to this one, in mid-event and killed half-way: nothing is lost, tables only grow (F1, F21)."""
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -46,10 +47,10 @@ async def test_F21_no_migration_takes_anything_from_who_still_runs_the_version_b
             command.downgrade(alembic(connection), older)
             before = columns(connection)
             tables = {table for table, _ in before}
-            for name, column in before.items():
-                assert name in after, f"{newer} drops {name}"
-                assert str(after[name]["type"]) == str(column["type"]), f"{newer} changes {name}"
-                assert after[name]["nullable"] or not column["nullable"], f"{newer} asks more of {name}"
+            for where, column in before.items():
+                assert where in after, f"{newer} drops {where}"
+                assert str(after[where]["type"]) == str(column["type"]), f"{newer} changes {where}"
+                assert after[where]["nullable"] or not column["nullable"], f"{newer} asks more of {where}"
             for (table, name), column in after.items():
                 if table in tables and (table, name) not in before:
                     given = column["nullable"] or column["default"] is not None
@@ -123,7 +124,7 @@ async def test_F21_an_event_that_ran_under_an_older_version_runs_on(file: Place,
     await again.commit([end], loaded.state.apply(end)[0])
     await again.close()
     told = maintenance.check(file.url, whole_log=True)
-    assert told["problems"] == [] or all("tables" in p for p in told["problems"]), told
+    assert told["problems"] == [], "the tables are what the log says, after every upgrade"
 
 
 KILLED: Final = """
@@ -145,7 +146,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("statements", [3, 12, 30, 60])
+@pytest.mark.parametrize("statements", [3, 12, 30, 45])
 async def test_F1_F5_a_migration_killed_at_any_statement_has_not_happened(
     file: Place, statements: int
 ) -> None:
@@ -156,7 +157,8 @@ async def test_F1_F5_a_migration_killed_at_any_statement_has_not_happened(
     with database(store).migrating() as connection:
         command.downgrade(alembic(connection), REVISIONS[0])
     await store.close()
-    died = subprocess.run(
+    died = await asyncio.to_thread(
+        subprocess.run,
         [sys.executable, "-c", KILLED, file.url, str(statements)],
         capture_output=True,
         text=True,
@@ -167,6 +169,5 @@ async def test_F1_F5_a_migration_killed_at_any_statement_has_not_happened(
     assert file.sql("SELECT version_num FROM alembic_version") == [(REVISIONS[0],)], "all of it or nothing"
     loaded = await SqlStore(file.url).load()
     assert loaded.state.requests.keys() == state.requests.keys()
-    assert (
-        loaded.state.limits["evse-0" if "evse-0" in state.limits else next(iter(state.limits))].max_a == 10.0
-    )
+    here = {e: x.max_a for e, x in loaded.state.limits.items()}
+    assert here == {e: x.max_a for e, x in state.limits.items()}

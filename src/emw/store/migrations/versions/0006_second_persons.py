@@ -1,4 +1,4 @@
-"""Requests that wait for a second person, and the certificate an ISO must show. Adds columns; who asked is in the log."""
+"""Requests that wait for a second person, and the certificate an ISO must show."""
 
 import sqlalchemy as sa
 from alembic import op
