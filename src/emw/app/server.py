@@ -29,6 +29,10 @@ TICKS_PER_LOOK = 5
 MOST_HEADER_BYTES = 32_768
 MOST_HEADERS = 100
 MOST_WAITING_BYTES = 65_536
+READ_DEADLINE_S = 30.0
+"""How long a peer may leave its answers unread once no more of them can be sent."""
+MOST_WAITING_REQUESTS = 64
+"""Requests sent ahead on one connection, while earlier ones are not answered yet."""
 LATE_PROBLEM = (
     b'{"type":"about:blank","title":"Bad input","status":408,"detail":"the body did not arrive in time"}'
 )
@@ -121,6 +125,7 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """A connection: its first request's head has a deadline."""
         super().connection_made(cast("asyncio.Transport", Corked(transport, self.loop)))
+        self._read_by = math.inf
         self._names = names_of(transport.get_extra_info("peercert"))
         self._head_bytes = 0
         self._phase = Phase.HEAD
@@ -150,6 +155,10 @@ class GuardedHttp(HttpToolsProtocol):
         self._phase = Phase.BODY
         self._due = self.loop.time() + BODY_DEADLINE_S
         super().on_headers_complete()
+        if len(self.pipeline) > MOST_WAITING_REQUESTS:
+            self.pipeline.clear()
+            self._cut()
+            raise ValueError("more requests at once than one connection may send")
 
     def on_message_complete(self) -> None:
         """The request is whole: how long its answer takes is the application's business."""
@@ -167,14 +176,23 @@ class GuardedHttp(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
+            # Nothing more is read before all that was sent ahead is answered: who asks faster than that has to wait.
             self._start_asgi_task(*self.pipeline.pop())
-        elif self._phase is Phase.ANSWER:
+            return
+        self.flow.resume_reading()
+        if self._phase is Phase.ANSWER:
             self._wait_for_next()
 
     def look(self, now: float) -> None:
         """End what is overdue, with an answer where this request is the one to be answered next."""
+        if not self.flow.write_paused:
+            self._read_by = math.inf
+        elif self._read_by == math.inf:
+            self._read_by = now + READ_DEADLINE_S
+        elif now >= self._read_by:
+            self.transport.abort()  # a close would wait for what nobody reads
+            return
         if now < self._due:
             return
         if self._phase is Phase.BODY and not self.pipeline and not self.cycle.response_started:
