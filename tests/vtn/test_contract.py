@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 import schemathesis
-import yaml  # type: ignore[import-untyped]
+import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml  # type: ignore[import-untyped]  # no types are published with it
+import yaml
 
 from tests.vtn.house import PROGRAM, SHED, VtnHouse, vtn_house
 
