@@ -36,6 +36,7 @@ demo: $(STAMPS)/project ## Run the demo; ARGS="--once --json" goes to `emw demo`
 test: lint ## Check everything that is quick; ARGS goes to pytest
 	$(PYTEST) -m 'not slow' $(ARGS)
 
+# The slow tests are hours of simulation: too long beside the quick ones for every change. Before a release, `make test-all`.
 test-all: lint ## Check everything, the slow tests too
 	$(PYTEST) $(ARGS)
 

@@ -47,7 +47,7 @@ async def test_F22_many_requests_ahead_cut_the_connection(emw: House) -> None:
         assert sum(emw.plane.answers.values()) < 200
 
 
-async def test_F22_who_does_not_read_is_cut_off(emw: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_F19_F22_who_does_not_read_is_cut_off(emw: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_app, "READ_DEADLINE_S", 0.5)
     async with served(emw.plane) as place:
         _, writer = await connect(place)
