@@ -28,6 +28,7 @@ DOORS: dict[tuple[str, str], tuple[Role, Any]] = {
     ("PATCH", "/api/v1/requests/{request_key}"): (OPERATE, {"kW": 1}),
     ("GET", "/api/v1/evses/{evse_id}/driverLink"): (OPERATE, None),
     ("GET", "/api/v1/evses/{evse_id}/sticker"): (ADMINISTER, None),
+    ("GET", "/api/v1/map"): (VIEW, None),
     ("GET", "/api/v1/sessions"): (VIEW, None),
     ("GET", "/api/v1/requests"): (VIEW, None),
     ("POST", "/api/v1/requests"): (OPERATE, {"territory": "East", "kW": 1, "requestID": "R1"}),
