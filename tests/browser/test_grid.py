@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
 from emw.domain.signals import Segment, SignalKind
 from emw.service.grid_view import GridSeen, Standing
 from emw.service.signals import Heard
-from tests.browser.test_console import complaints, log_in, page, served
+from tests.browser.house import complaints, log_in, page, served
 from tests.web.world import World
 
 __all__ = ("complaints", "page", "served")
