@@ -11,7 +11,8 @@ from playwright.async_api import Page
 from emw.domain.signals import Segment, SignalKind
 from emw.service.grid_view import GridSeen, Standing
 from emw.service.signals import Heard
-from tests.browser.house import complaints, log_in, page, served
+from tests.browser.house import log_in
+from tests.browser.test_console import complaints, page, served
 from tests.web.world import World
 
 __all__ = ("complaints", "page", "served")
