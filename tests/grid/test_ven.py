@@ -355,6 +355,22 @@ def test_events_of_other_programs_are_shown_and_not_served() -> None:
     story(tell)
 
 
+def test_a_priority_that_no_database_holds_comes_last_and_stops_nothing() -> None:
+    async def tell(h: House) -> None:
+        vtn = Vtn()
+        vtn.shed("huge", 200, start=at(1), duration="PT60M", priority=2**70)
+        vtn.shed("first", 50, start=at(1), duration="PT60M", priority=1)
+        h.ven(vtn)
+        await h.until(3)
+        assert ("first", "active", 50.0, 1.0, 61.0) in h.brief()
+        assert {s.event_id: s.priority for s in h.headend.signals.of("vtn:utility")} == {
+            "huge": None,
+            "first": 1,
+        }
+
+    story(tell)
+
+
 def test_in_one_program_the_lower_priority_number_wins_while_it_lasts() -> None:
     async def tell(h: House) -> None:
         vtn = Vtn()

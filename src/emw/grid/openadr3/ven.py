@@ -262,7 +262,7 @@ class Ven:
             body=canonical(raw),
             precedence=precedence,
             name=event.eventName,
-            priority=event.priority,
+            priority=event.rank,
             notes=(*told.notes, *asks[1]),
             asks=asks[0],
         )

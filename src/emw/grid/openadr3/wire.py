@@ -6,10 +6,12 @@ does not use is not looked at; one object that can't be read at all never hides 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct, field
+
+MOST_PRIORITY: Final = 2**31
 
 
 class Period(Struct):
@@ -88,6 +90,11 @@ class Event(Struct):
     payloadDescriptors: list[Any] | None = None
     reportDescriptors: list[Any] | None = None
     modificationDateTime: Any = None
+
+    @property
+    def rank(self) -> int | None:
+        """Its priority, if that is a number a database can hold; else none, which comes last as it would."""
+        return self.priority if self.priority is not None and abs(self.priority) < MOST_PRIORITY else None
 
     def descriptors(self) -> list[Descriptor]:
         """The payload descriptors that can be read."""
