@@ -61,6 +61,35 @@ async def test_a_silent_meter_is_asked_and_then_nothing_is_counted_by_it(
             assert found.reason == "its meter is silent"
 
 
+@pytest.mark.parametrize("word", ["NotImplemented", "Rejected"])
+async def test_2_0_1_a_meter_is_asked_alone_where_the_transaction_is_not_told(
+    word: str, tmp_path: Path
+) -> None:
+    def answer(action: str, payload: dict[str, Any]) -> Any:
+        if payload.get("requestedMessage") == "TransactionEvent":
+            return {"status": word}
+        return polite(action, payload)
+
+    async with house(tmp_path, sample_seconds=10) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, "ocpp2.0.1", answer) as it:
+            await boot(it)
+            await until(lambda: h.hub.peer("CP1").traits.sample_s == 10)
+            await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            asked = len(asked_for_meters(it))
+            pass_time(h, 25)
+            both = ["TransactionEvent", "MeterValues"]
+            await until(lambda: len(asked_for_meters(it)) == asked + 2)
+            assert [p["requestedMessage"] for p in asked_for_meters(it)[asked:]] == both
+            pass_time(h, 20)
+            # What it can't do at all it is not asked again; what it would not do then, it is.
+            again = both[1:] if word == "NotImplemented" else both
+            await until(lambda: len(asked_for_meters(it)) == asked + 2 + len(again))
+            assert [p["requestedMessage"] for p in asked_for_meters(it)[asked + 2 :]] == again
+            assert {p["evse"]["id"] for p in asked_for_meters(it)} == {1}
+
+
 async def test_a_reading_ends_the_silence(tmp_path: Path) -> None:
     async with house(tmp_path, sample_seconds=10) as h:
         secret = await h.enrol("CP1")

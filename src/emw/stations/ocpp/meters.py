@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emw.domain.model import Evse, Outcome
 from emw.service.ports import Answer
 from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.limits import status_of
 from emw.stations.ocpp.peer import Plug
 from emw.stations.ocpp.wire import encode
 from emw.stations.ocppj import Answered, Version
@@ -22,6 +23,7 @@ SAMPLES: Final = 2
 """So many sample periods without a reading, and a meter is silent."""
 UNKNOWN_S: Final = 900.0
 """The sample period of a station that took none from us: a quarter of an hour is the longest in use."""
+NOT_IMPLEMENTED: Final = "NotImplemented"
 SILENT: Final = "its meter is silent"
 
 
@@ -74,20 +76,27 @@ class Meters:
 
 
 async def ask(connection: Connection, plug: Plug) -> None:
-    """Let a station tell what the meter of one EVSE shows."""
+    """Let a station tell what the meter of one EVSE shows: as of its transaction, or by its meter alone."""
     if connection.version is Version.V16:
         await trigger(connection, {"requestedMessage": "MeterValues", "connectorId": plug.number})
-    elif plug.transaction_id is not None:
-        await trigger(connection, {"requestedMessage": "TransactionEvent", "evse": {"id": plug.number}})
-    else:
-        await trigger(connection, {"requestedMessage": "MeterValues", "evse": {"id": plug.number}})
+        return
+    traits, evse = connection.peer.traits, {"id": plug.number}
+    if plug.transaction_id is not None and traits.trigger_event is not False:
+        word = await trigger(connection, {"requestedMessage": "TransactionEvent", "evse": evse})
+        if word == NOT_IMPLEMENTED:
+            traits.trigger_event = False
+        if word in {"", "Accepted"}:
+            return
+    await trigger(connection, {"requestedMessage": "MeterValues", "evse": evse})
 
 
-async def trigger(connection: Connection, body: dict[str, Any]) -> None:
-    """Let a station send a message now. Whether it can is remembered."""
+async def trigger(connection: Connection, body: dict[str, Any]) -> str:
+    """Let a station send a message now: its word, empty where it has none. Whether it can is remembered."""
     traits = connection.peer.traits
     got = await connection.call("TriggerMessage", encode(body))
     if isinstance(got, Answered):
         traits.trigger = True
-    elif got is not None and traits.trigger is None:
+        return status_of(got.payload)
+    if got is not None and traits.trigger is None:
         traits.trigger = False
+    return ""

@@ -70,6 +70,7 @@ class Traits(Struct, omit_defaults=True):
 
     `refused`: pairs of purpose and unit, as "TxProfile/A", that it rejected while another was accepted.
     `used`: purposes under which a profile of ours may lie in it.
+    `trigger_event`: whether a 2.x station tells of a transaction when asked to; else its meter alone is asked.
     `security`: the highest security profile by which it has proved itself, with the secret of `security_of`.
     """
 
@@ -85,6 +86,7 @@ class Traits(Struct, omit_defaults=True):
     measurands: str | None = None
     sample_s: int | None = None
     trigger: bool | None = None
+    trigger_event: bool | None = None
     security: int = 0
     security_of: str = ""
     theirs: list[Their] = []
