@@ -163,11 +163,11 @@ async def stop(it: Plain, number: int, *, at: datetime | None = None, meter: int
     return await it.call("StopTransaction", {"transactionId": number, "meterStop": meter, "timestamp": when})
 
 
-async def meter(it: Plain, watts: float, number: int | None = None) -> Any:
+async def meter(it: Plain, watts: float, number: int | None = None, *, at: datetime | None = None) -> Any:
     """1.6: a reading."""
     sampled = [{"value": str(watts), "measurand": "Power.Active.Import", "unit": "W"}]
     body: dict[str, Any] = {
         "connectorId": 1,
-        "meterValue": [{"timestamp": it.stamp(), "sampledValue": sampled}],
+        "meterValue": [{"timestamp": it.stamp() if at is None else stamp(at), "sampledValue": sampled}],
     }
     return await it.call("MeterValues", body if number is None else {**body, "transactionId": number})

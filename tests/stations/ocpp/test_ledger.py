@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.stations.ocpp.foreign import stamp
-from tests.stations.ocpp.house import House, house, until
+from tests.stations.ocpp.house import EAST, House, house, until
 from tests.stations.ocpp.plain import Plain, boot, meter, plain, start, stop
 
 NEW = "ocpp2.0.1"
@@ -118,6 +118,69 @@ async def test_power_without_a_begin_is_a_session(tmp_path: Path) -> None:
             await it.call("StatusNotification", {**status, "status": "Charging", "timestamp": it.stamp()})
             await it.call("StatusNotification", {**status, "timestamp": it.stamp()})
             assert session(h) is None
+
+
+async def test_readings_told_late_begin_no_session_after_its_end(tmp_path: Path) -> None:
+    """After an outage a station tells the end first, and then the readings that it kept."""
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            number = await start(it)
+            await until(lambda: session(h))
+            kept = it.now() - timedelta(seconds=20)
+            await stop(it, number, at=it.now() - timedelta(seconds=10))
+            await until(lambda: session(h) is None)
+            await meter(it, 7000.0, at=kept)
+            assert session(h) is None
+            await meter(it, 7000.0)
+            assert session(h)
+
+
+async def test_a_transaction_that_only_readings_name_is_limited_by_its_number(tmp_path: Path) -> None:
+    """Begun under another central system, or told to nobody: it runs, and it ends when its end is told."""
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            assert await meter(it, 7000.0, 4711) == {}
+            await until(lambda: session(h))
+            assert h.headend.telemetry.drawn_kw("CP1:1") == pytest.approx(7.0)
+            body = {"requestID": "r1", "territory": EAST, "kW": 2.0, "durationMinutes": 30}
+            await h.iso("POST", "/iso/decrease", body)
+            await until(lambda: it.names("SetChargingProfile"))
+            profile = it.names("SetChargingProfile")[0]["csChargingProfiles"]
+            assert (profile["chargingProfilePurpose"], profile["transactionId"]) == ("TxProfile", 4711)
+            await stop(it, 4711)
+            await until(lambda: session(h) is None)
+            (row,) = await rows(h)
+            assert (row["transaction_id"], row["meter_start_wh"]) == ("4711", None)
+
+
+async def test_readings_do_not_bring_back_a_transaction_that_is_over(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            number = await start(it)
+            await until(lambda: session(h))
+            await stop(it, number)
+            await until(lambda: session(h) is None)
+            for watts in (0.0, 0.0, 7000.0):
+                assert await meter(it, watts, number) == {}
+            (row,) = await rows(h)
+            assert row["ended_at"] is not None
+            assert h.hub.peer("CP1").plugs[1].transaction_id is None
+
+
+@pytest.mark.parametrize("number", [-1, 0])
+async def test_a_number_that_is_none_names_no_transaction(number: int, tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            assert await meter(it, 7000.0, number) == {}
+            assert await rows(h) == []
 
 
 async def test_the_next_transaction_ends_one_whose_end_was_lost(tmp_path: Path) -> None:

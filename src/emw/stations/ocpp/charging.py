@@ -23,7 +23,7 @@ from emw.stations.ocpp.peer import Peer, Plug, number_of
 from emw.stations.ocpp.profiles import to_neutral_v
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import Purpose
-from emw.stations.ocpp.wire import MeterValue
+from emw.stations.ocpp.wire import MeterValue, parse_time
 
 log = structlog.get_logger()
 
@@ -142,6 +142,23 @@ class Charging:
             plug.transaction_id = transaction_id
         return fresh
 
+    async def goes_on(
+        self, peer: Peer, plug: Plug, transaction_id: str, values: Sequence[MeterValue]
+    ) -> bool:
+        """Readings name a transaction whose begin was not told to us. False: it is history, and over."""
+        now = self._clock.now()
+        at = max((parse_time(value.timestamp, now) for value in values), default=None)
+        if at is None or not peer.is_fresh(at, now, self._fresh):
+            return True  # told late: whether it runs, the next reading says
+        known = await self._book.transaction(peer.station_id, transaction_id)
+        if known is not None and known.ended_at is not None:
+            return False
+        if plug.transaction_id is None and await self.start(
+            peer, plug.number, transaction_id, at=at, meter_start_wh=None, id_token=None
+        ):
+            await self.arrive(peer, plug.number)
+        return True
+
     async def arrive(self, peer: Peer, number: int) -> None:
         """The transaction of an EVSE is of now: its session begins, unless it has."""
         evse, plug = await self.evse(peer, number)
@@ -204,6 +221,7 @@ class Charging:
         station = self._state.stations[evse.station_id]
         if plug.installed is not None and plug.installed.purpose is Purpose.TX:
             plug.installed = None  # it ends with its transaction
+        plug.left_at = self._clock.now()
         await self._intake.unplugged(station, evse.evse_id, energy_kwh)
         now = self._state.evses[evse.evse_id]
         if not now.dc:
@@ -256,6 +274,8 @@ class Charging:
         if evse.session_id is None:
             if metered.power_w < ALIVE_W or not peer.is_fresh(metered.at, now, self._fresh):
                 return None
+            if plug.left_at is not None and peer.by_our_clock(metered.at) <= plug.left_at:
+                return None  # kept while the station was away: of the session that is over
             return self._found_charging(peer, evse, plug, metered)
         held_a = None if plug.installed is None else plug.held_a(now)
         said = said_by(evse, metered, held_a, neutral_v, kw_per_a)

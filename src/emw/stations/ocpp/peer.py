@@ -41,9 +41,11 @@ class Plug:
         "asked_in_vain",
         "evse_id",
         "installed",
+        "left_at",
         "memory",
         "number",
         "order",
+        "over",
         "phases_seen",
         "status",
         "transaction_id",
@@ -57,7 +59,9 @@ class Plug:
         self.transaction_id: str | None = None
         self.memory: Memory = NOTHING
         self.installed: Installed | None = None
+        self.left_at: datetime | None = None  # when its last session ended; None: none has since emw started
         self.order: Order | None = None  # the command that is being said to it, or was last
+        self.over = 0  # 1.6: a transaction that readings still name, and that runs no more
         self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
         self.asked_in_vain = 0  # how often in a row its silent meter was asked
         self.trouble = ""  # what is odd about its meter, in words
@@ -130,8 +134,11 @@ class Peer:
 
     def is_fresh(self, at: datetime, now: datetime, within: timedelta) -> bool:
         """Whether something dated `at` by the station is of now, and no history told late."""
-        skew = self.skew if self.skew is not None and abs(self.skew) > OFF else timedelta(0)
-        return abs(now - at - skew) <= max(within, OFF)
+        return abs(now - self.by_our_clock(at)) <= max(within, OFF)
+
+    def by_our_clock(self, at: datetime) -> datetime:
+        """A moment as the station dates it, by our clock where its own is off."""
+        return at if self.skew is None or abs(self.skew) <= OFF else at + self.skew
 
     def rebooted(self) -> None:
         """What ends with a boot is forgotten."""

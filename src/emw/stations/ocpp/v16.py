@@ -10,6 +10,7 @@ import msgspec
 
 from emw.stations.ocpp import wire16 as w
 from emw.stations.ocpp.connection import Connection, Handler
+from emw.stations.ocpp.peer import Plug
 from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, EitherWay, encode, parse_time
 
 if TYPE_CHECKING:
@@ -124,5 +125,18 @@ class V16:
 
     def meter(self, c: Connection, said: w.MeterValues) -> bytes | Coroutine[Any, Any, bytes]:
         """4.7. Hot."""
+        number = said.transactionId
+        if number is not None and number > 0:
+            plug = c.peer.plugs.get(said.connectorId)
+            if plug is not None and plug.transaction_id is None and plug.over != number:
+                return self._hub.then(self._goes_on(c, plug, number, said))
         todo = self._charging.readings(c.peer, said.connectorId, said.meterValue)
         return EMPTY if todo is None else self._hub.then(todo)
+
+    async def _goes_on(self, c: Connection, plug: Plug, number: int, said: w.MeterValues) -> None:
+        """Of a transaction that runs somebody else has the begin: it can be limited by its number all the same."""
+        if not await self._charging.goes_on(c.peer, plug, str(number), said.meterValue):
+            plug.over = number
+        todo = self._charging.readings(c.peer, plug.number, said.meterValue)
+        if todo is not None:
+            await todo
