@@ -19,6 +19,8 @@ from tests.web.world import HOSTILE, World, reads, stations, world
 
 pytestmark = pytest.mark.browser
 SERIOUS = {"serious", "critical"}
+TOP = """(names) => names.every((name, n) => document.querySelectorAll(
+    '.rows .tr:not([hidden]) .id')[n]?.textContent === name)"""
 PAGES = [*(p.path for p in PLACES), "/evses/E0001"]
 
 
@@ -143,6 +145,16 @@ async def test_ten_thousand_evses_are_one_table_of_which_a_screen_is_drawn(
     await page.wait_for_function(
         "() => document.querySelector('.rows .tr:not([hidden]) .load').textContent === '2.3'"
     )
+    # By load: who changes moves to its place among the others, who leaves the filter goes.
+    await page.fill("#filter", "N000")
+    await page.click(".th .load button")
+    reads(w, "N00042", 31)
+    reads(w, "N00043", 30)
+    await page.wait_for_function(TOP, arg=["N00042", "N00043", "N00000"])
+    reads(w, "N00042", 30.5)
+    reads(w, "N00043", 31)
+    await page.wait_for_function(TOP, arg=["N00043", "N00042", "N00000"])
+    assert await page.inner_text("#evse-count") == "100 of 10,064"
     assert heard == []
 
 

@@ -248,6 +248,7 @@ class Feed:
                 "requestKey": r.request_key,
                 "isoID": r.iso_id,
                 "held": r.held,
+                "askedBy": r.asked_by,
                 "releaseMinutes": round(_release_min(r.kw, headend.settings.rules), 1),
                 "at": now,
             }

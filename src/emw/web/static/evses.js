@@ -52,7 +52,7 @@ function filter() {
 $("filter").addEventListener("input", filter);
 filter();
 follow((what) => {
-  if (what.full) filter();
+  if (what.nodes && territory !== null) table.inside = inside(territory);
   table.update(what);
   for (const one of STATES) say(chips.get(one).number, count(model.total.states[one] ?? 0));
 }, { rows: true });

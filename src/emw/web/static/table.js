@@ -44,6 +44,7 @@ export class Table {
     this.inside = null;
     this.state = null;
     this.shown = [];
+    this.moved = new Set(); // ids that changed since the rows were last put in order
     this.sortedAt = 0;
     this.cursor = 0;
     this.lines = [];
@@ -86,42 +87,80 @@ export class Table {
 
   /** The model changed. */
   update(what) {
+    if (what.full) {
+      if (what.rows) this.arrange();
+      return;
+    }
+    for (const id of what.changed) this.moved.add(id);
     const known = this.arrangedOf === model.evses.size;
     const still = known && this.state === null && !this.words && FIXED.has(this.sort.key); // nobody changes places
-    if (what.full || (!still && performance.now() - this.sortedAt > RESORT_MS)) this.arrange();
+    if (still) this.moved.clear();
+    if (!still && performance.now() - this.sortedAt > RESORT_MS) this.rearrange();
     else this.later();
   }
 
-  arrange() {
-    this.sortedAt = performance.now();
-    this.arrangedOf = model.evses.size;
+  /** Whether a row passes the filter. */
+  passes(row, words) {
+    if (this.inside && !this.inside.has(row.territory)) return false;
+    if (this.state && row.state !== this.state) return false;
+    if (words.length) row.words ??= `${row.id}\n${row.territory}\n${row.state}\n${word("evse", row.state)}`.toLowerCase();
+    return words.every((one) => row.words.includes(one));
+  }
+
+  order() {
     const { key, down } = this.sort;
-    const words = this.words.split(/\s+/).filter(Boolean);
-    const rows = [];
-    for (const row of model.evses.values()) {
-      if (this.inside && !this.inside.has(row.territory)) continue;
-      if (this.state && row.state !== this.state) continue;
-      if (words.length) row.words ??= `${row.id}\n${row.territory}\n${row.state}\n${word("evse", row.state)}`.toLowerCase();
-      if (words.every((one) => row.words.includes(one))) rows.push(row);
-    }
     const sign = down ? -1 : 1;
-    const byId = (a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
-    rows.sort((a, b) => {
+    return (a, b) => {
       const [x, y] = [a[key], b[key]];
-      if (x === y) return byId(a, b);
+      if (x === y) return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
       if (x === null) return 1; // what is not known comes last, whichever way
       if (y === null) return -1;
       return x < y ? -sign : sign;
-    });
+    };
+  }
+
+  /** Filter and sort every row: when the question changed, or everything was told anew. */
+  arrange() {
+    const words = this.words.split(/\s+/).filter(Boolean);
+    this.show([...model.evses.values()].filter((row) => this.passes(row, words)).sort(this.order()));
+  }
+
+  /** Filter and sort the rows that changed, and merge them with the others, which stand in order already. */
+  rearrange() {
+    const words = this.words.split(/\s+/).filter(Boolean);
+    const order = this.order();
+    const moved = [];
+    for (const id of this.moved) {
+      const row = model.evses.get(id);
+      if (row && this.passes(row, words)) moved.push(row);
+    }
+    moved.sort(order);
+    const rows = [];
+    let next = 0;
+    for (const row of this.shown) {
+      if (this.moved.has(row.id)) continue;
+      while (next < moved.length && order(moved[next], row) < 0) rows.push(moved[next++]);
+      rows.push(row);
+    }
+    while (next < moved.length) rows.push(moved[next++]);
+    this.show(rows);
+  }
+
+  /** These rows, in this order. */
+  show(rows) {
+    const { key, down } = this.sort;
+    this.sortedAt = performance.now();
+    this.arrangedOf = model.evses.size;
+    this.moved.clear();
     this.shown = rows;
     for (const column of COLUMNS) {
       const sorted = column.key === key ? (down ? "descending" : "ascending") : "none";
-      column.cell.setAttribute("aria-sort", sorted);
+      if (column.cell.ariaSort !== sorted) column.cell.ariaSort = sorted;
     }
     this.view.setAttribute("aria-rowcount", String(rows.length + 1));
     this.body.style.height = `${rows.length * ROW}px`;
     this.onCount(rows.length, model.evses.size);
-    this.draw();
+    this.later();
   }
 
   later() {
