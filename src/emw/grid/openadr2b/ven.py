@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from emw.grid.link import Link
 from emw.grid.openadr2b import messages as say
 from emw.grid.openadr2b.client import Client2b, NotRegistered
 from emw.grid.openadr2b.events import Told, Unreadable, events_in, version_in
@@ -26,9 +27,9 @@ from emw.grid.openadr2b.xml import Node, name_of, text
 from emw.grid.openadr3.client import Trouble, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
 from emw.grid.openadr3.times import BadTime, span_of
-from emw.grid.openadr3.ven import FIRST_RETRY_S, LOST_AFTER, MOST_ID
+from emw.grid.openadr3.ven import MOST_ID
 from emw.service.errors import Unavailable
-from emw.service.grid_view import GridSeen, Standing
+from emw.service.grid_view import GridSeen
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
 
@@ -46,14 +47,14 @@ class Ven2b:
     def __init__(self, settings: VtnSettings, client: Client2b, headend: HeadEnd, chance: Random) -> None:
         self.settings = settings
         self.client = client
-        self.standing = Standing()
+        self.link = Link(settings.source_id, settings.name, headend, chance)
+        self.standing = self.link.standing
         self._headend = headend
         self._signals = headend.signals
         self._state = headend.state
         self._clock = headend.clock
         self._chance = chance
         self._wake = asyncio.Event()
-        self._failed = 0
         self._ven_id: str | None = settings.ven_id
         self._registration_id: str | None = None
         self._poll_s = settings.poll_s
@@ -90,9 +91,7 @@ class Ven2b:
 
     async def turn(self) -> float:
         """One look at the VTN; returns how long to wait for the next, s."""
-        standing = self.standing
-        standing.polls += 1
-        standing.polled_at = self._clock.now()
+        self.link.polled()
         self.reporting.sample()
         try:
             if self._registration_id is None:
@@ -100,12 +99,15 @@ class Ven2b:
             await self._poll()
             await self._review()
             await self.reporting.send_ready()
-            await self._heard()
+            await self.link.heard(PROTOCOL)
         except NotRegistered as error:
             self._registration_id = None
-            return await self._missed(error)
+            if self.link.failed == 0:
+                self.link.failed = 1
+                return 0.0  # to register again is the cure, and is tried once at once
+            return await self.link.missed(error, PROTOCOL, self._poll_s)
         except VtnFailed as error:
-            return await self._missed(error)
+            return await self.link.missed(error, PROTOCOL, self._poll_s)
         except Unavailable as error:
             log.warning("ven.not_written", vtn=self.settings.name, why=error.detail)
             return 1.0
@@ -301,34 +303,6 @@ class Ven2b:
         request_id = self._id()
         answer = _answer(told, request_id, choice)
         await self.client.call("EiEvent", say.created_event(self._ven_id or "", request_id, [answer]))
-
-    # --- how it went
-
-    async def _heard(self) -> None:
-        standing, now = self.standing, self._clock.now()
-        standing.heard_at, standing.why, standing.trouble, self._failed = now, None, None, 0
-        await self._signals.linked(self.settings.source_id, PROTOCOL, connected=True, heard_at=now)
-
-    async def _missed(self, error: VtnFailed) -> float:
-        standing = self.standing
-        standing.failures += 1
-        standing.why, standing.trouble = error.why, error.trouble
-        self._failed += 1
-        log.warning("ven.poll_failed", vtn=self.settings.name, trouble=str(error.trouble), why=error.why)
-        if isinstance(error, NotRegistered) and self._failed == 1:
-            return 0.0  # registering again is the cure, and is tried at once
-        if self._failed >= LOST_AFTER or error.trouble is Trouble.CREDENTIALS:
-            source_id = self.settings.source_id
-            known = self._state.grid_links.get(source_id)
-            heard_at = standing.heard_at or (known.heard_at if known else None)
-            try:
-                await self._signals.linked(
-                    source_id, PROTOCOL, connected=False, heard_at=heard_at, why=error.why
-                )
-            except Unavailable as unavailable:
-                log.warning("ven.not_written", vtn=self.settings.name, why=unavailable.detail)
-        pause_s = FIRST_RETRY_S * 2 ** min(self._failed - 1, 10) * self._chance.uniform(0.5, 1.0)
-        return float(max(min(pause_s, self._poll_s), min(error.retry_after_s or 0.0, 3_600.0)))
 
     def _pause_s(self) -> float:
         """To the next poll, or to the next report if that comes first."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from emw.grid.link import Link
 from emw.grid.openadr3.client import Trouble, VtnClient, VtnFailed
 from emw.grid.openadr3.mqtt import MqttWake
 from emw.grid.openadr3.notices import Callback, Notice
@@ -26,7 +27,7 @@ from emw.grid.openadr3.wants import implied, plan_of, report_only
 from emw.grid.openadr3.wire import Event, Program, Unreadable, canonical, event_of, program_of
 from emw.outgoing import Guard
 from emw.service.errors import Unavailable
-from emw.service.grid_view import GridSeen, Standing
+from emw.service.grid_view import GridSeen
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
 
@@ -34,9 +35,6 @@ log = structlog.get_logger()
 AHEAD: Final = timedelta(days=8)
 """A tariff that loops for ever is worked out so far ahead, from the coming midnight."""
 PROGRAMS_S: Final = 600.0
-LOST_AFTER: Final = 2
-"""So many listings must fail in a row before a VTN counts as lost."""
-FIRST_RETRY_S: Final = 2.0
 MOST_ID: Final = 128
 WOKEN_GAP_S: Final = 0.2
 """So long lies between two polls, however many notifications come."""
@@ -48,7 +46,8 @@ class Ven:
     def __init__(self, settings: VtnSettings, client: VtnClient, headend: HeadEnd, chance: Random) -> None:
         self.settings = settings
         self.client = client
-        self.standing = Standing()
+        self.link = Link(settings.source_id, settings.name, headend, chance)
+        self.standing = self.link.standing
         self.reporter = Reporter(settings, headend)
         self._guard: Guard | None = None
         self._first = asyncio.Event()
@@ -61,7 +60,6 @@ class Ven:
         self._programs: dict[str, Program] = {}
         self._programs_at: datetime | None = None
         self._wake = asyncio.Event()
-        self._failed = 0
         self._subscriber: Subscriber | None = None
         if settings.callback_url is not None:
             self._subscriber = Subscriber(
@@ -143,14 +141,12 @@ class Ven:
 
     async def turn(self) -> float:
         """One poll; returns how long to wait for the next, s."""
-        standing = self.standing
-        standing.polls += 1
-        standing.polled_at = self._clock.now()
+        self.link.polled()
         try:
             await self._poll()
             await self._heard()
         except VtnFailed as error:
-            return await self._missed(error)
+            return await self.link.missed(error, self.seen().protocol, self._pause_s())
         except Unavailable as error:
             log.warning("ven.not_written", vtn=self.settings.name, why=error.detail)
             return 1.0
@@ -295,38 +291,11 @@ class Ven:
     # --- how it went
 
     async def _heard(self) -> None:
-        standing, now = self.standing, self._clock.now()
-        standing.heard_at, standing.why, standing.trouble, self._failed = now, None, None, 0
         self._first.set()
         version = await self.client.version()
-        known = self._state.grid_links.get(self.settings.source_id)
-        if self._subscriber is not None and known is not None and not known.connected:
+        if self._subscriber is not None and self.link.is_lost:
             self._subscriber.wake()  # a VTN that was away may have forgotten us
-        await self._signals.linked(
-            self.settings.source_id, f"openadr-{version}", connected=True, heard_at=now
-        )
-
-    async def _missed(self, error: VtnFailed) -> float:
-        standing = self.standing
-        standing.failures += 1
-        standing.why, standing.trouble = error.why, error.trouble
-        self._failed += 1
-        log.warning("ven.poll_failed", vtn=self.settings.name, trouble=str(error.trouble), why=error.why)
-        if self._failed >= LOST_AFTER or error.trouble is Trouble.CREDENTIALS:
-            try:
-                await self._lost(error.why)
-            except Unavailable as unavailable:
-                log.warning("ven.not_written", vtn=self.settings.name, why=unavailable.detail)
-        most_s = self._pause_s()
-        pause_s = min(FIRST_RETRY_S * 2 ** min(self._failed - 1, 10) * self._chance.uniform(0.5, 1.0), most_s)
-        return float(max(pause_s, min(error.retry_after_s or 0.0, 3_600.0)))
-
-    async def _lost(self, why: str) -> None:
-        source_id = self.settings.source_id
-        known = self._state.grid_links.get(source_id)
-        heard_at = self.standing.heard_at or (known.heard_at if known else None)
-        protocol = known.protocol if known else f"openadr-{self.settings.version or '3'}"
-        await self._signals.linked(source_id, protocol, connected=False, heard_at=heard_at, why=why)
+        await self.link.heard(f"openadr-{version}")
 
     def _pause_s(self) -> float:
         """Idle or near an event; always a little less than told, so that VENs don't all come at once."""
