@@ -30,6 +30,14 @@ NAMES: Final = "emw.names"
 """Where the server puts the names of a client's certificate in the scope."""
 JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 PROBLEM: Final = b"application/problem+json"
+TITLES: Final = {
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Too slow",
+    413: "Too large",
+    415: "Wrong media type",
+}
+"""How it is called when the plane itself refuses, before a door has looked; all else is bad input."""
 WHERE: Final = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`")
 MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]*)`")
 AT_BYTE: Final = re.compile(r"\(byte (\d+)\)")
@@ -124,7 +132,7 @@ class Plane:
         except BadBody as error:
             status = error.status
             headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
-            body = self._problem(status, "Bad input", str(error), error.field)
+            body = self._problem(status, TITLES.get(status, "Bad input"), str(error), error.field)
         except Exception:  # a bug: the caller hears so, the log gets the trace, the server lives on
             log.exception("plane.bug", path=scope["path"])
             status, headers = 500, [(b"content-type", PROBLEM)]

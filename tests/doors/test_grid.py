@@ -106,3 +106,31 @@ async def test_P5_a_plug_in_said_again_after_its_departure_is_the_same_stay() ->
         assert (await emw.plug_in("S1", departureTime=leaves))["sessionID"] == first["sessionID"]
         another = (emw.clock.now() + timedelta(hours=2)).isoformat()
         assert (await emw.plug_in("S1", departureTime=another))["sessionID"] != first["sessionID"]
+
+
+async def test_a_request_cancelled_before_its_start_says_so(emw: House) -> None:
+    iso = await emw.iso("grid", "East")
+    start = (emw.clock.now() + timedelta(hours=2)).isoformat()
+    await emw.decrease("grid", "R1", 3, start=start, durationMinutes=60)
+    await emw.settled()
+    for _ in range(2):
+        told = await emw.post("/iso/returnToNormal", {"requestID": "R1"}, iso)
+        assert (told.status, told.body["state"]) == (200, "cancelled")
+        assert (told.body["shortKW"], told.body["whyShort"]) == (3, "cancelled before its start")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "content_type", "status", "title"),
+    [
+        ("/iso/nothing", "POST", "application/json", 404, "Not found"),
+        ("/iso/decrease", "GET", None, 405, "Method not allowed"),
+        ("/iso/decrease", "POST", "text/plain", 415, "Wrong media type"),
+        ("/iso/decrease", "POST", "application/json", 400, "Bad input"),
+    ],
+)
+async def test_a_refusal_is_called_what_it_is(
+    emw: House, path: str, method: str, content_type: str | None, status: int, title: str
+) -> None:
+    iso = await emw.iso("grid", "East")
+    told = await emw.call(path, {}, token=iso, method=method, content_type=content_type)
+    assert (told.status, told.body["title"]) == (status, title)

@@ -316,3 +316,21 @@ async def test_an_event_through_the_service_and_the_api_while_it_runs() -> None:
         assert totals[TEN, None]["note"].startswith("no figure: 0 like days")
         missing = await w.call("GET", "/api/v1/requests/operator%3AR9/shed", key=key)
         assert missing.status == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("r.csv", b"evse_id,"), ("r.JSONL", b""), ("r.parquet", b"PAR1"), ("r.txt", b" evse_id")],
+)
+async def test_a_report_is_written_as_its_files_name_promises(
+    tmp_path: Path, name: str, begins: bytes
+) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'emw.db'}")
+    await store.load()
+    await store.close()
+    to = tmp_path / name
+    said = ["report", "evses", "--data-dir", str(tmp_path), "-o", str(to)]
+    result = await asyncio.to_thread(CliRunner().invoke, app_for("report"), said)
+    assert result.exit_code == 0, result.output
+    data = to.read_bytes()
+    assert data.startswith(begins) if begins else data == b""

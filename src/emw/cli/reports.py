@@ -19,7 +19,15 @@ from emw.service import shed as books
 from emw.store.reports import COLUMNS, FORMATS, write
 
 report = typer.Typer(help="Tables of what was said, asked, done and measured.", no_args_is_help=True)
-Format = Annotated[str, typer.Option("--format", "-f", help=f"One of: {', '.join(FORMATS)}.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        help=f"One of: {', '.join(FORMATS)}. Default: what the file's name ends in, else table.",
+    ),
+]
+SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: the terminal.")]
 Since = Annotated[str | None, typer.Option(help="From this time on, ISO-8601 with offset.")]
 Until = Annotated[str | None, typer.Option(help="Up to this time.")]
@@ -45,18 +53,27 @@ def _days(texts: list[str] | None) -> frozenset[date]:
         raise fail("--holiday: write a day like 2026-05-25", 2) from error
 
 
-def _checked(form: str, output: Path | None) -> None:
+def _checked(form: str | None, output: Path | None) -> str:
+    """The format asked for, or the one that the file's name promises."""
+    if form is None:
+        form = "table" if output is None else SUFFIXES.get(output.suffix.lower(), "table")
     if form not in FORMATS:
         raise fail(f"--format: {form!r} is none of {', '.join(FORMATS)}", 2)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise fail("--format parquet: name a file with --output", 2)
+    return form
 
 
 def _report(
-    name: str, config_path: Path | None, data_dir: str | None, form: str, output: Path | None, **asked: Any
+    name: str,
+    config_path: Path | None,
+    data_dir: str | None,
+    form: str | None,
+    output: Path | None,
+    **asked: Any,
 ) -> None:
     """Ask the store (beside a running server, read-only) and write the rows."""
-    _checked(form, output)
+    form = _checked(form, output)
     config = configured(config_path, data_dir)
 
     async def rows() -> list[dict[str, Any]]:
@@ -68,7 +85,7 @@ def _report(
 
 def _command(name: str, text: str) -> Callable[..., None]:
     def command(
-        form: Format = "table",
+        form: Format = None,
         output: Output = None,
         since: Since = None,
         until: Until = None,
@@ -95,7 +112,7 @@ def _command(name: str, text: str) -> Callable[..., None]:
 
 
 def activity(
-    form: Format = "table",
+    form: Format = None,
     output: Output = None,
     since: Since = None,
     until: Until = None,
@@ -130,7 +147,7 @@ def activity(
 
 
 def requests(
-    form: Format = "table",
+    form: Format = None,
     output: Output = None,
     state: Annotated[
         str | None, typer.Option(help="pending, active, restoring, closed or cancelled.")
@@ -147,7 +164,7 @@ def requests(
 
 
 def evses(
-    form: Format = "table",
+    form: Format = None,
     output: Output = None,
     limit: Limit = 100_000,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
@@ -160,7 +177,7 @@ def evses(
 
 def enrolments(
     request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
-    form: Format = "table",
+    form: Format = None,
     output: Output = None,
     limit: Limit = 100_000,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
@@ -174,7 +191,7 @@ def enrolments(
 
 def intervals(
     request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
-    form: Format = "table",
+    form: Format = None,
     output: Output = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     config_path: ConfigPath = None,
@@ -187,7 +204,7 @@ def intervals(
 
 def shed(
     request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
-    form: Format = "table",
+    form: Format = None,
     output: Output = None,
     evses: Annotated[bool, typer.Option("--evses", help="The rows of each EVSE, too.")] = False,
     holiday: Annotated[
@@ -199,7 +216,7 @@ def shed(
 ) -> None:
     """What a request shed, by each method: live counterfactual, before/after, 10-of-10 with same-day adjustment."""
     form = "json" if as_json else form
-    _checked(form, output)
+    form = _checked(form, output)
     holidays = _days(holiday)
     config = configured(config_path, data_dir)
 
@@ -212,7 +229,7 @@ def shed(
 
 def month(
     month: Annotated[str, typer.Argument(help="The month, like 2026-05, by each territory's own clock.")],
-    form: Format = "table",
+    form: Format = None,
     output: Output = None,
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(settled.METHODS)}.")] = settled.METHODS[0],
     rate: Annotated[float | None, typer.Option(min=0, help="What a kWh that was shed is worth.")] = None,
@@ -225,7 +242,7 @@ def month(
 ) -> None:
     """A month as it is settled: a line per request, then what each site and customer gave, then the total."""
     form = "json" if as_json else form
-    _checked(form, output)
+    form = _checked(form, output)
     holidays = _days(holiday)
     config = configured(config_path, data_dir)
 

@@ -21,6 +21,7 @@ from emw.service.tally import Tally, tally
 from emw.service.telemetry import Telemetry
 
 NOT_STARTED = "not started"
+CANCELLED = "cancelled before its start"
 """Why a request is short that no round has looked at yet (`evolve` says so)."""
 WAITS = "commands wait for the next round (ramp, rhythm or the minimum gap between two changes)"
 METHOD = "virtual-twin"
@@ -135,6 +136,8 @@ class Accounts:
             return request.held
         if key in self._why:
             return self._why[key]
+        if request.state is RequestState.CANCELLED:
+            return CANCELLED
         stopped = request.why_short == NOT_STARTED and request.state is not RequestState.PENDING
         return "dispatch is stopped" if stopped else request.why_short
 
