@@ -177,15 +177,14 @@ class Estimator:
         if not len(s.fade) or hours <= 0:
             return
         now_h = seen.now_min / 60
-        chance = hours * self.leave.plain(
-            np.full(len(s.fade), now_h), now_h - s.plug_min / 60, now_h - s.depart_min / 60
-        )
+        chance = hours * self.leave.plain_now(now_h, now_h - s.plug_min / 60, now_h - s.depart_min / 60)
         left = np.ones(len(s.fade), dtype=np.bool_)
         left[seen.was[seen.was >= 0]] = False
         plain = (s.deficit_kwh <= 0) & (s.done | (s.would_a > 0)) & ~s.stuck
         # Who leaves right after its last draw has left while charging: the driver did not wait for a full battery.
         finished = s.done & np.isnan(s.ended_min)
-        self.leave.learn(chance[plain], finished[plain], left[plain])
+        rows = np.flatnonzero(plain)
+        self.leave.learn(chance.take(rows), finished.take(rows), left.take(rows))
         known = seen.was >= 0
         self.chance[known] = chance[seen.was[known]]
 
@@ -267,9 +266,11 @@ class Estimator:
 
     def _gaps(self, seen: Columns, s: State, rows: Bools) -> None:
         """What cars take less than they are allowed."""
-        gap = np.maximum(seen.limit_a - seen.draw_a, 0.0)
-        told_by = rows & (seen.draw_a < s.would_a - 0.5) & (gap < 4)
-        s.gap_a = np.where(told_by, np.where(np.isnan(s.gap_a), gap, 0.7 * s.gap_a + 0.3 * gap), s.gap_a)
+        told_by = np.flatnonzero(rows & (seen.draw_a < s.would_a - 0.5))
+        gap = np.maximum(seen.limit_a[told_by] - seen.draw_a[told_by], 0.0)
+        told_by, gap = told_by[gap < 4], gap[gap < 4]
+        before = s.gap_a[told_by]
+        s.gap_a[told_by] = np.where(np.isnan(before), gap, 0.7 * before + 0.3 * gap)
         known = s.gap_a[~np.isnan(s.gap_a)]
         if len(known) >= 10:
             self.typical_gap_a = float(known.mean())
@@ -277,7 +278,12 @@ class Estimator:
     @property
     def alive(self) -> Floats:
         """The chance that the twin still charges."""
-        return np.where(self.state.done, 0.0, np.exp(-self.state.fade))
+        fade = self.state.fade
+        found = np.ones(len(fade))
+        faded = np.flatnonzero(fade)
+        found[faded] = np.exp(-fade[faded])
+        found[self.state.done] = 0.0
+        return found
 
     def would_kw(self, seen: Columns) -> Floats:
         """Expected counterfactual load of each EVSE now, kW."""

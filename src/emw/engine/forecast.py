@@ -62,9 +62,7 @@ def still_charging(seen: Columns, est: Estimator, met: Floats, hours: float) -> 
     gone = np.zeros(len(needs))
     for n in range(steps):
         at_h = now_h + (n + 0.5) * hours / steps
-        chance = est.leave.plain(
-            np.full(len(needs), at_h), at_h - state.plug_min / 60, at_h - state.depart_min / 60
-        )
+        chance = est.leave.plain_now(at_h, at_h - state.plug_min / 60, at_h - state.depart_min / 60)
         gone += chance * (hours / steps)
     stays: Floats = np.exp(-gone * max(est.leave.charging, ENDS))
     found: Floats = est.alive * needs * stays

@@ -35,6 +35,12 @@ def joined(one: Moves, other: Moves) -> Moves:
     )
 
 
+def _without(chosen: Bools, handed: Ints) -> Ints:
+    """The chosen rows but those handed on."""
+    chosen[handed] = False
+    return np.flatnonzero(chosen)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """Numbers of the loop; see docs/explanation/dispatch.md."""
@@ -115,15 +121,14 @@ class Controller:
         back = Moves(rows=handed, limit_a=seen.max_a[handed])
         error += rise_kw
         if error > band:
-            rows = np.setdiff1d(np.flatnonzero(able & (now_a > 0.25)), handed)
+            rows = _without(able & (now_a > 0.25), handed)
             cost = self._costs(seen, rows, now_a, request)
             more = ask_more(
                 seen, now_a, self.est.gap(), able, cost, rows, error + band / 2, min(band / 2, 0.5 * error)
             )
             return joined(back, more)
         if error < -band:
-            held = able & (seen.limit_a < seen.max_a - 0.05)
-            rows = np.setdiff1d(np.flatnonzero(held), handed)
+            rows = _without(able & (seen.limit_a < seen.max_a - 0.05), handed)
             cost = self._costs(seen, rows, now_a, request)
             more = give_back(
                 seen, now_a, s.would_a, self.est.gap(), cost.hold, rows, -error - band / 2, band / 2

@@ -39,7 +39,6 @@ LATER = 0.87
 """What remains of it, over the mean of all who have finished."""
 LEAVE_TRUST = 12.0
 """Expected departures after which what the fleet shows weighs as much."""
-LIFT = 1000.0
 
 
 def _stretch(
@@ -58,14 +57,20 @@ def _bins(edges: tuple[float, ...], step: float, high: float) -> Ints:
 
 
 def _place(size: int, x: Floats, step: float, low: float = 0.0) -> Ints:
-    scaled = (x - low) * (1 / step) + 1e-9
+    scaled = (x - low if low else x) * (1 / step)
+    scaled += 1e-9
     np.maximum(scaled, 0.0, out=scaled)
     np.minimum(scaled, size - 1.0, out=scaled)
     return scaled.astype(np.int64)
 
 
 def _at(table: Floats, x: Floats, step: float, low: float = 0.0) -> Floats:
-    return table[_place(len(table), x, step, low)]
+    return _look(table, _place(len(table), x, step, low))
+
+
+def _look(table: Floats, place: Ints) -> Floats:
+    """Rows of a table at places that are known to lie in it: `take` without its check is much the fastest."""
+    return table.take(place, axis=0, mode="clip")
 
 
 _PART = _stretch(priors.PART_EDGES, priors.FINISH_BY_PART, 0.01, 0.0, 1.5)
@@ -80,11 +85,32 @@ _PART_SIZE = _PART + np.asarray(priors.FINISH_BY_SHARE_SIZE).T[:, _SHARE]
 _PART_SINCE = (
     _SINCE + np.asarray(priors.FINISH_BY_SHARE_SPELL)[np.ix_(_SHARE, _bins(priors.SPELL_EDGES, 0.25, 8.25))]
 )
+_PARTS, _SINCES = len(_PART), len(_SINCE)
+_PART_SIZE, _PART_SINCE = _PART_SIZE.ravel(), _PART_SINCE.ravel()
 _CLOCK = _stretch(priors.CLOCK_EDGES, priors.LEAVE_BY_CLOCK, 0.5, 0.0, 24.0)
 _PAST = _stretch(priors.PAST_EDGES, priors.LEAVE_BY_PAST, 0.25, -8.25, 8.25)
 _STAY = _stretch(priors.STAY_EDGES, priors.LEAVE_BY_STAY, 0.25, 0.0, 15.25)
 _CLOCK_UNTOLD = _stretch(priors.CLOCK_EDGES, priors.LEAVE_UNTOLD_BY_CLOCK, 0.5, 0.0, 24.0)
 _STAY_UNTOLD = _stretch(priors.STAY_EDGES, priors.LEAVE_UNTOLD_BY_STAY, 0.25, 0.0, 15.25)
+
+
+def _stretches(table: Floats) -> Floats:
+    """The AHEAD_STEPS values from each place on, from AHEAD_STEPS before the table to its last: rows to be added."""
+    wide = np.pad(table, AHEAD_STEPS, mode="edge")
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(wide, AHEAD_STEPS)[:-1])
+
+
+def _begin(size: int, x: Floats, low: float) -> Ints:
+    """The row of `_stretches` that begins at `x`."""
+    scaled = np.floor((x - low) * (1 / AHEAD_H) + 1e-9) + AHEAD_STEPS
+    found: Ints = np.clip(scaled, 0, AHEAD_STEPS + size - 1).astype(np.int64)
+    return found
+
+
+_PAST_AHEAD = _stretches(_PAST)
+_STAY_AHEAD = np.concatenate((_stretches(_STAY), _stretches(_STAY_UNTOLD)))
+_WIDE = 64
+"""The power of two above AHEAD_STEPS + 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +182,16 @@ class Finish:
         since = _place(len(_SINCE), at_h - who.plug_h, 0.25)
         due = _at(_DUE, np.where(np.isfinite(who.depart_h), at_h - who.depart_h, -3.0), 0.5, -8.5)
         got = _place(len(_GOT), got_kwh, 0.5)
-        logs = _PART_SIZE[who.size, part] + _PART_SINCE[part, since] + _GOT[got] + due
-        hazard: Floats = np.exp(np.where(known, logs, _GOT_UNTOLD[got]) + who.scale)
-        return hazard, np.where(known, _GROUP[part], 1)
+        logs = _look(_PART_SIZE, who.size * _PARTS + part)
+        logs += _look(_PART_SINCE, part * _SINCES + since)
+        logs += _look(_GOT, got)
+        logs += due
+        group = _GROUP.take(part, mode="clip")
+        if not known.all():
+            logs = np.where(known, logs, _look(_GOT_UNTOLD, got))
+            group = np.where(known, group, 1)
+        logs += who.scale
+        return np.exp(logs, out=logs), group
 
     def chances(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float) -> Floats:
         """How many finishes the tables expect of cars that took `kwh` in the last round up to `got_kwh`, by group."""
@@ -232,6 +265,19 @@ class Leave:
         untold = _at(_CLOCK_UNTOLD, clock_h % 24, 0.5) + _at(_STAY_UNTOLD, stay_h, 0.25)
         return np.exp(np.where(known, by_told, untold))
 
+    def plain_now(self, clock_h: float, stay_h: Floats, past_h: Floats) -> Floats:
+        """The same for all at one time of day: what is left is one look-up in a table made for it."""
+        clock = int(_place(len(_CLOCK), np.array([clock_h % 24]), 0.5)[0])
+        by_told = np.add.outer(_CLOCK[clock] + _PAST, _STAY)
+        untold = (_CLOCK_UNTOLD[clock] + _STAY_UNTOLD)[None, :]
+        table = np.exp(np.concatenate((by_told, untold)).ravel())
+        known = np.isfinite(past_h)
+        row = _place(len(_PAST), np.where(known, past_h, 0.0), 0.25, -8.25)
+        row[~known] = len(_PAST)
+        row *= len(_STAY)
+        row += _place(len(_STAY), stay_h, 0.25)
+        return _look(table, row)
+
     def learn(self, chance: Floats, finished: Bools, left: Bools) -> None:
         """Cars whose state was plain to see, their chances of leaving by the tables, and who left."""
         for i, rows in enumerate((~finished, finished)):
@@ -243,33 +289,48 @@ class Leave:
 
         One more axis for STAY_QUANTILES.
         """
-        n, m = finish_h.shape
-        at_h = now_h + (np.arange(AHEAD_STEPS) + 0.5) * AHEAD_H
-        hazard = self.plain(
-            np.broadcast_to(at_h, (n, AHEAD_STEPS)), at_h - plug_h[:, None], at_h - depart_h[:, None]
-        )
-        gone = np.zeros((n, AHEAD_STEPS + 1))
-        np.cumsum(hazard * (AHEAD_H * self.finished * SOON), axis=1, out=gone[:, 1:])
+        n = len(finish_h)
+        at_h: Floats = now_h + (np.arange(AHEAD_STEPS, dtype=np.float64) + 0.5) * AHEAD_H
+        gone = np.full((n, _WIDE), np.inf)
+        gone[:, 0] = 0.0
+        hazard = self._hazards(at_h, plug_h, depart_h)
+        hazard *= AHEAD_H * self.finished * SOON
+        np.cumsum(hazard, axis=1, out=gone[:, 1 : AHEAD_STEPS + 1])
+        flat, first = gone.ravel(), np.arange(n)[:, None] * _WIDE
         start = np.clip(finish_h / AHEAD_H, 0, AHEAD_STEPS - 1e-6)
         j = start.astype(np.int64)
-        low = np.take_along_axis(gone, j, axis=1)
-        high = np.take_along_axis(gone, j + 1, axis=1)
+        low = _look(flat, first + j)
+        high = _look(flat, first + j + 1)
         begin = low + (start - j) * (high - low)
-        out = np.empty((n, m, len(STAY_QUANTILES)))
-        # One sorted search for all rows: each row's cumulative hazard is lifted above the row before it.
-        lift = np.arange(n)[:, None] * LIFT
-        flat = (np.minimum(gone, LIFT - 1) + lift).ravel()
-        for q, quantile in enumerate(STAY_QUANTILES):
-            level = np.minimum(begin - np.log(1 - quantile), LIFT - 1.5)
-            place = np.searchsorted(flat, (level + lift).ravel()).reshape(n, m) - np.arange(n)[:, None] * (
-                AHEAD_STEPS + 1
-            )
-            place = np.clip(place, 1, AHEAD_STEPS)
-            low = np.take_along_axis(gone, place - 1, axis=1)
-            high = np.take_along_axis(gone, place, axis=1)
-            part = np.clip((level - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
-            out[:, :, q] = np.maximum((place - 1 + part) * AHEAD_H, finish_h)
-        return out
+        level = begin[:, :, None] - np.log(1 - STAY_QUANTILES)
+        # Each row is sorted and as wide as a power of two, so all are searched at once by halving.
+        start_of_row = first[:, :, None]
+        at = np.broadcast_to(start_of_row, level.shape).copy()
+        step = _WIDE // 2
+        while step:
+            at += step * (_look(flat, at + step) < level)
+            step //= 2
+        place = np.minimum(at - start_of_row + 1, AHEAD_STEPS)
+        low = _look(flat, start_of_row + place - 1)
+        high = _look(flat, start_of_row + place)
+        part = np.clip((level - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
+        found: Floats = np.maximum((place - 1 + part) * AHEAD_H, finish_h[:, :, None])
+        return found
+
+    @staticmethod
+    def _hazards(at_h: Floats, plug_h: Floats, depart_h: Floats) -> Floats:
+        """`plain` of each row at times a step of both tables apart: from one look to the next a row moves on by one
+        place in each, so that it needs a stretch of either and no look-up per time.
+        """
+        clock = at_h % 24
+        by_told = _at(_CLOCK, clock, 0.5) + _PAST_AHEAD
+        both = np.concatenate((by_told, _at(_CLOCK_UNTOLD, clock, 0.5)[None, :]))
+        known = np.isfinite(depart_h)
+        past = _begin(len(_PAST), np.where(known, at_h[0] - depart_h, 0.0), -8.25)
+        stay = _begin(len(_STAY), at_h[0] - plug_h, 0.0)
+        logs = _look(both, np.where(known, past, len(_PAST_AHEAD)))
+        logs += _look(_STAY_AHEAD, np.where(known, stay, stay + len(_STAY_AHEAD) // 2))
+        return np.exp(logs, out=logs)
 
 
 def needs_at(alive: Floats) -> Floats:

@@ -28,10 +28,18 @@ COARSE_STAY = np.array([0.4, 0.6])
 STALE_MIN = 5.0
 OBEYED = 0.97
 """Share of commands that come true at once: some are lost, some stations are deaf."""
+BLOCK = 2048
+"""Rows that are worked on at a time, so that what lies between two steps stays near the core."""
 AT_ONCE = 4000
 """Outlooks renewed in one round at most."""
 MANY = 5000
 """Above this many rows a coarser grid of needs and departures is enough."""
+FEW = 2048
+"""So many of the cheapest are looked at first."""
+SPARE = 40
+"""So many more are looked at for the last step, which is to fit."""
+LEAST_KW = 1e-3
+"""A move that gains less is none."""
 UNKNOWN_COST = 0.2
 """Of a car whose outlook has not been looked at yet."""
 
@@ -88,13 +96,17 @@ class Outlook:
 
     def renew(self, seen: Columns, est: Estimator, taste: Taste, rows: Ints) -> None:
         """Look again at those of `rows` whose outlook is old."""
-        s = est.state
         due = rows[seen.now_min - self.at_min[rows] >= STALE_MIN]
         if len(due) > AT_ONCE:
             due = due[np.argsort(self.at_min[due], kind="stable")[:AT_ONCE]]
         if not len(due):
             return
         self.at_min[due] = seen.now_min
+        for first in range(0, len(due), BLOCK):
+            self._renew(seen, est, taste, due[first : first + BLOCK])
+
+    def _renew(self, seen: Columns, est: Estimator, taste: Taste, due: Ints) -> None:
+        s = est.state
         full_kw = np.maximum(seen.kw_per_a * s.would_a, 0.1)[due]
         now_h = seen.now_min / 60
         ahead_h = s.deficit_kwh[due] / full_kw
@@ -142,41 +154,74 @@ def costs(
 ) -> Costs:
     """What it is expected to cost to hold these rows for `horizon_h` from now."""
     outlook.renew(seen, est, taste, rows)
-    s = est.state
-    would = np.maximum(s.would_a[rows], 0.1)
-    low = np.clip(seen.floor_a[rows] - est.gap()[rows], 0.0, would) / would
-    total, alive = outlook.total[rows], outlook.alive[rows]
-    if len(rows) > MANY:
-        need_h, leave_h = outlook.need_h[rows, 1::2], outlook.leave_h[rows, 1::2, ::2]
+    coarse, gap_a = len(rows) > MANY, est.gap()
+    found = Costs(floor=np.empty(len(rows)), pause=np.empty(len(rows)), hold=np.empty(len(rows)))
+    for first in range(0, len(rows), BLOCK):
+        block = slice(first, first + BLOCK)
+        part = _costs(
+            seen, est, outlook, rows[block], now_a, gap_a, horizon_h, taste, rest_h, asked_kw, coarse=coarse
+        )
+        found.floor[block], found.pause[block], found.hold[block] = part.floor, part.pause, part.hold
+    return found
+
+
+def _costs(
+    seen: Columns,
+    est: Estimator,
+    outlook: Outlook,
+    rows: Ints,
+    now_a: Floats,
+    gap_a: Floats,
+    horizon_h: float,
+    taste: Taste,
+    rest_h: float,
+    asked_kw: float,
+    *,
+    coarse: bool,
+) -> Costs:
+    would = np.maximum(est.state.would_a[rows], 0.1)
+    low = np.clip(seen.floor_a[rows] - gap_a[rows], 0.0, would) / would
+    need_h, leave_h = outlook.need_h.take(rows, axis=0), outlook.leave_h.take(rows, axis=0)
+    need_weights, stay_weights = NEED_WEIGHTS, STAY_WEIGHTS
+    if coarse:
+        need_h, leave_h = need_h[:, 1::2], leave_h[:, 1::2, ::2]
         need_weights, stay_weights = COARSE_NEED, COARSE_STAY
-    else:
-        need_h, leave_h = outlook.need_h[rows], outlook.leave_h[rows]
-        need_weights, stay_weights = NEED_WEIGHTS, STAY_WEIGHTS
+    # Rows last: so each step goes along one long column for each pair of a departure and a need.
+    need_h, leave_h = np.ascontiguousarray(need_h.T), np.ascontiguousarray(leave_h.T)
     wait_h = horizon_h + taste.wait_h
     after_h = np.maximum(leave_h - wait_h, 0.0)
     during_h = np.minimum(leave_h, wait_h)
 
     def unserved(served_h: Floats) -> Floats:
-        missed = np.maximum(need_h[:, :, None] - served_h, 0.0)
-        mean: Floats = (missed @ stay_weights) @ need_weights
+        missed = need_h - served_h
+        np.maximum(missed, 0.0, out=missed)
+        missed *= stay_weights[:, None, None]
+        by_need = missed.sum(axis=0)
+        by_need *= need_weights[:, None]
+        mean: Floats = by_need.sum(axis=0)
         return mean
 
     free = unserved(leave_h)
-    floor = unserved(low[:, None, None] * during_h + after_h)
+    floor = unserved(low * during_h + after_h)
     pause = unserved(after_h)
     part_now = np.clip(now_a[rows] / would, 0.0, 1.0)
-    held = unserved(part_now[:, None, None] * during_h + after_h)
-    lasts = np.maximum(integral_at(total, np.full((len(rows), 1), horizon_h))[:, 0], 1e-3)
+    held = unserved(part_now * during_h + after_h)
     j = int(np.clip(np.searchsorted(TAU_H, horizon_h, side="right") - 1, 0, len(TAU_H) - 2))
     part = min((horizon_h - TAU_H[j]) / (TAU_H[j + 1] - TAU_H[j]), 1.0)
-    finish = taste.finish * (1 - (alive[:, j] + part * (alive[:, j + 1] - alive[:, j])))
+    lasts, alive = (
+        table[rows, j] + part * (table[rows, j + 1] - table[rows, j])
+        for table in (outlook.total, outlook.alive)
+    )
+    lasts = np.maximum(lasts, 1e-3)
+    finish = taste.finish * (1 - alive)
     if asked_kw > 0 and taste.doubt > 0 and not taste.trust:
         full_kw = seen.kw_per_a[rows] * would
-        ahead_h = s.deficit_kwh[rows] / full_kw + min(rest_h, taste.doubt_h) / 2
-        finish += taste.doubt * full_kw / asked_kw * (1 - integral_at(alive, ahead_h[:, None])[:, 0])
+        ahead_h = est.state.deficit_kwh[rows] / full_kw + min(rest_h, taste.doubt_h) / 2
+        gone = 1 - integral_at(outlook.alive[rows], ahead_h[:, None])[:, 0]
+        finish += taste.doubt * full_kw / asked_kw * gone
     cost_floor = (floor - free) / (np.maximum(1 - low, 0.05) * lasts) + finish
     cost_pause = (pause - floor) / (np.maximum(low, 0.05) * lasts) + finish
-    cost_pause += taste.no_resume * total[:, -1] / lasts
+    cost_pause += taste.no_resume * outlook.total[rows, -1] / lasts
     cost_held = (held - free) / (np.maximum(1 - part_now, 0.05) * lasts) + finish
     unknown = np.isneginf(outlook.at_min[rows])
     cost_floor, cost_held = (np.where(unknown, UNKNOWN_COST, c) for c in (cost_floor, cost_held))
@@ -189,6 +234,23 @@ class Moves:
 
     rows: Ints
     limit_a: Floats
+
+
+def by_price(price: Floats, gain: Floats, enough_kw: float) -> Ints:
+    """Places that gain something, by price and then by place, as far as `enough_kw` needs and SPARE more, or all.
+
+    Most rounds need few of many: those are found by their price, and only they are sorted.
+    """
+    gains = np.flatnonzero(gain > LEAST_KW)
+    some = FEW
+    while some < len(gains):
+        cheap = gains[price[gains] <= np.partition(price[gains], some)[some]]
+        kw = gain[cheap]
+        if kw.sum() - (SPARE + 1) * kw.max(initial=0.0) > enough_kw:
+            gains = cheap
+            break
+        some *= 4
+    return gains[np.argsort(price[gains], kind="stable")]
 
 
 def ask_more(
@@ -214,10 +276,10 @@ def ask_more(
     price = np.concatenate((cost.floor, cost.pause))
     of = np.concatenate((np.arange(len(rows)), np.arange(len(rows))))
     pause = np.arange(len(of)) >= len(rows)
-    order = np.lexsort((of, pause, price))
-    order = order[gain[order] > 1e-3]
-    reached = np.cumsum(gain[order])
     need_kw /= OBEYED
+    # Where prices are the same: floors before pauses, then by row, which is how they lie.
+    order = by_price(price, gain, need_kw)
+    reached = np.cumsum(gain[order])
     last = int(np.searchsorted(reached, need_kw - near_kw))
     chosen = order[:last]
     missing = need_kw - (float(reached[last - 1]) if last else 0.0)
@@ -228,7 +290,7 @@ def ask_more(
     limit[down] = 0.0
     if last < len(order) and missing > near_kw:
         # The next few in price are as good as one another: the first that fits, else the one that can be trimmed.
-        next_ones = order[last : last + min(max(len(rows) // 50, 4), 40)]
+        next_ones = order[last : last + min(max(len(rows) // 50, 4), SPARE)]
         # A pause is a move by itself only from the floor.
         there = (draw - low <= 0.25) | ~np.isnan(limit)
         next_ones = next_ones[~pause[next_ones] | there[of[next_ones]]]
