@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--evses", type=int, nargs="+", default=[10_000, 30_000, 100_000])
     parser.add_argument("--fleets", type=int, default=3, help="the median is that of the rounds of so many")
     args = parser.parse_args()
-    before: dict[str, float] = {}
+    before = 0.0
     for n in args.evses:
         ms: dict[str, list[float]] = {}
         for seed in range(args.fleets):
@@ -73,11 +73,14 @@ def main() -> None:
         parts = []
         for name, some in ms.items():
             low, middle, high = np.percentile(some, (25, 50, 75))
-            per_evse = middle / n
-            growth = f", per EVSE x{per_evse / before[name]:.2f}" if name in before else ""
-            parts.append(f"{name} {middle:.1f} ({low:.1f} to {high:.1f}{growth})")
-            before[name] = per_evse
-        print(f"{n:>7} EVSEs, ms of CPU per round: {'; '.join(parts)}", flush=True)
+            parts.append(f"{name} {middle:.1f} ({low:.1f} to {high:.1f}, worst {max(some):.1f})")
+        # Growth by all rounds together: in small fleets not every round has somebody to look at again.
+        us_per_evse = float(np.mean([v for some in ms.values() for v in some])) * 1000 / n
+        growth = f", x{us_per_evse / before:.2f}" if before else ""
+        before = us_per_evse
+        print(
+            f"{n:>7} EVSEs, ms of CPU per round: {'; '.join(parts)}; mean us per EVSE {us_per_evse:.3f}{growth}"
+        )
 
 
 if __name__ == "__main__":
