@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser
 
 from emw.domain.model import Role
 from emw.web.app import WebSettings
-from tests.browser.house import FLAGS, serving
+from tests.browser.house import serving
 from tests.browser.test_drive import nothing_serious
-from tests.needs import chromium
 from tests.web.world import HOSTILE, PASSWORD, stations, world
 
 pytestmark = pytest.mark.browser
 
 
-async def test_a_key_is_made_shown_once_and_revoked_and_reports_and_access_are_for_everyone() -> None:
-    path = chromium()
-    async with world(WebSettings(tick_s=0.2)) as w, serving(w) as url, async_playwright() as playwright:
+async def test_a_key_is_made_shown_once_and_revoked_and_reports_and_access_are_for_everyone(
+    browser: Browser,
+) -> None:
+    async with world(WebSettings(tick_s=0.2)) as w, serving(w) as url:
         await stations(w, ["E1", HOSTILE[0]])
         await w.headend.admin.add_iso("test", "grid", ("East",))
         theirs = await w.log_in("vic")
-        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-        page = await browser.new_page(viewport={"width": 1300, "height": 900})
+        context = await browser.new_context(viewport={"width": 1300, "height": 900})
+        page = await context.new_page()
         heard: list[str] = []
         page.on("pageerror", lambda error: heard.append(str(error)))
         page.on("dialog", lambda box: heard.append(box.message))
@@ -59,6 +59,6 @@ async def test_a_key_is_made_shown_once_and_revoked_and_reports_and_access_are_f
         await page.wait_for_selector(".report h1")
         await nothing_serious(page)
         assert heard == []
-        await browser.close()
+        await context.close()
         assert (await w.call("GET", "/access", headers=await w.log_in("opa"))).status == 403
         assert (await w.call("GET", "/access", key=await w.key(Role.ADMINISTRATOR))).status == 200

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 import pytest
-from playwright.async_api import Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
 from emw.web.app import WebSettings
-from tests.browser.house import FLAGS, listen, log_in, serving
-from tests.needs import chromium
+from tests.browser.house import listen, log_in, serving
 from tests.web.world import HOSTILE, PASSWORD, World, stations, world
 
 pytestmark = pytest.mark.browser
@@ -24,10 +24,8 @@ HAS_ROW = """(name) => [...document.querySelectorAll('.rows .tr:not([hidden]) .t
     (cell) => cell.textContent === name)"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def served() -> AsyncGenerator[tuple[World, str], None]:
-    path = chromium()
-    assert path
     async with world(WebSettings(tick_s=0.2)) as w:
         await w.headend.admin.define_territory("test", "<b>Zone</b>", ceiling_kw=5_000)
         await w.headend.admin.define_territory("test", "East", parent_id="<b>Zone</b>")
@@ -36,13 +34,11 @@ async def served() -> AsyncGenerator[tuple[World, str], None]:
             yield w, url
 
 
-@pytest.fixture
-async def page(served: tuple[World, str]) -> AsyncGenerator[Page, None]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        made = await browser.new_page(viewport={"width": 1400, "height": 1000})
-        yield made
-        await browser.close()
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(served: tuple[World, str], browser: Browser) -> AsyncGenerator[Page, None]:
+    context = await browser.new_context(viewport={"width": 1400, "height": 1000})
+    yield await context.new_page()
+    await context.close()
 
 
 @pytest.fixture

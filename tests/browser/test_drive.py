@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from emw.web.app import WebSettings
 from emw.web.drive import driver_app
-from tests.browser.house import FLAGS, serving
-from tests.needs import chromium
+from tests.browser.house import serving
 from tests.service.test_drivers import limited, session_of, unplugged, until
 from tests.web.test_drive import Plane
 from tests.web.world import World, world
@@ -19,21 +19,19 @@ from tests.web.world import World, world
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-async def phone() -> AsyncGenerator[tuple[Plane, Page, str], None]:
-    path = chromium()
+@pytest_asyncio.fixture(loop_scope="session")
+async def phone(browser: Browser) -> AsyncGenerator[tuple[Plane, Page, str], None]:
     async with world(WebSettings()) as w:
         await limited(w)
         plane = Plane(w)
         w.app = driver_app(w.headend, plane.drivers)
-        async with serving(w) as url, async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        async with serving(w) as url:
             context = await browser.new_context(
                 viewport={"width": 390, "height": 780}, timezone_id="UTC", has_touch=True
             )
             page = await context.new_page()
             yield plane, page, url
-            await browser.close()
+            await context.close()
 
 
 async def nothing_serious(page: Page) -> None:

@@ -2,54 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
 from emw.domain.model import Evse, Session
+from emw.service.settings import ServiceSettings
 from emw.web.app import WebSettings
 from emw.web.frame import PLACES
-from tests.browser.house import FLAGS, listen, log_in, serving
-from tests.needs import chromium
+from tests.browser.house import listen, log_in, serving
+from tests.browser.test_grid import Vtn
 from tests.web.world import HOSTILE, World, reads, stations, world
 
 pytestmark = pytest.mark.browser
+CAREFUL = ServiceSettings(confirm_above_kw=500.0)
 SERIOUS = {"serious", "critical"}
 TOP = """(names) => names.every((name, n) => document.querySelectorAll(
     '.rows .tr:not([hidden]) .id')[n]?.textContent === name)"""
 PAGES = [*(p.path for p in PLACES), "/evses/E0001"]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def served() -> AsyncGenerator[tuple[World, str], None]:
-    async with world(WebSettings(tick_s=0.2)) as w:
+    async with world(WebSettings(tick_s=0.2), service=CAREFUL) as w:
         await w.headend.admin.define_territory("test", "Zone", ceiling_kw=5_000, time_zone="Europe/Berlin")
         await w.headend.admin.define_territory("test", "East", parent_id="Zone", time_zone="Europe/Berlin")
         await w.headend.admin.define_territory("test", "West", parent_id="Zone", time_zone="Europe/Berlin")
-        await stations(w, [*HOSTILE[:4], *(f"E{n:04}" for n in range(60))])
+        await stations(w, [*HOSTILE[:4], *(f"E{n:04}" for n in range(16))])
         async with serving(w) as url:
             yield w, url
 
 
-@pytest.fixture
-async def browser() -> AsyncGenerator[Browser, None]:
-    async with async_playwright() as playwright:
-        made = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+Windows = Callable[..., Awaitable[BrowserContext]]
+"""Makes a window of a kind, with somebody logged in."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context_of(browser: Browser) -> AsyncGenerator[Windows, None]:
+    async with contextlib.AsyncExitStack() as windows:
+
+        async def made(url: str, **how: object) -> BrowserContext:
+            given: dict[str, Any] = {"viewport": {"width": 1400, "height": 1000}, **how}
+            context = await browser.new_context(**given)
+            context.set_default_timeout(60_000)  # a busy machine is slow, not wrong
+            windows.push_async_callback(context.close)
+            page = await context.new_page()
+            await log_in(page, url)
+            await page.close()
+            return context
+
         yield made
-        await made.close()
 
 
-async def context_of(browser: Browser, url: str, **how: object) -> BrowserContext:
-    """Somebody logged in, in a window of this kind."""
-    context = await browser.new_context(**{"viewport": {"width": 1400, "height": 1000}, **how})  # type: ignore[arg-type]
-    page = await context.new_page()
-    await log_in(page, url)
-    await page.close()
-    return context
+async def busy(w: World) -> None:
+    """Something on every page: a grid operator, a VTN, and a request that waits for a second person."""
+    await w.headend.admin.add_iso("test", "a-grid-operator-with-a-name-that-is-long", ("East",))
+    w.headend.grids = [Vtn()]
+    ask = {"territory": "East", "kW": 600, "requestID": "R1"}
+    assert (await w.call("POST", "/api/v1/requests", ask, headers=await w.log_in("opa"))).status == 201
 
 
 async def alive(page: Page, url: str, path: str) -> None:
@@ -70,11 +87,12 @@ async def complaints(page: Page, rules: list[str] | None = None) -> list[str]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_axe_finds_nothing_serious_on_any_page(
-    served: tuple[World, str], browser: Browser, theme: str
+    served: tuple[World, str], context_of: Windows, theme: str
 ) -> None:
     w, url = served
+    await busy(w)
     await w.headend.by_hand.stop("operator:opa", "West", "a banner to look at")
-    context = await context_of(browser, url, color_scheme=theme, locale="de" if theme == "dark" else "en")
+    context = await context_of(url, color_scheme=theme, locale="de" if theme == "dark" else "en")
     page = await context.new_page()
     heard = listen(page)
     found: dict[str, list[str]] = {}
@@ -94,21 +112,25 @@ async def test_axe_finds_nothing_serious_on_any_page(
     assert heard == []
 
 
-async def test_a_phone_scrolls_one_way_only(served: tuple[World, str], browser: Browser) -> None:
-    context = await context_of(browser, served[1], viewport={"width": 360, "height": 740})
+async def test_a_phone_scrolls_one_way_only(served: tuple[World, str], context_of: Windows) -> None:
+    await busy(served[0])
+    # A phone widens what it shows to the widest element: the window's width tells that, too.
+    context = await context_of(
+        served[1], viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
+    )
     page = await context.new_page()
     widths = {}
     for path in PAGES:
         await alive(page, served[1], path)
-        widths[path] = await page.evaluate("document.documentElement.scrollWidth")
-    assert widths == dict.fromkeys(PAGES, 360)
+        widths[path] = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths == {path: [360, 360] for path in PAGES}
 
 
-async def test_a_line_that_breaks_is_said_and_the_page_comes_back_by_itself(browser: Browser) -> None:
+async def test_a_line_that_breaks_is_said_and_the_page_comes_back_by_itself(context_of: Windows) -> None:
     async with world(WebSettings(tick_s=0.2)) as w:
         await stations(w, ["E1"])
         async with serving(w) as url:
-            context = await context_of(browser, url)
+            context = await context_of(url)
             page = await context.new_page()
             await alive(page, url, "/")
             await page.wait_for_function(
@@ -125,11 +147,11 @@ async def test_a_line_that_breaks_is_said_and_the_page_comes_back_by_itself(brow
 
 
 async def test_ten_thousand_evses_are_one_table_of_which_a_screen_is_drawn(
-    served: tuple[World, str], browser: Browser
+    served: tuple[World, str], context_of: Windows
 ) -> None:
     w, url = served
     _multiply(w, "E0001", 10_000)
-    context = await context_of(browser, url)
+    context = await context_of(url)
     page = await context.new_page()
     heard = listen(page)
     await alive(page, url, "/evses")
@@ -154,13 +176,15 @@ async def test_ten_thousand_evses_are_one_table_of_which_a_screen_is_drawn(
     reads(w, "N00042", 30.5)
     reads(w, "N00043", 31)
     await page.wait_for_function(TOP, arg=["N00043", "N00042", "N00000"])
-    assert await page.inner_text("#evse-count") == "100 of 10,064"
+    assert await page.inner_text("#evse-count") == "100 of 10,020"
     assert heard == []
 
 
-async def test_an_operator_limits_one_evse_and_says_why(served: tuple[World, str], browser: Browser) -> None:
+async def test_an_operator_limits_one_evse_and_says_why(
+    served: tuple[World, str], context_of: Windows
+) -> None:
     w, url = served
-    context = await context_of(browser, url)
+    context = await context_of(url)
     page = await context.new_page()
     heard = listen(page)
     await alive(page, url, "/evses/E0002")
@@ -178,10 +202,10 @@ async def test_an_operator_limits_one_evse_and_says_why(served: tuple[World, str
 
 
 async def test_a_request_is_planned_changed_and_ended_from_the_page(
-    served: tuple[World, str], browser: Browser
+    served: tuple[World, str], context_of: Windows
 ) -> None:
     w, url = served
-    context = await context_of(browser, url)
+    context = await context_of(url)
     page = await context.new_page()
     await alive(page, url, "/requests")
     start = w.clock.now() + timedelta(hours=2)
@@ -200,6 +224,25 @@ async def test_a_request_is_planned_changed_and_ended_from_the_page(
     await page.click("#d-sure button[type=submit]")
     await page.wait_for_selector(".request", state="detached")
     assert not next(iter(w.headend.state.requests.values())).live
+
+
+async def test_A8_a_request_that_waits_says_who_asked_and_another_agrees_in_the_page(
+    served: tuple[World, str], context_of: Windows
+) -> None:
+    w, url = served
+    await busy(w)
+    context = await context_of(url)
+    page = await context.new_page()
+    await alive(page, url, "/")
+    await page.wait_for_selector(".request .waits:not([hidden])")
+    said = await page.inner_text(".request .waits")
+    assert said.startswith("Waits for a second person: operator:opa asked; more than 500 kW")
+    await page.click(".request button >> text=Agree")
+    await page.fill("#d-sure [name=reason]", "spoke to the control room")
+    await page.click("#d-sure button[type=submit]")
+    await page.wait_for_selector(".request .waits", state="hidden")
+    request = w.headend.state.requests["operator:R1"]
+    assert (request.held, request.confirmed_by) == (None, "operator:ann")
 
 
 def _multiply(w: World, like: str, n: int) -> None:

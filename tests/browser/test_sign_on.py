@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser
 
 from emw.app.build import provider_of
 from emw.app.oidc_config import OidcSection, oidc_of
 from emw.web.app import WebSettings
-from tests.browser.house import FLAGS, serving
+from tests.browser.house import serving
 from tests.identity.mock_provider import running_provider
-from tests.needs import chromium
 from tests.web.world import World, world
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -37,11 +36,12 @@ async def signing_on(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[Wo
             yield w, url
 
 
-async def test_log_in_at_the_provider_and_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = chromium()
-    async with signing_on(monkeypatch) as (w, url), async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-        page = await browser.new_page()
+async def test_log_in_at_the_provider_and_out_again(
+    monkeypatch: pytest.MonkeyPatch, browser: Browser
+) -> None:
+    async with signing_on(monkeypatch) as (w, url):
+        context = await browser.new_context()
+        page = await context.new_page()
         await page.goto(url)
         assert await page.inner_text("#sso") == "Log in at work"
         await page.click("#sso")
@@ -61,7 +61,7 @@ async def test_log_in_at_the_provider_and_out_again(monkeypatch: pytest.MonkeyPa
             " headers: {'Content-Type': 'application/json', 'X-CSRF-Token': t}})",
             token,
         )
-        other = await page.context.new_page()  # this one is on its way to the login by itself
+        other = await context.new_page()  # this one is on its way to the login by itself
         await other.goto(url)
         assert other.url.endswith("/login")
-        await browser.close()
+        await context.close()

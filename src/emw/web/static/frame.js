@@ -105,6 +105,9 @@ for (const kind of ["pointerdown", "keydown"]) {
   }, { passive: true });
 }
 
+// On a phone the navigation scrolls sideways by itself: where we are must be seen.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // --- the feed
 
 function link(state) {

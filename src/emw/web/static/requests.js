@@ -104,13 +104,14 @@ export class Requests {
     made.meter = el("div", { class: "meter", "aria-hidden": "true" }, made.measured, made.mark);
     made.told = el("p", { class: "numbers" });
     made.age = el("span", { class: "age" });
+    made.waits = el("p", { class: "note waits", hidden: true });
     made.why = el("p", { class: "why-short" });
     made.node = el("article", { class: "request" },
       el("div", { class: "head" },
         el("h3", {}, name(request.requestID), el("span", { class: "quiet" }, ` ${t("request.in")} `), name(request.territory),
           el("span", { class: "quiet" }, ` ${t("request.by")} `), name(request.isoID)),
         made.state, made.age, made.agree, made.changes, made.end),
-      made.sums.node, made.meter, made.told, made.why, made.when);
+      made.waits, made.sums.node, made.meter, made.told, made.why, made.when);
     return made;
   }
 
@@ -132,7 +133,9 @@ export class Requests {
         `${t("request.evses", { n: count(request.affectedEVSEs) })} · ${could}`);
     const age = (clock - Date.parse(request.at)) / 1000 / model.speed;
     say(made.age, ageOf(age));
-    say(made.why, request.held ?? (request.shortKW > 0.05 && request.whyShort ? request.whyShort : ""));
+    made.waits.hidden = !request.held;
+    if (request.held) say(made.waits, t("agree.waits", { who: request.askedBy ?? request.isoID, why: request.held }));
+    say(made.why, !request.held && request.shortKW > 0.05 && request.whyShort ? request.whyShort : "");
     made.agree.hidden = !request.held;
     made.changes.hidden = !this.change || request.isoID !== "operator" || request.state === "restoring";
     made.when.replaceChildren(...spanOf(request, clock));
