@@ -48,7 +48,9 @@ async def test_a_driver_sees_the_limit_opts_out_and_tells_the_need(phone: tuple[
     assert "of 7.4 kW" in await page.inner_text("#why")
     assert "held back to" in await page.inner_text("#history")
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
-    await nothing_serious(page)
+    for theme in ("dark", "light"):
+        await page.emulate_media(color_scheme=theme)
+        await nothing_serious(page)
     await page.click("button[data-minutes='']")
     await page.wait_for_selector("#opted:not([hidden])")
     await until(w, lambda: w.headend.state.limits["E3"].max_a is None)
