@@ -159,6 +159,7 @@ class Dispatch(Struct, forbid_unknown_fields=True, kw_only=True):
     confirm_above_kw: Positive | None = None
     turned_kw_per_day: Positive | None = None
     most_live_requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
+    most_evses_per_customer: Annotated[int, Meta(ge=1)] | None = None
 
 
 class StoreSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -324,6 +325,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             confirm_above_kw=d.confirm_above_kw,
             turned_kw_per_day=d.turned_kw_per_day,
             most_live_requests=d.most_live_requests,
+            most_evses_per_customer=d.most_evses_per_customer,
             rules=rules,
             season=Season(
                 days=d.season_days,

@@ -110,7 +110,7 @@ def _powered_on(s: State, x: f.PoweredOn) -> tuple[Record, ...]:
         token_at=x.at,
         access_url=x.access_url,
         protocol="rest",
-        customer_id=x.customer_id or s.stations[x.station_id].customer_id,
+        customer_id=s.stations[x.station_id].customer_id or x.customer_id,
     )
     evse = Evse(
         evse_id=x.evse_id,

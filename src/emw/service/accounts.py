@@ -13,6 +13,7 @@ import msgspec
 from emw.domain import facts as f
 from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState
 from emw.engine.view import Shortfall
+from emw.service.customer_cap import beyond_cap
 from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
 from emw.service.ports import Ids
@@ -49,6 +50,7 @@ class Accounts:
         self._state = ledger.state
         self._telemetry = telemetry
         self._ids = ids
+        self._most_per_customer = settings.most_evses_per_customer
         self._interval = timedelta(seconds=settings.report_interval_s)
         self._books: dict[str, _Book] = {}
         self._why: dict[str, str] = {}
@@ -127,7 +129,8 @@ class Accounts:
 
     def sums(self, request: ReductionRequest, now: datetime) -> Tally:
         """The request's sums at this instant."""
-        return tally(request, self.evses_of(request), self._state, self._telemetry, now)
+        beyond = beyond_cap(self._state, self._most_per_customer, now)
+        return tally(request, self.evses_of(request), self._state, self._telemetry, now, beyond)
 
     def why_short(self, key: str) -> str | None:
         """Why the last round left something short, in words."""

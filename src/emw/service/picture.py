@@ -13,6 +13,7 @@ from emw.domain.state import State
 from emw.engine.governor import Governor
 from emw.engine.turns import Turns
 from emw.engine.view import EvseView, View
+from emw.service.customer_cap import WHY, beyond_cap
 from emw.service.learning import Learning, horizon_h
 from emw.service.ports import Clock
 from emw.service.settings import ServiceSettings
@@ -34,6 +35,7 @@ class Picture:
         self._governor = governor
         self._clock = clock
         self._rules = settings.rules
+        self._most_per_customer = settings.most_evses_per_customer
         self.learning = Learning(state, telemetry)
         self.turns = Turns(settings.season)
         self._paths: dict[str, tuple[str, ...]] = {}
@@ -102,9 +104,11 @@ class Picture:
                 return "refusing"
         return None
 
-    def _spared(self, evse: Evse, live: AbstractSet[str], now: datetime) -> str | None:
-        """Why its driver is spared: enough was given lately. Not in the middle of a part."""
-        why = self.turns.why_not(evse.evse_id, live, now)
+    def _spared(
+        self, evse: Evse, live: AbstractSet[str], beyond: Container[str], now: datetime
+    ) -> str | None:
+        """Why it is spared: enough was given lately, or its customer has enough. Not in the middle of a part."""
+        why = WHY if evse.evse_id in beyond else self.turns.why_not(evse.evse_id, live, now)
         if why is None or any((key, evse.evse_id) in self._state.enrolments for key in live):
             return None
         return why
@@ -156,6 +160,7 @@ class Picture:
         limited: set[str] = set()
         at = self.seconds(now)
         live = {r.request_key for r in state.requests.values() if r.live}
+        beyond = beyond_cap(state, self._most_per_customer, now)
         wanted_at_all = everybody or bool(requests) or any(n.ceiling_kw is not None for n in nodes.values())
         for evse in state.evses.values():
             if evse.territory_id not in nodes:
@@ -175,7 +180,7 @@ class Picture:
             if held:
                 limited.update(path)
             why_not = self.why_not(evse, now)
-            spared = why_not is None and self._spared(evse, live, now)
+            spared = why_not is None and self._spared(evse, live, beyond, now)
             if spared:
                 why_not = spared
             if price is not None:

@@ -34,6 +34,8 @@ class ServiceSettings:
     """kW times turns that one asker's requests may make in 24 h; beyond it a second person must agree."""
     most_live_requests: int = 1_000
     """Live requests of one asker."""
+    most_evses_per_customer: int | None = None
+    """EVSEs with a vehicle of one customer that count as sheddable (attack A10). None: all."""
     max_request_s: float = 7 * 86_400.0
     max_ahead_s: float = 400 * 86_400.0
     rules: Rules = field(default_factory=Rules)

@@ -5,7 +5,7 @@ Three truths, never mixed: issued (we asked), confirmed (the station agreed), me
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,9 +37,17 @@ def curtailed_kw(evse: Evse, would_a: float, limit_a: float | None, gap_a: float
 
 
 def tally(
-    request: ReductionRequest, evses: Iterable[Evse], state: State, telemetry: Telemetry, now: datetime
+    request: ReductionRequest,
+    evses: Iterable[Evse],
+    state: State,
+    telemetry: Telemetry,
+    now: datetime,
+    beyond: Container[str] = frozenset(),
 ) -> Tally:
-    """Sum up over the EVSEs under the request's territory. Exact: the four parts make the whole to the last bit."""
+    """Sum up over the EVSEs under the request's territory. Exact: the four parts make the whole to the last bit.
+
+    `beyond`: EVSEs that are one too many for their customer; what they could give is not available.
+    """
     available = baseline = load = shed = 0.0
     confirmed = pending = refused = 0.0
     seen = False
@@ -57,7 +65,8 @@ def tally(
         floor_a = 0.0 if evse.may_pause else evse.floor_a
         # What its need would have ended by itself is no shed, whoever limits it meanwhile.
         fades_kw = evse.kw_per_a * would_a - baseline_kw
-        if evse.online and (evse.opted_out_until is None or evse.opted_out_until <= now):
+        may = evse.opted_out_until is None or evse.opted_out_until <= now
+        if evse.online and may and evse.evse_id not in beyond:
             available += max(curtailed_kw(evse, would_a, floor_a, gap_a) - fades_kw, 0.0)
         # Who was let go and draws what its twin no longer would gives back what was shed: that counts, too.
         if drawn is not None and evse.online and (held or fades_kw > 0):

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from emw.domain.model import Outcome
+from emw.service.customer_cap import beyond_cap
 from emw.service.headend import HeadEnd
 from emw.web.auth import Auth
 from emw.web.board import Board
@@ -46,6 +47,10 @@ class _Now(Collector):
         waiting = sum(1 for r in state.requests.values() if r.live and r.held is not None)
         yield _gauge("emw_requests_held", "Requests that wait for a second person.", waiting)
         now = headend.clock.now()
+        beyond = beyond_cap(state, headend.settings.most_evses_per_customer, now)
+        yield _gauge(
+            "emw_evses_beyond_customer_cap", "EVSEs that are one too many for their customer.", len(beyond)
+        )
         held = (x for x in state.limits.values() if x.in_force(now))
         outcomes = Counter({str(o): 0 for o in Outcome})
         outcomes.update(str(x.outcome) for x in held)
