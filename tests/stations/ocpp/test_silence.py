@@ -61,6 +61,27 @@ async def test_a_silent_meter_is_asked_and_then_nothing_is_counted_by_it(
             assert found.reason == "its meter is silent"
 
 
+async def test_a_meter_that_speaks_only_when_asked_is_not_silent(tmp_path: Path) -> None:
+    """Some stop metering by themselves after an outage: as long as they tell when asked, their limit counts."""
+    async with house(tmp_path, sample_seconds=10) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            await until(lambda: h.hub.peer("CP1").traits.sample_s == 10)
+            number = int(await charging(it))
+            await until(lambda: h.session("CP1:1"))
+            await decrease(h)
+            await until(settled(h, Outcome.APPLIED))
+            for _ in range(3):
+                asked = len(asked_for_meters(it))
+                pass_time(h, 25)
+                await until(lambda asked=asked: len(asked_for_meters(it)) > asked)
+                await meter(it, 4_000.0, number)
+            held = limit(h)
+            assert held is not None
+            assert held.outcome is Outcome.APPLIED
+
+
 @pytest.mark.parametrize("word", ["NotImplemented", "Rejected"])
 async def test_2_0_1_a_meter_is_asked_alone_where_the_transaction_is_not_told(
     word: str, tmp_path: Path

@@ -45,6 +45,8 @@ class Meters:
                 if plug.asked_in_vain:
                     plug.asked_in_vain, plug.trouble = 0, ""
                 continue
+            if plug.trouble != SILENT:
+                plug.asked_in_vain = 0  # it told when it was asked: silent by itself is not silent
             plug.asked_in_vain += 1
             plug.trouble = SILENT
             if plug.asked_in_vain > 1:
