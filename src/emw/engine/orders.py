@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from emw.domain.model import Cause, Limit, ReductionRequest
+from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
 from emw.engine.headroom import Headroom
 from emw.engine.view import SMALL_A, EvseView, Order, Rules, View
 
@@ -56,11 +56,13 @@ def orders_of(
     look: list[datetime] = []
     free: list[_Held] = []
     headroom = Headroom(view, now)
+    running = {r.request_key for r in view.requests if r.state is RequestState.ACTIVE and not view.halted}
     for e in sorted(view.evses, key=lambda x: x.evse_id):
         want = wanted.get(e.evse_id)
         if want is None:
             held = _held(e, now)
-            if held is not None and e.hears:
+            # Who refuses is left alone for a while, but not longer than there is a request to be left alone by.
+            if held is not None and (e.hears or (e.refuses and held.limit.request_key not in running)):
                 free.append(held)
             continue
         until = _until(e, want, now, rules)

@@ -10,6 +10,8 @@ from emw.domain.model import Limit, Outcome, ReductionRequest, Territory
 from emw.domain.units import FLOOR_A
 from emw.engine.allocate import Price
 
+REFUSING = "refusing"
+"""Why an EVSE that answered no, or that its meter gives the lie, can't be asked for a while."""
 SMALL_A = 0.05
 """Limits closer than this are the same to a station."""
 
@@ -105,6 +107,11 @@ class EvseView:
     def hears(self) -> bool:
         """Whether it can be told something: a wish that drivers and people refuse, a law that they can't."""
         return self.why_not is None or self.opted_out or self.stopped
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it said no, or its meter is silent or says so: it may hold a limit all the same."""
+        return self.why_not == REFUSING
 
     def drawn_a(self, limit_a: float | None, unlimited_a: float | None = None) -> float:
         """Predicted draw under a limit, A: what it is offered less its gap, never more than it would draw."""

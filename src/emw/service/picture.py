@@ -12,7 +12,7 @@ from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState, Terr
 from emw.domain.state import State
 from emw.engine.governor import Governor
 from emw.engine.turns import Turns
-from emw.engine.view import EvseView, View
+from emw.engine.view import REFUSING, EvseView, View
 from emw.service.customer_cap import WHY, beyond_cap
 from emw.service.learning import Learning, horizon_h
 from emw.service.ports import Clock
@@ -21,7 +21,7 @@ from emw.service.telemetry import Telemetry
 
 STOPPED = "stopped by an operator"
 OPTED_OUT = "opted out"
-WORDS = {Outcome.REJECTED: "refusing", Outcome.TIMED_OUT: "not answering", Outcome.OFFLINE: "not reachable"}
+WORDS = {Outcome.REJECTED: REFUSING, Outcome.TIMED_OUT: "not answering", Outcome.OFFLINE: "not reachable"}
 
 
 class Picture:
@@ -96,12 +96,12 @@ class Picture:
             return STOPPED
         refusal = self._refusals.get(evse.evse_id)
         if refusal is not None and now < refusal[1]:
-            return WORDS.get(refusal[2], "refusing")
+            return WORDS.get(refusal[2], REFUSING)
         limit = self._state.limits.get(evse.evse_id)
         if limit is not None and limit.outcome is Outcome.REJECTED and limit.in_force(now):
             retry_s = self._rules.retry_after_s
             if limit.answered_at is None or now - limit.answered_at < timedelta(seconds=retry_s):
-                return "refusing"
+                return REFUSING
         return None
 
     def _spared(
