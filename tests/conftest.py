@@ -3,6 +3,7 @@
 from collections.abc import Generator
 
 import pytest
+import structlog
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,12 @@ def pytest_configure() -> None:
 def _tables_of_characters() -> None:
     """Let Hypothesis make its tables of characters: on a fresh clone it takes seconds, which are no test's own."""
     st.text().validate()
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_come() -> None:
+    """No test hears less because one before it set up the logs of a process."""
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -149,11 +149,17 @@ async def test_the_log_is_asked_by_what_it_is_about(place: Place) -> None:
 
 async def test_A18_no_secret_comes_out_and_none_can_be_guessed_at(place: Place) -> None:
     store = await told(place)
+    over = f.EnrolmentEnded(
+        at=START, actor="emw", request_key="ISO:R0", evse_id="E000001", why="over", measured_kwh=1.0
+    )
+    records, _ = (await store.load()).state.apply(over)
+    await store.commit([over], records)
     asked: dict[str, dict[str, Any]] = {
         "request": {"request_key": "ISO:R0"},
         "enrolments": {"request_key": "ISO:R0"},
         "intervals": {"request_key": "ISO:R0"},
         "load_intervals": {"territory_id": "East"},
+        "parts": {"since": START - HOUR},
         "telemetry": {"evse_id": "E000001"},
     }
     for name in names():

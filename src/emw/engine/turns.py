@@ -81,7 +81,8 @@ class Turns:
         if self._season.fairness <= 0:
             return 0.0
         given_kwh = sum(p.kwh for p in self._recent(evse_id, now).values())
-        return self._season.fairness * given_kwh / (given_kwh + HALF_KWH)
+        # In this form rounding can't make more given weigh less.
+        return self._season.fairness * (1.0 - HALF_KWH / (given_kwh + HALF_KWH))
 
     def _recent(self, evse_id: str, now: datetime) -> dict[str, _Part]:
         parts = self._parts.get(evse_id)

@@ -12,6 +12,8 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 760, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 30
+LEAST_SPAN = 1e-6
+"""Values closer together than this are one value: no meter tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Series:
 
 def nice_step(span: float, about: int = 5) -> float:
     """A round distance between grid lines: 1, 2 or 5 times a power of ten."""
-    if span <= 0:
+    if span < LEAST_SPAN:
         return 1.0
     raw = span / about
     power = 10.0 ** floor(log10(raw))
