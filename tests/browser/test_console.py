@@ -41,8 +41,8 @@ async def page(served: tuple[World, str], browser: Browser) -> AsyncGenerator[Pa
     await context.close()
 
 
-@pytest.fixture
-def complaints(page: Page) -> list[str]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def complaints(page: Page) -> list[str]:
     return listen(page)
 
 

@@ -48,9 +48,7 @@ class _Now(Collector):
         yield _gauge("emw_requests_held", "Requests that wait for a second person.", waiting)
         now = headend.clock.now()
         beyond = beyond_cap(state, headend.settings.most_evses_per_customer, now)
-        yield _gauge(
-            "emw_evses_beyond_customer_cap", "EVSEs that are one too many for their customer.", len(beyond)
-        )
+        yield _gauge("emw_evses_beyond_cap", "EVSEs that are too many for whom they belong to.", len(beyond))
         held = (x for x in state.limits.values() if x.in_force(now))
         outcomes = Counter({str(o): 0 for o in Outcome})
         outcomes.update(str(x.outcome) for x in held)
