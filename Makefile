@@ -14,6 +14,7 @@ STAMPS := .venv/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Wheels are unpacked; a source archive would run its own script on this machine. `make ONLY=` builds where there is none.
 ONLY ?= --only-binary :all:
+ALONE := $(BIN)/python -m pytest -m 'alone and not slow'
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 CHECKED := src tests $(wildcard bench examples)
 
@@ -34,11 +35,13 @@ demo: $(STAMPS)/project ## Run the demo; ARGS="--once --json" goes to `emw demo`
 	@$(BIN)/emw demo $(ARGS)
 
 test: lint ## Check everything that is quick; ARGS goes to pytest
-	$(PYTEST) -m 'not slow' $(ARGS)
+	$(ALONE) $(ARGS) || [ $$? -eq 5 ]
+	$(PYTEST) -m 'not slow and not alone' $(ARGS)
 
 # The slow tests are hours of simulation: too long beside the quick ones for every change. Before a release, `make test-all`.
 test-all: lint ## Check everything, the slow tests too
-	$(PYTEST) $(ARGS)
+	$(ALONE) $(ARGS) || [ $$? -eq 5 ]
+	$(PYTEST) -m 'not alone' $(ARGS)
 
 lint: $(STAMPS)/dev ## Style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -77,7 +77,7 @@ def test_modules_are_short_enough_to_hold_in_mind() -> None:
 
 def test_every_part_has_its_marker() -> None:
     markers = {line.split(":")[0] for line in PYPROJECT["tool"]["pytest"]["ini_options"]["markers"]}
-    assert markers == {"slow", *HOW_TO_GET}
+    assert markers == {"slow", "alone", *HOW_TO_GET}
 
 
 @pytest.mark.parametrize("what", sorted(HOW_TO_GET))
