@@ -89,3 +89,28 @@ def test_only_the_last_move_is_trimmed_and_it_is_one_of_the_next_few() -> None:
     assert len(asked) == 11
     assert list(trimmed.values()) == [11.0]  # 1.0 kW are 4.3 A: five steps below the 16 A it draws
     assert next(iter(trimmed)) < f"E{10 + NEXT_FEW:02}"
+
+
+@given(priced(), sheds, st.floats(1, 10))
+def test_who_counts_more_never_gives_more(fleet: list[Flexible], shed_kw: float, times: float) -> None:
+    """A heavier weight moves it back in the order; the last move may then be any of the next few."""
+    if not fleet:
+        return
+    one = fleet[0].evse_id
+
+    def gives_kw(fleet: list[Flexible]) -> float:
+        return next(s.curtail_kw for s in cheapest(fleet, shed_kw).shares if s.evse_id == one)
+
+    heavier = [replace(e, weight=e.weight * times) if e.evse_id == one else e for e in fleet]
+    assert gives_kw(heavier) <= gives_kw(fleet) + step_kw(fleet) + W
+
+
+def test_a_kwh_missed_counts_as_often_as_its_driver() -> None:
+    cheap, dear = Price(floor=0.1, pause=0.1, hold=0.1), Price(floor=0.25, pause=0.25, hold=0.25)
+    fleet = [
+        Flexible(evse_id="A", kw_per_a=0.23, draw_a=16, max_a=16, price=cheap, weight=3.0),
+        Flexible(evse_id="B", kw_per_a=0.23, draw_a=16, max_a=16, price=dear),
+    ]
+    assert [s.limit_a for s in cheapest(fleet, 2.3).shares] == [None, 6.0]
+    assert [s.limit_a for s in cheapest([replace(fleet[0], weight=2.0), fleet[1]], 2.3).shares] == [6.0, None]
+    assert [s.limit_a for s in cheapest(fleet, 4.6).shares] == [6.0, 6.0]  # nobody is exempt

@@ -109,6 +109,43 @@ async def test_a_limit_that_makes_no_sense_is_refused_by_name(body: dict[str, An
         assert not w.headend.state.hand_limits
 
 
+async def test_who_counts_more_is_asked_for_less_and_it_stands_in_the_log() -> None:
+    async with world() as w:
+        await stations(w, ["E1", "E2"])
+        key = await w.key(Role.OPERATOR)
+        path = "/api/v1/evses/E2/priority"
+        told = await w.call("POST", path, {"priority": 2, "reason": "the care service"}, key=key)
+        assert told.status == 200, told.body
+        assert told.json["priority"] == 2
+        assert (await w.call("GET", "/api/v1/evses/E2", key=key)).json["priority"] == 2
+        await w.call(
+            "POST", "/api/v1/requests", {"territory": "East", "kW": 2.3, "durationMinutes": 30}, key=key
+        )
+        await until(lambda: held_a(w, "E1") is not None)
+        assert held_a(w, "E2") is None  # at one level per unit of priority the other gives it all
+        rows = (await w.call("GET", "/api/v1/activity?kind=PrioritySet", key=key)).json["items"]
+        assert rows[0]["text"] == "E2 counts 2 times: the care service"
+        await w.call("POST", path, {"priority": 1, "reason": "the care service moved"}, key=key)
+        assert not w.headend.state.priorities
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"priority": 0, "reason": "x"}, "priority"),
+        ({"priority": 11, "reason": "x"}, "priority"),
+        ({"priority": 2}, "reason"),
+    ],
+)
+async def test_a_priority_that_makes_no_sense_is_refused_by_name(body: dict[str, Any], field: str) -> None:
+    async with world() as w:
+        await stations(w, ["E1"])
+        told = await w.call("POST", "/api/v1/evses/E1/priority", body, key=await w.key(Role.OPERATOR))
+        assert told.status == 400
+        assert field in told.json["detail"] or field == told.json.get("field")
+        assert not w.headend.state.priorities
+
+
 async def test_a_stopped_territory_is_let_go_and_others_are_asked_until_it_is_resumed() -> None:
     async with world() as w:
         await w.headend.admin.define_territory("test", "Zone")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import facts as f
-from emw.domain.hand import HandLimit, TerritoryStop
+from emw.domain.hand import HandLimit, Priority, TerritoryStop
 from emw.domain.model import Halt, Record
 
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 def _limited(_: State, x: f.LimitedByHand) -> tuple[Record, ...]:
     return (HandLimit(evse_id=x.evse_id, max_a=x.max_a, until=x.until, at=x.at, by=x.actor, reason=x.reason),)
+
+
+def _priority(_: State, x: f.PrioritySet) -> tuple[Record, ...]:
+    return (Priority(evse_id=x.evse_id, priority=x.priority, at=x.at, by=x.actor, reason=x.reason),)
 
 
 def _stop(_: State, x: f.TerritoryStopped | f.TerritoryResumed) -> tuple[Record, ...]:
@@ -37,6 +41,7 @@ EVOLVE_HAND: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]]]] 
     f.DispatchHalted: _halt,
     f.DispatchResumed: _halt,
     f.LimitedByHand: _limited,
+    f.PrioritySet: _priority,
     f.TerritoryStopped: _stop,
     f.TerritoryResumed: _stop,
 }

@@ -40,7 +40,7 @@ from emw.domain.grid_facts import (
     SignalEnded,
     SignalReceived,
 )
-from emw.domain.hand_facts import LimitedByHand, TerritoryResumed, TerritoryStopped
+from emw.domain.hand_facts import LimitedByHand, PrioritySet, TerritoryResumed, TerritoryStopped
 from emw.domain.model import Cause, Outcome, RequestState
 from emw.domain.station_facts import (
     EvseChanged,
@@ -367,6 +367,7 @@ Fact = (
     | GridReportDelivered
     | GridReportDropped
     | LimitedByHand
+    | PrioritySet
     | TerritoryStopped
     | TerritoryResumed
     | VtnFact

@@ -1,4 +1,4 @@
-"""What people set by hand: a limit on one EVSE, and territories that are stopped."""
+"""What people set by hand: a limit on one EVSE, how much its driver counts, and territories that are stopped."""
 
 from __future__ import annotations
 
@@ -38,4 +38,17 @@ class TerritoryStop:
     reason: str | None = None
 
 
-HandRecord = HandLimit | TerritoryStop
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priority:
+    """How much a kWh missed at one EVSE counts against one missed elsewhere; 1 where nobody said anything."""
+
+    table: ClassVar = "priorities"
+    key_fields: ClassVar = ("evse_id",)
+    evse_id: str
+    priority: float
+    at: datetime
+    by: str
+    reason: str
+
+
+HandRecord = HandLimit | Priority | TerritoryStop

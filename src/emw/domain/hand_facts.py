@@ -1,4 +1,4 @@
-"""Facts of what people set by hand: limits on single EVSEs, territories stopped and resumed."""
+"""Facts of what people set by hand: limits and priorities of single EVSEs, territories stopped and resumed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ class LimitedByHand(Stamped):
     evse_id: str
     max_a: float | None
     until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrioritySet(Stamped):
+    """A kWh missed at this EVSE counts so many times as much as one missed elsewhere, until said otherwise."""
+
+    evse_id: str
+    priority: float
     reason: str
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from emw.domain.evolve import evolve
 from emw.domain.facts import Fact
-from emw.domain.hand import HandLimit, TerritoryStop
+from emw.domain.hand import HandLimit, Priority, TerritoryStop
 from emw.domain.model import (
     ApiKey,
     Enrolment,
@@ -55,6 +55,7 @@ class State:
         "limits",
         "load_intervals",
         "operators",
+        "priorities",
         "reports",
         "requests",
         "sessions",
@@ -91,6 +92,7 @@ class State:
         self.grid_reports: dict[tuple[str, str, str], GridReport] = {}
         self.load_intervals: dict[tuple[str, Any], LoadInterval] = {}
         self.hand_limits: dict[str, HandLimit] = {}
+        self.priorities: dict[str, Priority] = {}
         self.stops: dict[str, TerritoryStop] = {}
         self.vtn_clients: dict[str, VtnClient] = {}
         self.vtn_tokens: dict[tuple[str, int], VtnToken] = {}
@@ -125,6 +127,7 @@ class State:
                 lambda r: r.closed_at is None,
             ),
             HandLimit: (self.hand_limits, lambda r: r.evse_id, lambda r: r.max_a is not None),
+            Priority: (self.priorities, lambda r: r.evse_id, lambda r: r.priority != 1.0),
             TerritoryStop: (self.stops, lambda r: r.territory_id, lambda r: r.stopped),
             LoadInterval: (self.load_intervals, lambda r: (r.territory_id, r.start_at), _never),
             VtnClient: (self.vtn_clients, lambda r: r.client_id, _always),

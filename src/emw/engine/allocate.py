@@ -76,7 +76,7 @@ class Flexible:
     laxity_h: float = inf
     """Hours to spare at departure: between equals, the larger is cut first."""
     weight: float = 1.0
-    """Priority: twice the weight, twice the level."""
+    """Priority. Shared evenly, twice the weight keeps twice the amps; by price, it makes what is missed count twice."""
     current_a: float | None = None
     """The limit in force, A: between equals, who is already there stays there."""
     price: Price | None = None

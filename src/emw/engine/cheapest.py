@@ -56,9 +56,9 @@ def cheapest(fleet: Sequence[Flexible], shed_kw: float) -> Allocation:
 
 
 def _prices(fleet: Sequence[Flexible]) -> Floats:
-    """Prices of all moves to the floor, then of all pauses."""
-    floor = [UNKNOWN if e.price is None else e.price.floor for e in fleet]
-    pause = [UNKNOWN if e.price is None else max(e.price.pause, e.price.floor) for e in fleet]
+    """Prices of all moves to the floor, then of all pauses, each as much as its driver counts."""
+    floor = [e.weight * (UNKNOWN if e.price is None else e.price.floor) for e in fleet]
+    pause = [e.weight * (UNKNOWN if e.price is None else max(e.price.pause, e.price.floor)) for e in fleet]
     return np.array(floor + pause, dtype=np.float64)
 
 

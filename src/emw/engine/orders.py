@@ -187,7 +187,11 @@ def _releases(
 
 def _turn(held: _Held) -> tuple[bool, bool, float]:
     price = held.evse.price
-    return not held.evse.opted_out, held.rise_kw > SMALL_KW, 0.0 if price is None else -price.hold
+    return (
+        not held.evse.opted_out,
+        held.rise_kw > SMALL_KW,
+        0.0 if price is None else -held.evse.priority * price.hold,
+    )
 
 
 def _return_kw_per_min(view: View, rules: Rules) -> dict[str, float]:

@@ -206,6 +206,7 @@ def flexible(e: EvseView, draw_a: float) -> Flexible:
         may_pause=e.may_pause,
         gap_a=e.gap_a,
         current_a=e.limit.max_a if e.limit is not None else None,
+        weight=e.priority,
         price=e.price,
     )
 
@@ -214,7 +215,11 @@ def flexible(e: EvseView, draw_a: float) -> Flexible:
 
 
 def _hold_price(e: EvseView) -> float:
-    return UNKNOWN if e.price is None else e.price.hold
+    return e.priority * (UNKNOWN if e.price is None else e.price.hold)
+
+
+def _floor_price(e: EvseView) -> float:
+    return e.priority * (UNKNOWN if e.price is None else e.price.floor)
 
 
 def _rise_kw(e: EvseView, want: Wanted) -> float:
@@ -277,7 +282,7 @@ def _hand_on(
     ]
     free = [e for e in askable if e.evse_id not in wanted and e.price is not None and not _waits(e, now)]
     most_kw = rules.hand_on_share * sum(e.kw_per_a * e.would_draw_a for e in askable)
-    supply = iter(sorted(free, key=lambda e: (e.price.floor if e.price else UNKNOWN, e.evse_id)))
+    supply = iter(sorted(free, key=lambda e: (_floor_price(e), e.evse_id)))
     supplied_kw = moved_kw = 0.0
     offer = UNKNOWN
     for e in sorted(held, key=lambda e: (-_hold_price(e), e.evse_id)):
@@ -287,7 +292,7 @@ def _hand_on(
             if other is None:
                 return moved_kw
             supplied_kw += other.kw_per_a * max(other.would_draw_a - other.drawn_a(other.floor_a), 0.0)
-            offer = other.price.floor if other.price else UNKNOWN
+            offer = _floor_price(other)
         if _hold_price(e) - offer <= rules.hand_on_margin or moved_kw + rise_kw > most_kw:
             return moved_kw
         wanted.pop(e.evse_id)

@@ -76,7 +76,8 @@ class EvseView:
     `would_draw_a`: what it would draw if it were let go now, A per phase; `potential_a`: the most it could come to.
     `baseline_a`: what it is expected to draw had nobody asked anything of it (None: the same as `would_draw_a`).
     `draw_a`: what its meter shows under the limit in force (None: not metered since that began).
-    `gap_a`: how much less than it is offered it takes. `price`: what holding it costs its driver.
+    `gap_a`: how much less than it is offered it takes. `price`: what holding it costs its driver; `priority`: how much
+    that counts.
     `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can.
     `by_hand_a`: an operator's own ceiling on it, until `by_hand_until`; `stopped`: sheds are stopped where it stands.
     """
@@ -98,6 +99,7 @@ class EvseView:
     baseline_a: float | None = None
     draw_a: float | None = None
     price: Price | None = None
+    priority: float = 1.0
     plugged_at: datetime | None = None
     by_hand_a: float | None = None
     by_hand_until: datetime | None = None

@@ -1,4 +1,4 @@
-"""What an operator sets by hand: a ceiling on one EVSE, sheds stopped under a node, an own request changed.
+"""What an operator sets by hand: one EVSE's ceiling or priority, sheds stopped under a node, an own request changed.
 
 A hand limit is a ceiling like any other: `decide` puts it into the round, the governor lets it through, and it ends
 by itself. A stop is a wish above all wishes: nobody under the node is asked for a shed until it is resumed.
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from emw.domain import facts as f
-from emw.domain.hand import HandLimit, TerritoryStop
+from emw.domain.hand import HandLimit, Priority, TerritoryStop
 from emw.domain.model import ReductionRequest, RequestState
 from emw.service.accounts import Accounts
 from emw.service.dispatch import Dispatch
@@ -24,8 +24,12 @@ MOST_MINUTES: Final = 24 * 60.0
 """The longest that a hand may hold an EVSE: what is forgotten is over tomorrow."""
 
 
+PRIORITIES: Final = (0.1, 10.0)
+"""Least and most. A bound, because a request must still find what it asks for."""
+
+
 class ByHand:
-    """Limits, stops, changes."""
+    """Limits, priorities, stops, changes."""
 
     def __init__(
         self,
@@ -67,6 +71,21 @@ class ByHand:
         )
         self._dispatch.wake(evse.territory_id)
         return self._state.hand_limits.get(evse_id)
+
+    async def prefer(self, actor: str, evse_id: str, priority: float, reason: str) -> Priority:
+        """What is missed at this EVSE counts `priority` times; 1 takes it back. It orders drivers and frees nobody."""
+        evse = self._state.evses.get(evse_id)
+        if evse is None:
+            raise NotFound(f"there is no EVSE {evse_id!r}", field="evseID")
+        least, most = PRIORITIES
+        if not least <= priority <= most:
+            raise BadInput("priority", f"must be between {least:g} and {most:g}")
+        fact = f.PrioritySet(
+            at=self._clock.now(), actor=actor, evse_id=evse_id, priority=priority, reason=reason
+        )
+        await self._ledger.record(fact)
+        self._dispatch.wake(evse.territory_id)
+        return Priority(evse_id=evse_id, priority=priority, at=fact.at, by=actor, reason=reason)
 
     async def stop(self, actor: str, territory_id: str, reason: str | None) -> TerritoryStop:
         """Sheds stop under a node: its cars are freed along the ramp. Said twice, it is true once."""

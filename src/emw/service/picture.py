@@ -185,6 +185,7 @@ class Picture:
                 why_not = spared
             if price is not None:
                 price = price.dearer(self.turns.price(evse.evse_id, now))
+            said = state.priorities.get(evse.evse_id)
             next_change = self._governor.next_change(evse.evse_id)
             evses.append(
                 EvseView(
@@ -201,6 +202,7 @@ class Picture:
                     draw_a=None if session is None else self._telemetry.settled_a(evse, limit, now),
                     gap_a=gap_a,
                     price=price,
+                    priority=1.0 if said is None else said.priority,
                     plugged_at=None if session is None else session.started_at,
                     why_not=why_not,
                     opted_out=bool(spared) or why_not == OPTED_OUT,

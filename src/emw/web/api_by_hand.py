@@ -1,4 +1,4 @@
-"""What an operator sets by hand, over the API: a limit on one EVSE, a station's reset, a territory stopped."""
+"""What an operator sets by hand, over the API: one EVSE's limit or priority, a station's reset, a territory stopped."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ class HandLimitOut(Out):
 
     max_amps: float | None
     until: datetime | None
+
+
+class PriorityIn(In):
+    """How much a kWh missed here counts against one missed elsewhere: 0.1 to 10; 1: like everybody's."""
+
+    priority: Annotated[float, Meta(ge=0.1, le=10)]
+    reason: Why
+
+
+class PriorityOut(Out):
+    """The priority as it stands."""
+
+    priority: float
+    by: str
 
 
 class ResetIn(In):
@@ -83,6 +97,20 @@ class ByHand(Controller):
         return HandLimitOut(
             max_amps=None if set_ is None else set_.max_a, until=None if set_ is None else set_.until
         )
+
+    @post(
+        "/evses/{evse_id:str}/priority",
+        guards=[operator],
+        status_code=200,
+        summary="Say how much one EVSE's driver counts",
+        tags=["EVSEs"],
+    )
+    async def priority(
+        self, headend: TheHeadEnd, caller: TheCaller, evse_id: FromPath[str], data: JSONBody[PriorityIn]
+    ) -> PriorityOut:
+        """Until it is said otherwise. Who counts more is asked later and let go earlier; nobody is exempt."""
+        told = await headend.by_hand.prefer(caller.actor, id_of(evse_id), data.priority, data.reason)
+        return PriorityOut(priority=told.priority, by=told.by)
 
     @post(
         "/evses/{evse_id:str}/reset",

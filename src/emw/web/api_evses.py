@@ -182,6 +182,7 @@ class Evses(Controller):
         state = headend.state
         station = state.stations.get(evse.station_id)
         limit = state.limits.get(evse.evse_id)
+        said = state.priorities.get(evse.evse_id)
         by_hand = state.hand_limits.get(evse.evse_id)
         by_hand = by_hand if by_hand is not None and by_hand.in_force(now) else None
         energy_kwh = None if row.reading is None else row.reading.energy_kwh
@@ -198,6 +199,7 @@ class Evses(Controller):
             protocol="rest" if station is None else station.protocol,
             hand_limit_amps=None if by_hand is None else by_hand.max_a,
             hand_limit_until=None if by_hand is None else by_hand.until,
+            priority=1.0 if said is None else said.priority,
             session=None if row.session is None else session_out(row.session, energy_kwh),
             limit=None if limit is None else limit_out(limit, now),
             explanation=explain(state, evse, limit, now, tongue),

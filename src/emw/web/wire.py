@@ -244,6 +244,7 @@ class EvseDetail(Out):
     protocol: str
     hand_limit_amps: float | None
     hand_limit_until: datetime | None
+    priority: float
     session: SessionOut | None
     limit: LimitOut | None
     explanation: str

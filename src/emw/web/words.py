@@ -234,6 +234,7 @@ SAYS: Final[dict[str, Callable[[Row], str]]] = {
     "VtnCallbackMuted": lambda r: (
         f"callbacks of VTN subscription {r['object_id']} are not made any more{_because(r)}"
     ),
+    "PrioritySet": lambda r: f"{r['evse_id']} counts {number(r['priority'])} times{_because(r)}",
     "LimitedByHand": lambda r: (
         f"{r['evse_id']} is let go by hand{_because(r)}"
         if r["max_a"] is None

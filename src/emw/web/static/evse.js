@@ -21,7 +21,7 @@ const zone = () => (told ? model.nodes.get(told.evse.territory)?.zone : undefine
 const at = (iso) => when(Date.parse(iso), secondOf(Date.parse(iso), zone()));
 const ago = (iso) => (iso ? ageOf((now() - Date.parse(iso)) / 1000 / model.speed) : t("age.never"));
 
-function facts({ evse, session, stationID, customerID, path: nodes, lineVoltage, phases }) {
+function facts({ evse, session, stationID, customerID, path: nodes, lineVoltage, phases, priority }) {
   const rows = [
     [t("column.territory"), nodes.join(" › ")],
     [t("live.load"), `${num(evse.loadKW)} kW, ${amps(evse.currentAmps)} A`],
@@ -29,6 +29,7 @@ function facts({ evse, session, stationID, customerID, path: nodes, lineVoltage,
     [t("evse.knob"), t("evse.knob_says", { a: amps(evse.evseMaxAmps), v: num(lineVoltage), n: phases })],
     [t("evse.station"), `${stationID}${customerID ? ` · ${customerID}` : ""} · ${evse.evseModel}`],
   ];
+  if (priority !== 1) rows.push([t("priority.times"), t("priority.says", { n: num(priority) })]);
   if (evse.site) rows.push([t("evse.site"), evse.site]);
   if (session) {
     rows.push([t("evse.session"), `${t("evse.since", { at: fullOf(Date.parse(session.startedAt), zone()) })}${session.vehicle ? ` · ${session.vehicle}` : ""}`]);
@@ -100,6 +101,14 @@ wire(limit, async (data) => {
   soon();
 });
 
+const priority = $("d-priority");
+wire(priority, async (data) => {
+  const reason = data.get("reason").trim();
+  if (!reason) throw new Error(t("act.reason_needed"));
+  await call("POST", `${path}/priority`, { priority: Number(data.get("priority")), reason });
+  soon();
+});
+
 function act(key, handler, extra = {}) {
   const button = el("button", { type: "button", ...extra }, t(`${key}.button`));
   button.addEventListener("click", handler);
@@ -115,6 +124,7 @@ act("release", () => areYouSure(t("release.button"), t("release.text"), t("relea
   await call("POST", `${path}/limit`, { maxAmps: null, reason });
   soon();
 }, { needed: true }), { id: "release", hidden: true });
+act("priority", () => open(priority));
 act("optout", () => open(optOut));
 act("backin", () => areYouSure(t("backin.button"), t("backin.text"), t("backin.button"), async (reason) => {
   await call("POST", `${path}/optOut`, { reason });
