@@ -9,7 +9,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
 from emw.domain.signals import Segment, SignalKind
-from emw.service.grid_view import GridSeen, Standing
+from emw.service.grid_standing import GridSeen, Standing
 from emw.service.signals import Heard
 from tests.browser.house import log_in
 from tests.browser.test_console import complaints, page, served

@@ -9,7 +9,7 @@ import structlog
 
 from emw.grid.openadr3.client import Trouble, VtnFailed
 from emw.service.errors import Unavailable
-from emw.service.grid_view import Standing
+from emw.service.grid_standing import Standing
 from emw.service.headend import HeadEnd
 
 log = structlog.get_logger()

@@ -1,55 +1,12 @@
-"""How grid systems stand, for people: what each adapter knows of its own, and what is in force because of them."""
+"""What grid systems say, for people: signals in force, what of them is not served and why, reports owed on them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from emw.domain.signals import GridReport, GridSignal, Segment
 from emw.service.headend import HeadEnd
-
-
-@dataclass(slots=True)
-class Standing:
-    """How a VTN stands, for people: not facts, gone with the process."""
-
-    polls: int = 0
-    failures: int = 0
-    polled_at: datetime | None = None
-    heard_at: datetime | None = None
-    next_at: datetime | None = None
-    why: str | None = None
-    trouble: str | None = None
-    events: int = 0
-    unreadable: list[tuple[str | None, str]] = field(default_factory=list)
-    told_at: datetime | None = None
-    """When a notification came last."""
-    webhook: str | None = None
-    """Why there is no subscription; None: there is one, or none is wanted."""
-    mqtt: str | None = None
-    """Why the broker is not listened to; likewise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridSeen:
-    """One grid system as its adapter sees it now. `webhook`, `mqtt`: whether they are wanted."""
-
-    source_id: str
-    name: str
-    url: str
-    protocol: str
-    standing: Standing
-    webhook: bool = False
-    mqtt: bool = False
-
-
-class GridSource(Protocol):
-    """An adapter that can be asked how it stands."""
-
-    def seen(self) -> GridSeen:
-        """How it stands now."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

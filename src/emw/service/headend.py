@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING
 
 from emw.domain import facts as f
 from emw.service.accounts import Accounts
@@ -15,6 +14,7 @@ from emw.service.by_hand import ByHand
 from emw.service.dispatch import Dispatch
 from emw.service.gate import Gate
 from emw.service.grid_outbox import GridOutbox
+from emw.service.grid_standing import GridSource
 from emw.service.intake import Intake
 from emw.service.ledger import Ledger
 from emw.service.meter import Meter
@@ -28,9 +28,6 @@ from emw.service.telemetry import Telemetry
 from emw.service.vtn_clients import VtnClients
 from emw.service.watch import Watch
 from emw.service.what_if import Oracle
-
-if TYPE_CHECKING:
-    from emw.service.grid_view import GridSource
 
 
 class HeadEnd:

@@ -10,7 +10,8 @@ from litestar.params import QueryParameter
 from msgspec import Meta
 
 from emw.domain.signals import GridReport, GridSignal, Segment
-from emw.service.grid_view import GridSeen, Unserved, events, reports_on, unserved
+from emw.service.grid_standing import GridSeen
+from emw.service.grid_view import Unserved, events, reports_on, unserved
 from emw.service.headend import HeadEnd
 from emw.web.api_evses import Limited, settled
 from emw.web.auth import viewer

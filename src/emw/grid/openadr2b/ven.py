@@ -29,7 +29,7 @@ from emw.grid.openadr3.settings import VtnSettings
 from emw.grid.openadr3.times import BadTime, span_of
 from emw.grid.openadr3.ven import MOST_ID
 from emw.service.errors import Unavailable
-from emw.service.grid_view import GridSeen
+from emw.service.grid_standing import GridSeen
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
 

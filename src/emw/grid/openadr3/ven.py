@@ -27,7 +27,7 @@ from emw.grid.openadr3.wants import implied, plan_of, report_only
 from emw.grid.openadr3.wire import Event, Program, Unreadable, canonical, event_of, program_of
 from emw.outgoing import Guard
 from emw.service.errors import Unavailable
-from emw.service.grid_view import GridSeen
+from emw.service.grid_standing import GridSeen
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
 
