@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from emw.app.server import server_for
-from emw.domain.facts import Fact
+from emw.domain.facts import CommandIssued, Fact, SessionEnded
 from emw.domain.model import Record, RequestInterval
 from emw.domain.state import State
 from emw.grid.iso import IsoDoors, IsoLink
@@ -82,7 +82,8 @@ class MemoryStore:
         state = State()
         for record in self.rows.values():
             state.put(record)
-        return Loaded(state, {}, len(self.log) + 1)
+        moved = [fact for fact in self.log if isinstance(fact, CommandIssued | SessionEnded)]
+        return Loaded(state, {}, len(self.log) + 1, moved)
 
     async def commit(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
         await asyncio.sleep(self.slow_s)

@@ -162,6 +162,8 @@ class CommandIssued(Stamped):
     renewal: bool = False
     replaces_a: float | None = None
     """The limit that was in force until now; None: there was none."""
+    could_kw: tuple[float, ...] = ()
+    """The load there was to move under each node above it, nearest first, kW: by it a change was a turn or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

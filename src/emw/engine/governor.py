@@ -9,7 +9,7 @@ No I/O and no clock: `now` is seconds of any steady clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emw.engine.view import Rules
@@ -56,6 +56,10 @@ class Governor:
         """Tell how much load there is to control per node (kW of what would be drawn)."""
         for node_id, kw in controllable_kw.items():
             self._node(node_id).controllable_kw = kw
+
+    def could_kw(self, path: Iterable[str]) -> tuple[float, ...]:
+        """What it was told last of each of these nodes, kW."""
+        return tuple(round(self._node(node_id).controllable_kw, 3) for node_id in path)
 
     def may_rise_kw(self, node_id: str, now: float, *, halted: bool = False) -> float:
         """How much the node's load may be let rise now, kW; 0 while the rhythm forbids another turn (not in a halt)."""
@@ -123,8 +127,16 @@ class Governor:
         self._last_change[evse_id] = now
         return None
 
-    def recall(self, evse_id: str, path: Iterable[str], delta_kw: float, now: float) -> None:
-        """Book a change that went out before a restart, oldest first."""
+    def recall(
+        self, evse_id: str, path: Sequence[str], delta_kw: float, now: float, could_kw: Sequence[float] = ()
+    ) -> None:
+        """Book a change that went out before a restart, oldest first.
+
+        `could_kw`: what there was to move then, as `could_kw` told it. By what there is now, a turn of then may be
+        none, or one of another minute.
+        """
+        if len(could_kw) == len(path):  # else the tree has changed since
+            self.know(dict(zip(path, could_kw, strict=True)))
         for node_id in path:
             self._book(self._node(node_id), delta_kw, now)
         self._last_change[evse_id] = now

@@ -76,9 +76,9 @@ class Commands:
             if limit.in_force(now) or (released and now - limit.issued_at < self._settings.rules.lease):
                 self.resend(limit.evse_id)
 
-    def recall(self, recent: Sequence[f.CommandIssued]) -> None:
+    def recall(self, recent: Sequence[f.CommandIssued | f.SessionEnded]) -> None:
         """What moved load before a crash counts after it: ramp, rhythm and gap are promises to the grid, not to us."""
-        self._picture.weigh()
+        could_kw = self._picture.weigh()
         held: dict[str, f.CommandIssued] = {}
         ends: list[tuple[datetime, str]] = []
         for command in recent:
@@ -87,6 +87,9 @@ class Commands:
                 continue
             while ends and ends[0][0] <= command.at:
                 self._recall_end(held, *heapq.heappop(ends))
+            if isinstance(command, f.SessionEnded):
+                held.pop(command.evse_id, None)  # its load did not come back when its limit ended
+                continue
             held[command.evse_id] = command
             if command.max_a is not None:
                 heapq.heappush(ends, (command.until, command.evse_id))
@@ -100,16 +103,18 @@ class Commands:
                 self._picture.path(evse.territory_id),
                 evse.kw_per_a * (after_a - before_a),
                 self._picture.seconds(command.at),
+                command.could_kw,
             )
         now = self._clock.now()
         while ends and ends[0][0] <= now:
             self._recall_end(held, *heapq.heappop(ends))
+        self._governor.know(could_kw)
         self._picture.all_ended(now)
 
     def _recall_end(self, held: dict[str, f.CommandIssued], at: datetime, evse_id: str) -> None:
         """A limit ended by itself before the crash: its load was back, without a command."""
-        command, evse = held[evse_id], self._state.evses[evse_id]
-        if command.until != at or command.max_a is None:
+        command, evse = held.get(evse_id), self._state.evses[evse_id]
+        if command is None or command.until != at or command.max_a is None:
             return
         self._picture.ended(command.command_id, evse, command.would_draw_a, command.max_a, at)
 
@@ -139,6 +144,9 @@ class Commands:
                 asked_kw=order.asked_kw,
                 renewal=order.renewal,
                 replaces_a=before.max_a if before is not None and before.in_force(now) else None,
+                could_kw=()
+                if order.renewal
+                else self._governor.could_kw(self._picture.path(evse.territory_id)),
             )
             facts.append(command)
             going.append(order.evse_id)

@@ -122,14 +122,15 @@ class Picture:
 
     # --- the view
 
-    def weigh(self) -> None:
-        """Tell the governor how much load there is, before anything is decided."""
+    def weigh(self) -> dict[str, float]:
+        """Tell the governor how much load there is, before anything is decided; per node, kW."""
         controllable: defaultdict[str, float] = defaultdict(float)
         for evse in self._state.evses.values():
             session = self._state.sessions.get(evse.session_id) if evse.session_id is not None else None
             for node_id in self.path(evse.territory_id):
                 controllable[node_id] += evse.kw_per_a * self._telemetry.outlook(evse, session).would_a
         self._governor.know(controllable)
+        return controllable
 
     def look(self, root: str, now: datetime) -> None:
         """Learn from what the meters said, at most once a minute."""

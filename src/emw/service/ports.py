@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from emw.domain.facts import CommandIssued, Fact
+from emw.domain.facts import CommandIssued, Fact, SessionEnded
 from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Station
 from emw.domain.state import State
 
@@ -80,8 +80,9 @@ class Loaded:
     state: State
     readings: Mapping[str, Reading]
     next_seq: int
-    recent: Sequence[CommandIssued] = ()
-    """Commands of the last half hour, oldest first: the governor's books must outlive a crash (promise P7)."""
+    recent: Sequence[CommandIssued | SessionEnded] = ()
+    """Commands of the last half hour and cars that left, oldest first: the governor's books must outlive a crash
+    (promise P7)."""
     newest_at: datetime | None = None
     """The time of the log's newest row; the clock may not start before it (fault F9)."""
 

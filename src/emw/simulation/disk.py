@@ -14,7 +14,7 @@ from operator import attrgetter
 from random import Random
 from typing import Any
 
-from emw.domain.facts import CommandIssued, Fact
+from emw.domain.facts import CommandIssued, Fact, SessionEnded
 from emw.domain.model import RECORDS, Enrolment, Record, RequestInterval
 from emw.domain.signals import LoadInterval
 from emw.domain.state import State
@@ -104,12 +104,12 @@ class SimStore:
             state.put(record)
         return Loaded(state, dict(self._disk.readings), len(self._disk.log) + 1, self._recent())
 
-    def _recent(self) -> list[CommandIssued]:
-        recent: list[CommandIssued] = []
+    def _recent(self) -> list[CommandIssued | SessionEnded]:
+        recent: list[CommandIssued | SessionEnded] = []
         for fact in reversed(self._disk.log):
             if fact.at < self._now() - RECENT:
                 break
-            if isinstance(fact, CommandIssued):
+            if isinstance(fact, CommandIssued | SessionEnded):
                 recent.append(fact)
         return recent[::-1]
 

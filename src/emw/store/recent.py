@@ -1,4 +1,4 @@
-"""The end of the log: what was commanded lately, which a start must know again (promise P7)."""
+"""The end of the log: what moved load lately, which a start must know again (promise P7)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from emw.domain.facts import CommandIssued
+from emw.domain.facts import CommandIssued, SessionEnded
 from emw.store import schema
 from emw.store.columns import from_driver, to_driver
 from emw.store.rows import fact_of
@@ -19,8 +19,8 @@ MOST: Final = 300_000
 """Of so many rows at the log's end: a start must not take long."""
 
 
-def read_commands(connection: Any, dialect: str) -> list[CommandIssued]:
-    """The commands at the end of the log, oldest first."""
+def read_commands(connection: Any, dialect: str) -> list[CommandIssued | SessionEnded]:
+    """The commands at the end of the log, and the cars that left between them, oldest first."""
     a = schema.activity
     ends = sa.select(sa.func.max(a.c.seq), sa.func.max(a.c.at))
     last, newest = connection.execute(driver_text(ends, dialect)).fetchall()[0]
@@ -33,14 +33,17 @@ def read_commands(connection: Any, dialect: str) -> list[CommandIssued]:
         .where(
             a.c.seq > sa.bindparam("first"),
             a.c.at >= sa.bindparam("since"),
-            a.c.kind == sa.literal_column("'CommandIssued'"),
+            sa.or_(
+                a.c.kind == sa.literal_column("'CommandIssued'"),
+                a.c.kind == sa.literal_column("'SessionEnded'"),
+            ),
         )
         .order_by(a.c.seq)
     )
     values = (last - MOST, write(since) if write else since)
     rows = connection.execute(driver_text(query, dialect), values).fetchall()
     facts = [fact_of(kind, payload) for kind, payload in rows]
-    return [fact for fact in facts if isinstance(fact, CommandIssued)]
+    return [fact for fact in facts if isinstance(fact, CommandIssued | SessionEnded)]
 
 
 def newest_at(connection: Any, dialect: str) -> datetime | None:
