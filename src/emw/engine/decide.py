@@ -232,15 +232,17 @@ def _round_under(
     could: Callable[[EvseView], float],
 ) -> None:
     """Sharing aims at the nearest step; a ceiling needs the one below."""
+    over_kw = sum(e.kw_per_a * could(e) for e in pool) - ceiling_kw
     for e in bound:
-        over_kw = sum(x.kw_per_a * could(x) for x in pool) - ceiling_kw
         if over_kw <= 1e-9:
             return
         limit_a = _limit_of(wanted, e)
         if limit_a is not None and limit_a - e.step_a >= e.floor_a:
+            before_a = could(e)
             wanted[e.evse_id] = Wanted(
                 limit_a - e.step_a, Cause.CEILING, _request(wanted, e.evse_id), node_id
             )
+            over_kw -= e.kw_per_a * (before_a - could(e))
 
 
 def _limit_of(wanted: dict[str, Wanted], evse: EvseView) -> float | None:

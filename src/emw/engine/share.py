@@ -117,7 +117,10 @@ def _join(
 ) -> None:
     """Who has come since the event began starts at its level: the part of what all want that all get."""
     young = [e for e in askable if _is_young(e, lead, wanted, now, rules)]
-    others = [e for e in askable if e not in young] if young else []
+    if not young:
+        return
+    joins = {e.evse_id for e in young}
+    others = [e for e in askable if e.evse_id not in joins]
     would_kw = sum((e.kw_per_a * e.would_draw_a for e in others), 0.0)
     if would_kw <= NEAR_KW:
         return
