@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from emw.domain import facts as f
+from emw.service.tally import Part
 from emw.web import live as live_module
 from emw.web.app import WebSettings
-from emw.web.board import Board, Row, Sums
+from emw.web.board import Board
 from emw.web.live import RING, Feed
 from emw.web.words import SAYS, sentence
 from tests.web.world import HOSTILE, World, reads, stations, world
@@ -128,9 +129,12 @@ async def test_sums_that_are_carried_on_are_those_made_anew() -> None:
             fresh = Board(w.headend)
             fresh.look()
             for node_id, sums in fresh.sums.items():
-                for part in Sums.__slots__:
-                    carried = getattr(board.sums[node_id], part)
-                    assert carried == pytest.approx(getattr(sums, part), abs=1e-6), (turn, node_id, part)
+                for part in (*Part._fields, "shed_kw", "evses", "charging", "wanted_kw"):
+                    carried, anew = (
+                        getattr(s.part if part in Part._fields else s, part)
+                        for s in (board.sums[node_id], sums)
+                    )
+                    assert carried == pytest.approx(anew, abs=1e-6), (turn, node_id, part)
             assert +board.states == +fresh.states
 
 
@@ -193,9 +197,9 @@ async def test_one_look_serves_all_and_nobody_looks_for_nobody(monkeypatch: pyte
         looks: list[int] = []
         look = feed._board.look
 
-        def counted() -> list[Row]:
+        def counted() -> None:
             looks.append(1)
-            return look()
+            look()
 
         monkeypatch.setattr(feed._board, "look", counted)
         async with viewer(w) as one, viewer(w) as two:
@@ -249,9 +253,8 @@ async def test_a_dear_look_is_followed_by_a_longer_pause(monkeypatch: pytest.Mon
         at = [1000.0]
         monkeypatch.setattr(loop, "time", lambda: at[0])
 
-        def dear() -> list[Row]:
+        def dear() -> None:
             at[0] += 0.2
-            return []
 
         monkeypatch.setattr(feed._board, "look", dear)
         feed._advance()

@@ -307,10 +307,17 @@ class Accounts:
         ]
 
     def as_told(
-        self, request: ReductionRequest, now: datetime, intervals: Sequence[dict[str, Any]] = ()
+        self,
+        request: ReductionRequest,
+        now: datetime,
+        intervals: Sequence[dict[str, Any]] = (),
+        sums: Tally | None = None,
     ) -> dict[str, Any]:
-        """A request as the grid sees it (design 3.2): kW to the watt, and the four parts make the whole."""
-        t = self.sums(request, now)
+        """A request as the grid sees it (design 3.2): kW to the watt, and the four parts make the whole.
+
+        `sums`: where the caller has them already; else every EVSE is asked.
+        """
+        t = sums or self.sums(request, now)
         requested, confirmed = round(request.kw, 3), round(t.confirmed_kw, 3)
         pending, refused = round(t.pending_kw, 3), round(t.refused_kw, 3)
         short = round(requested - confirmed - pending - refused, 3) + 0.0  # never -0.0

@@ -10,12 +10,16 @@ from typing import Any
 
 from emw.domain.model import ReductionRequest
 from emw.service.headend import HeadEnd
+from emw.service.tally import Part, summed
 
 
-def told_of(headend: HeadEnd, request: ReductionRequest) -> dict[str, Any]:
-    """A request as the grid sees it (design 3.2), without its intervals: the four parts make the whole, to the watt."""
+def told_of(headend: HeadEnd, request: ReductionRequest, whole: Part | None = None) -> dict[str, Any]:
+    """A request as the grid sees it (design 3.2), without its intervals: the four parts make the whole, to the watt.
+
+    `whole`: the sums of its territory, where the caller keeps them.
+    """
     if request.live:
-        return headend.requests.told_briefly(request)
+        return headend.requests.told_briefly(request, None if whole is None else summed(request, whole))
     requested, confirmed = round(request.kw, 3), round(request.confirmed_kw, 3)
     pending, refused = round(request.pending_kw, 3), round(request.refused_kw, 3)
     short = round(requested - confirmed - pending - refused, 3) + 0.0  # never -0.0

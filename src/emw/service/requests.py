@@ -22,6 +22,7 @@ from emw.service.errors import BadInput, Conflict, Forbidden, NotFound
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Store
 from emw.service.settings import ServiceSettings
+from emw.service.tally import Tally
 
 OPERATOR = "operator"
 """The name under which an operator's own requests stand where an ISO's id would."""
@@ -233,9 +234,9 @@ class Requests:
         found = [r for r in self._state.requests.values() if iso_id is None or r.iso_id == iso_id]
         return sorted(found, key=lambda r: (r.received_at, r.request_key), reverse=True)
 
-    def told_briefly(self, request: ReductionRequest) -> dict[str, Any]:
-        """The request without its intervals."""
-        return self._accounts.as_told(request, self._clock.now())
+    def told_briefly(self, request: ReductionRequest, sums: Tally | None = None) -> dict[str, Any]:
+        """The request without its intervals. `sums`: where the caller has them already."""
+        return self._accounts.as_told(request, self._clock.now(), sums=sums)
 
 
 def _canonical(asked: Decrease) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, NamedTuple
 
-from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState
+from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState, Session
 from emw.domain.state import State
-from emw.service.telemetry import Telemetry
+from emw.service.telemetry import Live, Telemetry, outlook_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +30,75 @@ class Tally:
     load_kw: float | None
 
 
-def curtailed_kw(evse: Evse, would_a: float, limit_a: float | None, gap_a: float) -> float:
-    """What a limit takes from an EVSE's load, kW: what it would draw less what it is predicted to draw."""
+def curtailed_a(would_a: float, limit_a: float | None, gap_a: float) -> float:
+    """What a limit takes from an EVSE's load, A: what it would draw less what it is predicted to draw."""
     if limit_a is None:
         return 0.0
-    return evse.kw_per_a * (would_a - min(would_a, max(limit_a - gap_a, 0.0)))
+    draws_a = limit_a - gap_a
+    return would_a if draws_a < 0 else would_a - draws_a if draws_a < would_a else 0.0
+
+
+class Part(NamedTuple):
+    """What one EVSE, or several, add to the sums of any request above them, kW."""
+
+    available_kw: float
+    baseline_kw: float
+    load_kw: float
+    shed_kw: float
+    """As metered; negative where load rose."""
+    meters: float
+    """How many meters stand behind `shed_kw`."""
+    confirmed_kw: float
+    pending_kw: float
+    refused_kw: float
+
+
+NO_PART: Final = Part(0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, 0.0)
+
+
+def part_of(
+    evse: Evse,
+    session: Session | None,
+    limit: Limit | None,
+    live: Live | None,
+    now: datetime,
+    *,
+    counts: bool = True,
+) -> Part:
+    """One EVSE's part. `counts`: whether what it could give may be called available. Hot."""
+    if session is None:
+        return NO_PART
+    would_a, baseline_a, gap_a, _ = outlook_of(live, evse, session)
+    drawn_kw = None if live is None or live.reading is None else live.reading.kw
+    kw_per_a = evse.kw_per_a
+    baseline_kw = kw_per_a * baseline_a
+    online = evse.online
+    # What its need would have ended by itself is no shed, whoever limits it meanwhile.
+    fades_kw = kw_per_a * would_a - baseline_kw
+    held = limit is not None and limit.in_force(now)
+    available = shed = confirmed = pending = refused = 0.0
+    meters = 0
+    opted_out = evse.opted_out_until is not None and evse.opted_out_until > now
+    if online and counts and not opted_out:
+        floor_a = 0.0 if evse.may_pause else evse.floor_a
+        available = max(kw_per_a * curtailed_a(would_a, floor_a, gap_a) - fades_kw, 0.0)
+    # Who was let go and draws what its twin no longer would gives back what was shed: that counts, too.
+    if drawn_kw is not None and online and (held or fades_kw > 0):
+        # The meter alone counts here: who is deaf gives nothing whatever it said (promise P11).
+        shed, meters = baseline_kw - drawn_kw, 1
+    if held and limit is not None:
+        waits = limit.outcome is Outcome.PENDING
+        agreed = limit.outcome is Outcome.APPLIED or (waits and limit.answered_a is not None)
+        told_a = limit.answered_a if agreed and online else limit.max_a
+        gives = max(kw_per_a * curtailed_a(would_a, told_a, gap_a) - fades_kw, 0.0)
+        if agreed and online:
+            confirmed = gives
+        elif waits and online:
+            pending = gives
+        else:
+            refused = gives
+    load_kw = baseline_kw if drawn_kw is None else drawn_kw
+    return Part(available, baseline_kw, load_kw, shed, meters, confirmed, pending, refused)
 
 
 def tally(
@@ -44,46 +109,29 @@ def tally(
     now: datetime,
     beyond: Container[str] = frozenset(),
 ) -> Tally:
-    """Sum up over the EVSEs under the request's territory. Exact: the four parts make the whole to the last bit.
+    """Sum up over the EVSEs under the request's territory.
 
     `beyond`: EVSEs that are one too many for their customer; what they could give is not available.
     """
-    available = baseline = load = shed = 0.0
-    confirmed = pending = refused = 0.0
-    seen = False
-    for evse in evses:
-        session = state.sessions.get(evse.session_id) if evse.session_id else None
-        if session is None:
-            continue
-        would_a, baseline_a, gap_a, _ = telemetry.outlook(evse, session)
-        limit = state.limits.get(evse.evse_id)
-        held = limit is not None and limit.in_force(now)
-        drawn = telemetry.drawn_kw(evse.evse_id)
-        baseline_kw = evse.kw_per_a * baseline_a
-        baseline += baseline_kw
-        load += baseline_kw if drawn is None else drawn
-        floor_a = 0.0 if evse.may_pause else evse.floor_a
-        # What its need would have ended by itself is no shed, whoever limits it meanwhile.
-        fades_kw = evse.kw_per_a * would_a - baseline_kw
-        may = evse.opted_out_until is None or evse.opted_out_until <= now
-        if evse.online and may and evse.evse_id not in beyond:
-            available += max(curtailed_kw(evse, would_a, floor_a, gap_a) - fades_kw, 0.0)
-        # Who was let go and draws what its twin no longer would gives back what was shed: that counts, too.
-        if drawn is not None and evse.online and (held or fades_kw > 0):
-            # The meter alone counts here: who is deaf gives nothing whatever it said (promise P11).
-            shed += baseline_kw - drawn
-            seen = True
-        if limit is None or not held:
-            continue
-        agreed = limit.outcome is Outcome.APPLIED or (
-            limit.outcome is Outcome.PENDING and limit.answered_a is not None
+    sessions, limits, live = state.sessions, state.limits, telemetry.live
+    parts = [
+        part_of(
+            evse,
+            sessions.get(evse.session_id),
+            limits.get(evse.evse_id),
+            live.get(evse.evse_id),
+            now,
+            counts=evse.evse_id not in beyond,
         )
-        if agreed and evse.online:
-            confirmed += max(curtailed_kw(evse, would_a, limit.answered_a, gap_a) - fades_kw, 0.0)
-        elif limit.outcome is Outcome.PENDING and evse.online:
-            pending += max(curtailed_kw(evse, would_a, limit.max_a, gap_a) - fades_kw, 0.0)
-        else:
-            refused += max(curtailed_kw(evse, would_a, limit.max_a, gap_a) - fades_kw, 0.0)
+        for evse in evses
+        if evse.session_id
+    ]
+    return summed(request, Part(*map(sum, zip(*parts, strict=True))) if parts else NO_PART)
+
+
+def summed(request: ReductionRequest, whole: Part) -> Tally:
+    """A request's sums from those of its EVSEs. Exact: the four parts make the whole to the last bit."""
+    available, baseline, load = whole.available_kw, whole.baseline_kw, whole.load_kw
     asked = request.kw
     if request.state is not RequestState.ACTIVE:
         # Before it starts nothing is confirmed, after its end nothing is owed: what it reached is in its record.
@@ -98,17 +146,17 @@ def tally(
             baseline_kw=baseline,
             load_kw=load,
         )
-    given = min(confirmed, asked)
-    waits = min(pending, asked - given)
-    lost = min(refused, asked - given - waits)
+    given = min(whole.confirmed_kw, asked)
+    waits = min(whole.pending_kw, asked - given)
+    lost = min(whole.refused_kw, asked - given - waits)
     return Tally(
         available_kw=available,
         confirmed_kw=given,
         pending_kw=waits,
         refused_kw=lost,
         short_kw=max(asked - given - waits - lost, 0.0),
-        excess_kw=max(confirmed + pending - asked, 0.0),
-        measured_kw=shed if seen else None,
+        excess_kw=max(whole.confirmed_kw + whole.pending_kw - asked, 0.0),
+        measured_kw=whole.shed_kw if whole.meters else None,
         baseline_kw=baseline,
         load_kw=load,
     )

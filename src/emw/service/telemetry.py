@@ -78,11 +78,35 @@ class Live:
         self.belief: tuple[str, Belief] | None = None  # what is believed of which session
 
 
+def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outlook:
+    """What the vehicle would draw if it were let go, and had nobody asked anything of it. Hot.
+
+    Metered when it is free, else believed, else what station and vehicle could draw together.
+    """
+    if session is None:
+        return NOBODY
+    car_a, evse_a = session.car_max_a, evse.max_a
+    potential = min(evse_a, car_a)
+    if live is None:
+        return Outlook(potential, potential, 0.0, None)
+    belief = None
+    if live.belief is not None and live.belief[0] == session.session_id:
+        belief = live.belief[1]
+    would_a = live.free_a if belief is None or live.free else belief.would_a
+    if would_a is None or would_a > potential:
+        would_a = potential
+    if belief is None:
+        return Outlook(would_a, would_a, live.gap_a, None)
+    return Outlook(would_a, would_a * belief.alive, belief.gap_a, belief.price)
+
+
 class Telemetry:
     """Takes readings, remembers the latest, hands the rest to the store in groups."""
 
     def __init__(self, store: Store, settings: ServiceSettings) -> None:
         self.live: dict[str, Live] = {}
+        self.fresh: set[str] = set()
+        """EVSEs with another reading than the console has seen; it empties this."""
         self.taken = 0
         self.late = 0
         self.dropped = 0
@@ -145,6 +169,7 @@ class Telemetry:
             self.late += 1
             return False
         live.station_at, live.skew, live.odd, live.reading = at, skew, None, reading
+        self.fresh.add(evse_id)
         if limit is None:
             live.free, live.free_a, live.strikes = True, current_a, 0
         else:
@@ -180,6 +205,7 @@ class Telemetry:
         live = self.heard(evse_id, now)
         live.free_a, live.gap_a, live.strikes, live.reading = None, 0.0, 0, None
         live.free, live.belief = False, None
+        self.fresh.add(evse_id)
 
     # --- what is believed
 
@@ -191,25 +217,8 @@ class Telemetry:
                 live.belief = (session_id, belief)
 
     def outlook(self, evse: Evse, session: Session | None) -> Outlook:
-        """What the vehicle would draw if it were let go, and had nobody asked anything of it.
-
-        Metered when it is free, else believed, else what station and vehicle could draw together.
-        """
-        live = self.live.get(evse.evse_id)
-        if session is None:
-            return NOBODY
-        potential = min(session.car_max_a, evse.max_a)
-        if live is None:
-            return Outlook(potential, potential, 0.0, None)
-        belief = None
-        if live.belief is not None and live.belief[0] == session.session_id:
-            belief = live.belief[1]
-        would_a = live.free_a if belief is None or live.free else belief.would_a
-        if would_a is None or would_a > potential:
-            would_a = potential
-        if belief is None:
-            return Outlook(would_a, would_a, live.gap_a, None)
-        return Outlook(would_a, would_a * belief.alive, belief.gap_a, belief.price)
+        """What the vehicle would draw if it were let go, and had nobody asked anything of it."""
+        return outlook_of(self.live.get(evse.evse_id), evse, session)
 
     def settled_a(self, evse: Evse, limit: Limit | None, now: datetime) -> float | None:
         """The draw as metered under the limit that stands now, A per phase; None when it is older than that."""

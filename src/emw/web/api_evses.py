@@ -123,7 +123,7 @@ def _key(sort: Sort) -> Any:
         assert evse is not None  # noqa: S101 - filtered rows have one
         match sort.removeprefix("-"):
             case "loadKW":
-                return row.load_kw, evse.evse_id
+                return row.part.load_kw, evse.evse_id
             case "limitAmps":
                 limit = row.limit if row.limited else None
                 return (limit.max_a if limit is not None else None) or float("inf"), evse.evse_id

@@ -1,102 +1,100 @@
 """The board: one row per EVSE and the sums of every territory, kept up to date by looking only at what changed.
 
-Records are frozen and replaced when they change, so "is it the same object" is the whole comparison: a look at
-10,000 EVSEs costs some milliseconds, and only rows that changed are made anew. Lists, territories, metrics and the
-live feed all read this one board.
+Records are frozen and replaced when they change, so "is it the same object" is the whole comparison, and it is made
+for all EVSEs at once; who has a new reading, telemetry says. Only rows that changed are made anew. Lists, territories,
+metrics and the live feed all read this one board.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from emw.domain.model import Evse, Limit, RequestState, Session
+from emw.service.customer_cap import beyond_cap
 from emw.service.headend import HeadEnd
 from emw.service.ports import Reading
-from emw.service.tally import curtailed_kw
-from emw.service.telemetry import Live
+from emw.service.tally import NO_PART, Part, part_of
 from emw.web.wire import EvseOut, TerritoryOut
 
 DRAWS_KW: Final = 0.05
 """Less than this is standby, not charging."""
-AGAIN: Final = 64
-"""Every so many looks the sums are made anew from all rows."""
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+PARTS: Final = len(Part._fields)
+LOAD, SHED = Part._fields.index("load_kw"), Part._fields.index("shed_kw")
+Places = npt.NDArray[np.intp]
 
 
 class Row:
-    """One EVSE as the board knows it. `version`: the look at which it last changed."""
+    """One EVSE as the board knows it."""
 
     __slots__ = (
-        "available_kw",
-        "baseline_kw",
         "evse",
         "heard_at",
         "limit",
         "limited",
-        "live",
-        "load_kw",
         "measured_kw",
         "out",
+        "part",
+        "place",
         "reading",
         "session",
-        "shed_kw",
         "state",
         "turns_at",
-        "version",
+        "word",
     )
 
     def __init__(self) -> None:
+        self.place = -1
+        """Where it stands in the board's order."""
         self.evse: Evse | None = None
         self.limit: Limit | None = None
         self.reading: Reading | None = None
         self.session: Session | None = None
-        self.live: Live | None = None
         self.heard_at: datetime | None = None
         self.state = ""
+        self.word: str | None = None
+        """Its state, where that does not depend on what it draws."""
         self.limited = False
-        self.load_kw = 0.0
         self.measured_kw: float | None = None
-        self.baseline_kw = 0.0
-        self.shed_kw = 0.0
-        self.available_kw = 0.0
-        self.turns_at: datetime | None = None
-        self.version = 0
+        self.part = NO_PART
+        self.turns_at = NEVER
+        """When a limit or an opt-out ends by itself."""
         self.out: EvseOut | None = None
 
 
 class Sums:
     """What lies under one territory."""
 
-    __slots__ = ("available_kw", "baseline_kw", "charging", "evses", "load_kw", "shed_kw", "wanted_kw")
+    __slots__ = ("charging", "evses", "part", "shed_kw", "wanted_kw")
 
-    def __init__(self) -> None:
-        self.evses = 0
-        self.charging = 0
-        self.load_kw = 0.0
-        self.baseline_kw = 0.0
-        self.shed_kw = 0.0
-        self.available_kw = 0.0
+    def __init__(self, evses: int = 0, figures: Iterable[float] = (0.0,) * (PARTS + 2)) -> None:
+        *part, self.shed_kw, charging = figures
+        self.part = Part(*part)
+        self.evses = evses
+        self.charging = int(charging)
         self.wanted_kw = 0.0
 
-    def take(self, row: Row, way: int) -> None:
-        """Put a row in (1), or take it out as it stands (-1)."""
-        self.evses += way
-        self.charging += way * (row.load_kw > DRAWS_KW)
-        self.load_kw += way * row.load_kw
-        self.baseline_kw += way * row.baseline_kw
-        self.shed_kw += way * row.shed_kw
-        self.available_kw += way * row.available_kw
+    @property
+    def load_kw(self) -> float:
+        """Measured, and what is expected where nothing is."""
+        return self.part.load_kw
 
-    def add(self, other: Sums) -> None:
-        """Take in a child's sums."""
-        self.evses += other.evses
-        self.charging += other.charging
-        self.load_kw += other.load_kw
-        self.baseline_kw += other.baseline_kw
-        self.shed_kw += other.shed_kw
-        self.available_kw += other.available_kw
+    @property
+    def baseline_kw(self) -> float:
+        """Without limits."""
+        return self.part.baseline_kw
+
+    @property
+    def available_kw(self) -> float:
+        """What could be shed."""
+        return self.part.available_kw
 
 
 class Board:
@@ -105,114 +103,156 @@ class Board:
     def __init__(self, headend: HeadEnd) -> None:
         self._headend = headend
         self.rows: dict[str, Row] = {}
-        self.version = 0
-        self._leaves: dict[str, Sums] = {}
-        self._anew = False
-        """The leaves' sums can't be carried on: they must be made from all rows."""
         self.sums: dict[str, Sums] = {}
         self.total = Sums()
         self.states: Counter[str] = Counter()
         """How many EVSEs are in each state."""
+        self._news: set[int] = set()
+        self._turns_at = NEVER
+        """No row turns before that."""
+        self._beyond: frozenset[str] = frozenset()
+        # The same for all EVSEs side by side, in one order: records as they were, and what is summed up.
+        self._ids: list[str] = []
+        self._order: list[Row] = []
+        self._evses: list[Evse] = []
+        self._limits: list[Limit] = []
+        self._parts = np.zeros((PARTS, 0))
+        self._limited = np.zeros(0, dtype=bool)
+        # Leaves in order, how many rows each has, where they begin among the rows laid leaf by leaf.
+        self._leaves: list[str] = []
+        self._counts: Places = np.zeros(0, dtype=np.intp)
+        self._starts: Places = self._counts
+        self._by_leaf: Places | None = None
 
-    def look(self) -> list[Row]:
-        """Bring the board up to date; returns the rows that changed."""
-        headend = self._headend
-        now = headend.clock.now()
-        self.version += 1
-        changed = self._changed(now)
-        if self._anew or self.version % AGAIN == 0:  # sums that are carried on drift by their roundings
-            self._sum_leaves()
+    def look(self) -> None:
+        """Bring the board up to date."""
+        state, now = self._headend.state, self._headend.clock.now()
+        fresh = self._headend.telemetry.fresh
+        ids, evses, limits = list(state.evses), list(state.evses.values()), list(state.limits.values())
+        if ids != self._ids:
+            self._order_anew(ids)
+        records: set[int] = set()
+        if evses != self._evses:  # a session that comes or goes makes a new record of its EVSE
+            records.update(n for n, row in enumerate(self._order) if row.evse is not evses[n])
+            self._evses = list(evses)
+        if limits != self._limits:
+            get = state.limits.get
+            records.update(n for n, row in enumerate(self._order) if row.limit is not get(ids[n]))
+            self._limits = limits
+        touched = records.union(self.rows[evse_id].place for evse_id in fresh if evse_id in self.rows)
+        fresh.clear()
+        if now >= self._turns_at:
+            touched.update(row.place for row in self._order if row.turns_at <= now)
+            self._turns_at = min((r.turns_at for r in self._order if r.turns_at > now), default=NEVER)
+            records = set(touched)
+        if records:
+            beyond = beyond_cap(state, self._headend.settings.most_evses_per_customer, now)
+            touched.update(self.rows[evse_id].place for evse_id in beyond ^ self._beyond)
+            self._beyond = beyond
+        if records:
+            self._settle(records, now)
+        if touched:
+            self._measure(list(touched), now)
+            self._news |= touched
         self._sum_tree()
-        return changed
 
-    def _changed(self, now: datetime) -> list[Row]:
-        state, live = self._headend.state, self._headend.telemetry.live
-        limits, sessions, rows = state.limits, state.sessions, self.rows
-        changed: list[Row] = []
-        if len(rows) > len(state.evses):  # a commit that failed took EVSEs back
-            gone = [evse_id for evse_id in rows if evse_id not in state.evses]
-            self._anew = True
-            for evse_id in gone:
-                del rows[evse_id]
-            for row in rows.values():
-                row.evse = None
-            self.states = Counter(row.state for row in rows.values())
-        for evse_id, evse in state.evses.items():
-            known = rows.get(evse_id)
-            limit = limits.get(evse_id)
-            if known is not None and known.evse is evse and known.limit is limit:
-                # A session that comes or goes makes a new record of its EVSE.
-                seen = known.live
-                heard = evse_id in live if seen is None else seen.reading is not known.reading
-                if not heard and (known.turns_at is None or now < known.turns_at):
-                    continue
-            row = known or Row()
-            rows[evse_id] = row
-            leaf = self._leaves.get(evse.territory_id)
-            if leaf is None or (row.evse is not None and row.evse.territory_id != evse.territory_id):
-                self._anew = True
-            row.evse, row.limit, row.live = evse, limit, live.get(evse_id)
-            row.session = None if evse.session_id is None else sessions.get(evse.session_id)
-            row.reading = None if row.live is None else row.live.reading
-            row.heard_at = None if row.live is None else row.live.heard_at
-            if leaf is not None and known is not None:
-                leaf.take(row, -1)
-            was = row.state
-            self._fill(row, evse, now)
-            if leaf is not None:
-                leaf.take(row, 1)
-            if row.state != was:
-                self.states[was] -= bool(was)
-                self.states[row.state] += 1
-            row.version = self.version
+    def news(self) -> list[Row]:
+        """The rows that changed since this was asked last; whoever looked meanwhile takes nothing away."""
+        found = [self._order[place] for place in self._news]
+        self._news.clear()
+        return found
+
+    def _order_anew(self, ids: list[str]) -> None:
+        """EVSEs came, or a commit that failed took some back."""
+        rows = {evse_id: self.rows.get(evse_id) or Row() for evse_id in ids}
+        for evse_id in self.rows.keys() - rows.keys():
+            self.states[self.rows[evse_id].state] -= 1
+        order = list(rows.values())
+        old = [row.place for row in order]  # one who is new stood last, with nothing
+        self._parts = np.hstack([self._parts, np.zeros((PARTS, 1))])[:, old]
+        self._limited = np.append(self._limited, False)[old]
+        self._by_leaf = None
+        fresh = [row for row in self.news() if row.evse is not None and row.evse.evse_id in rows]
+        for place, row in enumerate(order):
+            row.place = place
+        self._news.update(row.place for row in fresh)
+        self.rows, self._ids, self._order = rows, ids, order
+        self._beyond &= rows.keys()
+
+    def _settle(self, places: Iterable[int], now: datetime) -> None:
+        """What follows from an EVSE's records alone."""
+        sessions, limits = self._headend.state.sessions, self._headend.state.limits
+        for place in places:
+            row, evse = self._order[place], self._evses[place]
+            limit = limits.get(evse.evse_id)
+            if row.evse is None or row.evse.territory_id != evse.territory_id:
+                self._by_leaf = None
+            opt_out = evse.opted_out_until
+            opted_out = opt_out is not None and opt_out > now
+            row.evse, row.limit = evse, limit
+            row.session = sessions.get(evse.session_id) if evse.session_id else None
+            row.limited = limit is not None and limit.in_force(now)
+            row.turns_at = limit.until if row.limited and limit is not None else NEVER
+            if opted_out and opt_out is not None:
+                row.turns_at = min(row.turns_at, opt_out)
+            self._turns_at = min(self._turns_at, row.turns_at)
+            row.word = _word_of(row, evse, opted_out=opted_out)
+            self._limited[place] = row.limited
+
+    def _measure(self, places: list[int], now: datetime) -> None:
+        """What follows from its reading, too. Hot: each reading of the whole fleet passes here."""
+        lives, beyond, order = self._headend.telemetry.live, self._beyond, self._order
+        parts: list[Part] = []
+        for place in places:
+            row = order[place]
+            evse, session = row.evse, row.session
+            assert evse is not None  # noqa: S101 - settled before it is measured
+            live = lives.get(evse.evse_id)
+            if live is not None:
+                row.heard_at, row.reading = live.heard_at, live.reading
+            row.measured_kw = None if session is None or row.reading is None else row.reading.kw
+            counts = not beyond or evse.evse_id not in beyond
+            part = row.part = part_of(evse, session, row.limit, live, now, counts=counts)
+            parts.append(part)
+            state = row.word or ("charging" if part[2] > DRAWS_KW else "idle")
+            if state != row.state:
+                self.states[row.state] -= bool(row.state)
+                self.states[state] += 1
+                row.state = state
             row.out = None
-            changed.append(row)
-        return changed
-
-    def _fill(self, row: Row, evse: Evse, now: datetime) -> None:
-        telemetry = self._headend.telemetry
-        limit, session = row.limit, row.session
-        opted_out = evse.opted_out_until is not None and evse.opted_out_until > now
-        row.limited = limit is not None and limit.in_force(now)
-        row.turns_at = min(
-            (t for t in (limit.until if limit else None, evse.opted_out_until) if t is not None and t > now),
-            default=None,
+        self._parts[:, places] = (
+            np.fromiter(chain.from_iterable(parts), float, len(parts) * PARTS).reshape(-1, PARTS).T
         )
-        row.measured_kw = telemetry.drawn_kw(evse.evse_id) if session is not None else None
-        would_a, baseline_a, gap_a, _ = telemetry.outlook(evse, session)
-        kw_per_a = evse.kw_per_a
-        row.baseline_kw = kw_per_a * baseline_a
-        row.load_kw = row.baseline_kw if row.measured_kw is None else row.measured_kw
-        measured = row.limited and row.measured_kw is not None and evse.online
-        row.shed_kw = row.baseline_kw - row.load_kw if measured else 0.0
-        floor_a = 0.0 if evse.may_pause else evse.floor_a
-        can = session is not None and evse.online and not opted_out
-        fades_kw = kw_per_a * would_a - row.baseline_kw
-        row.available_kw = max(curtailed_kw(evse, would_a, floor_a, gap_a) - fades_kw, 0.0) if can else 0.0
-        row.state = _state_of(row, evse, opted_out=opted_out)
 
-    def _sum_leaves(self) -> None:
-        """Every leaf from its rows."""
-        self._anew = False
-        self._leaves.clear()
-        for row in self.rows.values():
-            if row.evse is None:
-                continue
-            sums = self._leaves.get(row.evse.territory_id)
-            if sums is None:
-                sums = self._leaves[row.evse.territory_id] = Sums()
-            sums.take(row, 1)
+    def _group(self) -> Places:
+        """Where each leaf's rows stand, leaf by leaf."""
+        where = [row.evse.territory_id for row in self._order if row.evse is not None]
+        counts = Counter(where)
+        self._leaves = sorted(counts)
+        self._counts = np.array([counts[leaf] for leaf in self._leaves], dtype=np.intp)
+        self._starts = self._counts.cumsum() - self._counts
+        return np.array(sorted(range(len(where)), key=where.__getitem__), dtype=np.intp)
 
     def _sum_tree(self) -> None:
         """From the leaves up. A node's target is its largest request, or what its children's come to."""
         state, path = self._headend.state, self._headend.dispatch.picture.path
-        sums = {territory_id: Sums() for territory_id in state.territories}
-        self.total = Sums()
-        for territory_id, leaf in self._leaves.items():
-            self.total.add(leaf)
+        lines = np.vstack([self._parts, self._parts[SHED] * self._limited, self._parts[LOAD] > DRAWS_KW])
+        if self._by_leaf is None:
+            self._by_leaf = self._group()
+        figures = np.zeros((0, PARTS + 2))
+        if self._ids:
+            figures = np.add.reduceat(lines[:, self._by_leaf], self._starts, axis=1).T
+        counts = self._counts
+        below_of: dict[str, list[int]] = {territory_id: [] for territory_id in state.territories}
+        for leaf, territory_id in enumerate(self._leaves):
             for node_id in path(territory_id):
-                if node_id in sums:
-                    sums[node_id].add(leaf)
+                if node_id in below_of:
+                    below_of[node_id].append(leaf)
+        sums = {
+            node_id: Sums(int(counts[leaves].sum()), figures[leaves].sum(axis=0).tolist())
+            for node_id, leaves in below_of.items()
+        }
+        self.total = Sums(int(counts.sum()), figures.sum(axis=0).tolist())
         for request in state.requests.values():
             if request.state is RequestState.ACTIVE and request.territory_id in sums:
                 node = sums[request.territory_id]
@@ -241,7 +281,7 @@ class Board:
             territory=evse.territory_id,
             state=row.state,
             load_kw=_round(row.measured_kw),
-            baseline_kw=round(row.baseline_kw, 3),
+            baseline_kw=round(row.part.baseline_kw, 3),
             current_amps=None
             if row.reading is None or row.session is None
             else _round(row.reading.current_a),
@@ -281,8 +321,8 @@ class Board:
         ]
 
 
-def _state_of(row: Row, evse: Evse, *, opted_out: bool) -> str:
-    """The one word for an EVSE."""
+def _word_of(row: Row, evse: Evse, *, opted_out: bool) -> str | None:
+    """The one word for an EVSE; None where its meter says which."""
     if not evse.powered:
         return "off"
     if not evse.online:
@@ -291,9 +331,7 @@ def _state_of(row: Row, evse: Evse, *, opted_out: bool) -> str:
         return "free"
     if row.limited:
         return "limited"
-    if opted_out:
-        return "opted out"
-    return "charging" if row.load_kw > DRAWS_KW else "idle"
+    return "opted out" if opted_out else None
 
 
 def _round(value: float | None) -> float | None:

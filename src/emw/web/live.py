@@ -18,7 +18,6 @@ import msgspec
 import structlog
 
 from emw.domain.facts import Fact
-from emw.domain.model import RequestState
 from emw.engine.view import Rules
 from emw.service.console_view import told_of
 from emw.service.errors import TooMany, Unavailable
@@ -31,8 +30,6 @@ log = structlog.get_logger()
 
 SHARE: Final = 0.04
 """The feed takes at most this share of a core."""
-SUM_SHARE: Final = 0.02
-"""And summing up the running requests at most this."""
 RING: Final = 30
 """So many ticks a viewer may be behind."""
 HISTORY_S: Final = 2 * 3_600.0
@@ -107,10 +104,6 @@ class Feed:
         self._bulk_count = 0
         self._told_seq = 0
         self._rare: deque[tuple[int, Fact]] = deque(maxlen=RARE)
-        self._requests: list[dict[str, Any]] = []
-        self._summed: list[tuple[str, RequestState]] = []
-        self._sum_at = 0.0
-        self._sum_cost_s = 0.0
         self._nodes: dict[str, tuple[Any, ...]] = {}
         self._last: dict[str, Any] = {}
         self._full: tuple[int, bytes] = (-1, b"")
@@ -190,7 +183,8 @@ class Feed:
         began = asyncio.get_running_loop().time()
         if began < self._next_at:
             return
-        changed = self._board.look()
+        self._board.look()
+        changed = self._board.news()
         self.ticks += 1
         body = self._summary()
         nodes = self._nodes_now()
@@ -203,8 +197,7 @@ class Feed:
             whole = Event("tick", _encode(body))
         self._ring.append((self.ticks, whole, brief))
         self._note_point()
-        self.cost_s = asyncio.get_running_loop().time() - began - self._sum_cost_s
-        self._sum_cost_s = 0.0
+        self.cost_s = asyncio.get_running_loop().time() - began
         self._next_at = began + max(self._tick_s, self.cost_s / SHARE)
 
     def _summary(self) -> dict[str, Any]:
@@ -233,18 +226,14 @@ class Feed:
         return dict(self._last)
 
     def _requests_now(self) -> list[dict[str, Any]]:
-        """The running requests. Summing one up means asking every EVSE, so that has a share and an age of its own."""
-        headend = self._headend
+        """The running requests, summed up from what the board knows of their territories."""
+        headend, sums = self._headend, self._board.sums
         live = [r for r in headend.state.requests.values() if r.live]
         live.sort(key=lambda r: (r.received_at, r.request_key))
-        began = asyncio.get_running_loop().time()
-        states = [(r.request_key, r.state) for r in live]
-        if began < self._sum_at and states == self._summed:
-            return self._requests
         now = headend.clock.now()
-        self._requests = [
+        return [
             {
-                **told_of(headend, r),
+                **told_of(headend, r, sums[r.territory_id].part if r.territory_id in sums else None),
                 "requestKey": r.request_key,
                 "isoID": r.iso_id,
                 "held": r.held,
@@ -254,10 +243,6 @@ class Feed:
             }
             for r in live
         ]
-        self._summed = states
-        self._sum_cost_s = asyncio.get_running_loop().time() - began
-        self._sum_at = began + self._sum_cost_s / SUM_SHARE
-        return self._requests
 
     def _nodes_now(self) -> dict[str, tuple[Any, ...]]:
         return {
@@ -288,7 +273,7 @@ class Feed:
             evse.territory_id,
             row.state,
             None if row.measured_kw is None else round(row.measured_kw, 3),
-            round(row.baseline_kw, 3),
+            round(row.part.baseline_kw, 3),
             None if limit is None else limit.max_a,
             None if limit is None else limit.until,
             None if limit is None else str(limit.cause),
