@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from emw.domain import facts as f
+from emw.domain.model import Role
 from emw.service.tally import Part
 from emw.web import live as live_module
 from emw.web.app import WebSettings
@@ -163,6 +164,19 @@ async def test_a_packed_stream_is_the_same_stream() -> None:
                 assert told.endswith(b"\n\n")
 
 
+async def test_who_looks_meanwhile_takes_nothing_from_the_viewers() -> None:
+    async with world() as w:
+        await stations(w, ["E1", "E2"])
+        key = await w.key(Role.VIEWER)
+        async with viewer(w) as stream:
+            await event(stream, "snapshot")
+            reads(w, "E2", 10)
+            await w.call("GET", "/metrics", key=key)  # it looks at the same board
+            reads(w, "E1", 9)
+            _, told = await event(stream, "tick")
+            assert {row[0]: row[3] for row in told["evses"]} == {"E1": 2.07, "E2": 2.3}
+
+
 async def test_a_page_without_rows_is_spared_them() -> None:
     async with world(FAST) as w:
         await stations(w, ["E1", "E2"])
@@ -246,7 +260,7 @@ async def test_looking_on_is_not_use() -> None:
         assert told.body.endswith(b"event: bye\ndata: {}\n\n")
 
 
-async def test_a_dear_look_is_followed_by_a_longer_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dear_looks_are_followed_by_longer_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     async with world(FAST) as w:
         feed = feed_of(w)
         loop = asyncio.get_running_loop()
@@ -258,8 +272,11 @@ async def test_a_dear_look_is_followed_by_a_longer_pause(monkeypatch: pytest.Mon
 
         monkeypatch.setattr(feed._board, "look", dear)
         feed._advance()
+        assert feed._next_at == 1000.0 + FAST.tick_s  # who comes first is not kept waiting for the second tick
+        at[0] = 2000.0
+        feed._advance()
         monkeypatch.undo()
-        assert feed._next_at - 1000.0 == pytest.approx(0.2 / live_module.SHARE)
+        assert feed._next_at - 2000.0 == pytest.approx(0.2 / live_module.SHARE)
 
 
 @pytest.mark.parametrize("kind", sorted(f.FACTS))

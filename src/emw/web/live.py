@@ -197,8 +197,9 @@ class Feed:
             whole = Event("tick", _encode(body))
         self._ring.append((self.ticks, whole, brief))
         self._note_point()
-        self.cost_s = asyncio.get_running_loop().time() - began
-        self._next_at = began + max(self._tick_s, self.cost_s / SHARE)
+        last_s, self.cost_s = self.cost_s, asyncio.get_running_loop().time() - began
+        # One dear look alone is the first after a while without viewers: it is no habit.
+        self._next_at = began + max(self._tick_s, min(last_s, self.cost_s) / SHARE)
 
     def _summary(self) -> dict[str, Any]:
         """What is told at every tick."""
