@@ -4,14 +4,21 @@ from collections.abc import Generator
 
 import pytest
 import structlog
+from argon2 import PasswordHasher
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from emw.web import passwords
 from tests.needs import required
 
 # No example fails for having taken long: that measures the machine and what else runs on it. Speed has its benches.
 settings.register_profile("emw", deadline=None)
 settings.load_profile("emw")
+
+# A password's hash is dear on purpose, and a login stands at the beginning of hundreds of tests. What the real one
+# costs is held by tests/web/test_login.py.
+DEAR = passwords._HASHER
+setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))  # noqa: B010 - it is Final
 
 
 def pytest_configure() -> None:

@@ -24,7 +24,7 @@ from emw.simulator.mix import Protocol, ways_of
 from emw.simulator.sessions import Session
 
 START = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
-SPEED = 60.0
+SPEED = 120.0
 EAST = "East"
 
 

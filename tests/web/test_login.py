@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from argon2 import Type
 
 from emw.domain.model import Role
 from emw.service.gate import hash_of
 from emw.web import auth as auth_module
+from emw.web import passwords
 from emw.web.app import WebSettings, operator_app
 from emw.web.auth import Auth
+from tests.conftest import DEAR
 from tests.web.world import PASSWORD, World, world
 
 
@@ -235,7 +238,16 @@ async def test_logging_in_works_while_the_disk_is_full() -> None:
         assert (told.status, told.headers["retry-after"]) == (503, "5")
 
 
-async def test_a_flood_of_logins_is_bounded() -> None:
+def test_A2_a_password_is_dear_to_guess() -> None:
+    """At least what OWASP's cheat sheet on storing passwords asks of argon2id: 19 MiB, two passes."""
+    assert DEAR.type is Type.ID
+    assert DEAR.memory_cost >= 19_456
+    assert DEAR.time_cost >= 2
+    assert DEAR.salt_len >= 16
+
+
+async def test_a_flood_of_logins_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_HASHER", DEAR)
     async with world() as w:
         tries = [
             w.call("POST", "/api/v1/login", {"name": "nobody", "password": "x"}, address=f"b{n}")
