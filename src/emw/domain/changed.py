@@ -1,21 +1,20 @@
-"""A record like another but for some fields: what `dataclasses.replace` gives, at less than half its cost.
+"""A record like another but for some fields: what `dataclasses.replace` gives, at less than a third of its cost.
 
 Every fact makes one or two records anew, nearly all of whose fields stay. They are copied slot by slot instead of
-through `__init__`; records have no `__post_init__` that this would leave out (a test holds that).
+through `__init__`, by a function that is written out once per kind of record, as `dataclasses` writes `__init__`;
+records have no `__post_init__` that this would leave out (a test holds that).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 R = TypeVar("R")
 
-_Way = tuple[Callable[[Any], tuple[Any, ...]], tuple[Callable[[Any, Any], None], ...], dict[str, int]]
+_Way = tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]
 _ways: Final[dict[type[Any], _Way]] = {}
-_new: Final = object.__new__
 
 
 def replace(record: R, /, **changes: Any) -> R:
@@ -24,24 +23,22 @@ def replace(record: R, /, **changes: Any) -> R:
     way = _ways.get(kind)
     if way is None:
         way = _ways[kind] = _way(kind)
-    values_of, setters, places = way
-    values = list(values_of(record))
+    copy, puts = way
+    made: R = copy(record)
     try:
         for name, value in changes.items():
-            values[places[name]] = value
+            puts[name](made, value)
     except KeyError as error:
         raise TypeError(f"{kind.__name__} has no field {error}") from error
-    made = _new(kind)
-    for put, value in zip(setters, values, strict=True):
-        put(made, value)
     return made
 
 
 def _way(kind: type[Any]) -> _Way:
-    names = [f.name for f in fields(kind)]
-    return (
-        attrgetter(*names),
-        # Frozen: past __setattr__, straight into the slot.
-        tuple(getattr(kind, name).__set__ for name in names),
-        {name: i for i, name in enumerate(names)},
-    )
+    # Frozen: past __setattr__, straight into the slot.
+    puts = {f.name: getattr(kind, f.name).__set__ for f in fields(kind)}
+    lines = ["def copy(record):", " made = new(kind)"]
+    lines += [f" put_{name}(made, record.{name})" for name in puts]
+    made: dict[str, Any] = {"new": object.__new__, "kind": kind}
+    made |= {f"put_{name}": put for name, put in puts.items()}
+    exec("\n".join([*lines, " return made"]), made)  # noqa: S102 - of our own records' field names, nothing else
+    return made["copy"], puts

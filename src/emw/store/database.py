@@ -38,6 +38,12 @@ _WHY: Final = {
     "SQLITE_NOMEM": ("there is no memory left", 10),
 }
 
+# Of each value that is no number and no text sqlite3 asks in three places whether it can be adapted, and makes an
+# exception for every no. With an adapter it asks once; these give back what they got.
+sqlite3.register_adapter(type(None), {None: None}.get)
+sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(bytes, bytes)
+
 
 class Trouble(Unavailable):
     """The database said no; the transaction is not there."""
@@ -222,8 +228,12 @@ class GivenSqlite(SqliteDatabase):
 
 
 def tune(connection: sqlite3.Connection) -> None:
-    """FULL: an acknowledged row survives power loss (fault F2). Checkpoints are rarer than SQLite's default."""
+    """FULL: an acknowledged row survives power loss (fault F2). Checkpoints are rarer than SQLite's default.
+
+    What a statement of many rows would need to take itself back is kept in memory, not in a file of its own.
+    """
     connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute("PRAGMA wal_autocheckpoint=4000")
     connection.execute("PRAGMA cache_size=-65536")
 
