@@ -73,9 +73,10 @@ async def test_who_comes_gets_everything_then_only_what_changes() -> None:
             reads(w, "E2", 10)
             while True:
                 name, told = await event(stream)
-                if told["evses"]:
+                if told["readings"]:
                     break
-            assert [(row[0], row[3]) for row in told["evses"]] == [("E2", 2.3)]
+            assert [row[:2] for row in told["readings"]] == [["E2", 2.3]]
+            assert told["evses"] == []  # only its meter says something else
             assert [row[0] for row in told["territories"]] == ["East"]
 
 
@@ -174,7 +175,7 @@ async def test_who_looks_meanwhile_takes_nothing_from_the_viewers() -> None:
             await w.call("GET", "/metrics", key=key)  # it looks at the same board
             reads(w, "E1", 9)
             _, told = await event(stream, "tick")
-            assert {row[0]: row[3] for row in told["evses"]} == {"E1": 2.07, "E2": 2.3}
+            assert {row[0]: row[1] for row in told["readings"]} == {"E1": 2.07, "E2": 2.3}
 
 
 async def test_a_page_without_rows_is_spared_them() -> None:
@@ -272,7 +273,9 @@ async def test_dear_looks_are_followed_by_longer_pauses(monkeypatch: pytest.Monk
 
         monkeypatch.setattr(feed._board, "look", dear)
         feed._advance()
-        assert feed._next_at == 1000.0 + FAST.tick_s  # who comes first is not kept waiting for the second tick
+        assert (
+            feed._next_at == 1000.0 + FAST.tick_s
+        )  # who comes first is not kept waiting for the second tick
         at[0] = 2000.0
         feed._advance()
         monkeypatch.undo()

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState, Session
 from emw.domain.state import State
@@ -30,75 +33,88 @@ class Tally:
     load_kw: float | None
 
 
-def curtailed_a(would_a: float, limit_a: float | None, gap_a: float) -> float:
-    """What a limit takes from an EVSE's load, A: what it would draw less what it is predicted to draw."""
-    if limit_a is None:
-        return 0.0
-    draws_a = limit_a - gap_a
-    return would_a if draws_a < 0 else would_a - draws_a if draws_a < would_a else 0.0
-
-
 class Part(NamedTuple):
     """What one EVSE, or several, add to the sums of any request above them, kW."""
 
-    available_kw: float
-    baseline_kw: float
-    load_kw: float
-    shed_kw: float
+    available_kw: float = 0.0
+    baseline_kw: float = 0.0
+    load_kw: float = 0.0
+    shed_kw: float = 0.0
     """As metered; negative where load rose."""
-    meters: float
+    meters: float = 0.0
     """How many meters stand behind `shed_kw`."""
-    confirmed_kw: float
-    pending_kw: float
-    refused_kw: float
+    confirmed_kw: float = 0.0
+    pending_kw: float = 0.0
+    refused_kw: float = 0.0
 
 
-NO_PART: Final = Part(0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, 0.0)
+Figures = npt.NDArray[np.float64]
+NOT_HELD, AGREED, WAITS, REFUSED = 0.0, 1.0, 2.0, 3.0
+"""What became of the limit that holds an EVSE."""
 
 
-def part_of(
-    evse: Evse,
-    session: Session | None,
-    limit: Limit | None,
-    live: Live | None,
-    now: datetime,
-    *,
-    counts: bool = True,
-) -> Part:
-    """One EVSE's part. `counts`: whether what it could give may be called available. Hot."""
-    if session is None:
-        return NO_PART
-    would_a, baseline_a, gap_a, _ = outlook_of(live, evse, session)
-    drawn_kw = None if live is None or live.reading is None else live.reading.kw
-    kw_per_a = evse.kw_per_a
-    baseline_kw = kw_per_a * baseline_a
+def standing_of(
+    evse: Evse, session: Session | None, limit: Limit | None, now: datetime, *, counts: bool = True
+) -> tuple[float, ...]:
+    """What its records say of an EVSE, as far as its part needs it: a line of `parts_of`.
+
+    kW/A; floor, A; whether it is heard; whether what it gives may be called available (`counts`); what became of its
+    limit; and at how many A that holds it.
+    """
     online = evse.online
+    opted_out = evse.opted_out_until is not None and evse.opted_out_until > now
+    able = online and counts and session is not None and not opted_out
+    floor_a = 0.0 if evse.may_pause else evse.floor_a
+    if limit is None or session is None or not limit.in_force(now):
+        return evse.kw_per_a, floor_a, online, able, NOT_HELD, 0.0
+    waits = limit.outcome is Outcome.PENDING
+    if online and (limit.outcome is Outcome.APPLIED or (waits and limit.answered_a is not None)):
+        held, limit_a = AGREED, limit.answered_a
+    else:
+        held, limit_a = WAITS if waits and online else REFUSED, limit.max_a
+    return evse.kw_per_a, floor_a, online, able, held, np.inf if limit_a is None else limit_a
+
+
+def seen_of(live: Live | None, evse: Evse, session: Session | None) -> tuple[float, ...]:
+    """What its meter says and teaches: another line. A it would draw, its baseline's A, the gap; what it draws, kW."""
+    would_a, baseline_a, gap_a, _ = outlook_of(live, evse, session)
+    reading = None if live is None or session is None else live.reading
+    return would_a, baseline_a, gap_a, np.nan if reading is None else reading.kw
+
+
+def parts_of(standing: Figures, seen: Figures) -> Figures:
+    """The parts of many EVSEs at once: a line of `Part` each."""
+    kw_per_a, floor_a, online, able, held, limit_a = standing.T
+    would_a, baseline_a, gap_a, drawn_kw = seen.T
+    baseline_kw = kw_per_a * baseline_a
     # What its need would have ended by itself is no shed, whoever limits it meanwhile.
     fades_kw = kw_per_a * would_a - baseline_kw
-    held = limit is not None and limit.in_force(now)
-    available = shed = confirmed = pending = refused = 0.0
-    meters = 0
-    opted_out = evse.opted_out_until is not None and evse.opted_out_until > now
-    if online and counts and not opted_out:
-        floor_a = 0.0 if evse.may_pause else evse.floor_a
-        available = max(kw_per_a * curtailed_a(would_a, floor_a, gap_a) - fades_kw, 0.0)
-    # Who was let go and draws what its twin no longer would gives back what was shed: that counts, too.
-    if drawn_kw is not None and online and (held or fades_kw > 0):
-        # The meter alone counts here: who is deaf gives nothing whatever it said (promise P11).
-        shed, meters = baseline_kw - drawn_kw, 1
-    if held and limit is not None:
-        waits = limit.outcome is Outcome.PENDING
-        agreed = limit.outcome is Outcome.APPLIED or (waits and limit.answered_a is not None)
-        told_a = limit.answered_a if agreed and online else limit.max_a
-        gives = max(kw_per_a * curtailed_a(would_a, told_a, gap_a) - fades_kw, 0.0)
-        if agreed and online:
-            confirmed = gives
-        elif waits and online:
-            pending = gives
-        else:
-            refused = gives
-    load_kw = baseline_kw if drawn_kw is None else drawn_kw
-    return Part(available, baseline_kw, load_kw, shed, meters, confirmed, pending, refused)
+
+    def gives_kw(at_most_a: Figures) -> Figures:
+        """What a limit takes: what it would draw less what it is predicted to draw."""
+        draws_a = np.minimum(would_a, np.maximum(at_most_a - gap_a, 0.0))
+        given: Figures = np.maximum(kw_per_a * (would_a - draws_a) - fades_kw, 0.0)
+        return given
+
+    metered = ~np.isnan(drawn_kw)
+    # Who was let go and draws what its twin no longer would gives back what was shed: that counts, too. And the meter
+    # alone counts here: who is deaf gives nothing whatever it said (promise P11).
+    counted = metered & (online > 0) & ((held > 0) | (fades_kw > 0))
+    held_kw = gives_kw(limit_a)
+    parts: Figures = np.stack(
+        (
+            gives_kw(floor_a) * able,
+            baseline_kw,
+            np.where(metered, drawn_kw, baseline_kw),
+            np.where(counted, baseline_kw - drawn_kw, 0.0),
+            counted,
+            held_kw * (held == AGREED),
+            held_kw * (held == WAITS),
+            held_kw * (held == REFUSED),
+        ),
+        axis=1,
+    )
+    return parts
 
 
 def tally(
@@ -113,20 +129,15 @@ def tally(
 
     `beyond`: EVSEs that are one too many for their customer; what they could give is not available.
     """
-    sessions, limits, live = state.sessions, state.limits, telemetry.live
-    parts = [
-        part_of(
-            evse,
-            sessions.get(evse.session_id),
-            limits.get(evse.evse_id),
-            live.get(evse.evse_id),
-            now,
-            counts=evse.evse_id not in beyond,
-        )
-        for evse in evses
-        if evse.session_id
+    live, limits = telemetry.live, state.limits
+    plugged = [(e, s) for e in evses if e.session_id and (s := state.sessions.get(e.session_id)) is not None]
+    if not plugged:
+        return summed(request, Part())
+    standing = [
+        standing_of(e, s, limits.get(e.evse_id), now, counts=e.evse_id not in beyond) for e, s in plugged
     ]
-    return summed(request, Part(*map(sum, zip(*parts, strict=True))) if parts else NO_PART)
+    seen = [seen_of(live.get(e.evse_id), e, s) for e, s in plugged]
+    return summed(request, Part(*parts_of(np.array(standing), np.array(seen)).sum(axis=0).tolist()))
 
 
 def summed(request: ReductionRequest, whole: Part) -> Tally:

@@ -14,7 +14,7 @@ from emw.plane import utc
 from emw.service.errors import BadInput, NotFound, Unavailable
 from emw.service.headend import HeadEnd
 from emw.web.auth import operator, viewer
-from emw.web.board import Row, filtered
+from emw.web.board import Board, Row, filtered
 from emw.web.given import TheBoard, TheCaller, TheHeadEnd
 from emw.web.tongue import COOKIE, choose
 from emw.web.wire import (
@@ -115,7 +115,7 @@ def _session_row(row: dict[str, Any]) -> SessionOut:
     )
 
 
-def _key(sort: Sort) -> Any:
+def _key(sort: Sort, board: Board) -> Any:
     """What rows are sorted by; ids break ties."""
 
     def key(row: Row) -> tuple[Any, str]:
@@ -123,7 +123,7 @@ def _key(sort: Sort) -> Any:
         assert evse is not None  # noqa: S101 - filtered rows have one
         match sort.removeprefix("-"):
             case "loadKW":
-                return row.part.load_kw, evse.evse_id
+                return board.load_kw(row), evse.evse_id
             case "limitAmps":
                 limit = row.limit if row.limited else None
                 return (limit.max_a if limit is not None else None) or float("inf"), evse.evse_id
@@ -164,7 +164,7 @@ class Evses(Controller):
             path = headend.dispatch.picture.path
             inside = {t for t in headend.state.territories if territory in path(t)}
         rows = filtered(board.rows.values(), inside=inside, state=only_state, text=text, evse_id=evse_id)
-        rows.sort(key=_key(sort), reverse=sort.startswith("-"))
+        rows.sort(key=_key(sort, board), reverse=sort.startswith("-"))
         items = [board.told(row) for row in rows[offset : offset + limit]]
         return Page(items=items, total=len(rows), limit=limit, offset=offset)
 

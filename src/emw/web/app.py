@@ -62,7 +62,8 @@ class Watching(Controller):
     ) -> Stream:
         """`snapshot` and `past` once, then `tick` each second with what changed; `bye` when the login has ended.
 
-        `rows=false` leaves out the lines of the EVSEs. Packed where the caller takes gzip.
+        `evses` has a line per EVSE (`columns`), in a tick of those that changed; whose reading alone is new is in
+        `readings` (`readingColumns`). `rows=false` leaves both out. Packed where the caller takes gzip.
         """
         packed = "gzip" in request.headers.get("accept-encoding", "")
         stream = await feed.watch(

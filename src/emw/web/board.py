@@ -8,9 +8,8 @@ metrics and the live feed all read this one board.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -20,53 +19,48 @@ from emw.domain.model import Evse, Limit, RequestState, Session
 from emw.service.customer_cap import beyond_cap
 from emw.service.headend import HeadEnd
 from emw.service.ports import Reading
-from emw.service.tally import NO_PART, Part, part_of
+from emw.service.tally import Figures, Part, parts_of, seen_of, standing_of
+from emw.service.telemetry import Live
 from emw.web.wire import EvseOut, TerritoryOut
 
 DRAWS_KW: Final = 0.05
 """Less than this is standby, not charging."""
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 PARTS: Final = len(Part._fields)
-LOAD, SHED = Part._fields.index("load_kw"), Part._fields.index("shed_kw")
+STANDING: Final = 6
+DRAWN: Final = 3
+LOAD, SHED, BASELINE = (Part._fields.index(x) for x in ("load_kw", "shed_kw", "baseline_kw"))
 Places = npt.NDArray[np.intp]
 
 
 class Row:
     """One EVSE as the board knows it."""
 
-    __slots__ = (
-        "evse",
-        "heard_at",
-        "limit",
-        "limited",
-        "measured_kw",
-        "out",
-        "part",
-        "place",
-        "reading",
-        "session",
-        "state",
-        "turns_at",
-        "word",
-    )
+    __slots__ = ("evse", "limit", "limited", "live", "place", "session", "state", "turns_at", "word")
 
     def __init__(self) -> None:
         self.place = -1
         """Where it stands in the board's order."""
         self.evse: Evse | None = None
         self.limit: Limit | None = None
-        self.reading: Reading | None = None
         self.session: Session | None = None
-        self.heard_at: datetime | None = None
-        self.state = ""
-        self.word: str | None = None
-        """Its state, where that does not depend on what it draws."""
+        self.live: Live | None = None
         self.limited = False
-        self.measured_kw: float | None = None
-        self.part = NO_PART
         self.turns_at = NEVER
         """When a limit or an opt-out ends by itself."""
-        self.out: EvseOut | None = None
+        self.word: str | None = None
+        """Its state, where that does not depend on what it draws."""
+        self.state = ""
+
+    @property
+    def reading(self) -> Reading | None:
+        """What its meter said last of the vehicle that is there."""
+        return None if self.live is None or self.session is None else self.live.reading
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When its station was heard last."""
+        return None if self.live is None else self.live.heard_at
 
 
 class Sums:
@@ -107,7 +101,8 @@ class Board:
         self.total = Sums()
         self.states: Counter[str] = Counter()
         """How many EVSEs are in each state."""
-        self._news: set[int] = set()
+        self._renewed: set[int] = set()
+        self._read: set[int] = set()
         self._turns_at = NEVER
         """No row turns before that."""
         self._beyond: frozenset[str] = frozenset()
@@ -116,7 +111,9 @@ class Board:
         self._order: list[Row] = []
         self._evses: list[Evse] = []
         self._limits: list[Limit] = []
-        self._parts = np.zeros((PARTS, 0))
+        self._standing: Figures = np.zeros((0, STANDING))
+        self._parts: Figures = np.zeros((0, PARTS))
+        self._drawn_kw: Figures = np.zeros(0)
         self._limited = np.zeros(0, dtype=bool)
         # Leaves in order, how many rows each has, where they begin among the rows laid leaf by leaf.
         self._leaves: list[str] = []
@@ -147,20 +144,25 @@ class Board:
             records = set(touched)
         if records:
             beyond = beyond_cap(state, self._headend.settings.most_evses_per_customer, now)
-            touched.update(self.rows[evse_id].place for evse_id in beyond ^ self._beyond)
+            records.update(self.rows[evse_id].place for evse_id in beyond ^ self._beyond)
             self._beyond = beyond
-        if records:
             self._settle(records, now)
+            touched |= records
         if touched:
-            self._measure(list(touched), now)
-            self._news |= touched
+            self._renewed |= records
+            self._measure([self._order[place] for place in touched])
+            self._read |= touched
         self._sum_tree()
 
-    def news(self) -> list[Row]:
-        """The rows that changed since this was asked last; whoever looked meanwhile takes nothing away."""
-        found = [self._order[place] for place in self._news]
-        self._news.clear()
-        return found
+    def news(self) -> tuple[list[Row], list[int]]:
+        """Rows of which more than the reading changed since this was asked last, and the others' places.
+
+        Whoever looked meanwhile takes nothing away.
+        """
+        renewed, read = [self._order[place] for place in self._renewed], list(self._read - self._renewed)
+        self._renewed.clear()
+        self._read.clear()
+        return renewed, read
 
     def _order_anew(self, ids: list[str]) -> None:
         """EVSEs came, or a commit that failed took some back."""
@@ -169,13 +171,16 @@ class Board:
             self.states[self.rows[evse_id].state] -= 1
         order = list(rows.values())
         old = [row.place for row in order]  # one who is new stood last, with nothing
-        self._parts = np.hstack([self._parts, np.zeros((PARTS, 1))])[:, old]
+        self._standing = np.vstack([self._standing, np.zeros((1, STANDING))])[old]
+        self._parts = np.vstack([self._parts, np.zeros((1, PARTS))])[old]
+        self._drawn_kw = np.append(self._drawn_kw, 0.0)[old]
         self._limited = np.append(self._limited, False)[old]
         self._by_leaf = None
-        fresh = [row for row in self.news() if row.evse is not None and row.evse.evse_id in rows]
+        renewed = [self._order[place] for place in self._renewed | self._read]
         for place, row in enumerate(order):
             row.place = place
-        self._news.update(row.place for row in fresh)
+        self._read.clear()
+        self._renewed = {row.place for row in renewed if row.evse is not None and row.evse.evse_id in rows}
         self.rows, self._ids, self._order = rows, ids, order
         self._beyond &= rows.keys()
 
@@ -198,31 +203,30 @@ class Board:
             self._turns_at = min(self._turns_at, row.turns_at)
             row.word = _word_of(row, evse, opted_out=opted_out)
             self._limited[place] = row.limited
+            counts = evse.evse_id not in self._beyond
+            self._standing[place] = standing_of(evse, row.session, limit, now, counts=counts)
 
-    def _measure(self, places: list[int], now: datetime) -> None:
+    def _measure(self, rows: list[Row]) -> None:
         """What follows from its reading, too. Hot: each reading of the whole fleet passes here."""
-        lives, beyond, order = self._headend.telemetry.live, self._beyond, self._order
-        parts: list[Part] = []
-        for place in places:
-            row = order[place]
-            evse, session = row.evse, row.session
+        lives = self._headend.telemetry.live
+        seen: list[tuple[float, ...]] = []
+        for row in rows:
+            evse = row.evse
             assert evse is not None  # noqa: S101 - settled before it is measured
-            live = lives.get(evse.evse_id)
-            if live is not None:
-                row.heard_at, row.reading = live.heard_at, live.reading
-            row.measured_kw = None if session is None or row.reading is None else row.reading.kw
-            counts = not beyond or evse.evse_id not in beyond
-            part = row.part = part_of(evse, session, row.limit, live, now, counts=counts)
-            parts.append(part)
-            state = row.word or ("charging" if part[2] > DRAWS_KW else "idle")
+            live = row.live
+            if live is None:
+                live = row.live = lives.get(evse.evse_id)
+            seen.append(seen_of(live, evse, row.session))
+        places, lines = [row.place for row in rows], np.array(seen)
+        self._drawn_kw[places] = lines[:, DRAWN]
+        parts = self._parts[places] = parts_of(self._standing[places], lines)
+        for row, load_kw in zip(rows, parts[:, LOAD].tolist(), strict=True):
+            state = row.word or ("charging" if load_kw > DRAWS_KW else "idle")
             if state != row.state:
                 self.states[row.state] -= bool(row.state)
                 self.states[state] += 1
                 row.state = state
-            row.out = None
-        self._parts[:, places] = (
-            np.fromiter(chain.from_iterable(parts), float, len(parts) * PARTS).reshape(-1, PARTS).T
-        )
+                self._renewed.add(row.place)
 
     def _group(self) -> Places:
         """Where each leaf's rows stand, leaf by leaf."""
@@ -236,12 +240,13 @@ class Board:
     def _sum_tree(self) -> None:
         """From the leaves up. A node's target is its largest request, or what its children's come to."""
         state, path = self._headend.state, self._headend.dispatch.picture.path
-        lines = np.vstack([self._parts, self._parts[SHED] * self._limited, self._parts[LOAD] > DRAWS_KW])
+        load, shed = self._parts[:, LOAD], self._parts[:, SHED]
+        lines = np.column_stack([self._parts, shed * self._limited, load > DRAWS_KW])
         if self._by_leaf is None:
             self._by_leaf = self._group()
         figures = np.zeros((0, PARTS + 2))
         if self._ids:
-            figures = np.add.reduceat(lines[:, self._by_leaf], self._starts, axis=1).T
+            figures = np.add.reduceat(lines[self._by_leaf], self._starts, axis=0)
         counts = self._counts
         below_of: dict[str, list[int]] = {territory_id: [] for territory_id in state.territories}
         for leaf, territory_id in enumerate(self._leaves):
@@ -271,20 +276,16 @@ class Board:
 
     def told(self, row: Row) -> EvseOut:
         """A row in the words of the wire."""
-        if row.out is not None:
-            return row.out
-        evse = row.evse
+        evse, reading = row.evse, row.reading
         assert evse is not None  # noqa: S101 - only rows that have been filled are handed out
         limit = row.limit if row.limited else None
-        row.out = EvseOut(
+        return EvseOut(
             evse_id=evse.evse_id,
             territory=evse.territory_id,
             state=row.state,
-            load_kw=_round(row.measured_kw),
-            baseline_kw=round(row.part.baseline_kw, 3),
-            current_amps=None
-            if row.reading is None or row.session is None
-            else _round(row.reading.current_a),
+            load_kw=None if reading is None else round(reading.kw, 3),
+            baseline_kw=self.baselines([row])[0],
+            current_amps=None if reading is None else round(reading.current_a, 3),
             limit_amps=None if limit is None else limit.max_a,
             limit_until=None if limit is None else limit.until,
             limit_cause=None if limit is None else str(limit.cause),
@@ -296,7 +297,21 @@ class Board:
             session_id=evse.session_id,
             opted_out_until=evse.opted_out_until,
         )
-        return row.out
+
+    def load_kw(self, row: Row) -> float:
+        """Measured, or what is expected where nothing is."""
+        return float(self._parts[row.place, LOAD])
+
+    def readings(self, places: Sequence[int]) -> list[tuple[str, float, float]]:
+        """Id, load measured last (nan: none) and load without limits, kW, to the watt."""
+        loads, baselines = self._drawn_kw[places].round(3), self._parts[places, BASELINE].round(3)
+        ids = [self._ids[place] for place in places]
+        return list(zip(ids, loads.tolist(), baselines.tolist(), strict=True))
+
+    def baselines(self, rows: Sequence[Row]) -> list[float]:
+        """What each would draw without limits, kW, to the watt."""
+        found: list[float] = self._parts[[row.place for row in rows], BASELINE].round(3).tolist()
+        return found
 
     def territories(self) -> list[TerritoryOut]:
         """Every node with its sums, ids in order."""
@@ -332,10 +347,6 @@ def _word_of(row: Row, evse: Evse, *, opted_out: bool) -> str | None:
     if row.limited:
         return "limited"
     return "opted out" if opted_out else None
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
 
 
 def filtered(

@@ -64,6 +64,8 @@ COLUMNS: Final = (
     "evseMaxAmps",
     "heardAt",
 )
+READING_COLUMNS: Final = ("evseID", "loadKW", "baselineKW")
+"""Of an EVSE whose reading alone is new, that is, came since the last tick. The most of what is told, so no more."""
 NODE_COLUMNS: Final = (
     "territoryID",
     "parentID",
@@ -184,7 +186,7 @@ class Feed:
         if began < self._next_at:
             return
         self._board.look()
-        changed = self._board.news()
+        renewed, read = self._board.news()
         self.ticks += 1
         body = self._summary()
         nodes = self._nodes_now()
@@ -193,7 +195,8 @@ class Feed:
         body["log"], body["logOmitted"] = self._new_lines()
         brief = whole = Event("tick", _encode(body))
         if self._with_rows:  # who comes later begins with everything
-            body["evses"] = [self._line(row) for row in changed]
+            body["evses"] = self._lines(renewed)
+            body["readings"] = self._board.readings(read)
             whole = Event("tick", _encode(body))
         self._ring.append((self.ticks, whole, brief))
         self._note_point()
@@ -264,23 +267,27 @@ class Feed:
             for t in self._board.territories()
         }
 
-    @staticmethod
-    def _line(row: Row) -> tuple[Any, ...]:
-        """An EVSE as the table shows it, in the order of COLUMNS."""
-        evse, limit = row.evse, row.limit if row.limited else None
-        assert evse is not None  # noqa: S101 - only rows that have been filled are handed out
-        return (
-            evse.evse_id,
-            evse.territory_id,
-            row.state,
-            None if row.measured_kw is None else round(row.measured_kw, 3),
-            round(row.part.baseline_kw, 3),
-            None if limit is None else limit.max_a,
-            None if limit is None else limit.until,
-            None if limit is None else str(limit.cause),
-            evse.max_a,
-            row.heard_at,
-        )
+    def _lines(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+        """EVSEs as the table shows them, in the order of COLUMNS."""
+        lines: list[tuple[Any, ...]] = []
+        for row, baseline_kw in zip(rows, self._board.baselines(rows), strict=True):
+            evse, reading, limit = row.evse, row.reading, row.limit if row.limited else None
+            assert evse is not None  # noqa: S101 - only rows that have been filled are handed out
+            lines.append(
+                (
+                    evse.evse_id,
+                    evse.territory_id,
+                    row.state,
+                    None if reading is None else round(reading.kw, 3),
+                    baseline_kw,
+                    None if limit is None else limit.max_a,
+                    None if limit is None else limit.until,
+                    None if limit is None else str(limit.cause),
+                    evse.max_a,
+                    row.heard_at,
+                )
+            )
+        return lines
 
     def _note_point(self) -> None:
         total = self._board.total
@@ -318,12 +325,13 @@ class Feed:
         body: dict[str, Any] = {
             **self._last,
             "columns": COLUMNS,
+            "readingColumns": READING_COLUMNS,
             "nodeColumns": NODE_COLUMNS,
             "territories": list(self._nodes.values()),
         }
         if rows:
             if self._full[0] != self.ticks:
-                self._full = (self.ticks, _encode([self._line(row) for row in self._board.rows.values()]))
+                self._full = (self.ticks, _encode(self._lines(list(self._board.rows.values()))))
             body["evses"] = msgspec.Raw(self._full[1])
         return Event("snapshot", _encode(body))
 

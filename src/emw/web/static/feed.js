@@ -82,6 +82,11 @@ function take(told, full) {
   }
   const rows = told.evses ?? [];
   for (const row of rows) model.evses.set(row[0], evseOf(row));
+  const readings = told.readings ?? [];
+  for (const [id, load, baseline] of readings) {
+    const row = model.evses.get(id);
+    if (row) Object.assign(row, { load, baseline, heard: model.at }); // heard since the last tick
+  }
   for (const row of told.territories) model.nodes.set(row[0], nodeOf(row));
   if (told.territories.length) zones();
   remember();
@@ -91,7 +96,7 @@ function take(told, full) {
   model.log.push(...fresh);
   if (model.log.length > MOST_LOG) model.log.splice(0, model.log.length - MOST_LOG);
   return {
-    full, rows: full || rows.length > 0, changed: rows.map((row) => row[0]),
+    full, rows: full || rows.length + readings.length > 0, changed: [...rows, ...readings].map((row) => row[0]),
     nodes: full || told.territories.length > 0, log: fresh,
   };
 }
