@@ -6,7 +6,7 @@ row, so that the writer's thread hands the interpreter over a few times per grou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -48,16 +48,18 @@ class Insert:
             statement = statement.on_conflict_do_nothing(index_elements=keys)
         head, _, rest = driver_text(statement, dialect).partition(" VALUES ")
         one, bracket, tail = rest.partition(")")
+        self._width = len(names)
         self._texts = {n: f"{head} VALUES {', '.join([one + bracket] * n)}{tail}" for n in CHUNKS}
 
-    def run(self, cursor: Any, rows: Sequence[Sequence[Any]]) -> None:
+    def run(self, cursor: Any, rows: Iterable[Sequence[Any]]) -> None:
         """Write `rows`, each in the order of the table's columns."""
+        self.run_flat(cursor, list(chain.from_iterable(rows)))
+
+    def run_flat(self, cursor: Any, values: Sequence[Any]) -> None:
+        """Write rows of which `values` holds one behind the other."""
         done = 0
-        left = len(rows)
         for size in CHUNKS:
-            text = self._texts[size]
-            while left >= size:
-                part = rows[done : done + size]
-                cursor.execute(text, part[0] if size == 1 else list(chain.from_iterable(part)))
-                done += size
-                left -= size
+            text, step = self._texts[size], size * self._width
+            while len(values) - done >= step:
+                cursor.execute(text, values[done : done + step])
+                done += step

@@ -19,7 +19,7 @@ from emw.store import schema
 from emw.store.chain import START, genesis, head_of, head_text, link
 from emw.store.columns import time_text
 from emw.store.database import Database, Trouble
-from emw.store.rows import Row, codecs, fact_columns
+from emw.store.rows import codecs, fact_columns
 from emw.store.statements import Insert
 
 T = TypeVar("T")
@@ -96,31 +96,31 @@ class Writer:
         first = self.head[0] + 1
         if not facts and not records:
             return first
-        rows, head = self._log_rows(facts)
+        log, head = self._log_values(facts)
         changed: defaultdict[type[Any], list[Record]] = defaultdict(list)
         for record in records:
             changed[type(record)].append(record)
-        tables = [(self._tables[kind], self._codecs[kind].rows(found)) for kind, found in changed.items()]
+        tables = [(self._tables[kind], self._codecs[kind].values(found)) for kind, found in changed.items()]
 
         def work(cursor: Any) -> None:
             try:
-                self._log.run(cursor, rows)
+                self._log.run_flat(cursor, log)
             except Exception as error:
                 trouble = self._database.trouble(error)
                 if trouble is not None and trouble.clash:
                     self.fenced = FENCED
                 raise
             for insert, written in tables:
-                insert.run(cursor, written)
+                insert.run_flat(cursor, written)
             self._meta.run(cursor, [("log_head", head_text(*head))])
 
         self.transact(work, head)
         self.head = head
         return first
 
-    def _log_rows(self, facts: Sequence[Fact]) -> tuple[list[Row], Head]:
+    def _log_values(self, facts: Sequence[Fact]) -> tuple[list[Any], Head]:
         seq, day, digest = self.head
-        rows: list[Row] = []
+        values: list[Any] = []
         for fact in facts:
             kind, payload, searched = fact_columns(fact)
             seq += 1
@@ -131,8 +131,8 @@ class Writer:
             digest = link(digest, seq, kind, payload)
             if not self._text_times:
                 at = fact.at
-            rows.append((seq, at, day, kind, fact.actor, *searched, payload.decode(), digest))
-        return rows, (seq, day, digest)
+            values += (seq, at, day, kind, fact.actor, *searched, payload.decode(), digest)
+        return values, (seq, day, digest)
 
     def transact(self, work: Callable[[Any], T], head: Head | None = None) -> T:
         """Run `work` in one transaction. `head`: what the log's end is once it is written."""
