@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import string
 from importlib.resources import files
@@ -11,12 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emw.domain.model import Role
+from emw.web.live import Feed
+from emw.web.log_words import reason, sentence
+from emw.web.settings import WebSettings
 from emw.web.tongue import DEFAULT, TONGUES, choose
 from tests.web.world import stations, world
 
 ENGLISH = TONGUES[DEFAULT].says
 # Keys that are put together: a prefix here, the rest a state, a role or a column.
-MADE = re.compile(r"\bt\(`([a-z_]+)\.\$\{|word\(\"([a-z_]+)\",|t\([\"']([a-z_]+)\.[\"'] ~")
+MADE = re.compile(
+    r"\bt\(`([a-z_]+)\.\$\{|word\(\"([a-z_]+)\",|t\([\"']([a-z_]+)\.[\"'] ~"
+    r"|f\"([a-z_]+)\.\{|startswith\(\"([a-z_]+)\.\""
+)
 USED = re.compile(r"\bt\(\s*[\"']([a-z_]+\.[a-z_0-9]+)[\"']")
 CHOSEN = re.compile(r"[\"`']([a-z_]+\.[a-z_0-9]+)[\"`']")
 
@@ -31,6 +39,7 @@ def sources() -> dict[str, str]:
         *web.joinpath("templates").iterdir(),
         *web.joinpath("static").iterdir(),
         web.joinpath("words.py"),
+        web.joinpath("log_words.py"),
     ]
     return {f.name: f.read_text("utf-8") for f in found if f.name.endswith((".html", ".js", ".py"))}
 
@@ -93,6 +102,60 @@ async def test_why_is_told_in_the_readers_language() -> None:
             told[tag] = answer.json["explanation"]
         assert told["en"] == "no limit; ceiling of East (5,000.5 kW) not binding"
         assert told["de"] == "keine Grenze; Obergrenze von East (5.000,5 kW) bindet nicht"
+
+
+def test_a_row_of_the_log_is_told_in_the_readers_language() -> None:
+    tallied = {
+        "request_key": "grid:R1", "confirmed_kw": 1200.5, "pending_kw": 0.0, "refused_kw": 3.0, "short_kw": 12.0,
+        "measured_kw": None,
+    }  # fmt: skip
+    german = TONGUES["de"]
+    assert sentence("RequestTallied", tallied, german) == (
+        "Anforderung grid:R1: 1.200,5 kW bestätigt, 0 offen, 3 abgelehnt, 12 fehlen; gemessen ? kW"
+    )
+    sent = {"evse_id": "E{1}", "max_a": 6.5, "cause": "shed"}
+    assert sentence("CommandIssued", sent) == "E{1} at most 6.5 A (request)"
+    assert sentence("CommandIssued", sent, german) == "E{1} höchstens 6,5 A (Anforderung)"
+    answered = {"evse_id": "E1", "outcome": "rejected", "answered_a": None, "reason": "cable is hot"}
+    assert sentence("CommandAnswered", answered, german) == "E1: die Station hat abgelehnt: cable is hot"
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        ("dispatch is stopped", "alles ist gestoppt"),
+        (
+            "short 12.5 kW: 8.0 kW at floor, 4.5 kW can't be limited",
+            "es fehlen 12,5 kW: 8,0 kW am Mindeststrom, 4,5 kW nicht begrenzbar",
+        ),
+        ("short 1.0 kW: nothing is being drawn", "es fehlen 1,0 kW: es wird nichts bezogen"),
+        ("what a grid operator wrote, 3 kW", "what a grid operator wrote, 3 kW"),
+    ],
+)
+def test_why_something_is_short_is_told_in_the_readers_language(english: str, german: str) -> None:
+    assert reason(english, TONGUES["de"]) == german
+    assert reason(english, TONGUES["en"]) == english
+
+
+@given(st.text())
+def test_any_reason_can_be_told(text: str) -> None:
+    assert reason(text, TONGUES["de"]) or not text
+
+
+async def test_the_feed_speaks_the_viewers_language() -> None:
+    async with world(WebSettings(tick_s=0.02)) as w:
+        await stations(w, ["E1"])
+        feed: Feed = w.app.state["feed"]
+        english, german = await feed.watch(lambda: True), await feed.watch(lambda: True, tongue=TONGUES["de"])
+        async with contextlib.aclosing(english), contextlib.aclosing(german):
+            for stream in (english, german):
+                for _ in range(3):  # how soon to come again, everything, the past
+                    await anext(stream)
+            await w.headend.admin.define_territory("test", "North")
+            for stream, word in ((english, "territory North"), (german, "Gebiet North")):
+                async with asyncio.timeout(10):
+                    while word not in (await anext(stream)).decode():
+                        pass
 
 
 async def test_a_page_speaks_the_readers_language_and_keeps_the_readers_colours() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from emw.domain.model import Evse, Limit, Session
@@ -15,8 +15,7 @@ from emw.service.errors import BadInput, NotFound, Unavailable
 from emw.service.headend import HeadEnd
 from emw.web.auth import operator, viewer
 from emw.web.board import Board, Row, filtered
-from emw.web.given import TheBoard, TheCaller, TheHeadEnd
-from emw.web.tongue import COOKIE, choose
+from emw.web.given import TheBoard, TheCaller, TheHeadEnd, TheTongue
 from emw.web.wire import (
     Done,
     EvseDetail,
@@ -170,10 +169,9 @@ class Evses(Controller):
 
     @get("/{evse_id:str}", guards=[viewer], summary="One EVSE: session, limit, and why in words")
     async def one(
-        self, request: Request[Any, Any, Any], headend: TheHeadEnd, board: TheBoard, evse_id: FromPath[str]
+        self, headend: TheHeadEnd, board: TheBoard, tongue: TheTongue, evse_id: FromPath[str]
     ) -> EvseDetail:
         """One EVSE with everything that is known of it now; why, in the language that Accept-Language asks for."""
-        tongue = choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
         await settled(headend)
         evse = _known(headend, id_of(evse_id))
         board.look()

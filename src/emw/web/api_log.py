@@ -20,9 +20,10 @@ from emw.service.errors import BadInput
 from emw.service.headend import HeadEnd
 from emw.web.api_evses import EvseQuery, Limited, Since, Text, Until, aware, settled
 from emw.web.auth import viewer
-from emw.web.given import TheHeadEnd
+from emw.web.given import TheHeadEnd, TheTongue
+from emw.web.log_words import activity_of
+from emw.web.tongue import Tongue
 from emw.web.wire import ActivityOut, Out
-from emw.web.words import activity_of
 
 PAGE: Final = 1_000
 COLUMNS: Final = ("seq", "at", "actor", "kind", "text", "details")
@@ -96,12 +97,13 @@ class Activity(Controller):
         self,
         headend: TheHeadEnd,
         asked: TheAsked,
+        tongue: TheTongue,
         before_seq: Annotated[int | None, QueryParameter(name="beforeSeq", ge=0, le=2**62)] = None,
         limit: Limited = 100,
     ) -> ActivityPage:
-        """Every fact with when, who, what kind, what it means in words, and its fields."""
+        """Every fact with when, who, what kind, what it means in words (Accept-Language), and its fields."""
         await settled(headend)
-        items = await _page(headend, asked, before_seq, limit)
+        items = await _page(headend, asked, before_seq, limit, tongue)
         more = len(items) == limit
         return ActivityPage(items=items, limit=limit, next_before_seq=items[-1].seq if more else None)
 
@@ -110,35 +112,41 @@ class Activity(Controller):
         self,
         headend: TheHeadEnd,
         asked: TheAsked,
+        tongue: TheTongue,
         limit: Annotated[int, QueryParameter(ge=1, le=10_000_000)] = 100_000,
     ) -> Stream:
         """Newest first. Cells that a spreadsheet would take for a formula are quoted."""
         await settled(headend)
-        return _download(_csv(headend, asked, limit), "text/csv", "activity.csv")
+        return _download(_csv(headend, asked, limit, tongue), "text/csv", "activity.csv")
 
     @get("/activity.jsonl", guards=[viewer], summary="The log as JSON lines", media_type="application/jsonl")
     async def as_lines(
         self,
         headend: TheHeadEnd,
         asked: TheAsked,
+        tongue: TheTongue,
         limit: Annotated[int, QueryParameter(ge=1, le=10_000_000)] = 100_000,
     ) -> Stream:
         """Newest first, one object a line."""
         await settled(headend)
-        return _download(_lines(headend, asked, limit), "application/jsonl", "activity.jsonl")
+        return _download(_lines(headend, asked, limit, tongue), "application/jsonl", "activity.jsonl")
 
 
-async def _page(headend: HeadEnd, asked: Asked, before_seq: int | None, limit: int) -> list[ActivityOut]:
+async def _page(
+    headend: HeadEnd, asked: Asked, before_seq: int | None, limit: int, tongue: Tongue
+) -> list[ActivityOut]:
     more = {} if before_seq is None else {"before_seq": before_seq}
     rows = await headend.store.query("activity", limit=limit, **asked.parameters(), **more)
-    return [activity_of(row) for row in rows]
+    return [activity_of(row, tongue) for row in rows]
 
 
-async def _pages(headend: HeadEnd, asked: Asked, limit: int) -> AsyncGenerator[list[ActivityOut], None]:
+async def _pages(
+    headend: HeadEnd, asked: Asked, limit: int, tongue: Tongue
+) -> AsyncGenerator[list[ActivityOut], None]:
     """The log in pieces: a download of millions of rows is never in memory as a whole."""
     before: int | None = None
     while limit > 0:
-        items = await _page(headend, asked, before, min(PAGE, limit))
+        items = await _page(headend, asked, before, min(PAGE, limit), tongue)
         if items:
             yield items
         if len(items) < min(PAGE, limit):
@@ -147,9 +155,9 @@ async def _pages(headend: HeadEnd, asked: Asked, limit: int) -> AsyncGenerator[l
         before = items[-1].seq
 
 
-async def _csv(headend: HeadEnd, asked: Asked, limit: int) -> AsyncGenerator[str, None]:
+async def _csv(headend: HeadEnd, asked: Asked, limit: int, tongue: Tongue) -> AsyncGenerator[str, None]:
     yield ",".join(COLUMNS) + "\r\n"
-    async for items in _pages(headend, asked, limit):
+    async for items in _pages(headend, asked, limit, tongue):
         file = io.StringIO()
         writer = csv.writer(file)
         for x in items:
@@ -158,8 +166,8 @@ async def _csv(headend: HeadEnd, asked: Asked, limit: int) -> AsyncGenerator[str
         yield file.getvalue()
 
 
-async def _lines(headend: HeadEnd, asked: Asked, limit: int) -> AsyncGenerator[bytes, None]:
-    async for items in _pages(headend, asked, limit):
+async def _lines(headend: HeadEnd, asked: Asked, limit: int, tongue: Tongue) -> AsyncGenerator[bytes, None]:
+    async for items in _pages(headend, asked, limit, tongue):
         yield b"".join(msgspec.json.encode(x) + b"\n" for x in items)
 
 

@@ -12,7 +12,8 @@ from emw.engine.forecast import Ahead
 from emw.service.what_if import HOURS
 from emw.web.api_evses import id_of
 from emw.web.auth import viewer
-from emw.web.given import TheHeadEnd
+from emw.web.given import TheHeadEnd, TheTongue
+from emw.web.log_words import reason
 from emw.web.wire_what_if import AheadOut, ForecastOut, WhatIfIn, WhatIfOut, WhatIfPartOut
 
 BASIS = "vehicles plugged in now"
@@ -38,7 +39,7 @@ class WhatIf(Controller):
         status_code=200,
         summary="What a decrease would do, without asking for it",
     )
-    async def preview(self, headend: TheHeadEnd, data: JSONBody[WhatIfIn]) -> WhatIfOut:
+    async def preview(self, headend: TheHeadEnd, tongue: TheTongue, data: JSONBody[WhatIfIn]) -> WhatIfOut:
         """Who would be limited to what, what it is expected to cost drivers, and how sure it would hold to its end."""
         told = headend.oracle.preview(data.territory, data.kw, data.duration_minutes)
         now = headend.clock.now()
@@ -48,7 +49,7 @@ class WhatIf(Controller):
             duration_minutes=told.minutes,
             shed_kw=round(told.shed_kw, 3),
             short_kw=round(told.short_kw, 3),
-            why_short=told.why_short or None,
+            why_short=reason(told.why_short, tongue) or None,
             available=_ahead(told.available, now),
             at_end=_ahead(told.at_end, now),
             chance=round(told.at_end.chance_of(told.kw), 3),

@@ -37,7 +37,7 @@ from emw.web.auth import Auth, caller_of, viewer
 from emw.web.board import Board
 from emw.web.description import described
 from emw.web.extras import NOTHING, Extras
-from emw.web.given import TheAuth, TheFeed, TheMetrics, TheReadiness, TheSettings
+from emw.web.given import TheAuth, TheFeed, TheMetrics, TheReadiness, TheSettings, TheTongue
 from emw.web.live import Feed
 from emw.web.metrics import Metrics
 from emw.web.pages import PAGES
@@ -47,6 +47,7 @@ from emw.web.readiness import Readiness
 from emw.web.report_pages import PAGES as REPORT_PAGES
 from emw.web.settings import WebSettings
 from emw.web.shell import MOST_BODY, OperatorApp, host_check
+from emw.web.tongue import tongue_of
 
 __all__ = ["WebSettings", "operator_app"]
 
@@ -58,7 +59,12 @@ class Watching(Controller):
 
     @get("/api/v1/live", guards=[viewer], summary="The live feed (SSE)", media_type="text/event-stream")
     async def live(
-        self, request: Request[Any, Any, Any], auth: TheAuth, feed: TheFeed, rows: FromQuery[bool] = True
+        self,
+        request: Request[Any, Any, Any],
+        auth: TheAuth,
+        feed: TheFeed,
+        tongue: TheTongue,
+        rows: FromQuery[bool] = True,
     ) -> Stream:
         """`snapshot` and `past` once, then `tick` each second with what changed; `bye` when the login has ended.
 
@@ -67,9 +73,9 @@ class Watching(Controller):
         """
         packed = "gzip" in request.headers.get("accept-encoding", "")
         stream = await feed.watch(
-            lambda: auth.who(request, touch=False) is not None, rows=rows, packed=packed
+            lambda: auth.who(request, touch=False) is not None, rows=rows, packed=packed, tongue=tongue
         )
-        headers = {"X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
+        headers = {"X-Accel-Buffering": "no", "Vary": "Accept-Encoding, Accept-Language, Cookie"}
         if packed:
             headers["Content-Encoding"] = "gzip"
         return Stream(stream, media_type="text/event-stream", headers=headers)
@@ -153,6 +159,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
             **{name: _given(part) for name, part in parts.items()},
             "caller": Provide(caller_of, sync_to_thread=False),
             "asked": Provide(asked_of, sync_to_thread=False),
+            "tongue": Provide(tongue_of, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
         openapi_config=_openapi(headend.version),

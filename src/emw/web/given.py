@@ -14,6 +14,7 @@ from emw.web.metrics import Metrics
 from emw.web.places import Ground
 from emw.web.readiness import Readiness
 from emw.web.settings import WebSettings
+from emw.web.tongue import Tongue
 
 TheHeadEnd = NamedDependency[HeadEnd]
 TheBoard = NamedDependency[Board]
@@ -26,3 +27,4 @@ ThePlaces = NamedDependency[Ground]
 TheReadiness = NamedDependency[Readiness]
 TheIds = NamedDependency[SkipValidation[Ids]]
 """A protocol: there is nothing to check at run time."""
+TheTongue = NamedDependency[Tongue]

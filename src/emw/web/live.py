@@ -23,8 +23,10 @@ from emw.service.console_view import told_of
 from emw.service.errors import TooMany, Unavailable
 from emw.service.headend import HeadEnd
 from emw.web.board import Board, Row
+from emw.web.log_words import ENGLISH, activity_of
 from emw.web.packing import GZIP_HEADER, Event, block
-from emw.web.words import activity_of, fields_of, sentence
+from emw.web.ticks import Tick, encode, in_words, log_line
+from emw.web.tongue import Tongue
 
 log = structlog.get_logger()
 
@@ -81,7 +83,6 @@ NODE_COLUMNS: Final = (
     "timeZone",
 )
 
-_encode: Final = msgspec.json.Encoder().encode
 Point = tuple[datetime, float, float | None, float | None, float | None]
 """When; load, load without limits, target and what could be shed, kW."""
 
@@ -99,8 +100,7 @@ class Feed:
         self.ticks = 0
         self.cost_s = 0.0
         self._next_at = 0.0
-        self._ring: deque[tuple[int, Event, Event]] = deque(maxlen=RING)
-        """Number, with a line per changed EVSE, and without."""
+        self._ring: deque[Tick] = deque(maxlen=RING)
         self._points: deque[Point] = deque(maxlen=int(HISTORY_S / POINT_S))
         self._bulk: deque[tuple[int, Fact]] = deque(maxlen=LOG_LINES)
         self._bulk_count = 0
@@ -124,7 +124,12 @@ class Feed:
     # --- one viewer
 
     async def watch(
-        self, alive: Callable[[], bool], *, rows: bool = True, packed: bool = False
+        self,
+        alive: Callable[[], bool],
+        *,
+        rows: bool = True,
+        packed: bool = False,
+        tongue: Tongue = ENGLISH,
     ) -> AsyncGenerator[bytes, None]:
         """The stream of one viewer: everything once, then what changes, until `alive` says no.
 
@@ -132,10 +137,10 @@ class Feed:
         """
         if self.viewers >= self._most:
             raise TooMany("too many live pages are open", retry_after_s=30)
-        return self._stream(alive, rows=rows, packed=packed)
+        return self._stream(alive, rows=rows, packed=packed, tongue=tongue)
 
     async def _stream(
-        self, alive: Callable[[], bool], *, rows: bool, packed: bool
+        self, alive: Callable[[], bool], *, rows: bool, packed: bool, tongue: Tongue
     ) -> AsyncGenerator[bytes, None]:
         self.viewers += 1
         self._with_rows += rows
@@ -145,8 +150,8 @@ class Feed:
             yield _plain(b"retry: 2000\n\n", packed=packed)
             self._advance()
             seen = self.ticks
-            yield self._everything(rows=rows).told(packed=packed)
-            yield (await self._past()).told(packed=packed)
+            yield self._everything(tongue, rows=rows).told(packed=packed)
+            yield (await self._past(tongue)).told(packed=packed)
             while True:
                 if not await self._until_due():
                     yield _plain(b": still here\n\n", packed=packed)
@@ -155,15 +160,15 @@ class Feed:
                     yield Event("bye", b"{}").told(packed=packed)
                     return
                 self._advance()
-                if self._ring and self._ring[0][0] > seen + 1:
+                if self._ring and self._ring[0].number > seen + 1:
                     seen = self.ticks
-                    yield self._everything(rows=rows).told(packed=packed)
-                    yield (await self._past()).told(packed=packed)
+                    yield self._everything(tongue, rows=rows).told(packed=packed)
+                    yield (await self._past(tongue)).told(packed=packed)
                     continue
-                for number, whole, brief in tuple(self._ring):
-                    if number > seen:
-                        seen = number
-                        yield (whole if rows else brief).told(packed=packed)
+                for tick in tuple(self._ring):
+                    if tick.number > seen:
+                        seen = tick.number
+                        yield tick.event(tongue, rows=rows).told(packed=packed)
         finally:
             self.viewers -= 1
             self._with_rows -= rows
@@ -192,13 +197,11 @@ class Feed:
         nodes = self._nodes_now()
         body["territories"] = [n for key, n in nodes.items() if self._nodes.get(key) != n]
         self._nodes = nodes
-        body["log"], body["logOmitted"] = self._new_lines()
-        brief = whole = Event("tick", _encode(body))
+        lines, body["logOmitted"] = self._new_lines()
+        tick = Tick(self.ticks, body, lines)
         if self._with_rows:  # who comes later begins with everything
-            body["evses"] = self._lines(renewed)
-            body["readings"] = self._board.readings(read)
-            whole = Event("tick", _encode(body))
-        self._ring.append((self.ticks, whole, brief))
+            tick.with_rows(evses=self._lines(renewed), readings=self._board.readings(read))
+        self._ring.append(tick)
         self._note_point()
         last_s, self.cost_s = self.cost_s, asyncio.get_running_loop().time() - began
         # One dear look alone is the first after a while without viewers: it is no habit.
@@ -305,7 +308,7 @@ class Feed:
             )
         )
 
-    def _new_lines(self) -> tuple[list[dict[str, Any]], int]:
+    def _new_lines(self) -> tuple[list[tuple[int, Fact]], int]:
         """New rows of the log; in a burst the rare ones first, and how many were left out."""
         rare = [x for x in self._rare if x[0] > self._told_seq]
         if rare:
@@ -316,14 +319,14 @@ class Feed:
         self._bulk.clear()
         self._bulk_count = 0
         shown = sorted(rare[-LOG_LINES:] + bulk, key=lambda x: x[0])
-        return [_log_line(seq, fact) for seq, fact in shown], omitted
+        return shown, omitted
 
     # --- everything, for who just came
 
-    def _everything(self, *, rows: bool) -> Event:
+    def _everything(self, tongue: Tongue, *, rows: bool) -> Event:
         """A full snapshot. The rows, its large part, are encoded once per tick for all who come."""
         body: dict[str, Any] = {
-            **self._last,
+            **in_words(self._last, tongue),
             "columns": COLUMNS,
             "readingColumns": READING_COLUMNS,
             "nodeColumns": NODE_COLUMNS,
@@ -331,13 +334,13 @@ class Feed:
         }
         if rows:
             if self._full[0] != self.ticks:
-                self._full = (self.ticks, _encode(self._lines(list(self._board.rows.values()))))
+                self._full = (self.ticks, encode(self._lines(list(self._board.rows.values()))))
             body["evses"] = msgspec.Raw(self._full[1])
-        return Event("snapshot", _encode(body))
+        return Event("snapshot", encode(body))
 
-    async def _past(self) -> Event:
+    async def _past(self, tongue: Tongue) -> Event:
         """What the store remembers: the curve of the past hours, the last rows of the log. It may take its time."""
-        return Event("past", _encode({"history": await self._history(), "log": await self._log_lines()}))
+        return Event("past", encode({"history": await self._history(), "log": await self._log_lines(tongue)}))
 
     async def _history(self) -> list[Point]:
         """The past hours: what was seen live, and from the store what nobody watched."""
@@ -359,7 +362,7 @@ class Feed:
         step = len(seen) // POINTS + 1
         return seen[::step]
 
-    async def _log_lines(self) -> list[dict[str, Any]]:
+    async def _log_lines(self, tongue: Tongue) -> list[dict[str, Any]]:
         """The last rows of the log, and further back the last of the rare kinds; oldest first."""
         try:
             async with asyncio.timeout(3.0):
@@ -369,22 +372,15 @@ class Feed:
             return []
         stored = {
             x.seq: {"seq": x.seq, "at": x.at, "actor": x.actor, "kind": x.kind, "text": x.text}
-            for x in (activity_of(row) for row in rows)
+            for x in (activity_of(row, tongue) for row in rows)
         }
-        rare = {seq: _log_line(seq, fact) for seq, fact in self._rare}
+        rare = {seq: log_line(seq, fact, tongue) for seq, fact in self._rare}
         return [line for _, line in sorted({**stored, **rare}.items())]
 
 
 def _release_min(kw: float, rules: Rules) -> float:
     """How long a shed takes to come back: along the slow return, a small one faster."""
     return kw / max(kw / rules.return_min, rules.ramp_floor_kw_per_min, 1e-9)
-
-
-def _log_line(seq: int, fact: Fact) -> dict[str, Any]:
-    """A fact as a line of the log."""
-    kind = type(fact).__name__
-    text = sentence(kind, fields_of(fact))
-    return {"seq": seq, "at": fact.at, "actor": fact.actor, "kind": kind, "text": text}
 
 
 def _plain(data: bytes, *, packed: bool) -> bytes:

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 import msgspec
+from litestar import Request
 
 DEFAULT: Final = "en"
 COOKIE: Final = "emw_language"
@@ -82,3 +83,8 @@ def _by_weight(accepted: str) -> list[str]:
 
 
 Translate = Callable[..., str]
+
+
+def tongue_of(request: Request[Any, Any, Any]) -> Tongue:
+    """The language of whoever asks; machines that name none get English."""
+    return choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
