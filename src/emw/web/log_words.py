@@ -141,6 +141,12 @@ def _changes(row: Row, tongue: Tongue) -> list[str]:
 # --- reasons
 
 _KNOWN: Final = {text: key for key, text in ENGLISH.says.items() if key.startswith("reason.")}
+_FILLED: Final = [
+    (re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[\\d.]+)", re.escape(text))), key)
+    for text, key in _KNOWN.items()
+    if "{" in text
+]
+"""Those with numbers in them."""
 _SHORT: Final = re.compile(r"short ([\d.]+) kW: (.*)", re.DOTALL)
 _PART: Final = re.compile(r"([\d.]+) kW (.*)", re.DOTALL)
 
@@ -151,6 +157,9 @@ def reason(text: str, tongue: Tongue) -> str:
         return text
     if text in _KNOWN:
         return tongue.t(_KNOWN[text])
+    for pattern, key in _FILLED:
+        if found := pattern.fullmatch(text):
+            return tongue.t(key, **{name: tongue.number(value) for name, value in found.groupdict().items()})
     short = _SHORT.fullmatch(text)
     if short is None:
         return text

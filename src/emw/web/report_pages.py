@@ -22,8 +22,9 @@ from emw.web.api_requests import known
 from emw.web.auth import Auth
 from emw.web.frame import framed
 from emw.web.given import TheAuth, TheHeadEnd
+from emw.web.log_words import reason
 from emw.web.svg import Series, Step, plot
-from emw.web.tongue import COOKIE, Tongue, choose
+from emw.web.tongue import Tongue, tongue_of
 from emw.web.words import zone_of
 
 AnyRequest = Request[Any, Any, Any]
@@ -42,12 +43,15 @@ class Figures:
         """A number with the language's own marks."""
         if value is None:
             return MISSING
-        text = f"{value + 0.0:,.{digits}f}"
-        return text.translate(str.maketrans(",.", ".,")) if self.tongue.tag == "de" else text
+        return self.tongue.number(f"{value + 0.0:,.{digits}f}")
+
+    def why(self, note: str) -> str:
+        """What stands beside a method's figures."""
+        return "; ".join(reason(part, self.tongue) for part in note.split("; "))
 
     def share(self, value: float | None) -> str:
         """A share of one, in per cent."""
-        return MISSING if value is None else f"{self.number(100 * value)} %"
+        return MISSING if value is None else f"{self.number(100 * value)}\N{NO-BREAK SPACE}%"
 
     def time(self, at: datetime | None, form: str = "%Y-%m-%d %H:%M") -> Markup:
         """A time by the territory's clock, UTC on hover."""
@@ -69,10 +73,6 @@ def _may(request: AnyRequest, auth: Auth) -> bool:
     if caller is not None and caller.scopes and "reports" not in caller.scopes:
         raise Forbidden(f"this key is for {', '.join(sorted(caller.scopes))} only")
     return caller is not None
-
-
-def _tongue(request: AnyRequest) -> Tongue:
-    return choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
 
 
 @get("/reports", include_in_schema=False)
@@ -102,11 +102,11 @@ async def reports_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) 
                 "kw": r.kw,
                 "started_at": r.started_at,
                 "state": str(r.state),
-                "figures": Figures(_tongue(request), zone_of(headend.state, r.territory_id)),
+                "figures": Figures(tongue_of(request), zone_of(headend.state, r.territory_id)),
             }
             for r in begun[:MOST_LISTED]
         ],
-        n=Figures(_tongue(request), UTC),
+        n=Figures(tongue_of(request), UTC),
     )
 
 
@@ -153,7 +153,7 @@ async def request_report_page(
         (r for r in rows if r["part"] == "total"), key=lambda r: settlement.METHODS.index(r["method"])
     )
     record = {"request_key": key, "territory_id": asked.territory_id, "started_at": asked.started_at}
-    figures = Figures(_tongue(request), zone_of(headend.state, asked.territory_id))
+    figures = Figures(tongue_of(request), zone_of(headend.state, asked.territory_id))
     segment = quote(key, safe="")
     chain = f"requestKey={quote(key, safe='')}"
     load = [
@@ -205,7 +205,7 @@ async def month_report_page(
     text = id_of(month)
     rows = await month_rows(headend, text, method, rate, holiday)
     zones = {r["request_key"]: zone_of(headend.state, r["territory_id"]) for r in rows if r["request_key"]}
-    tongue = _tongue(request)
+    tongue = tongue_of(request)
     query = f"method={method}" + ("" if rate is None else f"&rate={rate:g}")
     return framed(
         request,

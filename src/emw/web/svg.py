@@ -74,7 +74,8 @@ def plot(title: str, series: Sequence[Series], zone: tzinfo, unit: str = "kW") -
         at = x(at_time)
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
         label = f"{at_time.astimezone(zone):%H:%M}"
-        parts.append(f'<text class="axis" x="{at}" y="{HEIGHT - 10}" text-anchor="middle">{label}</text>')
+        anchor = "end" if at > WIDTH - RIGHT - 20 else "middle"  # the last one would stick out
+        parts.append(f'<text class="axis" x="{at}" y="{HEIGHT - 10}" text-anchor="{anchor}">{label}</text>')
     for line in series:
         parts += [f'<path class="{escape(line.name)}" d="{path}"/>' for path in _paths(line, x, y)]
     parts.append("</svg>")

@@ -29,13 +29,13 @@ const button = (words, act) => {
   return made;
 };
 
-/** Fill a section's table: `columns` are words, `row(item)` gives cells, the last one is what can be done. */
+/** Fill a section's table (roles are said, as a phone lays its rows out as blocks): `columns` are words, `row(item)` gives cells, the last one is what can be done. */
 function fill(id, columns, items, row, gone) {
-  $(id).querySelector("thead").replaceChildren(el("tr", {}, ...columns.map((c) => el("th", { scope: "col" }, c))));
+  $(id).querySelector("thead").replaceChildren(el("tr", { role: "row" }, ...columns.map((c) => el("th", { scope: "col", role: "columnheader" }, c))));
   $(id).querySelector("tbody").replaceChildren(...items.map((item) => {
     const cells = row(item);
-    const line = el("tr", { class: gone(item) ? "gone" : false });
-    cells.forEach((cell, i) => line.append(el("td", { class: i === cells.length - 1 ? "do" : false }, ...[cell].flat())));
+    const line = el("tr", { role: "row", class: gone(item) ? "gone" : false });
+    cells.forEach((cell, i) => line.append(el("td", { role: "cell", "data-column": columns[i], class: i === cells.length - 1 ? "do" : false }, ...[cell].flat())));
     return line;
   }));
 }
