@@ -526,7 +526,7 @@ def test_what_a_person_ended_stays_ended_until_the_event_says_something_else() -
 
 
 def test_a_vtn_that_is_no_longer_configured_holds_nothing() -> None:
-    from emw.grid.openadr3.ven import forget_unknown
+    from emw.app.vens import forget_unknown
 
     async def tell(h: House) -> None:
         vtn = Vtn()

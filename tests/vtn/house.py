@@ -16,9 +16,8 @@ from aiohttp import web
 from emw.app.build import station_plane
 from emw.domain.vtn import VtnRole
 from emw.grid.openadr3.settings import Meaning, VtnSettings
-from emw.grid.vtn.doors import BASE
 from emw.grid.vtn.server import VtnServer
-from emw.grid.vtn.settings import ServerSettings
+from emw.grid.vtn.settings import BASE, ServerSettings
 from tests.doors.house import CountedIds, House, Told, house
 
 PROGRAM = {"programName": "Shed"}

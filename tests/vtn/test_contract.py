@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from emw.domain.vtn import VtnRole
-from emw.grid.vtn.doors import BASE
+from emw.grid.vtn.settings import BASE
 from tests.doors.house import served
 from tests.grid.contract import SPECS, check
 from tests.vtn.house import VtnHouse, callback, vtn_house

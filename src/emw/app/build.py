@@ -9,7 +9,7 @@ import gc
 import signal
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from random import SystemRandom
@@ -28,15 +28,11 @@ from emw.app.oidc_config import OidcParts
 from emw.app.secrets_file import server_key
 from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
 from emw.app.traces import Told, traces_of
-from emw.app.vens import ven_of
-from emw.app.vtn_config import ServerParts
+from emw.app.vens import forget_unknown, ven_of, vtn_of
 from emw.app.watchdog import watch_loop
 from emw.grid.iso import IsoDoors, IsoLink
-from emw.grid.openadr3.notices import ROOM, Webhooks
-from emw.grid.openadr3.ven import Ven, forget_unknown
-from emw.grid.vtn.doors import BASE
-from emw.grid.vtn.server import VtnServer
-from emw.identity.oidc import Provider
+from emw.grid.openadr3.settings import ROOM
+from emw.grid.vtn.settings import BASE
 from emw.outgoing import Outgoing
 from emw.plane import App, Plane
 from emw.service.dispatch import REST
@@ -55,6 +51,9 @@ from emw.web.places import NoMap, read_ground, tiles_origin
 
 if TYPE_CHECKING:
     from emw.grid.openadr2b.ven import Ven2b
+    from emw.grid.openadr3.ven import Ven
+    from emw.grid.vtn.server import VtnServer
+    from emw.identity.oidc import Provider
     from emw.stations.ocpp.proxy import Proxy
 
 log = structlog.get_logger()
@@ -97,10 +96,14 @@ def station_plane(
     """Every door of the station plane. `key` is the server's."""
     doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing, key).doors()
     rooms: dict[str, App] = {}
-    told = (v for v in vens if isinstance(v, Ven))
-    callbacks = {v.settings.name: callback for v in told if (callback := v.callback()) is not None}
-    if callbacks:
-        rooms[ROOM] = Webhooks(callbacks)
+    if vens:
+        from emw.grid.openadr3.notices import Webhooks  # noqa: PLC0415 - who listens to no VTN waits for none of it
+        from emw.grid.openadr3.ven import Ven  # noqa: PLC0415
+
+        told = (v for v in vens if isinstance(v, Ven))
+        callbacks = {v.settings.name: callback for v in told if (callback := v.callback()) is not None}
+        if callbacks:
+            rooms[ROOM] = Webhooks(callbacks)
     if vtn is not None:
         rooms[BASE] = vtn.doors
     return Plane(doors, SystemRandom(), rooms=rooms)
@@ -188,20 +191,14 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
 
 @contextlib.asynccontextmanager
 async def provider_of(parts: OidcParts) -> AsyncGenerator[Provider, None]:
-    """The sign-on provider with its own guarded client. Its tokens' times are the world's: the real clock."""
+    """The sign-on provider with its own guarded client. Its tokens' times are the world's: the real clock.
+
+    Loaded here: its cryptography is for who has a provider.
+    """
+    from emw.identity.oidc import Provider  # noqa: PLC0415
+
     async with Outgoing(parts.rules, deadline_s=10.0, connections=10, tls=parts.tls) as http:
         yield Provider(parts.settings, http, lambda: datetime.now(UTC))
-
-
-@contextlib.asynccontextmanager
-async def vtn_of(
-    parts: ServerParts, headend: HeadEnd, ids: RandomIds, key: bytes
-) -> AsyncGenerator[VtnServer, None]:
-    """Our own VTN; its callbacks have a guarded client of their own. `key` is the server's."""
-    settings = replace(parts.settings, key=key)
-    deadline_s = settings.callback_deadline_s
-    async with Outgoing(parts.rules, deadline_s=deadline_s, connections=50, tls=parts.tls) as http:
-        yield VtnServer(headend, http, ids, SystemRandom(), settings)
 
 
 async def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing, store: SqlStore) -> Proxy:

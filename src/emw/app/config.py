@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,13 +15,14 @@ from msgspec import Meta, Struct, field
 from emw.app.oidc_config import OidcParts, OidcSection, oidc_of, rules_for
 from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
 from emw.app.vtn_config import ServerParts, server_of
-from emw.engine.turns import Season
-from emw.engine.view import Rules
-from emw.outgoing import OutgoingRules
-from emw.service.admin import EvseDefaults
-from emw.service.settings import ServiceSettings
-from emw.stations.ocpp.settings import OcppSettings, ProxySettings
 from emw.stations.ocpp.traits import Pin, Purpose, RateUnit
+
+# What the parts of emw want of the configuration is loaded by who asks for it: a command that only looks up where the
+# data folder is would spend a second on it.
+if TYPE_CHECKING:
+    from emw.outgoing import OutgoingRules
+    from emw.service.settings import ServiceSettings
+    from emw.stations.ocpp.settings import OcppSettings, ProxySettings
 
 NOT_SETTINGS = {  # read by single commands and by the tests
     "EMW_CONFIG",
@@ -218,6 +219,8 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def outgoing_rules(self) -> OutgoingRules:
         """The guarded client's rules. Raises ConfigError for what is no network."""
+        from emw.outgoing import OutgoingRules  # noqa: PLC0415 - see the head of this file
+
         section = self.outgoing
         try:
             return OutgoingRules.of(section.networks, section.ports, plain_http=section.plain_http)
@@ -257,6 +260,9 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def ocpp_settings(self) -> OcppSettings | None:
         """How emw is a central system; None: not at all."""
+        from emw.service.admin import EvseDefaults  # noqa: PLC0415 - see the head of this file
+        from emw.stations.ocpp.settings import OcppSettings  # noqa: PLC0415
+
         o = self.ocpp
         if not o.enabled:
             return None
@@ -285,6 +291,8 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def proxy_settings(self) -> ProxySettings | None:
         """For which stations emw stands before another CSMS; None: for none. Raises ConfigError."""
+        from emw.stations.ocpp.settings import ProxySettings  # noqa: PLC0415 - see the head of this file
+
         p = self.ocpp.proxy
         if p.url is None:
             return None
@@ -305,6 +313,10 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def service_settings(self) -> ServiceSettings:
         """The service's settings."""
+        from emw.engine.turns import Season  # noqa: PLC0415 - see the head of this file
+        from emw.engine.view import Rules  # noqa: PLC0415
+        from emw.service.settings import ServiceSettings  # noqa: PLC0415
+
         d, s = self.dispatch, self.stations
         rules = Rules(
             lease_s=d.lease_seconds,

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from emw.app.openadr_config import INTERNET, PORTS, Wrong, secret_file
 from emw.domain.model import Role
-from emw.identity.id_token import ASYMMETRIC, Trust
-from emw.identity.oidc import OidcSettings
-from emw.outgoing import OutgoingRules
+
+if TYPE_CHECKING:
+    from emw.identity.oidc import OidcSettings
+    from emw.outgoing import OutgoingRules
 
 
 class OidcSection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -53,6 +54,9 @@ def oidc_of(section: OidcSection) -> OidcParts | None:
     """The configured provider, checked; None: there is none. Raises Wrong."""
     if section.issuer is None:
         return None
+    from emw.identity.id_token import ASYMMETRIC, Trust  # noqa: PLC0415 - cryptography is for who has a provider
+    from emw.identity.oidc import OidcSettings  # noqa: PLC0415
+
     where = "operator.oidc"
     rules = rules_for(section.issuer, section.networks, f"{where}.issuer")
     unknown = [a for a in section.algorithms if a not in ASYMMETRIC]
@@ -127,6 +131,8 @@ def rules_for(url: str, networks: Sequence[str], where: str, *, plain_http: bool
         raise Wrong(f"{where}: networks: {error}; write networks like '10.20.0.0/16'") from error
     port = parts.port
     ports = PORTS if port is None or any(a <= port <= b for a, b in PORTS) else (*PORTS, (port, port))
+    from emw.outgoing import OutgoingRules  # noqa: PLC0415 - heavy, and commands read the section only
+
     return OutgoingRules(networks=allowed, ports=ports, plain_http=loopback or plain_http)
 
 

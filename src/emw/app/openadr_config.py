@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,9 +18,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from emw.domain.signals import SignalKind
-from emw.grid.openadr3.notices import ROOM
-from emw.grid.openadr3.settings import Amount, Match, Meaning, TargetRule, VtnSettings, with_defaults
-from emw.outgoing import OutgoingRules
+from emw.grid.openadr3.settings import ROOM, Amount, Match, Meaning, TargetRule, VtnSettings, with_defaults
+
+if TYPE_CHECKING:
+    from emw.outgoing import OutgoingRules
 
 INTERNET = ("0.0.0.0/0", "::/0")
 EXTRA = ("lxml", "signxml")
@@ -339,6 +340,8 @@ def _rules(v: VtnSection, outgoing: OutgoingRules, where: str) -> OutgoingRules:
         raise Wrong(f"{where}: networks: {error}; write networks like '10.20.0.0/16'") from error
     port = parts.port
     ports = PORTS if port is None or any(a <= port <= b for a, b in PORTS) else (*PORTS, (port, port))
+    from emw.outgoing import OutgoingRules  # noqa: PLC0415 - heavy, and commands read the sections only
+
     return OutgoingRules(networks=networks, ports=ports, plain_http=v.plain_http or loopback)
 
 

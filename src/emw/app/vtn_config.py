@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from emw.app.openadr_config import OpenAdrSection, Wrong, meanings_of
 from emw.grid.openadr3.settings import VtnSettings
-from emw.grid.vtn.doors import BASE
-from emw.grid.vtn.settings import ServerSettings
-from emw.outgoing import OutgoingRules
+from emw.grid.vtn.settings import BASE, ServerSettings
+
+if TYPE_CHECKING:
+    from emw.outgoing import OutgoingRules
 
 WHERE = "openadr.server"
 POLL_S = 300.0
@@ -55,6 +57,8 @@ def server_of(section: OpenAdrSection, listen: str, outgoing: OutgoingRules) -> 
         callback_deadline_s=s.callback_deadline_seconds,
     )
     try:
+        from emw.outgoing import OutgoingRules  # noqa: PLC0415 - heavy, and commands read the section only
+
         rules = OutgoingRules.of(s.callback_networks, outgoing.ports, plain_http=s.callback_plain_http)
     except ValueError as error:
         raise Wrong(f"{WHERE}.callback_networks: {error}; write networks like '10.20.0.0/16'") from error

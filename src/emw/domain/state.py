@@ -148,6 +148,18 @@ class State:
             del table[key]
         return table, key, before
 
+    def fill(self, kind: type[Record], records: Iterable[Any]) -> None:
+        """Put all records of one kind in at once, as a start does with hundreds of thousands."""
+        table, key_of, stays = self._by_type[kind]
+        if kind is Evse:
+            for record in records:
+                self.put(record)
+        elif stays is _always:
+            kept = list(records)
+            table.update(zip(map(key_of, kept), kept, strict=True))
+        else:
+            table.update((key_of(record), record) for record in records if stays(record))
+
     def apply(self, fact: Fact) -> tuple[tuple[Record, ...], list[Undo]]:
         """Evolve by one fact: the records that changed (rows to write) and how to take it back."""
         records = evolve(self, fact)

@@ -30,9 +30,7 @@ def read_state(connection: Any, dialect: str) -> State:
         if codec.table.name in schema.LIVE:
             query = query.where(schema.LIVE[codec.table.name])
         rows = connection.execute(driver_text(query, dialect)).fetchall()
-        put = state.put
-        for record in codec.records(rows):
-            put(record)
+        state.fill(kind, codec.records(rows))
     return state
 
 

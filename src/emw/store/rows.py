@@ -6,6 +6,7 @@ worked out once; per row there is one `attrgetter` and a conversion for the few 
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
@@ -26,9 +27,6 @@ SEARCHED: Final = ("evse_id", "station_id", "request_key", "iso_id", "territory_
 """Fields of a fact that the log keeps in a column of their own."""
 
 _encode: Final = msgspec.json.Encoder().encode
-_decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    name: msgspec.json.Decoder(kind) for name, kind in FACTS.items()
-}
 
 
 class Codec:
@@ -128,18 +126,30 @@ def _searched(kind: type[Any]) -> Callable[[Any], Row]:
     return several
 
 
-_SEARCHED: Final = {kind: (name, _searched(kind)) for name, kind in FACTS.items()}
+_NAMES: Final = {kind: name for name, kind in FACTS.items()}
+_ways: Final[dict[type[Any], tuple[str, Callable[[Any], Row]]]] = {}
 
 
 def fact_columns(fact: Fact) -> tuple[str, bytes, Row]:
     """A fact's kind, its JSON, and the fields to search by."""
-    name, searched = _SEARCHED[type(fact)]
+    kind = type(fact)
+    way = _ways.get(kind)
+    if way is None:
+        way = _ways[kind] = (_NAMES[kind], _searched(kind))
+    name, searched = way
     return name, _encode(fact), searched(fact)
+
+
+@functools.cache
+def _decoder(kind: str) -> msgspec.json.Decoder[Any] | None:
+    """Made when the first fact of its kind is read: all of them together cost every start a twentieth of a second."""
+    known = FACTS.get(kind)
+    return None if known is None else msgspec.json.Decoder(known)
 
 
 def fact_of(kind: str, payload: str) -> Fact:
     """The fact that a row of the log holds. Raises ValueError for what is none."""
-    decoder = _decoders.get(kind)
+    decoder = _decoder(kind)
     if decoder is None:
         raise ValueError(f"there is no fact named {kind!r}")
     try:

@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 import structlog
 
+from emw.grid.openadr3.settings import ROOM
 from emw.plane import BadBody, Receive, Scope, Send, read_body
 
 log = structlog.get_logger()
-ROOM: Final = "/openadr3-ven"
 ECHO: Final = re.compile(r"[!-~]{1,512}")
 MOST_BODY: Final = 1_048_576
 NO_NEWS: Final = frozenset({"REPORT", "SUBSCRIPTION"})

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from enum import StrEnum
+from typing import Final
 
 from emw.domain.signals import SignalKind
+
+ROOM: Final = "/openadr3-ven"
+"""Where VTNs that announce changes find us, on the station plane."""
 
 
 class Match(StrEnum):

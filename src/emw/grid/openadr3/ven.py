@@ -7,7 +7,7 @@ not there when asked for by name) is cancelled; a listing that failed half-way c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -318,13 +318,3 @@ def _odd_name(name: str) -> str | None:
     if len(name) > MOST_ID or not name.isprintable():
         return f"its id is no name of at most {MOST_ID} characters"
     return None
-
-
-async def forget_unknown(headend: HeadEnd, configured: Sequence[VtnSettings]) -> None:
-    """Signals of VTNs that are no longer configured end: nobody would ever take them back, or a report on them."""
-    known = {s.source_id for s in configured}
-    await headend.grid_reports.forget(sorted(known))
-    for source_id in sorted({s.source_id for s in headend.state.signals.values()} - known):
-        if source_id.startswith("vtn:"):
-            gone = {s.event_id: "its VTN is no longer configured" for s in headend.signals.of(source_id)}
-            await headend.signals.ended(source_id, gone)

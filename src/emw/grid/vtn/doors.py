@@ -18,14 +18,13 @@ from emw.domain.vtn import VtnKind
 from emw.grid.vtn.book import Filter
 from emw.grid.vtn.desk import Desk
 from emw.grid.vtn.rights import Client
-from emw.grid.vtn.settings import ServerSettings
+from emw.grid.vtn.settings import BASE, ServerSettings
 from emw.grid.vtn.tokens import AuthRefused, Tokens
 from emw.grid.vtn.wire import TAKES
 from emw.plane import PROBLEM, BadBody, Receive, Scope, Send, named, read_body
 from emw.service.errors import BadInput, EmwError
 
 log = structlog.get_logger()
-BASE: Final = "/openadr3/3.1.0"
 MOST_BODY: Final = 256 * 1024
 MOST_PAGE: Final = 50
 KINDS: Final = {

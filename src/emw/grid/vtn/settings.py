@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from emw.grid.openadr3.settings import VtnSettings
+
+BASE: Final = "/openadr3/3.1.0"
+"""Where it is on the station plane."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
