@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -37,6 +38,26 @@ async def test_more_than_there_is_is_short_and_says_why() -> None:
         assert told["shortKW"] > 490
         assert "at floor" in told["whyShort"]
         assert told["chance"] == 0.0
+
+
+async def test_a_later_start_is_forecast_and_no_start_beyond_a_day() -> None:
+    async with world() as w:
+        await stations(w, [f"E{n}" for n in range(10)])
+        key = await w.key(Role.VIEWER)
+        asked = {"territory": "East", "kW": 25.0, "durationMinutes": 30}
+        soon = (await w.call("POST", "/api/v1/preview", asked, key=key)).json
+        start = w.clock.now() + timedelta(hours=6)
+        told = (await w.call("POST", "/api/v1/preview", asked | {"start": start.isoformat()}, key=key)).json
+        assert soon["shedKW"] == 25.0
+        assert soon["atStart"] == soon["available"]
+        assert 0 <= told["atStart"]["lowKW"] < told["atStart"]["kW"] < soon["available"]["kW"]
+        assert told["shedKW"] == pytest.approx(told["atStart"]["kW"], abs=0.002)  # fewer than are asked for
+        assert told["shedKW"] + told["shortKW"] == pytest.approx(25.0)
+        assert "expected to charge then" in told["whyShort"]
+        assert told["missedKWh"] < soon["missedKWh"] or soon["missedKWh"] == 0
+        far = {"start": (w.clock.now() + timedelta(hours=25)).isoformat()}
+        refused = await w.call("POST", "/api/v1/preview", asked | far, key=key)
+        assert (refused.status, refused.json["field"]) == (400, "start")
 
 
 async def test_a_forecast_has_a_band_for_each_hour() -> None:

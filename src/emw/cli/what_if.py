@@ -19,12 +19,16 @@ def preview(
     territory: TheTerritory,
     kw: Annotated[float, typer.Option("--kw", help="Shed this much below baseline, kW.")],
     minutes: Annotated[float, typer.Option(help="For how long.")] = 60.0,
+    start: Annotated[
+        str | None,
+        typer.Option(help="From when, within 24 hours, for example 2026-05-04T17:00:00Z (none: now)."),
+    ] = None,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Show who would be limited to what, what it costs drivers and how sure it is. Nothing is asked of anybody."""
-    body = {"territory": territory, "kW": kw, "durationMinutes": minutes}
+    body = {"territory": territory, "kW": kw, "durationMinutes": minutes, "start": start}
     told = Control(configured(config_path, data_dir)).post("/preview", body)
     if as_json:
         print_json(told)
@@ -32,7 +36,7 @@ def preview(
     evses = told.pop("evses")
     if evses:
         print_table(evses, ["evseID", "drawA", "limitA", "givesKW", "missedKWh"])
-    for name in ("available", "atEnd"):
+    for name in ("available", "atStart", "atEnd"):
         told[name] = f"{told[name]['kW']:.1f} kW ({told[name]['lowKW']:.1f} to {told[name]['highKW']:.1f})"
     print_one(told)
 

@@ -21,6 +21,9 @@ from emw.service.settings import ServiceSettings
 KEY = "what if"
 HOURS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 MOST_HOURS = 24.0
+SOON_H = 1 / 60
+"""A start so soon is one now."""
+FEWER = "fewer of the vehicles that are here now are expected to charge then"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +50,17 @@ class WhatIf:
     why_short: str
     available: Ahead
     """What can be shed now."""
+    at_start: Ahead
+    """What can still be shed when it starts, by the vehicles that are here now."""
     at_end: Ahead
     """What can still be shed when it ends, by the vehicles that are here now."""
     parts: tuple[Part, ...]
 
     @property
     def missed_kwh(self) -> float:
-        """What all drivers together are expected to miss."""
-        return sum(p.missed_kwh or 0.0 for p in self.parts)
+        """What all drivers together are expected to miss: of those who still charge when it starts."""
+        stay = min(self.at_start.kw / self.available.kw, 1.0) if self.available.kw > 0 else 1.0
+        return stay * sum(p.missed_kwh or 0.0 for p in self.parts)
 
 
 class Oracle:
@@ -65,9 +71,12 @@ class Oracle:
         self._clock = clock
         self._settings = settings
 
-    def preview(self, territory_id: str, kw: float, minutes: float) -> WhatIf:
+    def preview(
+        self, territory_id: str, kw: float, minutes: float, start_at: datetime | None = None
+    ) -> WhatIf:
         """Who would be limited to what if `kw` were asked of a territory now, on top of what runs.
 
+        For a later start who gives what is told as if it were now, and what it would shed as the forecast expects it.
         Raises NotFound, BadInput.
         """
         most_min = self._settings.max_request_s / 60
@@ -76,6 +85,9 @@ class Oracle:
         if not 0 < minutes <= most_min:
             raise BadInput("durationMinutes", f"must be more than 0 and at most {most_min:g}")
         root, now = self._root(territory_id), self._clock.now()
+        wait_h = 0.0 if start_at is None else max((start_at - now).total_seconds() / 3600, 0.0)
+        if wait_h > MOST_HOURS:
+            raise BadInput("start", f"must be within {MOST_HOURS:g} hours: no forecast reaches further")
         imagined = ReductionRequest(
             request_key=KEY,
             iso_id=KEY,
@@ -94,15 +106,21 @@ class Oracle:
         short = next((s for s in plan.shortfalls if s.request_key == KEY), None)
         short_kw = kw if short is None else short.kw
         under = [e for e in view.evses if territory_id in e.path]
-        available, at_end = self._ahead(root, under, (0.0, minutes / 60))
+        available, at_start, at_end = self._ahead(root, under, (0.0, wait_h, wait_h + minutes / 60))
+        why_short = "dispatch is stopped" if short is None else short.why
+        if wait_h > SOON_H:
+            fewer_kw = kw - at_start.kw
+            if fewer_kw > short_kw:
+                short_kw, why_short = fewer_kw, FEWER
         return WhatIf(
             territory_id=territory_id,
             kw=kw,
             minutes=minutes,
             shed_kw=kw - short_kw,
             short_kw=short_kw,
-            why_short="dispatch is stopped" if short is None else short.why,
+            why_short=why_short,
             available=available,
+            at_start=at_start,
             at_end=at_end,
             parts=tuple(_part(by_id[o.evse_id], o, minutes / 60) for o in orders),
         )

@@ -9,6 +9,7 @@ from litestar import Controller, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from emw.engine.forecast import Ahead
+from emw.plane import utc
 from emw.service.what_if import HOURS
 from emw.web.api_evses import id_of
 from emw.web.auth import viewer
@@ -41,7 +42,8 @@ class WhatIf(Controller):
     )
     async def preview(self, headend: TheHeadEnd, tongue: TheTongue, data: JSONBody[WhatIfIn]) -> WhatIfOut:
         """Who would be limited to what, what it is expected to cost drivers, and how sure it would hold to its end."""
-        told = headend.oracle.preview(data.territory, data.kw, data.duration_minutes)
+        start_at = None if data.start is None else utc("start", data.start)
+        told = headend.oracle.preview(data.territory, data.kw, data.duration_minutes, start_at)
         now = headend.clock.now()
         return WhatIfOut(
             territory=told.territory_id,
@@ -51,6 +53,7 @@ class WhatIf(Controller):
             short_kw=round(told.short_kw, 3),
             why_short=reason(told.why_short, tongue) or None,
             available=_ahead(told.available, now),
+            at_start=_ahead(told.at_start, now),
             at_end=_ahead(told.at_end, now),
             chance=round(told.at_end.chance_of(told.kw), 3),
             missed_kwh=round(told.missed_kwh, 3),

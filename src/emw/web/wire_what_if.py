@@ -11,11 +11,12 @@ from emw.web.wire import AnyId, In, Out
 
 
 class WhatIfIn(In):
-    """A decrease that is imagined and not made: `kW` of a territory from now on."""
+    """A decrease that is imagined and not made: `kW` of a territory from `start` (none: now) on, within 24 hours."""
 
     territory: AnyId
     kw: Annotated[float, Meta(gt=0, le=1e9)]
     duration_minutes: Annotated[float, Meta(gt=0, le=1e6)] = 60.0
+    start: datetime | None = None
 
 
 class AheadOut(Out):
@@ -46,7 +47,11 @@ class WhatIfPartOut(Out):
 
 
 class WhatIfOut(Out):
-    """What an imagined request would do. `chance`: that what can be shed at its end still reaches it."""
+    """What an imagined request would do. `chance`: that what can be shed at its end still reaches it.
+
+    For a later start `shedKW` is what the forecast expects (`atStart` has its band), and `evses` are those who would
+    give if it began now.
+    """
 
     territory: str
     requested_kw: float
@@ -55,6 +60,7 @@ class WhatIfOut(Out):
     short_kw: float
     why_short: str | None
     available: AheadOut
+    at_start: AheadOut
     at_end: AheadOut
     chance: float
     missed_kwh: float

@@ -15,6 +15,7 @@ const territory = form.elements.territory;
 const PAUSE_MS = 500;
 const PAGE = 50;
 const GIVERS = 100;
+const FORECAST_MS = 24 * 3600e3; // no forecast reaches further
 const zone = () => model.nodes.get(territory.value)?.zone;
 
 // --- what it would do
@@ -38,7 +39,11 @@ async function preview() {
     return;
   }
   try {
-    const told = await call("POST", "/preview", { territory: wish.territory, kW: wish.kw, durationMinutes: wish.minutes ?? 60 });
+    const far = wish.start !== null && wish.start > now() + FORECAST_MS;
+    if (far) throw new Error(t("plan.far"));
+    const told = await call("POST", "/preview", {
+      territory: wish.territory, kW: wish.kw, durationMinutes: wish.minutes ?? 60, start: wish.start === null ? null : new Date(wish.start).toISOString(),
+    });
     if (mine === asked) $("preview").replaceChildren(...answer(told, wish));
   } catch (problem) {
     if (mine === asked) $("preview").replaceChildren(el("p", { class: "error" }, problem.message));
@@ -59,7 +64,7 @@ function answer(told, wish) {
     el("dl", { class: "answer" },
       tile(t("plan.would"), num(told.shedKW), "kW", short ? t("plan.would_short", { kw: num(told.shortKW) }) : t("plan.would_all"), short ? "bad" : "good"),
       tile(t("plan.sure"), share(sure), "", t("plan.sure_note"), sure >= 0.9 ? "good" : sure >= 0.6 ? "wait" : "bad"),
-      tile(t("plan.now"), num(told.available.kW), "kW", band(told.available)),
+      later ? tile(t("plan.then"), num(told.atStart.kW), "kW", band(told.atStart)) : tile(t("plan.now"), num(told.available.kW), "kW", band(told.available)),
       tile(t("plan.at_end"), num(told.atEnd.kW), "kW", band(told.atEnd)),
       tile(t("plan.cost"), num(told.missedKWh), "kWh", t("plan.cost_note")),
       tile(t("plan.who"), count(told.affectedEVSEs), "", t("plan.who_note"))),

@@ -16,7 +16,7 @@ const COLUMNS = [
   { key: "state", type: "text" },
   { key: "load", type: "number" },
   { key: "baseline", type: "number", narrow: "hide" },
-  { key: "limit", type: "number" },
+  { key: "limit", type: "number", narrow: "hide" },
   { key: "until", type: "number", narrow: "hide" },
   { key: "cause", type: "text", narrow: "hide" },
   { key: "heard", type: "number", narrow: "hide" },
