@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from emw.domain.model import Evse, Session
 from emw.service.settings import ServiceSettings
 from emw.web.app import WebSettings
 from emw.web.frame import PLACES
-from tests.browser.house import listen, log_in, serving
+from tests.browser.house import let_in, listen, serving
 from tests.browser.test_grid import Vtn
 from tests.web.world import HOSTILE, World, reads, stations, world
 
@@ -48,14 +49,12 @@ Windows = Callable[..., Awaitable[BrowserContext]]
 async def context_of(browser: Browser) -> AsyncGenerator[Windows, None]:
     async with contextlib.AsyncExitStack() as windows:
 
-        async def made(url: str, **how: object) -> BrowserContext:
+        async def made(w: World, url: str, **how: object) -> BrowserContext:
             given: dict[str, Any] = {"viewport": {"width": 1400, "height": 1000}, **how}
             context = await browser.new_context(**given)
             context.set_default_timeout(60_000)  # a busy machine is slow, not wrong
             windows.push_async_callback(context.close)
-            page = await context.new_page()
-            await log_in(page, url)
-            await page.close()
+            await let_in(context, w, url)
             return context
 
         yield made
@@ -92,11 +91,11 @@ async def test_axe_finds_nothing_serious_on_any_page(
     w, url = served
     await busy(w)
     await w.headend.by_hand.stop("operator:opa", "West", "a banner to look at")
-    context = await context_of(url, color_scheme=theme, locale="de" if theme == "dark" else "en")
-    page = await context.new_page()
-    heard = listen(page)
-    found: dict[str, list[str]] = {}
-    for path in PAGES:
+    context = await context_of(w, url, color_scheme=theme, locale="de" if theme == "dark" else "en")
+
+    async def look(path: str) -> list[str]:
+        page = await context.new_page()
+        heard = listen(page)
         await alive(page, url, path)
         if path == "/requests":
             await page.select_option("#plan select", "East")
@@ -107,16 +106,20 @@ async def test_axe_finds_nothing_serious_on_any_page(
             await page.wait_for_selector("#facts dd")
             await page.click("#acts button >> nth=0")
         # What is no matter of colour is the same in the dark.
-        found[path] = await complaints(page, ["color-contrast"] if theme == "dark" else None)
-    assert found == {path: [] for path in PAGES}
-    assert heard == []
+        found = await complaints(page, ["color-contrast"] if theme == "dark" else None)
+        await page.close()
+        return found + heard
+
+    assert dict(zip(PAGES, await asyncio.gather(*map(look, PAGES)), strict=True)) == {
+        path: [] for path in PAGES
+    }
 
 
 async def test_a_phone_scrolls_one_way_only(served: tuple[World, str], context_of: Windows) -> None:
     await busy(served[0])
     # A phone widens what it shows to the widest element: the window's width tells that, too.
     context = await context_of(
-        served[1], viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
+        *served, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True
     )
     page = await context.new_page()
     widths = {}
@@ -130,7 +133,7 @@ async def test_a_line_that_breaks_is_said_and_the_page_comes_back_by_itself(cont
     async with world(WebSettings(tick_s=0.2)) as w:
         await stations(w, ["E1"])
         async with serving(w) as url:
-            context = await context_of(url)
+            context = await context_of(w, url)
             page = await context.new_page()
             await alive(page, url, "/")
             await page.wait_for_function(
@@ -151,7 +154,7 @@ async def test_ten_thousand_evses_are_one_table_of_which_a_screen_is_drawn(
 ) -> None:
     w, url = served
     _multiply(w, "E0001", 10_000)
-    context = await context_of(url)
+    context = await context_of(w, url)
     page = await context.new_page()
     heard = listen(page)
     await alive(page, url, "/evses")
@@ -184,7 +187,7 @@ async def test_an_operator_limits_one_evse_and_says_why(
     served: tuple[World, str], context_of: Windows
 ) -> None:
     w, url = served
-    context = await context_of(url)
+    context = await context_of(w, url)
     page = await context.new_page()
     heard = listen(page)
     await alive(page, url, "/evses/E0002")
@@ -205,7 +208,7 @@ async def test_a_request_is_planned_changed_and_ended_from_the_page(
     served: tuple[World, str], context_of: Windows
 ) -> None:
     w, url = served
-    context = await context_of(url)
+    context = await context_of(w, url)
     page = await context.new_page()
     await alive(page, url, "/requests")
     start = w.clock.now() + timedelta(hours=2)
@@ -231,7 +234,7 @@ async def test_A8_a_request_that_waits_says_who_asked_and_another_agrees_in_the_
 ) -> None:
     w, url = served
     await busy(w)
-    context = await context_of(url)
+    context = await context_of(w, url)
     page = await context.new_page()
     await alive(page, url, "/")
     await page.wait_for_selector(".request .waits:not([hidden])")
