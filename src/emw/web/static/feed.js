@@ -23,6 +23,7 @@ const MOST_LOG = 500;
 const MOST_POINTS = 4000;
 const POINT_MS = 5000;
 const DEAD_S = 40;
+const HIDDEN_MS = 15e3;
 let triedAt = 0;
 
 /** The server's clock now, as far as we can tell, ms. */
@@ -112,18 +113,42 @@ function takePast(told) {
   return { full: true, rows: false, changed: [], nodes: false, log: [] };
 }
 
+/** Call back once the page has been out of sight for a while; returns what ends the wait for it. */
+function whenHidden(act) {
+  let due = null;
+  const look = () => {
+    clearTimeout(due);
+    if (document.hidden) due = setTimeout(act, HIDDEN_MS);
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+  return () => {
+    clearTimeout(due);
+    document.removeEventListener("visibilitychange", look);
+  };
+}
+
 /** Connect, and call `onChange(what)` after each tick, `onLink(state)` when the line changes. */
 export function connect(onChange, onLink, rows) {
   triedAt = performance.now();
   const source = new EventSource(`/api/v1/live?rows=${rows}`);
+  // A tab that nobody sees holds no line: a browser opens six to a host, and each costs the server something.
+  const seen = whenHidden(() => {
+    end();
+    document.addEventListener("visibilitychange", () => connect(onChange, onLink, rows), { once: true });
+  });
   // A line that died without a word is no error to the browser: silence is what tells.
   const watch = setInterval(() => {
     if (silence() < DEAD_S || performance.now() - triedAt < 1000 * DEAD_S || document.hidden) return;
     onLink("down");
-    clearInterval(watch);
-    source.close();
+    end();
     connect(onChange, onLink, rows);
   }, 1000);
+  const end = () => {
+    clearInterval(watch);
+    seen();
+    source.close();
+  };
   source.addEventListener("snapshot", (event) => {
     onLink("up");
     onChange(take(JSON.parse(event.data), true));
@@ -131,8 +156,7 @@ export function connect(onChange, onLink, rows) {
   source.addEventListener("past", (event) => onChange(takePast(JSON.parse(event.data))));
   source.addEventListener("tick", (event) => onChange(take(JSON.parse(event.data), false)));
   source.addEventListener("bye", () => {
-    clearInterval(watch);
-    source.close();
+    end();
     toLogin();
   });
   source.addEventListener("error", async () => {
@@ -140,7 +164,7 @@ export function connect(onChange, onLink, rows) {
       onLink("down");
       return;
     }
-    clearInterval(watch);
+    end();
     // Refused: either the login has ended, or the server is not well; ask which.
     const answer = await fetch("/api/v1/me", { cache: "no-store" }).catch(() => null);
     if (answer?.status === 401) toLogin();

@@ -13,6 +13,7 @@ import { Tree } from "./tree.js";
 
 const $ = (id) => document.getElementById(id);
 const AGAIN_MS = 180e3;
+const OLD_S = 20;
 const TILES = [
   ["load", "kW", (x) => num(x.loadKW)],
   ["target", "kW", (x) => num(x.requestedKW > 0 ? x.targetKW : null)],
@@ -52,6 +53,7 @@ function ages() {
   const text = ageOf(silence());
   for (const tile of tiles) say(tile.age, text);
   say($("plot-age"), text);
+  if (silence() > OLD_S) document.title = `${t("nav.live")} – emw`; // a title tells no age
 }
 
 /** What can be shed in the coming hours, over all trees: expected kW add up, doubts add like independent ones. */
