@@ -28,6 +28,8 @@ from emw.web.wire import (
     StationOut,
     TerritoryIn,
     TerritoryOut,
+    told,
+    whole,
 )
 from emw.web.wire_people import LoginOut, OperatorIn, OperatorOut, TokenIn, TokenMade, TokenOut
 
@@ -44,7 +46,7 @@ class Territories(Controller):
         await settled(headend)
         board.look()
         items = board.territories()
-        return Page(items=items, total=len(items), limit=max(len(items), 1))
+        return whole(items)
 
     @post(guards=[administrator], status_code=200, summary="Add or change a node, its ceiling included")
     async def define(
@@ -144,19 +146,7 @@ class Isos(Controller):
     async def list_isos(self, headend: TheHeadEnd) -> Page[IsoOut]:
         """All of them, ids in order."""
         await settled(headend)
-        items = [
-            IsoOut(
-                iso_id=i.iso_id,
-                territories=list(i.territories),
-                access_url=i.access_url,
-                revoked=i.revoked,
-                added_at=i.added_at,
-                connected_at=i.connected_at,
-                certificate=i.certificate,
-            )
-            for i in sorted(headend.state.isos.values(), key=lambda i: i.iso_id)
-        ]
-        return Page(items=items, total=len(items), limit=max(len(items), 1))
+        return whole(told(i, IsoOut) for i in sorted(headend.state.isos.values(), key=lambda i: i.iso_id))
 
     @post(guards=[administrator], summary="Give a grid operator a token; it is shown once")
     async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[IsoIn]) -> IsoMade:
@@ -189,11 +179,8 @@ class Operators(Controller):
     async def list_operators(self, headend: TheHeadEnd) -> Page[OperatorOut]:
         """All of them, names in order."""
         await settled(headend)
-        items = [
-            OperatorOut(name=o.name, role=o.role, disabled=o.disabled, added_at=o.added_at)
-            for o in sorted(headend.state.operators.values(), key=lambda o: o.name)
-        ]
-        return Page(items=items, total=len(items), limit=max(len(items), 1))
+        people = sorted(headend.state.operators.values(), key=lambda o: o.name)
+        return whole(told(o, OperatorOut) for o in people)
 
     @post(guards=[administrator], summary="Give a person a login, a new password or another role")
     async def add(
@@ -203,8 +190,7 @@ class Operators(Controller):
         _keeps_an_administrator(headend, data.name, data.role)
         password_hash = await auth.passwords.hash(check_new_password(data.password, data.name))
         await headend.admin.add_operator(caller.actor, data.name, password_hash, data.role)
-        known = headend.state.operators[data.name]
-        return OperatorOut(name=known.name, role=known.role, disabled=known.disabled, added_at=known.added_at)
+        return told(headend.state.operators[data.name], OperatorOut)
 
     @post("/{name:str}/disable", guards=[administrator], status_code=200, summary="Let a person in no more")
     async def disable(
@@ -235,20 +221,8 @@ class Tokens(Controller):
     async def list_tokens(self, headend: TheHeadEnd) -> Page[TokenOut]:
         """All of them, newest first."""
         await settled(headend)
-        items = [
-            TokenOut(
-                key_id=k.key_id,
-                name=k.name,
-                role=k.role,
-                revoked=k.revoked,
-                added_at=k.added_at,
-                added_by=k.added_by,
-                scopes=list(k.scopes),
-                expires_at=k.expires_at,
-            )
-            for k in sorted(headend.state.api_keys.values(), key=lambda k: k.added_at, reverse=True)
-        ]
-        return Page(items=items, total=len(items), limit=max(len(items), 1))
+        keys = sorted(headend.state.api_keys.values(), key=lambda k: k.added_at, reverse=True)
+        return whole(told(k, TokenOut) for k in keys)
 
     @post(guards=[administrator], summary="Make an API key; it is shown once")
     async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[TokenIn]) -> TokenMade:
@@ -298,7 +272,7 @@ class Logins(Controller):
             for login_id, s in found
             if (role := auth.role_of(s)) is not None
         ]
-        return Page(items=items, total=len(items), limit=max(len(items), 1))
+        return whole(items)
 
     @post("/{login_id:str}/end", guards=[administrator], status_code=200, summary="End one login at once")
     async def end(
@@ -336,9 +310,9 @@ class BigRedStop(Controller):
     async def halt(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[ReasonIn]) -> HaltOut:
         """Acts before it is written, and also when it can't be."""
         written = await headend.admin.halt(caller.actor, data.reason)
-        told = _halt(headend)
-        told.written = written
-        return told
+        halt = _halt(headend)
+        halt.written = written
+        return halt
 
     @post("/resume", guards=[operator], status_code=200, summary="Let dispatch go on")
     async def resume(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[ReasonIn]) -> HaltOut:

@@ -16,7 +16,7 @@ from emw.service.headend import HeadEnd
 from emw.web.api_evses import Limited, settled
 from emw.web.auth import viewer
 from emw.web.given import TheHeadEnd
-from emw.web.wire import Out, Page
+from emw.web.wire import Out, Page, whole
 
 Source = Annotated[str | None, QueryParameter(name="sourceID", max_length=64)]
 Offset = Annotated[int, QueryParameter(ge=0, le=1_000_000)]
@@ -116,7 +116,7 @@ class Grid(Controller):
         await settled(headend)
         seen = sorted((source.seen() for source in headend.grids), key=lambda s: s.name)
         items = [_connection(headend, s) for s in seen]
-        return Page(items=items, total=len(items), limit=max(len(items), 1))
+        return whole(items)
 
     @get("/events", guards=[viewer], summary="Events as a timeline")
     async def events(

@@ -15,7 +15,7 @@ from emw.service.ports import StationConsole
 from emw.web.api_evses import Limited, id_of
 from emw.web.auth import operator, viewer
 from emw.web.given import TheCaller, TheHeadEnd
-from emw.web.wire import In, Out, Page
+from emw.web.wire import In, Out, Page, whole
 
 
 class OcppIn(In):
@@ -122,7 +122,7 @@ class Ocpp(Controller):
         """Newest first, from memory; `ocpp.frames_kept` says how many."""
         name = _known(headend, station_id)
         items = [FrameOut(at=f.at, outgoing=f.outgoing, text=f.text) for f in _console(headend).frames(name)]
-        return Page(items=items, total=len(items), limit=max(len(items), 1))
+        return whole(items)
 
     @get("/transactions", guards=[operator], summary="A station's transactions, newest first")
     async def transactions(

@@ -11,7 +11,7 @@ from emw.domain.vtn import VtnRole
 from emw.web.api_evses import id_of, settled
 from emw.web.auth import administrator, viewer
 from emw.web.given import TheCaller, TheHeadEnd
-from emw.web.wire import Done, In, Name, Out, Page, ReasonIn
+from emw.web.wire import Done, In, Name, Out, Page, ReasonIn, told, whole
 
 
 class VtnClientIn(In):
@@ -50,17 +50,8 @@ class VtnClientsDesk(Controller):
     async def list_clients(self, headend: TheHeadEnd) -> Page[VtnClientOut]:
         """All of them, ids in order."""
         await settled(headend)
-        items = [
-            VtnClientOut(
-                client_id=c.client_id,
-                role=c.role,
-                revoked=c.revoked,
-                added_at=c.added_at,
-                secret_at=c.secret_at,
-            )
-            for c in sorted(headend.state.vtn_clients.values(), key=lambda c: c.client_id)
-        ]
-        return Page(items=items, total=len(items), limit=max(len(items), 1))
+        known = sorted(headend.state.vtn_clients.values(), key=lambda c: c.client_id)
+        return whole(told(c, VtnClientOut) for c in known)
 
     @post(guards=[administrator], summary="Enrol a client of our VTN; its secret is shown once")
     async def add(self, headend: TheHeadEnd, caller: TheCaller, data: JSONBody[VtnClientIn]) -> VtnClientMade:

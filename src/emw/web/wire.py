@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, convert
 
 WORDS: Final = {
     "id": "ID",
@@ -49,6 +50,17 @@ class Page(Struct, Generic[Item], rename=wire_name, kw_only=True):
     total: int | None = None
     limit: int
     offset: int = 0
+
+
+def whole(items: Iterable[Item]) -> Page[Item]:
+    """A list that is never cut."""
+    every = list(items)
+    return Page(items=every, total=len(every), limit=max(len(every), 1))
+
+
+def told(record: Any, as_: type[Item]) -> Item:
+    """A record in the words of the wire: the fields that `as_` has, and no other (no secret)."""
+    return convert(record, as_, from_attributes=True)
 
 
 class Done(Out):
