@@ -23,7 +23,7 @@ ENGLISH = TONGUES[DEFAULT].says
 # Keys that are put together: a prefix here, the rest a state, a role or a column.
 MADE = re.compile(
     r"\bt\(`([a-z_]+)\.\$\{|word\(\"([a-z_]+)\",|t\([\"']([a-z_]+)\.[\"'] ~"
-    r"|f\"([a-z_]+)\.\{|startswith\(\"([a-z_]+)\.\""
+    r"|f\"([a-z_]+)\.\{|\"([a-z_]+)\.\""
 )
 USED = re.compile(r"\bt\(\s*[\"']([a-z_]+\.[a-z_0-9]+)[\"']")
 CHOSEN = re.compile(r"[\"`']([a-z_]+\.[a-z_0-9]+)[\"`']")

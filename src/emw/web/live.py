@@ -245,6 +245,7 @@ class Feed:
                 "isoID": r.iso_id,
                 "held": r.held,
                 "askedBy": r.asked_by,
+                "endedAt": r.ended_at,
                 "releaseMinutes": round(_release_min(r.kw, headend.settings.rules), 1),
                 "at": now,
             }

@@ -67,7 +67,7 @@ REASONED: Final = frozenset(
     }
 )
 """Kinds whose reason, where one was given, stands behind the sentence."""
-WORDS: Final = {"cause": "cause", "state": "state", "role": "role"}
+WORDS: Final = {"cause": "cause.", "state": "state.", "role": "role.", "kind": "report_kind."}
 """Fields whose values are words of emw, and where their translations are."""
 REASONS: Final = frozenset({"reason", "why", "why_short"})
 
@@ -120,7 +120,7 @@ def _told(name: str, value: Any, tongue: Tongue) -> str:
     if name == "outcome" and text in set(Outcome):
         return tongue.t(ANSWERS[Outcome(text)])
     if name in WORDS:
-        return tongue.says.get(f"{WORDS[name]}.{text}", text)
+        return tongue.says.get(WORDS[name] + text, text)
     return reason(text, tongue) if name in REASONS else text
 
 

@@ -22,7 +22,7 @@ export class Timeline {
 
   update() {
     const clock = now();
-    const told = JSON.stringify([Math.round(clock / (MINUTE / 4)), model.requests.map((r) => [r.requestKey, r.start, r.end, r.requestedKW, r.state])]);
+    const told = JSON.stringify([Math.round(clock / (MINUTE / 4)), model.requests.map((r) => [r.requestKey, r.start, r.end, r.endedAt, r.requestedKW, r.state])]);
     if (told === this.told) return;
     this.told = told;
     this.draw();
@@ -75,6 +75,7 @@ export class Timeline {
 /** When a request begins, is fully there, ends, and when the last car is expected back. */
 function spanOf(request, clock) {
   const start = Date.parse(request.start);
-  const end = request.end === null ? Math.max(clock, start) + 3600e3 : Date.parse(request.end);
+  // One that was returned to normal early is over: what was planned is not what happens.
+  const end = request.endedAt ? Date.parse(request.endedAt) : request.end === null ? Math.max(clock, start) + 3600e3 : Date.parse(request.end);
   return { start, full: Math.min(start + MINUTE, end), end, back: end + request.releaseMinutes * MINUTE };
 }
