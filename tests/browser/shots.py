@@ -79,7 +79,7 @@ async def _pictures(
     await page.fill("input[name=password]", password)
     await page.click("button[type=submit]")
     await page.wait_for_selector(".request .tag[data-state=active]", timeout=WAIT_MS)
-    await asyncio.sleep(2 * LOOK_S)  # until the first cars have confirmed
+    await asyncio.sleep(LOOK_S)  # until the first cars have confirmed
     addresses = await _addresses(page, url)
     way_in = await context.storage_state()
     await context.close()
@@ -98,6 +98,8 @@ async def _pictures(
                 await page.goto(address)
                 if name not in {"driver", "report"}:
                     await page.wait_for_selector("#link.up", timeout=WAIT_MS)
+                if name == "live":  # while something is asked
+                    await page.wait_for_selector(".request .tag[data-state=active]", timeout=WAIT_MS)
                 if name == "requests":
                     await page.fill("#plan input[name=kw]", "60")
                     await page.wait_for_selector("#preview .answer", timeout=WAIT_MS)
