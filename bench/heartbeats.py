@@ -69,9 +69,11 @@ def serve_emw(pipe: Connection, folder: str) -> None:
     from emw.app.build import parts_of
     from emw.app.config import Config
     from emw.app.logs import set_up_logs
+    from emw.app.loop import collect_seldom
     from emw.app.server import bind, server_for
 
     async def run() -> None:
+        collect_seldom()  # as `emw serve` does
         set_up_logs("error")
         async with parts_of(Config(data_dir=folder)) as parts:
             headend = parts.headend

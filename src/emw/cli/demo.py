@@ -14,20 +14,17 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
 from rich.table import Table
 
-from emw.app.build import Serving
-from emw.app.build import serve as serve_planes
 from emw.app.config import Config
 from emw.app.logs import set_up_logs
 from emw.app.loop import run
 from emw.cli.show import AsJson, err, fail, print_json, say
 from emw.domain.model import Role
-from emw.service.admin import EvseDefaults
 from emw.simulator import records
 from emw.simulator.fleet import Fleet, StationSpec, specs_for
 from emw.simulator.ground import ground
@@ -35,6 +32,9 @@ from emw.simulator.iso import IsoClient, ReportReceiver
 from emw.simulator.mix import Protocol, ways_of
 from emw.simulator.sessions import fill
 from emw.web.passwords import hash_password
+
+if TYPE_CHECKING:
+    from emw.app.build import Serving
 
 TERRITORY = "East"
 START = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)  # 9 in the morning in California, a Tuesday
@@ -102,6 +102,8 @@ def _free(address: str) -> str:
 
 async def _run(config: Config, stations: int, seed: int, *, once: bool, as_json: bool) -> dict[str, Any]:
     """Serve until the story is told (`--once`) or somebody presses Ctrl-C."""
+    from emw.app.build import serve as serve_planes  # heavy, and `emw --help` needs this module
+
     ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     server = asyncio.create_task(serve_planes(config, on_ready=ready.set_result))
 
@@ -173,6 +175,8 @@ class _Story:
 
     async def _enrol(self, spec: StationSpec) -> StationSpec:
         """The station with its secret. Of those that speak OCPP the operator says what they can't say themselves."""
+        from emw.service.admin import EvseDefaults
+
         told = EvseDefaults()
         if spec.ways is not None:
             told = EvseDefaults(

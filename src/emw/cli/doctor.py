@@ -10,12 +10,10 @@ from typing import Any
 import typer
 
 from emw.app import tls
-from emw.app.build import refuse_plain, web_settings
 from emw.app.config import Config, ConfigError, load_config, split_address
 from emw.app.lock import DataDirBusy, only_one
 from emw.cli.serve import ConfigPath, DataDir
 from emw.cli.show import AsJson, print_json, say
-from emw.store import maintenance
 
 
 def doctor(
@@ -49,6 +47,9 @@ def doctor(
 
 
 def _check(config: Config, found: Any, *, whole_log: bool) -> None:
+    from emw.app.build import refuse_plain, web_settings  # heavy, and `emw --help` needs this module
+    from emw.store import maintenance
+
     config.service_settings()
     config.oidc()
     web_settings(config)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -16,10 +16,12 @@ from emw.app.logs import set_up_logs
 from emw.cli.show import AsJson, fail, print_json, print_one, print_table
 from emw.replay.requests import Asked, BadRequests
 from emw.replay.requests import read as read_requests
-from emw.replay.run import Replayed, replay
 from emw.replay.street import Shares
 from emw.simulator.records import BadRecord, read, sample
 from emw.simulator.sessions import Session, overlay, site_days
+
+if TYPE_CHECKING:
+    from emw.replay.run import Replayed
 
 
 def replay_sessions(
@@ -60,6 +62,8 @@ def replay_sessions(
         def go_on(share: float, elapsed_s: float) -> None:
             progress.update(task, completed=share)
             pace(elapsed_s)
+
+        from emw.replay.run import replay  # the whole service: `emw --help` needs this module
 
         done = replay(
             stays,

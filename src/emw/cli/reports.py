@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from emw.app.build import reader_of
 from emw.cli.serve import ConfigPath, DataDir, configured
 from emw.cli.show import fail
 from emw.service import settlement as settled
@@ -77,6 +76,8 @@ def _report(
     config = configured(config_path, data_dir)
 
     async def rows() -> list[dict[str, Any]]:
+        from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
+
         async with reader_of(config) as store:
             return await store.query(name, **{k: v for k, v in asked.items() if v is not None})
 
@@ -221,6 +222,8 @@ def shed(
     config = configured(config_path, data_dir)
 
     async def rows() -> list[dict[str, Any]]:
+        from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
+
         async with reader_of(config) as store:
             return await books.shed_report(store, request, evses=evses, holidays=holidays)
 
@@ -247,6 +250,8 @@ def month(
     config = configured(config_path, data_dir)
 
     async def rows() -> list[dict[str, Any]]:
+        from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
+
         async with reader_of(config) as store:
             return await settled.month_report(
                 store, settled.month_of(month), method=method, rate=rate, holidays=holidays
