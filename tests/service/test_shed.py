@@ -296,10 +296,15 @@ async def test_an_event_through_the_service_and_the_api_while_it_runs() -> None:
         await w.call("POST", "/api/v1/requests", asked, headers=await w.log_in("opa"))
         drawn += [await beat(w, names) for _ in range(23)]
         await w.headend.telemetry.flush()
+        await w.headend.twins.flush()
         await w.headend.store.roll_up(w.clock.now())
-        answer = await w.call("GET", "/api/v1/requests/operator%3AR1/shed?evses=true", key=key)
+        answer = await w.call(
+            "GET", "/api/v1/requests/operator%3AR1/shed?evses=true&territories=true", key=key
+        )
         assert answer.status == 200, answer.body
         rows = answer.json["rows"]
+        nodes = [r for r in rows if r["method"] == TWIN and r["territoryID"] and r["evseID"] is None]
+        rows = [r for r in rows if r not in nodes]
         totals = {(r["method"], r["evseID"]): r for r in rows if r["part"] == "total"}
         before = totals[BEFORE_AFTER, None]
         assert before["baselineKW"] == pytest.approx(46.0)
@@ -315,6 +320,22 @@ async def test_an_event_through_the_service_and_the_api_while_it_runs() -> None:
             assert row["shedKW"] == pytest.approx(46.0 - row["loadKW"], abs=1e-3)
         assert after_ramp[-1]["shedKW"] > 12.0
         assert totals[TWIN, None]["shedKWh"] > 0
+        # What each held EVSE would have drawn, interval by interval, as it was believed then.
+        kept = [r for r in rows if r["method"] == TWIN and r["part"] == "interval" and r["evseID"]]
+        # A vehicle that is held may have finished by itself meanwhile: the belief fades, never by much in 20 minutes.
+        assert kept
+        assert all(3.0 < r["baselineKW"] <= 4.601 and 0 <= r["doubtKW"] < 4.6 for r in kept)
+        assert {r["territoryID"] for r in kept} == {"East"}
+        for r in kept:
+            start = datetime.fromisoformat(r["startAt"])
+            assert start < datetime.fromisoformat(r["believedAt"]) <= start + M5 + timedelta(minutes=1)
+        of_evses = sum(r["shedKWh"] for r in kept)
+        own_totals = [r["shedKWh"] for (method, evse), r in totals.items() if method == TWIN and evse]
+        (node,) = [r for r in nodes if r["part"] == "total"]
+        assert node["shedKWh"] == pytest.approx(of_evses, abs=0.02)
+        assert sum(own_totals) == pytest.approx(of_evses, abs=0.02)
+        measured = w.headend.accounts
+        assert of_evses == pytest.approx(sum(measured.measured_kwh(n) for n in names), abs=0.02)
         own = [r["shedKWh"] for (method, evse), r in totals.items() if method == BEFORE_AFTER and evse]
         assert sum(own) == pytest.approx(before["shedKWh"], abs=0.02)
         assert totals[TEN, None]["note"].startswith("no figure: 0 like days")

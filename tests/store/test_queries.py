@@ -8,6 +8,7 @@ import pytest
 from emw.domain import facts as f
 from emw.domain.model import RequestState, Role
 from emw.service.errors import BadInput
+from emw.service.ports import Believed
 from emw.store.queries import names
 from tests.store.conftest import AnyStore, Place, commit_all
 from tests.store.test_store import reading
@@ -154,10 +155,16 @@ async def test_A18_no_secret_comes_out_and_none_can_be_guessed_at(place: Place) 
     )
     records, _ = (await store.load()).state.apply(over)
     await store.commit([over], records)
+    later = START + HOUR
+    for evse_id in ("E000001", "E000002"):
+        believed = Believed(evse_id, later, later + HOUR, "virtual-twin", 300.0, 3.0, 0.5, 1.0)
+        await store.add_beliefs([believed])
     asked: dict[str, dict[str, Any]] = {
         "request": {"request_key": "ISO:R0"},
         "enrolments": {"request_key": "ISO:R0"},
         "intervals": {"request_key": "ISO:R0"},
+        "counterfactuals": {"request_key": "ISO:R0"},
+        "counterfactual_sums": {"request_key": "ISO:R0"},
         "load_intervals": {"territory_id": "East"},
         "parts": {"since": START - HOUR},
         "telemetry": {"evse_id": "E000001"},

@@ -208,6 +208,9 @@ def shed(
     form: Format = None,
     output: Output = None,
     evses: Annotated[bool, typer.Option("--evses", help="The rows of each EVSE, too.")] = False,
+    territories: Annotated[
+        bool, typer.Option("--territories", help="The rows of each node under it, too.")
+    ] = False,
     holiday: Annotated[
         list[str] | None, typer.Option(help="A day to be matched with holidays only, like 2026-05-25.")
     ] = None,
@@ -225,7 +228,9 @@ def shed(
         from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
 
         async with reader_of(config) as store:
-            return await books.shed_report(store, request, evses=evses, holidays=holidays)
+            return await books.shed_report(
+                store, request, evses=evses, territories=territories, holidays=holidays
+            )
 
     write(asyncio.run(rows()), books.COLUMNS, form, output)
 

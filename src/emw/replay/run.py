@@ -19,7 +19,7 @@ from emw.replay.requests import Asked, window
 from emw.replay.street import Bay, Shares, Street, earliest, overlapping
 from emw.service.headend import HeadEnd
 from emw.service.intake import PlugIn, PowerOn
-from emw.service.ports import HeartBeat, Reading
+from emw.service.ports import Believed, HeartBeat, Reading
 from emw.service.requests import Decrease
 from emw.service.settings import ServiceSettings
 from emw.simulation.loop import SimLoop, run_to_end, simulated
@@ -64,6 +64,9 @@ class _Store(InlineStore):
     """Nobody asks a replay for its telemetry afterwards."""
 
     async def add_readings(self, readings: Sequence[Reading]) -> None:
+        return
+
+    async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
         return
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import sqrt
 from typing import Any
 
 import msgspec
@@ -20,13 +21,12 @@ from emw.service.ports import Ids
 from emw.service.settings import ServiceSettings
 from emw.service.tally import Tally, tally
 from emw.service.telemetry import Telemetry
+from emw.service.twins import METHOD, Twins
 
 NOT_STARTED = "not started"
 CANCELLED = "cancelled before its start"
 """Why a request is short that no round has looked at yet (`evolve` says so)."""
 WAITS = "commands wait for the next round (ramp, rhythm or the minimum gap between two changes)"
-METHOD = "virtual-twin"
-"""The live counterfactual: each held vehicle's twin goes on charging, and fades as its need would have been met."""
 
 
 @dataclass(slots=True)
@@ -45,8 +45,11 @@ class _Book:
 class Accounts:
     """Keeps sums while requests run; facts come out of it."""
 
-    def __init__(self, ledger: Ledger, telemetry: Telemetry, ids: Ids, settings: ServiceSettings) -> None:
+    def __init__(
+        self, ledger: Ledger, telemetry: Telemetry, ids: Ids, settings: ServiceSettings, twins: Twins
+    ) -> None:
         self._ledger = ledger
+        self._twins = twins
         self._state = ledger.state
         self._telemetry = telemetry
         self._ids = ids
@@ -106,6 +109,12 @@ class Accounts:
         self._why.pop(key, None)
         self._release_waiters(key)
         return facts + self._report(self._state.requests[key], "final", now)
+
+    def recall(self, key: str, kwh: Mapping[str, float]) -> None:
+        """What EVSEs gave to a request that an earlier process metered, kWh."""
+        for evse_id in self._taking_part.get(key, set()) & set(kwh):
+            name = (key, evse_id)
+            self._measured_kwh[name] = self._measured_kwh.get(name, 0.0) + kwh[evse_id]
 
     def measured_kwh(self, evse_id: str) -> float:
         """What an EVSE has given so far to requests that still run, kWh."""
@@ -250,14 +259,18 @@ class Accounts:
             session = self._state.sessions.get(evse.session_id) if evse.session_id else None
             limit = self._state.limits.get(evse_id)
             kw = self._telemetry.drawn_kw(evse_id)
-            if session is None or limit is None or kw is None or not limit.in_force(now):
+            if session is None or kw is None or not evse.online:
                 continue
-            if evse.online:
-                would_kw = evse.kw_per_a * self._telemetry.outlook(evse, session).baseline_a
-                name = (request.request_key, evse_id)
-                self._measured_kwh[name] = (
-                    self._measured_kwh.get(name, 0.0) + (would_kw - kw) * seconds / 3600
-                )
+            outlook = self._telemetry.outlook(evse, session)
+            baseline_kw, fades_a = evse.kw_per_a * outlook.baseline_a, outlook.would_a - outlook.baseline_a
+            # As in the sums: who was let go and draws what its twin no longer would gives back.
+            if (limit is None or not limit.in_force(now)) and fades_a <= 0:
+                continue
+            name = (request.request_key, evse_id)
+            self._measured_kwh[name] = self._measured_kwh.get(name, 0.0) + (baseline_kw - kw) * seconds / 3600
+            # Either it would still draw `would_a` or nothing.
+            doubt_kw = evse.kw_per_a * sqrt(max(outlook.baseline_a * fades_a, 0.0))
+            self._twins.add(evse_id, now, seconds, baseline_kw=baseline_kw, doubt_kw=doubt_kw, load_kw=kw)
 
     def _interval_fact(self, request: ReductionRequest, book: _Book, now: datetime) -> f.IntervalMeasured:
         span = book.seconds or 1.0

@@ -25,6 +25,7 @@ from emw.service.settings import ServiceSettings
 from emw.service.signals import Signals
 from emw.service.station_book import StationBook
 from emw.service.telemetry import Telemetry
+from emw.service.twins import Twins
 from emw.service.vtn_clients import VtnClients
 from emw.service.watch import Watch
 from emw.service.what_if import Oracle
@@ -58,7 +59,8 @@ class HeadEnd:
         self.ledger = Ledger(store, loaded.state)
         self.telemetry = Telemetry(store, settings)
         self.gate = Gate(loaded.state, clock, settings)
-        self.accounts = Accounts(self.ledger, self.telemetry, ids, settings)
+        self.twins = Twins(store, settings)
+        self.accounts = Accounts(self.ledger, self.telemetry, ids, settings, self.twins)
         self.dispatch = Dispatch(self.ledger, self.telemetry, stations, clock, ids, settings, self.accounts)
         self.intake = Intake(self.ledger, self.telemetry, self.dispatch, clock, ids, settings, chance)
         self.book = StationBook(self.ledger, self.telemetry, self.dispatch, store, clock)
@@ -77,7 +79,7 @@ class HeadEnd:
         self.grid_reports = GridOutbox(self.ledger, clock, chance, settings)
         self.grids: Sequence[GridSource] = ()
         """The adapters of grid systems, to be asked how they stand."""
-        self.watch = Watch(self.ledger, self.telemetry, self.dispatch, store, clock, settings)
+        self.watch = Watch(self.ledger, self.telemetry, self.twins, self.dispatch, store, clock, settings)
         self.ready = asyncio.Event()
         self._recall(loaded)
         self.ledger.listen(self._tree_changed)
@@ -120,16 +122,25 @@ class HeadEnd:
         for row in await self.store.query("parts", since=since):
             turns.ended(row["evse_id"], row["request_key"], row["left_at"], row["measured_kwh"])
 
+    async def _recall_measured(self, keys: Sequence[str]) -> None:
+        """What an earlier process metered of requests that still run, as far as it was written."""
+        for key in keys:
+            rows = await self.store.query("counterfactual_sums", request_key=key)
+            self.accounts.recall(key, {row["evse_id"]: row["kwh"] for row in rows})
+
     async def run(self) -> None:
         """Run until cancelled. A part that fails takes all down: a dead server frees cars, a zombie doesn't."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.ledger.run(), name="ledger")
-            live = len(self.accounts.live_requests())
+            earlier = [r.request_key for r in self.accounts.live_requests()]
             await self.ledger.record(
-                f.ServerStarted(at=self.clock.now(), actor="emw", version=self.version, resumed_requests=live)
+                f.ServerStarted(
+                    at=self.clock.now(), actor="emw", version=self.version, resumed_requests=len(earlier)
+                )
             )
             await self._recall_turns()
             tasks.create_task(self.dispatch.run(), name="dispatch")
+            tasks.create_task(self._recall_measured(earlier), name="recall")
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.signals.run(), name="signals")
             tasks.create_task(self.meter.run(), name="meter")
@@ -141,4 +152,5 @@ class HeadEnd:
         """Write what still waits (a clean stop)."""
         await self.ledger.drain()
         await self.telemetry.flush()
+        await self.twins.flush()
         await self.store.close()

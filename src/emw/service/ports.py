@@ -73,6 +73,23 @@ class Reading(msgspec.Struct, gc=False):
     late: bool = False
 
 
+class Believed(msgspec.Struct, gc=False):
+    """What one EVSE was believed to draw had nobody asked anything of it, over a part of five minutes, by the time."""
+
+    evse_id: str
+    interval_start: datetime
+    believed_at: datetime
+    """When the last of the beliefs was held that these means are made of."""
+    method: str
+    seconds: float
+    """How much of the interval it covers: the time that a request held the EVSE."""
+    baseline_kw: float
+    doubt_kw: float
+    """Standard deviation: a vehicle that is held either would still charge or would not."""
+    load_kw: float
+    """What its meter showed over the same seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What a store knows at start: the live view and each EVSE's latest reading."""
@@ -100,6 +117,10 @@ class Store(Protocol):
 
     async def add_readings(self, readings: Sequence[Reading]) -> None:
         """Write telemetry in one group; not a fact, may be lost up to the last flush."""
+        ...
+
+    async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
+        """Write counterfactuals in one group; like readings not a fact, may be lost up to the last flush."""
         ...
 
     async def roll_up(self, now: datetime) -> None:

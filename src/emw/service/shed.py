@@ -1,83 +1,50 @@
 """What a request shed, by each method, from stored rows alone: the same rows give the same figures.
 
-It reads `requests`, `intervals`, `enrolments`, `sessions`, `evses`, `territories` and the five-minute means. A store
-that is asked twice answers the same as long as no late reading has changed a mean; `believed_at` says as of when.
+It reads `requests`, `intervals`, `enrolments`, `sessions`, `evses`, `territories`, `counterfactuals` and the
+five-minute means. A store that is asked twice answers the same as long as no late reading has changed a mean;
+`believed_at` says as of when.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from emw.engine import measured as m
 from emw.engine.baseline import TEN_OF_TEN
+from emw.service import shed_parts as parts
 from emw.service.ports import Store
 from emw.service.shed_case import MOST, Case, Row, read_case
+from emw.service.shed_rows import BEFORE_AFTER, COLUMNS, TEN, TWIN, interval, total
 
-TWIN = "virtual-twin"
-BEFORE_AFTER = "before-after"
-TEN = "10-of-10-adjusted"
-COLUMNS = (
-    "part", "method", "evse_id", "start_at", "end_at", "asked_kw", "confirmed_kw", "baseline_kw", "load_kw",
-    "shed_kw", "shed_kwh", "error_pct", "data_share", "days", "believed_at", "note",
-)  # fmt: skip
+__all__ = ["BEFORE_AFTER", "COLUMNS", "TEN", "TWIN", "shed_report"]
 
 
 async def shed_report(
-    store: Store, request_key: str, *, evses: bool = False, holidays: frozenset[date] = frozenset()
+    store: Store,
+    request_key: str,
+    *,
+    evses: bool = False,
+    territories: bool = False,
+    holidays: frozenset[date] = frozenset(),
 ) -> list[Row]:
-    """Rows of `COLUMNS`: per method its intervals and a total; with `evses` those of each EVSE, too.
+    """Rows of `COLUMNS`: per method its intervals and a total; with `evses` those of each EVSE, too, and with
+    `territories` those of each node of the tree under the request's, by the live counterfactual.
 
     Raises NotFound for a request that is not there.
     """
     case = await read_case(store, request_key)
     rows = [*_twin(case), *_before_after(case), *await _ten(case, store, holidays)]
+    if not (evses or territories):
+        return rows
+    ended = case.request["ended_at"]
+    beliefs = await store.query("counterfactuals", request_key=request_key, until=ended)
+    if territories:
+        rows += parts.per_node(case, beliefs)
     if evses:
         enrolled = await store.query("enrolments", request_key=request_key, limit=MOST)
-        rows += _per_evse(case, enrolled)
+        rows += parts.per_evse(case, enrolled, beliefs)
     return rows
-
-
-# --- rows
-
-
-def _row(case: Case, method: str, start: datetime, end: datetime, **more: Any) -> Row:
-    row: Row = dict.fromkeys(COLUMNS)
-    row |= {"part": "interval", "method": method, "start_at": start, "end_at": end, "believed_at": case.until}
-    row |= more
-    if row["shed_kw"] is not None:
-        hours = (end - start).total_seconds() / 3600
-        row["shed_kwh"] = m.down(row["shed_kw"] * hours)
-        if row["asked_kw"]:
-            row["error_pct"] = round(abs(row["shed_kw"] - row["asked_kw"]) / row["asked_kw"] * 100, 2)
-        row["shed_kw"] = m.down(row["shed_kw"])
-    for name in ("baseline_kw", "load_kw", "confirmed_kw"):
-        row[name] = None if row[name] is None else round(row[name], 3)
-    return row
-
-
-def _total(
-    case: Case, method: str, rows: Sequence[Row], note: str | None = None, evse_id: str | None = None
-) -> Row:
-    """Time-weighted means, energy summed up, and the mean of the intervals' errors."""
-    total: Row = dict.fromkeys(COLUMNS)
-    total |= {"part": "total", "method": method, "evse_id": evse_id, "note": note, "believed_at": case.until}
-    if not rows:
-        return total
-    seconds = [(r["end_at"] - r["start_at"]).total_seconds() for r in rows]
-    total |= {"start_at": rows[0]["start_at"], "end_at": rows[-1]["end_at"]}
-    for name in ("asked_kw", "confirmed_kw", "baseline_kw", "load_kw", "shed_kw", "data_share"):
-        if all(r[name] is not None for r in rows):
-            mean = sum(r[name] * s for r, s in zip(rows, seconds, strict=True)) / sum(seconds)
-            total[name] = m.down(mean) if name == "shed_kw" else round(mean, 3)
-    if all(r["shed_kwh"] is not None for r in rows):
-        total["shed_kwh"] = m.down(sum(r["shed_kwh"] for r in rows))
-    errors = [r["error_pct"] for r in rows if r["error_pct"] is not None]
-    total["error_pct"] = round(sum(errors) / len(errors), 2) if errors else None
-    total["days"] = rows[0]["days"]
-    total["believed_at"] = rows[-1]["believed_at"]
-    return total
 
 
 # --- methods
@@ -86,7 +53,7 @@ def _total(
 def _twin(case: Case) -> list[Row]:
     """The live counterfactual as it was believed when each interval ended."""
     rows = [
-        _row(
+        interval(
             case,
             r["method"],
             r["start_at"],
@@ -101,7 +68,7 @@ def _twin(case: Case) -> list[Row]:
         )
         for r in case.twin
     ]
-    return [*rows, _total(case, TWIN, rows, None if rows else _why_empty(case))]
+    return [*rows, total(case, TWIN, rows, None if rows else _why_empty(case))]
 
 
 def _metered_rows(
@@ -111,7 +78,7 @@ def _metered_rows(
     for at, base in zip(intervals, baseline_kw, strict=True):
         load, end = sum(case.loads[at].values()), at + m.STEP
         rows.append(
-            _row(
+            interval(
                 case,
                 method,
                 at,
@@ -130,13 +97,13 @@ def _metered_rows(
 
 def _before_after(case: Case) -> list[Row]:
     if not case.intervals:
-        return [_total(case, BEFORE_AFTER, [], _why_empty(case))]
+        return [total(case, BEFORE_AFTER, [], _why_empty(case))]
     if not case.before_kw:
         note = "no figure: nothing was metered in the five minutes before the request"
-        return [_total(case, BEFORE_AFTER, [], note)]
+        return [total(case, BEFORE_AFTER, [], note)]
     base = [sum(case.before_kw.values())] * len(case.intervals)
     rows = _metered_rows(case, BEFORE_AFTER, base, case.intervals, None)
-    return [*rows, _total(case, BEFORE_AFTER, rows)]
+    return [*rows, total(case, BEFORE_AFTER, rows)]
 
 
 def _why_empty(case: Case) -> str:
@@ -147,7 +114,7 @@ def _why_empty(case: Case) -> str:
 
 async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]:
     if not case.intervals:
-        return [_total(case, TEN, [], _why_empty(case))]
+        return [total(case, TEN, [], _why_empty(case))]
     by_day: dict[date, list[datetime]] = {}
     for at in case.intervals:
         by_day.setdefault(at.astimezone(case.zone).date(), []).append(at)
@@ -164,8 +131,7 @@ async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]
             notes[-1] += f" ({', '.join(str(d) for d in found.days)})"
         if found.kw:
             rows += _metered_rows(case, TEN, found.kw, intervals, len(found.days))
-    total = _total(case, TEN, rows, "; ".join(notes))
-    return [*rows, total]
+    return [*rows, total(case, TEN, rows, "; ".join(notes))]
 
 
 def _window(case: Case) -> list[datetime]:
@@ -285,35 +251,3 @@ def _runs(intervals: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
         else:
             runs.append((at, at + m.STEP))
     return runs
-
-
-# --- EVSEs
-
-
-def _per_evse(case: Case, enrolled: Sequence[Row]) -> list[Row]:
-    """Per EVSE: the live counterfactual's energy over its part in the request, and before/after per interval."""
-    rows: list[Row] = []
-    for part in enrolled:
-        total = _total(case, TWIN, [], evse_id=part["evse_id"])
-        end = part["left_at"]
-        # The sum is written when an EVSE's part ends.
-        kwh = None if end is None else m.down(part["measured_kwh"])
-        note = "no figure yet: it still takes part" if end is None else part["why_left"]
-        total |= {"start_at": part["joined_at"], "end_at": end, "shed_kwh": kwh, "note": note}
-        rows.append(total | {"believed_at": end})
-    before, loads = case.before_kw, case.loads
-    for evse_id in sorted({e for load in loads.values() for e in load} | set(before)):
-        if not before:
-            break
-        base = before.get(evse_id, 0.0)
-        own = []
-        for at in case.intervals:
-            load = loads[at].get(evse_id, 0.0)
-            known = {"baseline_kw": base, "load_kw": load, "shed_kw": base - load}
-            metered = float((at, evse_id) in case.metered)
-            own.append(
-                _row(case, BEFORE_AFTER, at, at + m.STEP, evse_id=evse_id, data_share=metered, **known)
-            )
-        if own:
-            rows += [*own, _total(case, BEFORE_AFTER, own, evse_id=evse_id)]
-    return rows

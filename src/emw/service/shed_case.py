@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -29,6 +29,8 @@ class Case:
     request: Row
     zone: ZoneInfo
     territory_ids: tuple[str, ...]
+    paths: Mapping[str, tuple[str, ...]]
+    """Node under the request's to the nodes above it, up to the request's own."""
     intervals: tuple[datetime, ...]
     """Five-minute intervals wholly inside, as far as they have their means."""
     until: datetime
@@ -117,6 +119,7 @@ async def read_case(store: Store, request_key: str) -> Case:
         request,
         ZoneInfo(nodes[request["territory_id"]]["time_zone"]) if request["territory_id"] in nodes else _UTC,
         under,
+        _paths(nodes, request["territory_id"], under),
         intervals,
         until,
         tuple(_stay(r) for r in stays),
@@ -137,6 +140,14 @@ def _path(nodes: Mapping[str, Row], territory_id: str | None) -> list[str]:
 
 def _under(nodes: Mapping[str, Row], territory_id: str) -> tuple[str, ...]:
     return tuple(sorted(n for n in {*nodes, territory_id} if territory_id in _path(nodes, n)))
+
+
+def _paths(nodes: Mapping[str, Row], top: str, under: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    paths = {}
+    for node in under:
+        path = _path(nodes, node)
+        paths[node] = tuple(path[: path.index(top) + 1])
+    return paths
 
 
 def _stay(row: Row) -> m.Stay:

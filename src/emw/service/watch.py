@@ -14,6 +14,7 @@ from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Store
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import Telemetry
+from emw.service.twins import Twins
 
 log = structlog.get_logger()
 UNANSWERED_INTERVALS = 2.5
@@ -27,6 +28,7 @@ class Watch:
         self,
         ledger: Ledger,
         telemetry: Telemetry,
+        twins: Twins,
         dispatch: Dispatch,
         store: Store,
         clock: Clock,
@@ -35,6 +37,7 @@ class Watch:
         self._ledger = ledger
         self._state = ledger.state
         self._telemetry = telemetry
+        self._twins = twins
         self._dispatch = dispatch
         self._store = store
         self._clock = clock
@@ -103,6 +106,7 @@ class Watch:
             await self._clock.sleep(self._settings.telemetry_flush_s)
             await self._telemetry.flush()
             now = self._clock.now()
+            await self._twins.flush(now)
             if now - rolled_at >= timedelta(seconds=self._settings.roll_up_s):
                 rolled_at = now
                 try:

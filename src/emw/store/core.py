@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from emw.domain.facts import Fact
 from emw.domain.model import Record
 from emw.service.errors import Unavailable
-from emw.service.ports import Loaded, Reading
+from emw.service.ports import Believed, Loaded, Reading
 from emw.store import loading
 from emw.store.database import RESTORE, Database
 from emw.store.errors import StoreUnusable
@@ -82,6 +82,10 @@ class StoreCore:
     def add_readings(self, readings: Sequence[Reading]) -> None:
         """Telemetry, in one group."""
         self.telemetry.add(readings)
+
+    def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
+        """Counterfactuals, in one group."""
+        self.telemetry.add_beliefs(beliefs)
 
     def roll_up(self, now: datetime, write: Callable[[Callable[[], Any]], Any]) -> None:
         """Interval means and retention. `write` runs one small step on the writer's side."""

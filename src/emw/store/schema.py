@@ -88,6 +88,20 @@ telemetry_intervals = sa.Table(
     sqlite_with_rowid=False,
 )
 
+counterfactuals = sa.Table(
+    "counterfactuals",
+    metadata,
+    sa.Column("interval_start", UtcTime(), primary_key=True),
+    sa.Column("evse_id", sa.Text(), primary_key=True),
+    sa.Column("believed_at", UtcTime(), primary_key=True),
+    sa.Column("method", sa.Text(), nullable=False),
+    sa.Column("seconds", sa.Double(), nullable=False),
+    sa.Column("baseline_kw", sa.Double(), nullable=False),
+    sa.Column("doubt_kw", sa.Double(), nullable=False),
+    sa.Column("load_kw", sa.Double(), nullable=False),
+    sqlite_with_rowid=False,
+)
+
 relayed_frames = sa.Table(
     "relayed_frames",
     metadata,

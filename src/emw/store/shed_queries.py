@@ -91,4 +91,42 @@ def stays(
     return _rows(connection, query.order_by(s.c.started_at, s.c.session_id))
 
 
-QUESTIONS: Final = (territories, means_until, territory_loads, evse_means, stays)
+def counterfactuals(
+    connection: sa.Connection,
+    request_key: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Rows:
+    """What the EVSEs that took part in a request were believed to draw without it, while they took part."""
+    c, n, e = (schema.metadata.tables[t] for t in ("counterfactuals", "enrolments", "evses"))
+    query = (
+        sa.select(c, e.c.territory_id)
+        .join_from(c, n, c.c.evse_id == n.c.evse_id)
+        .join(e, c.c.evse_id == e.c.evse_id)
+        .where(n.c.request_key == request_key, c.c.believed_at > n.c.joined_at)
+        .where(n.c.left_at.is_(None) | (c.c.interval_start < n.c.left_at))
+    )
+    if since is not None:
+        query = query.where(c.c.interval_start >= since)
+    if until is not None:
+        query = query.where(c.c.interval_start < until)
+    return _rows(connection, query.order_by(c.c.interval_start, c.c.evse_id, c.c.believed_at))
+
+
+def counterfactual_sums(connection: sa.Connection, request_key: str) -> Rows:
+    """What each EVSE that takes part in a request has given so far, kWh, by what was believed at the time."""
+    c, n = (schema.metadata.tables[t].c for t in ("counterfactuals", "enrolments"))
+    kwh = sa.func.sum((c.baseline_kw - c.load_kw) * c.seconds) / sa.literal_column("3600.0")
+    query = (
+        sa.select(c.evse_id, kwh.label("kwh"))
+        .where(n.request_key == request_key, n.left_at.is_(None))
+        .where(c.evse_id == n.evse_id, c.believed_at > n.joined_at)
+        .group_by(c.evse_id)
+        .order_by(c.evse_id)
+    )
+    return _rows(connection, query)
+
+
+QUESTIONS: Final = (
+    territories, means_until, territory_loads, evse_means, stays, counterfactuals, counterfactual_sums,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Readings, their five-minute means, and how long either is kept.
+"""Readings, their five-minute means, counterfactuals, and how long each is kept.
 
 Two marks keep the means right while readings go on coming. Intervals before `rolled_until` (in `meta`, durable) have
 their means; a reading that comes for one of them marks that mean stale in its own transaction, and the next roll-up
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from emw.service.ports import Reading
+from emw.service.ports import Believed, Reading
 from emw.store import schema
 from emw.store.columns import from_driver, time_text, to_driver
 from emw.store.database import Database
@@ -57,6 +57,7 @@ class TelemetryTables:
             schema.telemetry_intervals, dialect, conflict="replace", keep=frozenset({"stale"})
         )
         self._marks = Insert(schema.telemetry_intervals, dialect, conflict="replace", keep=_VALUES)
+        self._beliefs = Insert(schema.counterfactuals, dialect, conflict="replace")
         self._meta = Insert(schema.meta, dialect, conflict="replace")
 
     def open(self) -> None:
@@ -93,6 +94,24 @@ class TelemetryTables:
             self._marks.run(cursor, marks)
 
         self._writer.transact(work)
+
+    def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
+        """One group of counterfactuals. What was believed at another time is another row."""
+        time = self._time
+        rows = [
+            (
+                time(b.interval_start),
+                b.evse_id,
+                time(b.believed_at),
+                b.method,
+                b.seconds,
+                b.baseline_kw,
+                b.doubt_kw,
+                b.load_kw,
+            )
+            for b in beliefs
+        ]
+        self._writer.transact(lambda cursor: self._beliefs.run(cursor, rows))
 
     # --- means
 
@@ -200,7 +219,8 @@ class TelemetryTables:
         if self._raw_for:
             self._drop(schema.telemetry, "at", min(self._kept_from, floor(now)), write)
         if self._means_for:
-            self._drop(schema.telemetry_intervals, "interval_start", floor(now - self._means_for), write)
+            for table in (schema.telemetry_intervals, schema.counterfactuals):
+                self._drop(table, "interval_start", floor(now - self._means_for), write)
 
     def _drop(self, table: sa.Table, time: str, before: datetime, write: Write) -> None:
         keys = list(table.primary_key)

@@ -35,6 +35,8 @@ class ShedRowOut(Out):
     days: int | None
     believed_at: datetime | None
     note: str | None
+    territory_id: str | None
+    doubt_kw: float | None
 
 
 class ShedOut(Out):
@@ -56,12 +58,17 @@ class Shed(Controller):
         headend: TheHeadEnd,
         request_key: FromPath[str],
         evses: FromQuery[bool] = False,
+        territories: FromQuery[bool] = False,
         holiday: Annotated[list[date] | None, QueryParameter(name="holiday", max_items=100)] = None,
     ) -> ShedOut:
         """Live counterfactual, before/after and 10-of-10 with same-day adjustment; while it runs, as far as it is."""
         request = known(headend, request_key)
         await settled(headend)
         rows: list[dict[str, Any]] = await shed_report(
-            headend.store, request.request_key, evses=evses, holidays=frozenset(holiday or ())
+            headend.store,
+            request.request_key,
+            evses=evses,
+            territories=territories,
+            holidays=frozenset(holiday or ()),
         )
         return ShedOut(request_key=request.request_key, rows=[ShedRowOut(**row) for row in rows])

@@ -1,0 +1,88 @@
+"""Counterfactuals are kept once per EVSE and five minutes, whoever holds it, and outlive a store that can't write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emw.service.errors import Unavailable
+from emw.service.ports import Believed
+from emw.service.settings import ServiceSettings
+from emw.service.twins import INTERVAL, Twins
+from emw.store import Disk, InlineStore
+from tests.store.world import START
+
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+class Kept(InlineStore):
+    """Keeps what it is given; can't write while `full`."""
+
+    def __init__(self) -> None:
+        self.rows: list[Believed] = []
+        self.groups = 0
+        self.full = False
+
+    async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
+        if self.full:
+            raise Unavailable("the disk is full", retry_after_s=5)
+        self.groups += 1
+        self.rows += beliefs
+
+
+@given(
+    st.lists(st.floats(5.0, 90.0), min_size=1, max_size=40),
+    st.lists(st.tuples(st.floats(0.0, 22.0), st.floats(0.0, 22.0)), min_size=40, max_size=40),
+    st.integers(1, 3),
+)
+async def test_energy_adds_up_and_is_there_once(
+    spans: list[float], kw: list[tuple[float, float]], requests: int
+) -> None:
+    store = Kept()
+    twins = Twins(store, ServiceSettings())
+    now, shed_kws = NOON, 0.0
+    for seconds, (baseline_kw, load_kw) in zip(spans, kw, strict=False):
+        now += timedelta(seconds=seconds)
+        shed_kws += (baseline_kw - load_kw) * seconds
+        for _ in range(requests):
+            twins.add("E1", now, seconds, baseline_kw=baseline_kw, doubt_kw=1.0, load_kw=load_kw)
+        await twins.flush(now)
+    await twins.flush()
+    assert abs(sum((r.baseline_kw - r.load_kw) * r.seconds for r in store.rows) - shed_kws) < 0.1
+    assert len({r.interval_start for r in store.rows}) == len(store.rows), "one row per interval"
+    for row in store.rows:
+        assert (row.interval_start - NOON) % INTERVAL == timedelta(0)
+        assert row.interval_start < row.believed_at <= now
+
+
+async def test_what_could_not_be_written_waits_and_is_written_in_groups() -> None:
+    store = Kept()
+    store.full = True
+    twins = Twins(store, ServiceSettings(telemetry_group=100))
+    for i in range(250):
+        twins.add(f"E{i}", NOON + timedelta(minutes=1), 60.0, baseline_kw=7.0, doubt_kw=0.0, load_kw=4.0)
+    await twins.flush(NOON + timedelta(minutes=2))
+    assert store.rows == [], "the interval is not over"
+    await twins.flush(NOON + timedelta(minutes=10))
+    assert store.rows == []
+    store.full = False
+    await twins.flush(NOON + timedelta(minutes=11))
+    assert (len(store.rows), store.groups, twins.dropped) == (250, 3, 0)
+
+
+async def test_a_later_belief_is_another_row_and_both_end_with_their_retention() -> None:
+    """After a restart the same five minutes go on with what is believed then."""
+    store = Disk().reopen(interval_days=1)
+    await store.load()
+    start = START - (START - datetime(1970, 1, 1, tzinfo=UTC)) % INTERVAL
+    for minute in (2, 4):
+        at = start + timedelta(minutes=minute)
+        await store.add_beliefs([Believed("E000001", start, at, "virtual-twin", 120.0, 7.0, 1.0, 4.0)])
+    count = "SELECT count(*) FROM counterfactuals"
+    connection = store._core.database.connect()
+    assert connection.execute(count).fetchone()[0] == 2
+    await store.roll_up(start + timedelta(days=2))
+    assert connection.execute(count).fetchone()[0] == 0
