@@ -26,7 +26,7 @@ from emw.outgoing import Outgoing, OutgoingRules
 from emw.plane import Plane
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Loaded, Reading, Store
+from emw.service.ports import Believed, Loaded, Reading, Store
 from emw.service.settings import ServiceSettings
 from emw.stations.rest import RestLink, RestStations
 
@@ -74,6 +74,7 @@ class MemoryStore:
     log: list[Fact] = field(default_factory=list)
     rows: dict[tuple[str, Any], Record] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
+    beliefs: list[Believed] = field(default_factory=list)
     fails: Exception | None = None
     slow_s: float = 0.0
     groups: list[int] = field(default_factory=list)
@@ -102,11 +103,16 @@ class MemoryStore:
             raise Unavailable("no")
         self.readings.extend(readings)
 
+    async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
+        if self.fails is not None:
+            raise Unavailable("no")
+        self.beliefs.extend(beliefs)
+
     async def roll_up(self, now: datetime) -> None:
         return
 
     async def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        if name == "parts":  # whose turn it was: nobody's yet
+        if name in {"parts", "counterfactual_sums"}:  # whose turn it was, what they gave: nobody's yet
             return []
         key = parameters["request_key"]
         return [

@@ -22,6 +22,7 @@ from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
 from emw.service.ports import (
     Answer,
+    Believed,
     CallSeen,
     FrameSeen,
     HeartBeat,
@@ -115,6 +116,9 @@ class FakeStore:
 
     async def add_readings(self, readings: Sequence[Reading]) -> None:
         self.readings.extend(readings)
+
+    async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
+        return
 
     async def roll_up(self, now: datetime) -> None:
         return
