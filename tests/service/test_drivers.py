@@ -171,6 +171,23 @@ async def test_an_opt_out_lifts_the_limit_in_five_seconds_even_just_after_a_chan
         assert limits["E3"].max_a is None
 
 
+async def test_P7_an_opt_out_with_a_key_waits_for_the_gap_like_everything_else() -> None:
+    """A stolen key must not make load swing; who stands at the car is let go in seconds."""
+    async with world() as w:
+        await limited(w)
+        limits, rules = w.headend.state.limits, w.headend.settings.rules
+        path = "/api/v1/evses/E3/optOut"
+        told = await w.call(
+            "POST", path, {"minutes": 60, "reason": "asked by phone"}, headers=await w.log_in("opa")
+        )
+        assert told.status == 200
+        await asyncio.sleep(0.3)
+        assert limits["E3"].max_a is not None
+        w.clock.at += timedelta(seconds=rules.gap_s + 1)
+        w.headend.dispatch.wake("East")
+        await until(w, lambda: limits["E3"].max_a is None)
+
+
 async def test_P7_many_opt_outs_at_once_come_back_along_the_ramp() -> None:
     async with world() as w:
         drivers = Drivers(w.headend, KEY)

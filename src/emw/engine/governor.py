@@ -99,8 +99,8 @@ class Governor:
 
         A `law` (ceiling) is never held by ramp or rhythm when it brings load down: equipment comes first. A `halt`
         frees cars along the ramp and no rhythm holds it: it is the person who ends the back and forth (promise P14).
-        So does a `driver` who opts out, for one EVSE, and it need not have rested: it is limited again no sooner than
-        a gap from now, so that it can't be swung. The ramp holds them both, and both are booked.
+        So does a `driver` who opts out in person, for one EVSE, and it need not have rested: it is limited again no
+        sooner than a gap from now, so that it can't be swung. The ramp holds them both, and both are booked.
         """
         rules = self._rules
         gap_over = self.next_change(evse_id)

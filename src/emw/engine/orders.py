@@ -153,7 +153,7 @@ def _releases(
         e, limit, rise_kw = held.evse, held.limit, held.rise_kw
         fits = all(rise_kw <= room.get(n, rise_kw) or (n not in moved and room[n] > 0) for n in e.path)
         waits = e.next_change_at is not None and now < e.next_change_at
-        if e.opted_out:  # a driver's word waits for the grid's own ramp alone, which the governor watches
+        if e.by_driver:  # a driver's word waits for the grid's own ramp alone, which the governor watches
             fits, waits = True, False
         if fits and not waits and headroom.takes(e, None):
             for node_id in e.path:
@@ -170,10 +170,10 @@ def _releases(
                     node_id=limit.node_id,
                     would_draw_a=e.would_draw_a,
                     asked_kw=0.0,
-                    driver=e.opted_out,
+                    driver=e.by_driver,
                 )
             )
-            if e.opted_out:
+            if e.by_driver:
                 look.append(now + AGAIN)  # in case that it was held
             continue
         look.append(e.next_change_at if waits and e.next_change_at is not None else now + AGAIN)

@@ -79,6 +79,7 @@ class EvseView:
     `gap_a`: how much less than it is offered it takes. `price`: what holding it costs its driver; `priority`: how much
     that counts.
     `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can.
+    `by_driver`: it was its driver who opted out, and nobody on his behalf.
     `by_hand_a`: an operator's own ceiling on it, until `by_hand_until`; `stopped`: sheds are stopped where it stands.
     """
 
@@ -94,6 +95,7 @@ class EvseView:
     gap_a: float = 0.0
     why_not: str | None = None
     opted_out: bool = False
+    by_driver: bool = False
     limit: Limit | None = None
     next_change_at: datetime | None = None
     baseline_a: float | None = None
@@ -186,7 +188,7 @@ class Order:
     law: bool = False
     """A ceiling needs it: neither ramp nor rhythm may hold it while it brings load down."""
     driver: bool = False
-    """Its driver has opted out: neither rhythm nor gap may hold what lets it go."""
+    """Its driver has opted out in person: neither rhythm nor gap may hold what lets it go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

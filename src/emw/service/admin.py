@@ -22,6 +22,8 @@ from emw.service.ports import Clock, Ids
 log = structlog.get_logger()
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 MOST_ID = 255
+DRIVER = "driver:"
+"""How an actor begins who is whoever holds the link of a stay."""
 
 
 def plain_name(field: str, value: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from emw.domain import facts as f
 from emw.domain.model import Cause, Evse, Limit, RequestState, Session
+from emw.service.admin import DRIVER
 from emw.service.errors import BadInput, Conflict, NotFound, Unavailable
 from emw.service.headend import HeadEnd
 
@@ -263,7 +264,7 @@ class Drivers:
 
 def _actor(session: Session) -> str:
     """Who acts in the log: whoever holds the link of this stay. Nobody's name is known, and none is kept."""
-    return f"driver:{session.session_id}"
+    return f"{DRIVER}{session.session_id}"
 
 
 def _state(stay: Stay, limit: Limit | None, now: datetime) -> str:

@@ -41,6 +41,7 @@ class Picture:
         self._paths: dict[str, tuple[str, ...]] = {}
         self._refusals: dict[str, tuple[int, datetime, Outcome]] = {}
         self._ended: dict[str, str] = {}
+        self._by_driver: set[str] = set()
 
     # --- the tree
 
@@ -83,6 +84,15 @@ class Picture:
     def forgive(self, evse_id: str) -> None:
         """A reboot or a new vehicle: a fresh start."""
         self._refusals.pop(evse_id, None)
+
+    def note_opt_out(self, evse_id: str, *, by_driver: bool) -> None:
+        """Who refused: a driver in person, who is let go in seconds, or somebody with a key, whom the governor holds as
+        it holds everybody (promise P7). It counts for as long as the limit of then takes to end, so no start asks.
+        """
+        if by_driver:
+            self._by_driver.add(evse_id)
+        else:
+            self._by_driver.discard(evse_id)
 
     def why_not(self, evse: Evse, now: datetime) -> str | None:
         """Why an EVSE can't be asked now; None when it can."""
@@ -207,6 +217,7 @@ class Picture:
                     plugged_at=None if session is None else session.started_at,
                     why_not=why_not,
                     opted_out=bool(spared) or why_not == OPTED_OUT,
+                    by_driver=why_not == OPTED_OUT and evse.evse_id in self._by_driver,
                     stopped=why_not == STOPPED,
                     by_hand_a=None if by_hand is None else by_hand.max_a,
                     by_hand_until=None if by_hand is None else by_hand.until,
