@@ -11,7 +11,9 @@ from emw.domain import facts as f
 from emw.domain.model import Cause
 from emw.engine.governor import Governor, Held
 from emw.engine.view import Rules
+from emw.store import Disk
 from tests.doors.house import House, MemoryStore, house
+from tests.web.world import reads, stations, world
 
 PATH = ("site", "East")
 RULES = Rules(ramp_floor_kw_per_min=1e9, gap_s=0.0)
@@ -137,3 +139,27 @@ async def test_P7_the_load_of_a_car_that_left_does_not_come_back_in_the_books() 
     async with house(store=store) as emw:
         node = emw.headend.dispatch.governor._nodes["East"]
         assert (node.direction, node.level_kw) == (-1, -0.23 * 26)
+
+
+async def test_P7_a_meter_under_a_limit_does_not_tell_the_free_draw_when_that_limit_has_ended_since() -> None:
+    """The car drew 5.5 A because it might draw 6: it comes back, and dispatch must know when it looks again."""
+    disk = Disk()
+    async with world(real=disk.reopen()) as w:
+        w.clock.at -= timedelta(minutes=10)
+        await stations(w, ["E1"], amps=20.0)
+        limited = f.CommandIssued(
+            at=w.clock.now(),
+            actor="emw",
+            command_id="co_1",
+            evse_id="E1",
+            max_a=6.0,
+            until=w.clock.now() + timedelta(minutes=5),
+            cause=Cause.SHED,
+            would_draw_a=20.0,
+        )
+        await w.headend.ledger.record(limited)
+        w.clock.at += timedelta(minutes=4)
+        reads(w, "E1", 5.5)
+        await w.headend.telemetry.flush()
+    async with world(real=disk.reopen(), people=False) as w:  # five minutes after its end
+        assert w.headend.dispatch.picture.weigh()["East"] == 20.0 * 0.23

@@ -9,7 +9,7 @@ from random import Random
 
 from emw.domain import facts as f
 from emw.service.accounts import Accounts
-from emw.service.admin import Admin
+from emw.service.admin import DRIVER, Admin
 from emw.service.by_hand import ByHand
 from emw.service.dispatch import Dispatch
 from emw.service.gate import Gate
@@ -83,7 +83,7 @@ class HeadEnd:
         self.ready = asyncio.Event()
         self._recall(loaded)
         self.ledger.listen(self._tree_changed)
-        self.ledger.listen(self._parts_ended)
+        self.ledger.listen(self._noted)
 
     def _recall(self, loaded: Loaded) -> None:
         """Start from what the meters said last and from what limited EVSEs drew before their limit."""
@@ -92,7 +92,8 @@ class HeadEnd:
             live = self.telemetry.heard(evse_id, now)
             live.reading = reading
             limit = self.state.limits.get(evse_id)
-            if limit is not None and limit.in_force(now):
+            # What a meter said while a limit held is no free draw, though the limit has ended since.
+            if limit is not None and (limit.in_force(now) or reading.received_at < limit.until):
                 live.free_a = limit.would_draw_a
             else:
                 live.free_a = reading.current_a
@@ -105,11 +106,13 @@ class HeadEnd:
                 live_now.free_a = limit.would_draw_a
         self.dispatch.commands.recall(loaded.recent)
 
-    def _parts_ended(self, _: int, facts: Sequence[f.Fact]) -> None:
-        turns = self.dispatch.picture.turns
+    def _noted(self, _: int, facts: Sequence[f.Fact]) -> None:
+        picture = self.dispatch.picture
         for fact in facts:
             if isinstance(fact, f.EnrolmentEnded):
-                turns.ended(fact.evse_id, fact.request_key, fact.at, fact.measured_kwh)
+                picture.turns.ended(fact.evse_id, fact.request_key, fact.at, fact.measured_kwh)
+            elif isinstance(fact, f.OptedOut):
+                picture.note_opt_out(fact.evse_id, by_driver=fact.actor.startswith(DRIVER))
 
     def _tree_changed(self, _: int, facts: Sequence[f.Fact]) -> None:
         if any(isinstance(fact, f.TerritoryDefined) for fact in facts):
