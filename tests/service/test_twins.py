@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emw.domain import facts as f
+from emw.domain.state import State
 from emw.service.errors import Unavailable
 from emw.service.ports import Believed
 from emw.service.settings import ServiceSettings
 from emw.service.twins import INTERVAL, Twins
+from emw.simulation.disk import Disk as SimDisk
+from emw.simulation.disk import SimStore
 from emw.store import Disk, InlineStore
+from tests.service.test_shed import KEY, beat, request_facts
 from tests.store.world import START
+from tests.store.world import stations as two_stations
+from tests.web.world import stations, world
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -86,3 +96,56 @@ async def test_a_later_belief_is_another_row_and_both_end_with_their_retention()
     assert connection.execute(count).fetchone()[0] == 2
     await store.roll_up(start + timedelta(days=2))
     assert connection.execute(count).fetchone()[0] == 0
+
+
+async def test_what_an_evse_gave_to_a_running_request_outlives_a_crash() -> None:
+    names, disk = [f"E{n}" for n in range(4)], Disk()
+    async with world(real=disk.reopen()) as w:
+        await stations(w, names)
+        for _ in range(11):
+            await beat(w, names)
+        asked = {"requestID": "R1", "territory": "East", "kW": 6.0, "durationMinutes": 60}
+        await w.call("POST", "/api/v1/requests", asked, headers=await w.log_in("opa"))
+        for _ in range(12):
+            await beat(w, names)
+        await w.headend.twins.flush()
+        given_kwh = {name: w.headend.accounts.measured_kwh(name) for name in names}
+        assert sum(given_kwh.values()) > 0.5
+    async with world(real=disk.reopen(), people=False) as w, asyncio.timeout(20):
+        while not any(w.headend.accounts.measured_kwh(name) for name in names):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+        for name in names:
+            assert w.headend.accounts.measured_kwh(name) == pytest.approx(given_kwh[name], abs=1e-5)
+
+
+async def test_the_simulated_disk_sums_up_as_the_real_store_does() -> None:
+    """What came before an EVSE joined, and what one gave that has left, is no part of it."""
+    sql, disk, state = Disk().reopen(), SimDisk(), State()
+    await sql.load()
+    simulated = SimStore(disk, Random(1), lambda: START, lambda: True)
+    joined = START + timedelta(minutes=30)
+    about = {"actor": "emw", "request_key": KEY}
+    evses = ("E000000", "E000001", "E000002")
+    facts = [*two_stations(3, START), *request_facts(begin=START, end=START + timedelta(hours=2))[:2]]
+    facts += [f.Enrolled(at=joined, evse_id=e, **about) for e in evses]
+    left = joined + timedelta(minutes=20)
+    facts.append(f.EnrolmentEnded(at=left, evse_id=evses[2], why="left", measured_kwh=0.2, **about))
+    for fact in facts:
+        records, _ = state.apply(fact)
+        disk.write([fact], records)
+        await sql.commit([fact], records)
+    beliefs = [
+        Believed(e, start, start + timedelta(minutes=m), "virtual-twin", 120.0, 7.0 + n, 1.0, 4.0)
+        for n, e in enumerate(evses)
+        for start in (joined - timedelta(minutes=5), joined, joined + timedelta(minutes=5))
+        for m in (3, 5)
+    ]
+    for store in (sql, simulated):
+        await store.add_beliefs(beliefs)
+        await store.add_beliefs(beliefs[:2])  # said twice
+    theirs = await sql.query("counterfactual_sums", request_key=KEY)
+    ours = await simulated.query("counterfactual_sums", request_key=KEY)
+    assert [row["evse_id"] for row in theirs] == list(evses[:2])
+    assert [row["evse_id"] for row in ours] == list(evses[:2])
+    assert [row["kwh"] for row in ours] == pytest.approx([row["kwh"] for row in theirs])
+    assert await simulated.query("counterfactual_sums", request_key="ISO:nothing") == []

@@ -42,6 +42,8 @@ class Disk:
     log: list[Fact] = field(default_factory=list)
     rows: Rows = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)
+    beliefs: dict[tuple[str, datetime, datetime], Believed] = field(default_factory=dict)
+    """By EVSE, interval and time of belief, as the table has them."""
     commits: int = 0
     fails: bool = False
     slow_s: float = 0.0
@@ -141,11 +143,27 @@ class SimStore:
             self._disk.readings.update((r.evse_id, r) for r in readings if not r.late)
 
     async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
-        """Kept where there is SQL to keep them in; nothing that runs asks for them."""
+        """Keep them all: a start asks for what was believed of requests that still run."""
         if self._disk.fails:
             raise Unavailable("the disk is full", retry_after_s=5)
         if self._alive() and self._sql is not None:
             await self._sql.add_beliefs(beliefs)
+        elif self._alive():
+            self._disk.beliefs.update(((b.evse_id, b.interval_start, b.believed_at), b) for b in beliefs)
+
+    def _sums(self, request_key: str) -> list[dict[str, Any]]:
+        """What each EVSE that takes part in a request has given so far, kWh: the real store's question."""
+        joined = {
+            r.evse_id: r.joined_at
+            for r in self._disk.rows.values()
+            if isinstance(r, Enrolment) and r.request_key == request_key and r.left_at is None
+        }
+        kwh: dict[str, float] = {}
+        for b in self._disk.beliefs.values():
+            if b.evse_id in joined and b.believed_at > joined[b.evse_id]:
+                given_kwh = (b.baseline_kw - b.load_kw) * b.seconds / 3600
+                kwh[b.evse_id] = kwh.get(b.evse_id, 0.0) + given_kwh
+        return [{"evse_id": evse_id, "kwh": kwh[evse_id]} for evse_id in sorted(kwh)]
 
     async def roll_up(self, now: datetime) -> None:
         """Nothing to fold: no history of telemetry is kept here."""
@@ -169,7 +187,7 @@ class SimStore:
             ended = [r for r in enrolments if r.left_at is not None and r.left_at >= parameters["since"]]
             return [asdict(r) for r in sorted(ended, key=lambda r: (r.left_at, r.evse_id), reverse=True)]
         if name == "counterfactual_sums":
-            return []
+            return self._sums(parameters["request_key"])
         if name != "intervals":
             raise NotImplementedError(name)
         key = parameters["request_key"]
