@@ -90,23 +90,27 @@ async def test_a_shed_counts_what_a_hand_took_and_never_lifts_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("door", "body", "field"),
     [
-        ({"maxAmps": 3, "minutes": 10, **WHY}, "maxAmps"),
-        ({"maxAmps": 33, "minutes": 10, **WHY}, "maxAmps"),
-        ({"maxAmps": 0, "minutes": 10, **WHY}, "maxAmps"),
-        ({"maxAmps": 10, "minutes": 2_000, **WHY}, "minutes"),
-        ({"maxAmps": 10, "minutes": 10}, "reason"),
-        ({"maxAmps": 10, "minutes": 10, "reason": ""}, "reason"),
+        ("limit", {"maxAmps": 3, "minutes": 10, **WHY}, "maxAmps"),
+        ("limit", {"maxAmps": 33, "minutes": 10, **WHY}, "maxAmps"),
+        ("limit", {"maxAmps": 0, "minutes": 10, **WHY}, "maxAmps"),
+        ("limit", {"maxAmps": 10, "minutes": 2_000, **WHY}, "minutes"),
+        ("limit", {"maxAmps": 10, "minutes": 10}, "reason"),
+        ("limit", {"maxAmps": 10, "minutes": 10, "reason": ""}, "reason"),
+        ("priority", {"priority": 0, **WHY}, "priority"),
+        ("priority", {"priority": 11, **WHY}, "priority"),
+        ("priority", {"priority": 2}, "reason"),
     ],
 )
-async def test_a_limit_that_makes_no_sense_is_refused_by_name(body: dict[str, Any], field: str) -> None:
+async def test_what_makes_no_sense_is_refused_by_name(door: str, body: dict[str, Any], field: str) -> None:
     async with world() as w:
         await stations(w, ["E1"])
-        told = await w.call("POST", "/api/v1/evses/E1/limit", body, key=await w.key(Role.OPERATOR))
+        told = await w.call("POST", f"/api/v1/evses/E1/{door}", body, key=await w.key(Role.OPERATOR))
         assert told.status == 400
         assert field in told.json["detail"] or field == told.json.get("field")
         assert not w.headend.state.hand_limits
+        assert not w.headend.state.priorities
 
 
 async def test_who_counts_more_is_asked_for_less_and_it_stands_in_the_log() -> None:
@@ -126,23 +130,6 @@ async def test_who_counts_more_is_asked_for_less_and_it_stands_in_the_log() -> N
         rows = (await w.call("GET", "/api/v1/activity?kind=PrioritySet", key=key)).json["items"]
         assert rows[0]["text"] == "E2 counts 2 times: the care service"
         await w.call("POST", path, {"priority": 1, "reason": "the care service moved"}, key=key)
-        assert not w.headend.state.priorities
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"priority": 0, "reason": "x"}, "priority"),
-        ({"priority": 11, "reason": "x"}, "priority"),
-        ({"priority": 2}, "reason"),
-    ],
-)
-async def test_a_priority_that_makes_no_sense_is_refused_by_name(body: dict[str, Any], field: str) -> None:
-    async with world() as w:
-        await stations(w, ["E1"])
-        told = await w.call("POST", "/api/v1/evses/E1/priority", body, key=await w.key(Role.OPERATOR))
-        assert told.status == 400
-        assert field in told.json["detail"] or field == told.json.get("field")
         assert not w.headend.state.priorities
 
 

@@ -81,29 +81,29 @@ class Commands:
         could_kw = self._picture.weigh()
         held: dict[str, f.CommandIssued] = {}
         ends: list[tuple[datetime, str]] = []
-        for command in recent:
-            evse = self._state.evses.get(command.evse_id)
+        for fact in recent:
+            evse = self._state.evses.get(fact.evse_id)
             if evse is None:
                 continue
-            while ends and ends[0][0] <= command.at:
+            while ends and ends[0][0] <= fact.at:
                 self._recall_end(held, *heapq.heappop(ends))
-            if isinstance(command, f.SessionEnded):
-                held.pop(command.evse_id, None)  # its load did not come back when its limit ended
+            if isinstance(fact, f.SessionEnded):
+                held.pop(fact.evse_id, None)  # its load did not come back when its limit ended
                 continue
-            held[command.evse_id] = command
-            if command.max_a is not None:
-                heapq.heappush(ends, (command.until, command.evse_id))
-            if command.renewal:
+            held[fact.evse_id] = fact
+            if fact.max_a is not None:
+                heapq.heappush(ends, (fact.until, fact.evse_id))
+            if fact.renewal:
                 continue
-            would_a = command.would_draw_a
-            before_a = would_a if command.replaces_a is None else min(would_a, command.replaces_a)
-            after_a = would_a if command.max_a is None else min(would_a, command.max_a)
+            would_a = fact.would_draw_a
+            before_a = would_a if fact.replaces_a is None else min(would_a, fact.replaces_a)
+            after_a = would_a if fact.max_a is None else min(would_a, fact.max_a)
             self._governor.recall(
-                command.evse_id,
+                fact.evse_id,
                 self._picture.path(evse.territory_id),
                 evse.kw_per_a * (after_a - before_a),
-                self._picture.seconds(command.at),
-                command.could_kw,
+                self._picture.seconds(fact.at),
+                fact.could_kw,
             )
         now = self._clock.now()
         while ends and ends[0][0] <= now:

@@ -19,7 +19,7 @@ from emw.store.frames import FrameTables
 from emw.store.log import TAIL, verify_log
 from emw.store.migrate import migrate
 from emw.store.queries import ask
-from emw.store.recent import newest_at, read_commands
+from emw.store.recent import newest_at, read_recent
 from emw.store.telemetry import TelemetryTables
 from emw.store.writer import Writer
 
@@ -51,12 +51,12 @@ class StoreCore:
                 raise StoreUnusable(f"the activity log is damaged ({problem}): {RESTORE}")
             state = loading.read_state(connection, self.database.dialect)
             readings = loading.read_readings(connection, self.database.dialect)
-            commands = read_commands(connection, self.database.dialect)
+            recent = read_recent(connection, self.database.dialect)
             newest = newest_at(connection, self.database.dialect)
             self.telemetry.open()
         except (ValueError, KeyError, TypeError) as error:
             raise StoreUnusable(f"a row can't be read ({error}): {RESTORE}") from error
-        return Loaded(state, readings, seq + 1, commands, newest)
+        return Loaded(state, readings, seq + 1, recent, newest)
 
     def _opened(self) -> Any:
         try:

@@ -19,7 +19,7 @@ MOST: Final = 300_000
 """Of so many rows at the log's end: a start must not take long."""
 
 
-def read_commands(connection: Any, dialect: str) -> list[CommandIssued | SessionEnded]:
+def read_recent(connection: Any, dialect: str) -> list[CommandIssued | SessionEnded]:
     """The commands at the end of the log, and the cars that left between them, oldest first."""
     a = schema.activity
     ends = sa.select(sa.func.max(a.c.seq), sa.func.max(a.c.at))
