@@ -19,8 +19,15 @@ function secret(of, text) {
   $("secret").textContent = text;
   $("d-secret").showModal();
 }
-$("d-secret").addEventListener("close", () => { $("secret").textContent = ""; });
-$("seen").addEventListener("click", () => $("d-secret").close());
+function forget() {
+  $("secret").textContent = "";
+}
+$("d-secret").addEventListener("close", forget);
+// The event of closing comes later than the click, and what was read is not to stay even so long.
+$("seen").addEventListener("click", () => {
+  forget();
+  $("d-secret").close();
+});
 $("copy").addEventListener("click", () => navigator.clipboard?.writeText($("secret").textContent));
 
 const button = (words, act) => {
