@@ -86,8 +86,8 @@ async def test_A11_hostile_names_are_text_and_a_request_shows_its_bar(
     assert said == "200.0 kW requested: 200.0 confirmed, 0.0 pending, 0.0 refused, 0.0 short"
     await page.wait_for_function(CONFIRMED_FILLS_ITS_BAR)
     await page.click("nav a[href='/']")
-    await page.wait_for_selector("#log li")
-    assert "asks for 200 kW less in East" in await page.inner_text("#log")
+    # The past comes after the present.
+    await page.locator("#log li", has_text="asks for 200 kW less in East").wait_for()
     await page.wait_for_selector("#timeline .tl-shape.active")
     await page.goto(f"{url}/evses?state=limited")
     await page.wait_for_selector('.rows .tr[data-state="limited"]')

@@ -128,6 +128,13 @@ export function name(text) {
   return el("bdi", { class: "id", title: text }, text);
 }
 
+/** A picture and its words come together: a role without words is a picture of nothing to who can't see it. */
+export function picture(node, words) {
+  if (node.ariaLabel === words) return;
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", words);
+}
+
 /** Set text only where it changed: an untouched node costs the browser nothing. */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;

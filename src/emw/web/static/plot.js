@@ -1,7 +1,7 @@
 // Load against the load without limits and the target, past hours and the hours ahead: one canvas, drawn once a tick.
 // Below it, on the same hours: what could be shed, as it was and as it is expected.
 
-import { colour, minuteOf, num, onTheme } from "./format.js";
+import { colour, minuteOf, num, onTheme, picture } from "./format.js";
 import { t } from "./t.js";
 
 const LEFT = 52;
@@ -74,7 +74,6 @@ export class Plot {
   constructor(host) {
     this.host = host;
     this.canvas = document.createElement("canvas");
-    this.canvas.setAttribute("role", "img");
     host.append(this.canvas);
     this.history = [];
     this.requests = [];
@@ -93,7 +92,7 @@ export class Plot {
     this.requests = requests;
     const last = history.at(-1);
     if (last) {
-      this.canvas.setAttribute("aria-label", t("plot.says", {
+      picture(this.canvas, t("plot.says", {
         load: num(last[1]), baseline: num(last[2]), target: num(last[3]), could: num(last[4]),
       }));
     }

@@ -2,7 +2,7 @@
 
 import { call, segment } from "./api.js";
 import { model, now } from "./feed.js";
-import { ageOf, count, el, name, num, say, share, shortOf, span, when } from "./format.js";
+import { ageOf, count, el, name, num, picture, say, share, shortOf, span, when } from "./format.js";
 import { areYouSure } from "./frame.js";
 import { t, word } from "./t.js";
 
@@ -32,7 +32,7 @@ export class SumBar {
   constructor() {
     this.parts = {};
     this.numbers = {};
-    this.bar = el("div", { class: "sum", role: "img" });
+    this.bar = el("div", { class: "sum" });
     this.asked = el("b");
     this.sum = el("p", { class: "numbers" }, this.asked, " kW = ");
     PARTS.forEach(([key], n) => {
@@ -53,8 +53,7 @@ export class SumBar {
       say(this.numbers[key], num(request[field]));
       words.push(`${num(request[field])} ${t(`part.${key}`)}`);
     }
-    const said = t("request.sum", { kw: num(request.requestedKW), parts: words.join(", ") });
-    if (this.bar.getAttribute("aria-label") !== said) this.bar.setAttribute("aria-label", said);
+    picture(this.bar, t("request.sum", { kw: num(request.requestedKW), parts: words.join(", ") }));
     say(this.asked, num(request.requestedKW));
   }
 }

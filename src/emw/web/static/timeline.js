@@ -1,7 +1,7 @@
 // Requests over time: each a shape that falls, holds and comes back along its ramp. The list beside it says the same.
 
 import { model, now } from "./feed.js";
-import { minuteOf, num, svg } from "./format.js";
+import { minuteOf, num, picture, svg } from "./format.js";
 import { t, word } from "./t.js";
 
 const ROW = 34;
@@ -14,7 +14,7 @@ const MOST = 12;
 export class Timeline {
   constructor(host) {
     this.host = host;
-    this.picture = svg("svg", { class: "timeline", role: "img" });
+    this.picture = svg("svg", { class: "timeline" });
     host.append(this.picture);
     this.told = "";
     new ResizeObserver(() => this.draw()).observe(host);
@@ -29,9 +29,9 @@ export class Timeline {
   }
 
   draw() {
-    const width = this.host.clientWidth;
     const shown = model.requests.slice(0, MOST);
     this.host.hidden = shown.length === 0;
+    const width = this.host.clientWidth; // what is hidden has none
     if (!width || !shown.length) return;
     const clock = now();
     const spans = shown.map((r) => spanOf(r, clock));
@@ -50,7 +50,7 @@ export class Timeline {
     this.picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.picture.setAttribute("width", width);
     this.picture.setAttribute("height", height);
-    this.picture.setAttribute("aria-label", shown.map((r) => t("timeline.says", {
+    picture(this.picture, shown.map((r) => t("timeline.says", {
       id: r.requestID, kw: num(r.requestedKW), from: minuteOf(Date.parse(r.start)), to: r.end ? minuteOf(Date.parse(r.end)) : "…", state: word("state", r.state),
     })).join("; "));
     this.picture.replaceChildren(...parts);
@@ -65,8 +65,8 @@ export class Timeline {
     const label = `−${num(request.requestedKW)} kW`;
     const at = Math.max(x(start), 0) + 10;
     return [
-      svg("title", {}, `${request.requestID} ${label}`),
-      svg("polygon", { points: outline, class: `tl-shape ${request.held ? "held" : request.state}` }),
+      svg("polygon", { points: outline, class: `tl-shape ${request.held ? "held" : request.state}` },
+        svg("title", {}, `${request.requestID} ${label}`)),
       svg("text", { x: Math.min(at, width - 120), y: top + SHAPE / 2 + 4, class: "tl-label" }, `${label} · ${request.territory}`),
     ];
   }

@@ -1,6 +1,6 @@
 // The readings of one EVSE: what it drew, and the limit it was under, as steps.
 
-import { colour, num } from "./format.js";
+import { colour, num, picture } from "./format.js";
 import { fit, niceStep, timeAxis, trace } from "./plot.js";
 import { t } from "./t.js";
 
@@ -13,7 +13,6 @@ export class Trace {
   constructor(host) {
     this.host = host;
     this.canvas = document.createElement("canvas");
-    this.canvas.setAttribute("role", "img");
     host.append(this.canvas);
     this.rows = [];
     new ResizeObserver(() => this.draw()).observe(host);
@@ -24,7 +23,7 @@ export class Trace {
     const perA = (told.lineVoltage * told.phases) / 1000;
     this.rows = readings.map((r) => [Date.parse(r.timestamp), r.loadKW, r.limitAmps === null ? null : r.limitAmps * perA]);
     const last = this.rows.at(-1);
-    this.canvas.setAttribute("aria-label", last ? t("trace.says", { kw: num(last[1]), n: this.rows.length }) : t("trace.none"));
+    picture(this.canvas, last ? t("trace.says", { kw: num(last[1]), n: this.rows.length }) : t("trace.none"));
     this.draw();
   }
 
