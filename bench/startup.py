@@ -36,6 +36,7 @@ from emw.domain.facts import (
     StationAdded,
     TerritoryDefined,
 )
+from emw.domain.fold import apply
 from emw.domain.model import Cause, Outcome, Record
 from emw.domain.state import State
 from emw.service.ports import Reading
@@ -156,7 +157,7 @@ def build(path: str, stations: int, log: int, now: datetime) -> None:
     ):
         for fact in facts:
             group.append(fact)
-            for (_, key, _), record in zip(*reversed(state.apply(fact)), strict=True):
+            for (_, key, _), record in zip(*reversed(apply(state, fact)), strict=True):
                 rows[type(record), key] = record
             if len(group) == GROUP:
                 commit()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from emw.domain.facts import DispatchResumed
+from emw.domain.fold import apply
 from emw.store import SqlStore
 from tests.acceptance.driver import Server, Station, wait_for
 from tests.doors.house import START
@@ -28,7 +29,7 @@ def test_F6_F8_a_server_whose_database_another_has_written_to_ends(tmp_path: Pat
         store = SqlStore(f"sqlite:///{server.data / 'emw.db'}")
         loaded = await store.load()
         fact = DispatchResumed(at=START, actor="another", reason=None)
-        await store.commit([fact], loaded.state.apply(fact)[0])
+        await store.commit([fact], apply(loaded.state, fact)[0])
         await store.close()
 
     asyncio.run(intrude())

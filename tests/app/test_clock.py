@@ -14,6 +14,7 @@ from emw.app.build import parts_of
 from emw.app.clock import ClockWrong, SystemClock
 from emw.app.config import Config
 from emw.domain.facts import TerritoryDefined
+from emw.domain.fold import apply
 from emw.store import SqlStore
 
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -123,7 +124,7 @@ async def test_F9_a_start_reads_the_logs_newest_time(tmp_path: Path) -> None:
         ceiling_kw=None,
         time_zone="UTC",
     )
-    await store.commit([fact], loaded.state.apply(fact)[0])
+    await store.commit([fact], apply(loaded.state, fact)[0])
     await store.close()
     async with parts_of(Config(data_dir=str(tmp_path))) as parts:
         assert parts.headend.clock.now() >= ahead

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from emw.domain import facts as f
+from emw.domain.fold import apply
 from emw.domain.signals import SignalKind
 from emw.grid.openadr3.settings import Amount, Meaning
 from tests.grid.house import EVSES, KW, START, House, at, story
@@ -557,7 +558,7 @@ def test_the_log_says_it_all_again() -> None:
         await h.until(40)
         state = State()
         for fact in h.disk.log:
-            state.apply(fact)
+            apply(state, fact)
         for table in ("signals", "grid_links", "grid_ceilings", "requests"):
             assert getattr(state, table) == getattr(h.headend.state, table), table
 

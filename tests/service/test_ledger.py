@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emw.domain import facts as f
+from emw.domain.fold import apply
 from emw.domain.model import Cause
 from emw.domain.state import State
 from emw.service.errors import Fenced, Unavailable
@@ -251,7 +252,7 @@ def test_P5_P1_the_live_view_is_what_the_log_says_whatever_failed(
                     await ledger.record(fact)
             folded = State()
             for fact in store.log:
-                folded.apply(fact)
+                apply(folded, fact)
             assert tables(folded) == tables(ledger.state)
             from_rows = (await store.load()).state
             assert tables(from_rows) == tables(ledger.state)

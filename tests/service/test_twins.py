@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emw.domain import facts as f
+from emw.domain.fold import apply
 from emw.domain.state import State
 from emw.service.errors import Unavailable
 from emw.service.ports import Believed
@@ -131,7 +132,7 @@ async def test_the_simulated_disk_sums_up_as_the_real_store_does() -> None:
     left = joined + timedelta(minutes=20)
     facts.append(f.EnrolmentEnded(at=left, evse_id=evses[2], why="left", measured_kwh=0.2, **about))
     for fact in facts:
-        records, _ = state.apply(fact)
+        records, _ = apply(state, fact)
         disk.write([fact], records)
         await sql.commit([fact], records)
     beliefs = [

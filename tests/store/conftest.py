@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from emw.domain.facts import Fact
+from emw.domain.fold import apply
 from emw.domain.state import State
 from emw.store import Disk, InlineStore, SqlStore
 from emw.store.database import Database
@@ -89,7 +90,7 @@ async def commit_all(
         part = facts[start : start + group]
         rows: dict[Any, Any] = {}
         for fact in part:
-            records, undo = state.apply(fact)
+            records, undo = apply(state, fact)
             rows.update({(type(r), u[1]): r for r, u in zip(records, undo, strict=True)})
         await store.commit(part, list(rows.values()))
     return state

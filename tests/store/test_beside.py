@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from emw.domain.facts import StationAdded
+from emw.domain.fold import apply
 from emw.store import SqlStore, maintenance
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -23,7 +24,7 @@ async def test_P1_a_reader_in_another_process_leaves_the_log_of_a_running_server
     code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select 1 from meta'); c.close()"
     for number in range(3):
         fact = StationAdded(at=AT, actor="test", station_id=f"s{number}", secret_hash="0" * 64)
-        records, _ = loaded.state.apply(fact)
+        records, _ = apply(loaded.state, fact)
         await store.commit([fact], list(records))
         subprocess.run([sys.executable, "-c", code, str(tmp_path / "emw.db")], check=True)  # noqa: ASYNC221 - the other process is the test
         assert maintenance.check(url)["ok"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from emw.domain import facts as f
+from emw.domain.fold import apply
 from emw.domain.model import RequestState, Role
 from emw.service.errors import BadInput
 from emw.service.ports import Believed
@@ -153,7 +154,7 @@ async def test_A18_no_secret_comes_out_and_none_can_be_guessed_at(place: Place) 
     over = f.EnrolmentEnded(
         at=START, actor="emw", request_key="ISO:R0", evse_id="E000001", why="over", measured_kwh=1.0
     )
-    records, _ = (await store.load()).state.apply(over)
+    records, _ = apply((await store.load()).state, over)
     await store.commit([over], records)
     later = START + HOUR
     for evse_id in ("E000001", "E000003"):

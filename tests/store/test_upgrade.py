@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from emw.domain import facts as f
+from emw.domain.fold import apply
 from emw.domain.model import Cause, Outcome, RequestState
 from emw.store import SqlStore, maintenance, schema
 from emw.store.migrate import MIGRATIONS
@@ -121,7 +122,7 @@ async def test_F21_an_event_that_ran_under_an_older_version_runs_on(file: Place,
     end = f.RequestMoved(
         at=START + timedelta(hours=3), actor="emw", request_key="grid:R1", state=RequestState.RESTORING
     )
-    await again.commit([end], loaded.state.apply(end)[0])
+    await again.commit([end], apply(loaded.state, end)[0])
     await again.close()
     told = maintenance.check(file.url, whole_log=True)
     assert told["problems"] == [], "the tables are what the log says, after every upgrade"

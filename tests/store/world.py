@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from emw.domain import facts as f
+from emw.domain.fold import apply
 from emw.domain.model import Cause, Outcome, RequestState, Role
 from emw.domain.state import State
 
@@ -38,7 +39,7 @@ class History:
         self._count += 1
         possible = [make for make in self._possible() if make is not None]
         fact = possible[choice % len(possible)](choice // len(possible))
-        self.state.apply(fact)
+        apply(self.state, fact)
         self.facts.append(fact)
         return fact
 

@@ -1,7 +1,7 @@
 """The live view: every record dispatch may need. The tables are its rows, the log its history.
 
-The log leads: `fold(evolve, log) == tables == live view`. `State.apply` puts the new records in and returns what
-stood there before, so that a commit that failed can be taken back to the letter.
+The log leads: `fold(evolve, log) == tables == live view`. `State.put` puts a new record in and returns what stood
+there before, so that a commit that failed can be taken back to the letter.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from emw.domain.evolve import evolve
-from emw.domain.facts import Fact
 from emw.domain.hand import HandLimit, Priority, TerritoryStop
 from emw.domain.model import (
     ApiKey,
@@ -159,11 +157,6 @@ class State:
             table.update(zip(map(key_of, kept), kept, strict=True))
         else:
             table.update((key_of(record), record) for record in records if stays(record))
-
-    def apply(self, fact: Fact) -> tuple[tuple[Record, ...], list[Undo]]:
-        """Evolve by one fact: the records that changed (rows to write) and how to take it back."""
-        records = evolve(self, fact)
-        return records, [self.put(record) for record in records]
 
     def evses_of(self, station_id: str) -> list[Evse]:
         """A station's EVSEs, in the order they were found."""

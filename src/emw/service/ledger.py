@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from emw.domain.facts import Fact
+from emw.domain.fold import apply
 from emw.domain.model import Record
 from emw.domain.state import State, Undo
 from emw.service.errors import Fenced, Unavailable
@@ -69,7 +70,7 @@ class Ledger:
         state = self.state
         try:
             for fact in facts:
-                records, undo = state.apply(fact)
+                records, undo = apply(state, fact)
                 waiting.records.extend(records)
                 waiting.undo.extend(undo)
         except BaseException:

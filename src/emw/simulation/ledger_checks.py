@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from emw.domain import facts as f
+from emw.domain.fold import apply
 from emw.domain.model import Cause, Evse, Record, RequestState
 from emw.domain.state import State
 from emw.engine.view import Rules
@@ -55,7 +56,7 @@ class LedgerChecks:
         for fact in facts:
             self.checked += 1
             self._look(fact)
-            for record in self.shadow.apply(fact)[0]:
+            for record in apply(self.shadow, fact)[0]:
                 wrote[row_key(record)] = record
                 if isinstance(record, Evse):
                     self.knobs[record.evse_id].add(record.max_a)
@@ -205,7 +206,7 @@ def fold(log: Sequence[f.Fact]) -> tuple[State, Rows]:
     """State and tables out of the log alone."""
     state, tables = State(), {}
     for fact in log:
-        for record in state.apply(fact)[0]:
+        for record in apply(state, fact)[0]:
             tables[row_key(record)] = record
     return state, tables
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from emw.domain.facts import Fact
+from emw.domain.fold import apply
 from emw.domain.model import Record
 from emw.domain.state import State
 from emw.store import schema
@@ -99,9 +100,9 @@ class Rebuilt:
         self.state = State()
         self.rows: Rows = {}
 
-    def apply(self, fact: Fact) -> None:
+    def add(self, fact: Fact) -> None:
         """The next fact."""
-        records, _ = self.state.apply(fact)
+        records, _ = apply(self.state, fact)
         for record in records:
             self.rows[type(record), key_of(record)] = record
 
@@ -110,7 +111,7 @@ def rebuild(connection: sa.Connection) -> Rebuilt:
     """Fold the whole log."""
     rebuilt = Rebuilt()
     for fact in facts_of(connection):
-        rebuilt.apply(fact)
+        rebuilt.add(fact)
     return rebuilt
 
 
