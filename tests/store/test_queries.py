@@ -244,6 +244,25 @@ async def test_telemetry(place: Place) -> None:
     means = await store.query("telemetry_intervals", evse_id="E000001", until=START + timedelta(minutes=5))
     assert [(r["interval_start"], r["samples"]) for r in means] == [(START, 5)]
     assert len(await store.query("load_curve", since=START + timedelta(minutes=1))) == 2
+    # Two minutes of the second interval it was held, and is believed to have drawn 2 kW more without that.
+    second = START + timedelta(minutes=5)
+    for seconds in (60.0, 60.5):
+        await store.add_beliefs(
+            [
+                Believed(
+                    "E000001",
+                    second,
+                    second + timedelta(seconds=seconds),
+                    "virtual-twin",
+                    60.0,
+                    3.0,
+                    0.5,
+                    1.0,
+                )
+            ]
+        )
+    shed = [row["shed_kw"] for row in await store.query("load_curve")]
+    assert shed == [None, pytest.approx(0.8), None]
 
 
 async def test_counts(place: Place) -> None:

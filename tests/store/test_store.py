@@ -269,7 +269,7 @@ async def test_readings_become_means_of_whole_past_intervals(place: Place) -> No
         assert rows[1]["energy_kwh"] is None
     await store.roll_up(START + timedelta(minutes=11))
     curve = await store.query("load_curve")
-    assert [(row["kw"], row["evses"]) for row in curve] == [(8.0, 2), (4.0, 1)]
+    assert [(row["kw"], row["evses"], row["shed_kw"]) for row in curve] == [(8.0, 2, None), (4.0, 1, None)]
 
 
 async def test_a_late_reading_is_counted_in_its_interval(place: Place) -> None:

@@ -141,6 +141,23 @@ async def test_sums_that_are_carried_on_are_those_made_anew() -> None:
             assert +board.states == +fresh.states
 
 
+async def test_what_nobody_watched_is_drawn_with_what_was_asked_then() -> None:
+    async with world() as w:
+        await w.headend.admin.define_territory("test", "Zone")
+        await w.headend.admin.define_territory("test", "East", parent_id="Zone")
+        await stations(w, ["E1", "E2"])
+        ask = {"territory": "East", "kW": 3, "durationMinutes": 60}
+        assert (await w.call("POST", "/api/v1/requests", ask, headers=await w.log_in("opa"))).status == 201
+        async with asyncio.timeout(10):
+            while next(iter(w.headend.state.requests.values())).started_at is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        feed, before, after = feed_of(w), w.clock.at - timedelta(minutes=5), w.clock.at + timedelta(minutes=5)
+        assert feed._unwatched(before, 9.0, None) == (before, 9.0, 9.0, None, None)
+        assert feed._unwatched(after, 7.0, 2.5) == (after, 7.0, 9.5, 6.5, None)
+        # Something was asked, and what was believed of who was held is lost: no guess is drawn.
+        assert feed._unwatched(after, 7.0, None) == (after, 7.0, None, None, None)
+
+
 async def test_a_packed_stream_is_the_same_stream() -> None:
     async with world(FAST) as w:
         await stations(w, ["E1", *HOSTILE])

@@ -132,7 +132,10 @@ class FakeStore:
             rows = [r for r in self.readings if r.evse_id == p["evse_id"]]
             return [msgspec.structs.asdict(r) for r in reversed(rows)][:limit]
         if name == "load_curve":
-            return [{"interval_start": START - timedelta(minutes=5 * m), "kw": 40.0 + m} for m in range(1, 9)]
+            return [
+                {"interval_start": START - timedelta(minutes=5 * m), "kw": 40.0 + m, "shed_kw": None}
+                for m in range(1, 9)
+            ]
         if name == "means_until":
             return [{"first": None, "until": None}]  # no means yet
         table = {"request": "requests"}.get(name, name)

@@ -18,10 +18,12 @@ from emw.store import schema
 from emw.store.report_queries import QUESTIONS as REPORT_QUESTIONS
 from emw.store.rows import shown
 from emw.store.shed_queries import QUESTIONS
+from emw.store.telemetry import INTERVAL
 
 Rows = list[dict[str, Any]]
 Question = Callable[..., Rows]
 
+INTERVAL_H: Final = INTERVAL.total_seconds() / 3600.0
 MOST: Final = 10_000_000
 """The most rows one answer may have."""
 
@@ -321,13 +323,28 @@ def telemetry_intervals(
 def load_curve(
     connection: sa.Connection, since: datetime | None = None, until: datetime | None = None
 ) -> Rows:
-    """The load of all EVSEs per interval: the sum of their mean kW, and how many reported; oldest first."""
-    i = schema.telemetry_intervals
-    query = (
+    """The load of all EVSEs per interval: the sum of their mean kW, and how many reported; oldest first.
+
+    `shed_kw`: how much more those who were held are believed to have drawn without that; None where nobody was.
+    """
+    i, c = schema.telemetry_intervals, schema.counterfactuals
+    kwh = sa.func.sum((c.c.baseline_kw - c.c.load_kw) * c.c.seconds) / 3600.0
+    shed = (
+        sa.select(c.c.interval_start, (kwh / INTERVAL_H).label("shed_kw"))
+        .where(*_between(c.c.interval_start, since, until))
+        .group_by(c.c.interval_start)
+        .subquery()
+    )
+    load = (
         sa.select(i.c.interval_start, sa.func.sum(i.c.mean_kw).label("kw"), sa.func.count().label("evses"))
         .where(i.c.samples > 0, *_between(i.c.interval_start, since, until))
         .group_by(i.c.interval_start)
-        .order_by(i.c.interval_start)
+        .subquery()
+    )
+    query = (
+        sa.select(load, shed.c.shed_kw)
+        .join_from(load, shed, load.c.interval_start == shed.c.interval_start, isouter=True)
+        .order_by(load.c.interval_start)
     )
     return _plain(connection.execute(query).mappings())
 

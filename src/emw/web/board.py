@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from emw.domain.model import Evse, Limit, RequestState, Session
+from emw.domain.model import Evse, Limit, ReductionRequest, RequestState, Session
 from emw.service.customer_cap import beyond_cap
 from emw.service.headend import HeadEnd
 from emw.service.ports import Reading
@@ -29,7 +29,7 @@ NEVER: Final = datetime.max.replace(tzinfo=UTC)
 PARTS: Final = len(Part._fields)
 STANDING: Final = 6
 DRAWN: Final = 3
-LOAD, SHED, BASELINE = (Part._fields.index(x) for x in ("load_kw", "shed_kw", "baseline_kw"))
+LOAD, BASELINE = (Part._fields.index(x) for x in ("load_kw", "baseline_kw"))
 Places = npt.NDArray[np.intp]
 
 
@@ -66,10 +66,10 @@ class Row:
 class Sums:
     """What lies under one territory."""
 
-    __slots__ = ("charging", "evses", "part", "shed_kw", "wanted_kw")
+    __slots__ = ("charging", "evses", "part", "wanted_kw")
 
-    def __init__(self, evses: int = 0, figures: Iterable[float] = (0.0,) * (PARTS + 2)) -> None:
-        *part, self.shed_kw, charging = figures
+    def __init__(self, evses: int = 0, figures: Iterable[float] = (0.0,) * (PARTS + 1)) -> None:
+        *part, charging = figures
         self.part = Part(*part)
         self.evses = evses
         self.charging = int(charging)
@@ -84,6 +84,11 @@ class Sums:
     def baseline_kw(self) -> float:
         """Without limits."""
         return self.part.baseline_kw
+
+    @property
+    def shed_kw(self) -> float:
+        """As metered, of those who are held or give back: the very sum that a request of this node is told."""
+        return self.part.shed_kw
 
     @property
     def available_kw(self) -> float:
@@ -114,7 +119,6 @@ class Board:
         self._standing: Figures = np.zeros((0, STANDING))
         self._parts: Figures = np.zeros((0, PARTS))
         self._drawn_kw: Figures = np.zeros(0)
-        self._limited = np.zeros(0, dtype=bool)
         # Leaves in order, how many rows each has, where they begin among the rows laid leaf by leaf.
         self._leaves: list[str] = []
         self._counts: Places = np.zeros(0, dtype=np.intp)
@@ -174,7 +178,6 @@ class Board:
         self._standing = np.vstack([self._standing, np.zeros((1, STANDING))])[old]
         self._parts = np.vstack([self._parts, np.zeros((1, PARTS))])[old]
         self._drawn_kw = np.append(self._drawn_kw, 0.0)[old]
-        self._limited = np.append(self._limited, False)[old]
         self._by_leaf = None
         renewed = [self._order[place] for place in self._renewed | self._read]
         for place, row in enumerate(order):
@@ -202,7 +205,6 @@ class Board:
                 row.turns_at = min(row.turns_at, opt_out)
             self._turns_at = min(self._turns_at, row.turns_at)
             row.word = _word_of(row, evse, opted_out=opted_out)
-            self._limited[place] = row.limited
             counts = evse.evse_id not in self._beyond
             self._standing[place] = standing_of(evse, row.session, limit, now, counts=counts)
 
@@ -240,11 +242,10 @@ class Board:
     def _sum_tree(self) -> None:
         """From the leaves up. A node's target is its largest request, or what its children's come to."""
         state, path = self._headend.state, self._headend.dispatch.picture.path
-        load, shed = self._parts[:, LOAD], self._parts[:, SHED]
-        lines = np.column_stack([self._parts, shed * self._limited, load > DRAWS_KW])
+        lines = np.column_stack([self._parts, self._parts[:, LOAD] > DRAWS_KW])
         if self._by_leaf is None:
             self._by_leaf = self._group()
-        figures = np.zeros((0, PARTS + 2))
+        figures = np.zeros((0, PARTS + 1))
         if self._ids:
             figures = np.add.reduceat(lines[self._by_leaf], self._starts, axis=0)
         counts = self._counts
@@ -258,19 +259,27 @@ class Board:
             for node_id, leaves in below_of.items()
         }
         self.total = Sums(int(counts.sum()), figures.sum(axis=0).tolist())
-        for request in state.requests.values():
-            if request.state is RequestState.ACTIVE and request.territory_id in sums:
-                node = sums[request.territory_id]
-                node.wanted_kw = max(node.wanted_kw, request.kw)
-        below: dict[str, float] = {}
-        for node_id in sorted(sums, key=lambda n: -len(path(n))):
-            parent_id = state.territories[node_id].parent_id
-            sums[node_id].wanted_kw = max(sums[node_id].wanted_kw, below.get(node_id, 0.0))
-            if parent_id in sums:
-                below[str(parent_id)] = below.get(str(parent_id), 0.0) + sums[node_id].wanted_kw
-            else:
-                self.total.wanted_kw += sums[node_id].wanted_kw
+        wanted = self.wanted(r for r in state.requests.values() if r.state is RequestState.ACTIVE)
+        for node_id, kw in wanted.items():
+            sums[node_id].wanted_kw = kw
+            if state.territories[node_id].parent_id not in sums:
+                self.total.wanted_kw += kw
         self.sums = sums
+
+    def wanted(self, requests: Iterable[ReductionRequest]) -> dict[str, float]:
+        """What these requests together ask of each node, kW: its largest one, or what its children's come to."""
+        territories, path = self._headend.state.territories, self._headend.dispatch.picture.path
+        wanted = dict.fromkeys(sorted(territories, key=lambda n: -len(path(n))), 0.0)
+        for request in requests:
+            if request.territory_id in wanted:
+                wanted[request.territory_id] = max(wanted[request.territory_id], request.kw)
+        below = dict.fromkeys(wanted, 0.0)
+        for node_id, kw in wanted.items():  # from the leaves up
+            wanted[node_id] = max(kw, below[node_id])
+            parent_id = territories[node_id].parent_id
+            if parent_id in below:
+                below[parent_id] += wanted[node_id]
+        return wanted
 
     # --- telling
 

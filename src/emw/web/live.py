@@ -358,10 +358,25 @@ class Feed:
         for row in rows:
             at = row["interval_start"] + HALF_INTERVAL  # a mean stands in the middle of its interval
             if int(at.timestamp()) // 60 not in near:
-                seen.append((at, round(row["kw"], 2), None, None, None))
+                seen.append(self._unwatched(at, row["kw"], row["shed_kw"]))
         seen.sort(key=lambda p: p[0])
         step = len(seen) // POINTS + 1
         return seen[::step]
+
+    def _unwatched(self, at: datetime, load_kw: float, shed_kw: float | None) -> Point:
+        """A point that nobody saw, by what was asked then and what the store kept of who was held (None: nobody)."""
+        state = self._headend.state
+        wanted = self._board.wanted(
+            r
+            for r in state.requests.values()
+            if r.started_at is not None and r.started_at <= at and (r.ended_at is None or at < r.ended_at)
+        )
+        asked_kw = sum(kw for n, kw in wanted.items() if state.territories[n].parent_id not in wanted)
+        if shed_kw is None and asked_kw:
+            return at, round(load_kw, 2), None, None, None
+        baseline_kw = load_kw + (shed_kw or 0.0)
+        target_kw = max(baseline_kw - asked_kw, 0.0) if asked_kw else None
+        return at, round(load_kw, 2), round(baseline_kw, 2), target_kw and round(target_kw, 2), None
 
     async def _log_lines(self, tongue: Tongue) -> list[dict[str, Any]]:
         """The last rows of the log, and further back the last of the rare kinds; oldest first."""
