@@ -5,7 +5,7 @@
 # `-s`, or make itself names the directory on stdout.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 SHELL := /bin/sh

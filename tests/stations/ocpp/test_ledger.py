@@ -134,7 +134,7 @@ async def test_readings_told_late_begin_no_session_after_its_end(tmp_path: Path)
             await meter(it, 7000.0, at=kept)
             assert session(h) is None
             await meter(it, 7000.0)
-            assert session(h)
+            await until(lambda: session(h))
 
 
 async def test_a_transaction_that_only_readings_name_is_limited_by_its_number(tmp_path: Path) -> None:
