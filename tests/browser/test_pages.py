@@ -256,7 +256,7 @@ async def test_a_request_is_planned_changed_and_ended_from_the_page(
     await page.fill("#d-change input[name=kw]", "50")
     await page.click("#d-change button[type=submit]")
     await page.wait_for_function("() => document.querySelector('.request .numbers b').textContent === '50.0'")
-    await page.click(".request button >> text=Return to normal")
+    await page.click(".request button >> text=Call off")
     await page.click("#d-sure button[type=submit]")
     await page.wait_for_selector(".request", state="detached")
     assert not next(iter(w.headend.state.requests.values())).live

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
@@ -21,6 +22,7 @@ from emw.web.app import WebSettings
 from emw.web.board import Board
 from emw.web.live import RING, Feed
 from emw.web.log_words import sentence
+from emw.web.past import unwatched
 from emw.web.tongue import TONGUES
 from tests.web.world import HOSTILE, World, reads, stations, world
 
@@ -151,11 +153,15 @@ async def test_what_nobody_watched_is_drawn_with_what_was_asked_then() -> None:
         async with asyncio.timeout(10):
             while next(iter(w.headend.state.requests.values())).started_at is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        feed, before, after = feed_of(w), w.clock.at - timedelta(minutes=5), w.clock.at + timedelta(minutes=5)
-        assert feed._unwatched(before, 9.0, None) == (before, 9.0, 9.0, None, None)
-        assert feed._unwatched(after, 7.0, 2.5) == (after, 7.0, 9.5, 6.5, None)
+        before, after = w.clock.at - timedelta(minutes=5), w.clock.at + timedelta(minutes=5)
+        seen = functools.partial(unwatched, w.headend.state, Board(w.headend))
+        assert seen(before, 9.0, None) == (before, 9.0, 9.0, None, None)
+        assert seen(after, 7.0, 2.5) == (after, 7.0, 9.5, 6.5, None)
         # Something was asked, and what was believed of who was held is lost: no guess is drawn.
-        assert feed._unwatched(after, 7.0, None) == (after, 7.0, None, None, None)
+        assert seen(after, 7.0, None) == (after, 7.0, None, None, None)
+        end = f"/api/v1/requests/{next(iter(w.headend.state.requests))}/returnToNormal"
+        assert (await w.call("POST", end, {}, headers=await w.log_in("opa"))).status == 200
+        assert seen(after, 7.0, 2.5) == (after, 7.0, None, None, None)  # on the way back
 
 
 async def test_a_packed_stream_is_the_same_stream() -> None:

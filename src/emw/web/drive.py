@@ -25,8 +25,8 @@ from emw.web.shell import OperatorApp, host_check
 from emw.web.tongue import TONGUES
 
 MOST_BODY: Final = 4_096
-FILES: Final = ("drive.css", "drive.js", "icon.svg")
-"""What of the pages' files drivers are sent. A file of the console is none of them."""
+FILES: Final = ("drive.css", "drive.js", "icon.svg", "zone.js")
+"""What of the pages' files drivers are sent. No page of the console is among them."""
 AnyRequest = Request[Any, Any, Any]
 
 

@@ -16,6 +16,7 @@ from emw.domain.model import Role
 from emw.service.headend import HeadEnd
 from emw.web.auth import Auth
 from emw.web.tongue import COOKIE, TONGUES, choose
+from emw.web.words import home_zone
 
 THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "emw_theme"
@@ -82,5 +83,6 @@ def framed(
         role=str(caller.role),
         csrf="" if session is None else session.csrf,
         version=headend.version,
+        zone=home_zone(headend.state),
         **values,
     )

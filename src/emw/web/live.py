@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,7 @@ from emw.service.headend import HeadEnd
 from emw.web.board import Board, Row
 from emw.web.log_words import ENGLISH, activity_of
 from emw.web.packing import GZIP_HEADER, Event, block
+from emw.web.past import HALF_INTERVAL, Point, unwatched
 from emw.web.ticks import Tick, encode, in_words, log_line
 from emw.web.tongue import Tongue
 
@@ -38,7 +39,6 @@ HISTORY_S: Final = 2 * 3_600.0
 POINTS: Final = 720
 POINT_S: Final = 5.0
 """Points of the curve that are kept are so far apart."""
-HALF_INTERVAL: Final = timedelta(minutes=2.5)
 LOG_LINES: Final = 40
 RARE: Final = 100
 QUIET_S: Final = 10.0
@@ -82,9 +82,6 @@ NODE_COLUMNS: Final = (
     "availableKW",
     "timeZone",
 )
-
-Point = tuple[datetime, float, float | None, float | None, float | None]
-"""When; load, load without limits, target and what could be shed, kW."""
 
 
 class Feed:
@@ -358,25 +355,10 @@ class Feed:
         for row in rows:
             at = row["interval_start"] + HALF_INTERVAL  # a mean stands in the middle of its interval
             if int(at.timestamp()) // 60 not in near:
-                seen.append(self._unwatched(at, row["kw"], row["shed_kw"]))
+                seen.append(unwatched(self._headend.state, self._board, at, row["kw"], row["shed_kw"]))
         seen.sort(key=lambda p: p[0])
         step = len(seen) // POINTS + 1
         return seen[::step]
-
-    def _unwatched(self, at: datetime, load_kw: float, shed_kw: float | None) -> Point:
-        """A point that nobody saw, by what was asked then and what the store kept of who was held (None: nobody)."""
-        state = self._headend.state
-        wanted = self._board.wanted(
-            r
-            for r in state.requests.values()
-            if r.started_at is not None and r.started_at <= at and (r.ended_at is None or at < r.ended_at)
-        )
-        asked_kw = sum(kw for n, kw in wanted.items() if state.territories[n].parent_id not in wanted)
-        if shed_kw is None and asked_kw:
-            return at, round(load_kw, 2), None, None, None
-        baseline_kw = load_kw + (shed_kw or 0.0)
-        target_kw = max(baseline_kw - asked_kw, 0.0) if asked_kw else None
-        return at, round(load_kw, 2), round(baseline_kw, 2), target_kw and round(target_kw, 2), None
 
     async def _log_lines(self, tongue: Tongue) -> list[dict[str, Any]]:
         """The last rows of the log, and further back the last of the rare kinds; oldest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import quote
 
 from litestar import Request, Response, get
@@ -28,6 +28,7 @@ from emw.web.tongue import Tongue, tongue_of
 from emw.web.words import zone_of
 
 AnyRequest = Request[Any, Any, Any]
+METHODS: Final[tuple[Method, ...]] = get_args(Method)
 MOST_LISTED: Final = 200
 MISSING: Final = "\u2013"
 
@@ -99,7 +100,7 @@ async def reports_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) 
                 "key": r.request_key,
                 "path": f"/reports/requests/{quote(r.request_key, safe='')}",
                 "territory": r.territory_id,
-                "kw": r.kw,
+                "kw": (r.kw, r.confirmed_kw, r.measured_kw),
                 "started_at": r.started_at,
                 "state": str(r.state),
                 "figures": Figures(tongue_of(request), zone_of(headend.state, r.territory_id)),
@@ -195,18 +196,23 @@ async def month_report_page(
     headend: TheHeadEnd,
     auth: TheAuth,
     month: FromPath[str],
-    method: FromQuery[Method] = "10-of-10-adjusted",
+    method: FromQuery[Method | None] = None,
     rate: Rate = None,
     holiday: Holidays = None,
 ) -> Response[Any]:
-    """A month: a line per request, sites, customers, and the sum."""
+    """A month: a line per request, sites, customers, and the sum; by one method, else the first that has a figure."""
     if not _may(request, auth):
         return framed(request, headend, auth, "report_month.html", place="reports")
     text = id_of(month)
-    rows = await month_rows(headend, text, method, rate, holiday)
+    shown: Method = method or METHODS[0]
+    rows = await month_rows(headend, text, shown, rate, holiday)
+    for other in METHODS[1:] if method is None else ():
+        if any(r["part"] == "request" and r["shed_kwh"] is not None for r in rows):
+            break
+        shown, rows = other, await month_rows(headend, text, other, rate, holiday)
     zones = {r["request_key"]: zone_of(headend.state, r["territory_id"]) for r in rows if r["request_key"]}
     tongue = tongue_of(request)
-    query = f"method={method}" + ("" if rate is None else f"&rate={rate:g}")
+    query = f"method={shown}" + ("" if rate is None else f"&rate={rate:g}")
     return framed(
         request,
         headend,
@@ -214,7 +220,8 @@ async def month_report_page(
         "report_month.html",
         place="reports",
         month=text,
-        method=method,
+        method=shown,
+        clocks=", ".join(sorted({str(z) for z in zones.values()})),
         methods=settlement.METHODS,
         rate=rate,
         lines=[(r, Figures(tongue, zones[r["request_key"]])) for r in rows if r["part"] == "request"],

@@ -69,7 +69,7 @@ def plot(title: str, series: Sequence[Series], zone: tzinfo, unit: str = "kW") -
         at = y(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(f'<text class="axis" x="{LEFT - 6}" y="{at + 4}" text-anchor="end">{value:g}</text>')
-    parts.append(f'<text class="axis" x="4" y="{TOP + 4}">{escape(unit)}</text>')
+    parts.append(f'<text class="axis unit" x="4" y="{TOP + 4}">{escape(unit)}</text>')
     for at_time in _ticks(first, last, zone):
         at = x(at_time)
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')

@@ -36,6 +36,12 @@ def zone_of(state: State, territory_id: str) -> tzinfo:
         return UTC
 
 
+def home_zone(state: State) -> str:
+    """The zone that times which are no territory's are told in: the territories' own where they share one, else UTC."""
+    found = {t.time_zone for t in state.territories.values()}
+    return found.pop() if len(found) == 1 else "UTC"
+
+
 def clock_time(at: datetime, now: datetime, zone: tzinfo) -> str:
     """`19:00 PDT`, with the date where it is not today's."""
     there, today = at.astimezone(zone), now.astimezone(zone)

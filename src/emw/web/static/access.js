@@ -39,7 +39,8 @@ const button = (words, act) => {
 /** Fill a section's table (roles are said, as a phone lays its rows out as blocks): `columns` are words, `row(item)` gives cells, the last one is what can be done. */
 function fill(id, columns, items, row, gone) {
   $(id).querySelector("thead").replaceChildren(el("tr", { role: "row" }, ...columns.map((c) => el("th", { scope: "col", role: "columnheader" }, c || el("span", { class: "hidden" }, t("evse.act"))))));
-  $(id).querySelector("tbody").replaceChildren(...items.map((item) => {
+  const none = el("tr", { role: "row" }, el("td", { role: "cell", class: "quiet", colspan: columns.length }, t("access.none")));
+  $(id).querySelector("tbody").replaceChildren(...(items.length ? [] : [none]), ...items.map((item) => {
     const cells = row(item);
     const line = el("tr", { role: "row", class: gone(item) ? "gone" : false });
     cells.forEach((cell, i) => line.append(el("td", { role: "cell", "data-column": columns[i], class: i === cells.length - 1 ? "do" : false }, ...[cell].flat())));

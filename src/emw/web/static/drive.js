@@ -1,6 +1,8 @@
 // A driver's page: the token of the link opens one charge. It is kept in this tab only, and travels in a header.
 
 const language = document.documentElement.lang || "en";
+import { fromLocal } from "./zone.js";
+
 const { default: says } = await import(`/drive/files/${language}.js`);
 const t = (key, given = {}) => says[key].replace(/\{(\w+)\}/g, (_, name) => given[name]);
 const $ = (id) => document.getElementById(id);
@@ -146,7 +148,7 @@ needForm.addEventListener("submit", acting(needForm.querySelector("button"), () 
   const departure = needForm.elements.departure.value;
   return call("POST", "/need", {
     ...(energy ? { energyRequestedKWh: Number(energy) } : {}),
-    ...(departure ? { departureTime: new Date(departure).toISOString() } : {}),
+    ...(departure ? { departureTime: new Date(fromLocal(departure, zone)).toISOString() } : {}),
   });
 }));
 

@@ -1,6 +1,7 @@
 // Numbers, times and ages as people read them; and text that can only ever be text.
 
 import { language, t } from "./t.js";
+import * as zones from "./zone.js";
 
 const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -30,6 +31,7 @@ const FORMS = {
   second: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
   minute: { hour: "2-digit", minute: "2-digit" },
   day: { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
+  stamp: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" },
   full: {
     weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit",
     timeZoneName: "short",
@@ -37,7 +39,7 @@ const FORMS = {
   date: { year: "numeric", month: "2-digit", day: "2-digit" },
 };
 const made = new Map();
-let home = "UTC";
+let home = document.body.dataset.zone || "UTC";
 
 /** The zone that times without one of their own are told in. */
 export const setZone = (zone) => { home = zone; };
@@ -62,28 +64,17 @@ export const minuteOf = (ms, zone = home) => form("minute", zone).format(ms);
 export const fullOf = (ms, zone = home) => form("full", zone).format(ms);
 export const utcOf = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
+const sameDay = (ms, now, zone) => form("date", zone).format(ms) === form("date", zone).format(now);
+
 /** Hours and minutes, with the day where it is not that of `now`. */
-export function shortOf(ms, now, zone = home) {
-  const same = form("date", zone).format(ms) === form("date", zone).format(now);
-  return form(same ? "minute" : "day", zone).format(ms);
-}
+export const shortOf = (ms, now, zone = home) => form(sameDay(ms, now, zone) ? "minute" : "day", zone).format(ms);
 
-/** A moment as a field for date and time wants it, in a zone. */
-export function toLocal(ms, zone = home) {
-  const form = new Intl.DateTimeFormat("sv-SE", {
-    year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", timeZone: zone,
-  });
-  return form.format(ms).replace(" ", "T");
-}
+/** Hours, minutes and seconds, with the day where it is not that of `now`. */
+export const stampOf = (ms, now, zone = home) => form(sameDay(ms, now, zone) ? "second" : "stamp", zone).format(ms);
 
-/** What such a field says, as a moment; NaN where it says nothing. */
-export function fromLocal(text, zone = home) {
-  const wanted = Date.parse(`${text}Z`);
-  // The offset at the first guess may be another than at the moment itself: twice a year the second guess matters.
-  let guess = wanted;
-  for (let n = 0; n < 2; n += 1) guess += wanted - Date.parse(`${toLocal(guess, zone)}Z`);
-  return guess;
-}
+/** A moment as a field for date and time wants it, and what such a field says as a moment. */
+export const toLocal = (ms, zone = home) => zones.toLocal(ms, zone);
+export const fromLocal = (text, zone = home) => zones.fromLocal(text, zone);
 
 /** A moment as an element: the territory's time, UTC on hover. */
 export function when(ms, text) {

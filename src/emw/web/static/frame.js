@@ -43,11 +43,14 @@ wire(halt, (data) => {
   const territory = data.get("what");
   return territory ? call("POST", `/territories/${segment(territory)}/stop`, { reason }) : call("POST", "/halt", { reason });
 });
+const whatStops = () => { haltButton.textContent = what.value ? t("halt.do_in", { where: what.value }) : t("halt.do"); };
+what.addEventListener("change", whatStops);
 $("halt").addEventListener("click", () => {
   haltButton.disabled = true;
   what.replaceChildren(el("option", { value: "" }, t("halt.everything")),
     ...[...model.nodes.keys()].sort().map((id) => el("option", { value: id }, id)));
   open(halt);
+  whatStops();
 });
 
 function banner(text, by, path) {

@@ -38,7 +38,10 @@ const tree = new Tree($("tree"));
 const log = new Log($("log"), $("bulk"));
 
 function changed(what) {
-  for (const tile of tiles) say(tile.value, tile.tell(model.total));
+  for (const tile of tiles) {
+    say(tile.value, tile.tell(model.total));
+    tile.value.classList.toggle("none", tile.value.textContent === "–");
+  }
   plot.show(model.history, model.requests);
   requests.update();
   timeline.update();

@@ -1,16 +1,17 @@
-// The activity log as it happens, newest first. Commands come by the thousand, so they are shown on demand.
+// The activity log as it happens, newest first. What comes by the thousand or is mere routine is shown on demand.
 
 import { model } from "./feed.js";
-import { count, el, when } from "./format.js";
+import { count, el, stampOf, when } from "./format.js";
 import { t } from "./t.js";
 
 const MOST = 200;
-const BULK = new Set(["CommandIssued", "CommandAnswered", "Enrolled", "EnrolmentEnded", "PoweredOn", "PoweredOff", "RequestTallied"]);
+const BULK = new Set(["CommandIssued", "CommandAnswered", "Enrolled", "EnrolmentEnded", "PoweredOn", "PoweredOff", "RequestTallied",
+  "ReportQueued", "ReportDelivered", "StationLearned"]);
 
 /** One line of the log. */
 export function line(row) {
   return el("li", { "data-kind": row.kind },
-    when(Date.parse(row.at)),
+    when(Date.parse(row.at), stampOf(Date.parse(row.at), model.at || Date.now())),
     el("bdi", { class: "says" }, row.omitted ? t("log.omitted", { n: count(row.omitted) }) : row.text),
     el("bdi", { class: "quiet actor" }, row.actor ?? ""));
 }

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { wireForm } from "./form.js";
-import { count, el } from "./format.js";
+import { count, el, fromLocal, toLocal, zoneNow } from "./format.js";
 import { follow } from "./frame.js";
 import { line } from "./log.js";
 import { t } from "./t.js";
@@ -10,6 +10,7 @@ import { t } from "./t.js";
 const $ = (id) => document.getElementById(id);
 const form = $("search");
 const PAGE = 200;
+const MOMENTS = new Set(["since", "until"]);
 let asked = new URLSearchParams();
 let shown = 0;
 let next = null;
@@ -19,7 +20,7 @@ function read(data) {
   for (const [field, value] of data) {
     const text = value.trim();
     if (!text) continue;
-    found.set(field, field === "since" || field === "until" ? new Date(text).toISOString() : text);
+    found.set(field, MOMENTS.has(field) ? new Date(fromLocal(text)).toISOString() : text);
   }
   return found;
 }
@@ -64,7 +65,8 @@ $("more").addEventListener("click", () => load(next));
 // What the address asks for is looked up at once: a link to a search is a search.
 for (const [field, value] of new URLSearchParams(location.search)) {
   const input = form.elements[field];
-  if (input instanceof HTMLInputElement && input.type !== "datetime-local") input.value = value;
+  if (input instanceof HTMLInputElement) input.value = MOMENTS.has(field) ? toLocal(Date.parse(value)) : value;
 }
+document.getElementById("log-zone").textContent = zoneNow();
 form.requestSubmit();
 follow(() => {});

@@ -27,6 +27,37 @@ function rings(outline) {
   return coordinates.flat();
 }
 
+const extent = (points, n) => points.reduce(([low, high], p) => [Math.min(low, p[n]), Math.max(high, p[n])], [Infinity, -Infinity]);
+
+/** Discs of which none lies on another: who would is taken in by the one that came before. */
+function apart(discs) {
+  const settled = new Map(); // by the cells they began in
+  const merged = [];
+  for (const disc of discs) {
+    let host = null;
+    for (let dx = -2; dx <= 2 && !host; dx += 1) {
+      for (let dy = -2; dy <= 2 && !host; dy += 1) {
+        const near = settled.get(`${disc.cell[0] + dx} ${disc.cell[1] + dy}`);
+        if (near && Math.hypot(near.x - disc.x, near.y - disc.y) < near.r + disc.r) host = near;
+      }
+    }
+    if (!host) {
+      settled.set(disc.cell.join(" "), disc);
+      merged.push(disc);
+      continue;
+    }
+    const [n, more] = [host.points.length, disc.points.length];
+    host.x = (host.x * n + disc.x * more) / (n + more);
+    host.y = (host.y * n + disc.y * more) / (n + more);
+    host.points.push(...disc.points);
+    for (const [state, count] of disc.states) host.states.set(state, (host.states.get(state) ?? 0) + count);
+    host.r = radius(n + more);
+  }
+  return merged;
+}
+
+const radius = (n) => (n === 1 ? 6 : Math.min(9 + 2.2 * Math.log2(n), 22));
+
 export class MapView {
   /** `onPick(ids, x, y)`: somebody points at these EVSEs; `onMove()`: the view has changed. */
   constructor(host, onPick) {
@@ -62,8 +93,7 @@ export class MapView {
   whole() {
     const all = [...this.points.map((p) => p.at), ...this.outlines.flatMap((o) => o.lines.flat())];
     if (!all.length) return;
-    const bounds = (n) => all.reduce(([low, high], p) => [Math.min(low, p[n]), Math.max(high, p[n])], [Infinity, -Infinity]);
-    const [[west, east], [north, south]] = [bounds(0), bounds(1)];
+    const [[west, east], [north, south]] = [extent(all, 0), extent(all, 1)];
     this.centre = [(west + east) / 2, (north + south) / 2];
     const room = Math.min(this.host.clientWidth / (east - west || 1e-6), this.host.clientHeight / (south - north || 1e-6));
     this.scale = Math.min(0.88 * room, TILE * 2 ** NEAREST);
@@ -173,6 +203,7 @@ export class MapView {
     this.shapes(pen, x, y);
     this.gather(x, y, width, height);
     for (const disc of this.discs) this.disc(pen, disc);
+    this.names(pen, x, y);
   }
 
   paper(pen, left, top, width, height) {
@@ -209,16 +240,25 @@ export class MapView {
       pen.lineWidth = asked ? 2 : 1;
       pen.stroke();
     }
-    pen.fillStyle = c["--quiet"];
+  }
+
+  /** What an outline is called, over the middle of its north. */
+  names(pen, x, y) {
+    pen.fillStyle = this.palette["--quiet"];
+    pen.strokeStyle = this.palette["--card"];
+    pen.lineWidth = 3;
+    pen.lineJoin = "round";
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     for (const outline of this.outlines) {
       const label = outline.name ?? outline.territory;
-      if (!label || !outline.lines[0]?.length) continue;
       const line = outline.lines[0];
-      const north = line.reduce((a, b) => (b[1] < a[1] ? b : a));
-      const middle = line.reduce((sum, p) => sum + p[0], 0) / line.length;
-      pen.fillText(label, x([middle, 0]), y(north) - 9);
+      if (!label || !line?.length) continue;
+      const [west, east] = extent(line, 0);
+      const [north] = extent(line, 1);
+      const at = [x([(west + east) / 2, 0]), y([0, north]) - 9];
+      pen.strokeText(label, ...at);
+      pen.fillText(label, ...at);
     }
   }
 
@@ -227,21 +267,27 @@ export class MapView {
     for (const point of this.points) {
       const [px, py] = [x(point.at), y(point.at)];
       if (px < -CELL || py < -CELL || px > width + CELL || py > height + CELL) continue;
-      const key = `${Math.floor(point.at[0] * this.scale / CELL)} ${Math.floor(point.at[1] * this.scale / CELL)}`;
+      const cell = point.at.map((part) => Math.floor(part * this.scale / CELL));
+      const key = cell.join(" ");
       let disc = cells.get(key);
-      if (!disc) cells.set(key, disc = { x: 0, y: 0, points: [], states: new Map() });
+      if (!disc) cells.set(key, disc = { cell, x: 0, y: 0, points: [], states: new Map() });
       disc.points.push(point);
       disc.x += px;
       disc.y += py;
       const state = this.stateOf(point.id) ?? "free";
       disc.states.set(state, (disc.states.get(state) ?? 0) + 1);
     }
-    this.discs = [...cells.values()];
-    for (const disc of this.discs) {
+    let discs = [...cells.values()];
+    for (const disc of discs) {
       disc.x /= disc.points.length;
       disc.y /= disc.points.length;
-      disc.r = disc.points.length === 1 ? 6 : Math.min(9 + 2.2 * Math.log2(disc.points.length), 22);
+      disc.r = radius(disc.points.length);
     }
+    for (let before = Infinity; discs.length < before;) {
+      before = discs.length;
+      discs = apart(discs); // one that grew may lie on another
+    }
+    this.discs = discs;
   }
 
   disc(pen, { x, y, r, points, states }) {

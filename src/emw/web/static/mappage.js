@@ -43,14 +43,15 @@ for (const [state] of STATES) {
   $("legend").append(el("li", { "data-state": state }, el("span", { class: "dot", "aria-hidden": "true" }), word("evse", state)));
 }
 
-let placed = 0;
+let placed = null; // not known yet
 let asked = -AGAIN_MS;
 async function ground() {
   asked = performance.now();
   const told = await call("GET", "/map");
-  if (told.places.length === placed && placed) return;
+  if (told.places.length === placed) return;
   placed = told.places.length;
   view.ground(told);
+  listedAt = -LIST_MS;
 }
 
 /** The list: a row per territory, its EVSEs by state. */
@@ -69,7 +70,7 @@ function list() {
     el("td", { class: "number" }, count(node.evses)), el("td", { class: "number" }, num(node.load)),
     el("td", {}, ...STATES.filter(([s]) => states.get(node.id)?.has(s)).map(([s]) => el("span", { "data-state": s },
       el("span", { class: "dot", "aria-hidden": "true" }), `${count(states.get(node.id).get(s))} ${word("evse", s)}`))))));
-  const lost = model.evses.size - placed;
+  const lost = placed === null ? 0 : model.evses.size - placed;
   say($("lost"), lost > 0 ? t("map.lost", { n: count(lost) }) : "");
 }
 

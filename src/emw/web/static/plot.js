@@ -42,14 +42,17 @@ export function trace(pen, points, x, y, value, { stroke, dash = [], weight = 2 
   pen.setLineDash([]);
 }
 
-/** A canvas that fills its host at the screen's own resolution; returns its pen. */
-export function fit(canvas, width, height) {
-  const dots = devicePixelRatio || 1;
+/** How large the page's letters are against those that drawings were measured for: a wall screen's are larger. */
+export const scale = () => Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 15;
+
+/** A canvas of so many units, each `unit` px, at the screen's own resolution; returns its pen. */
+export function fit(canvas, width, height, unit = 1) {
+  const dots = (devicePixelRatio || 1) * unit;
   if (canvas.width !== Math.round(width * dots) || canvas.height !== Math.round(height * dots)) {
     canvas.width = Math.round(width * dots);
     canvas.height = Math.round(height * dots);
-    canvas.style.width = `${width}px`;
-    canvas.style.height = `${height}px`;
+    canvas.style.width = `${width * unit}px`;
+    canvas.style.height = `${height * unit}px`;
   }
   const pen = canvas.getContext("2d");
   pen.setTransform(dots, 0, 0, dots, 0, 0);
@@ -115,13 +118,13 @@ export class Plot {
   }
 
   draw() {
-    const width = this.host.clientWidth;
-    const height = this.host.clientHeight;
+    const unit = scale();
+    const [width, height] = [this.host.clientWidth / unit, this.host.clientHeight / unit];
     const points = this.history;
     if (!width || !height || points.length < 2) return;
     this.palette ??= Object.fromEntries(TOKENS.map((token) => [token, colour(token)]));
     const c = this.palette;
-    const pen = fit(this.canvas, width, height);
+    const pen = fit(this.canvas, width, height, unit);
     const now = points.at(-1)[0];
     const narrow = width < 560;
     const past = (narrow ? 1 : 2) * HOUR;
@@ -174,6 +177,7 @@ export class Plot {
 
   /** What is asked in the hours ahead: a band per request, and the target if the load without limits stayed. */
   coming(pen, x, y, now, until, top, floor, c, last) {
+    const rows = []; // where the last label of each row ends
     for (const r of this.requests) {
       const start = Math.max(Date.parse(r.start), now);
       const end = Math.min(r.end === null ? until : Date.parse(r.end), until);
@@ -185,7 +189,12 @@ export class Plot {
       pen.fillStyle = c["--target"];
       pen.textAlign = "left";
       pen.textBaseline = "top";
-      if (x(end) - x(start) > 70) pen.fillText(`−${num(r.requestedKW)} kW`, x(start) + 6, top + 4);
+      if (x(end) - x(start) <= 70) continue;
+      let row = rows.findIndex((last) => last < x(start));
+      if (row < 0) row = rows.length;
+      const label = `−${num(r.requestedKW)} kW`;
+      rows[row] = x(start) + 12 + pen.measureText(label).width;
+      pen.fillText(label, x(start) + 6, top + 4 + 15 * row);
     }
   }
 

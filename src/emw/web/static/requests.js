@@ -13,9 +13,12 @@ const PARTS = [
   ["short", "shortKW"],
 ];
 
-/** Ask, then return a request to normal. */
+const endsBy = (request) => t(request.state === "pending" ? "end.off" : "end.do");
+
+/** Ask, then call off or return a request to normal. */
 export function endRequest(request, done = () => {}) {
-  areYouSure(t("end.title"), t("end.text", { id: request.requestID }), t("end.do"), async (reason) => {
+  const coming = request.state === "pending"; // nothing to return from
+  areYouSure(t(coming ? "end.off_title" : "end.title"), t(coming ? "end.off_text" : "end.text", { id: request.requestID }), endsBy(request), async (reason) => {
     await call("POST", `/requests/${segment(request.requestKey)}/returnToNormal`, { reason });
     done();
   });
@@ -91,7 +94,7 @@ export class Requests {
   make(request) {
     const made = { sums: new SumBar() };
     made.state = el("span", { class: "tag" });
-    made.when = el("p", { class: "quiet" });
+    made.when = el("p", { class: "quiet when" });
     made.end = el("button", { type: "button", class: "acts small" }, t("end.do"));
     made.end.addEventListener("click", () => endRequest(made.request));
     made.changes = el("button", { type: "button", class: "acts small", hidden: true }, t("change.button"));
@@ -109,8 +112,9 @@ export class Requests {
       el("div", { class: "head" },
         el("h3", {}, name(request.requestID), el("span", { class: "quiet" }, ` ${t("request.in")} `), name(request.territory),
           el("span", { class: "quiet" }, ` ${t("request.by")} `), name(request.isoID)),
-        made.state, made.age, made.agree, made.changes, made.end),
-      made.waits, made.sums.node, made.meter, made.told, made.why, made.when);
+        made.state, made.age),
+      made.waits, made.sums.node, made.meter, made.told, made.why,
+      el("div", { class: "foot" }, made.when, made.agree, made.changes, made.end));
     return made;
   }
 
@@ -126,7 +130,10 @@ export class Requests {
     made.measured.style.width = `${(100 * Math.max(measured ?? 0, 0)) / most}%`;
     made.mark.style.left = `calc(${(100 * total) / most}% - 1px)`;
     const could = t("request.could", { kw: num(request.availableKW) });
-    say(made.told, measured === null
+    const coming = request.state === "pending"; // nothing can be there yet, and nothing is amiss
+    made.meter.hidden = coming;
+    made.node.classList.toggle("coming", coming);
+    say(made.told, coming ? could : measured === null
       ? `${t("request.unmeasured")} · ${could}`
       : `${t("request.measured", { kw: num(measured), share: share(measured / total) })} · ` +
         `${t("request.evses", { n: count(request.affectedEVSEs) })} · ${could}`);
@@ -134,11 +141,12 @@ export class Requests {
     say(made.age, ageOf(age));
     made.waits.hidden = !request.held;
     if (request.held) say(made.waits, t("agree.waits", { who: request.askedBy ?? request.isoID, why: request.held }));
-    say(made.why, !request.held && request.state !== "restoring" && request.shortKW > 0.05 && request.whyShort ? request.whyShort : "");
+    say(made.why, !request.held && request.state === "active" && request.shortKW > 0.05 && request.whyShort ? request.whyShort : "");
     made.agree.hidden = !request.held;
     made.changes.hidden = !this.change || request.isoID !== "operator" || request.state === "restoring";
     made.when.replaceChildren(...spanOf(request, clock));
     made.end.hidden = request.state === "restoring";
+    say(made.end, endsBy(request));
   }
 }
 

@@ -3,7 +3,7 @@
 import { call, segment } from "./api.js";
 import { model, now } from "./feed.js";
 import { open, wire, wireForm } from "./form.js";
-import { count, el, fromLocal, name, num, say, share, shortOf, toLocal, when } from "./format.js";
+import { amps, count, el, fromLocal, name, num, say, share, shortOf, toLocal, when } from "./format.js";
 import { follow } from "./frame.js";
 import { Requests } from "./requests.js";
 import { Timeline } from "./timeline.js";
@@ -66,8 +66,10 @@ function answer(told, wish) {
       tile(t("plan.sure"), share(sure), "", t("plan.sure_note"), sure >= 0.9 ? "good" : sure >= 0.6 ? "wait" : "bad"),
       later ? tile(t("plan.then"), num(told.atStart.kW), "kW", band(told.atStart)) : tile(t("plan.now"), num(told.available.kW), "kW", band(told.available)),
       tile(t("plan.at_end"), num(told.atEnd.kW), "kW", band(told.atEnd)),
-      tile(t("plan.cost"), num(told.missedKWh), "kWh", t("plan.cost_note")),
-      tile(t("plan.who"), count(told.affectedEVSEs), "", t("plan.who_note"))),
+      // For a later start these are as if it began now; what runs now and may be over then would hide them.
+      ...(later && !told.affectedEVSEs ? [] : [
+        tile(t("plan.cost"), num(told.missedKWh), "kWh", t("plan.cost_note")),
+        tile(t("plan.who"), count(told.affectedEVSEs), "", t("plan.who_note"))])),
   ];
   if (later) parts.push(el("p", { class: "quiet" }, t("plan.later")));
   if (told.whyShort) parts.push(el("p", { class: "why-short" }, told.whyShort));
@@ -76,11 +78,11 @@ function answer(told, wish) {
     parts.push(el("details", {}, el("summary", {}, t("plan.givers", { n: count(dearest.length), all: count(told.affectedEVSEs) })),
       el("div", { class: "givers", tabindex: "0", role: "region", "aria-label": t("plan.who") }, el("table", {}, el("thead", {}, el("tr", {},
         el("th", { scope: "col" }, t("column.id")), el("th", { scope: "col", class: "number" }, t("plan.draws")),
-        el("th", { scope: "col", class: "number" }, t("column.limit")), el("th", { scope: "col", class: "number" }, t("plan.gives")),
+        el("th", { scope: "col", class: "number" }, t("plan.limit")), el("th", { scope: "col", class: "number" }, t("plan.gives")),
         el("th", { scope: "col", class: "number" }, t("plan.misses")))),
       el("tbody", {}, ...dearest.map((e) => el("tr", {},
         el("td", {}, el("a", { href: `/evses/${segment(e.evseID)}` }, name(e.evseID))),
-        el("td", { class: "number" }, num(e.drawA)), el("td", { class: "number" }, num(e.limitA)),
+        el("td", { class: "number" }, num(e.drawA)), el("td", { class: "number" }, amps(e.limitA)),
         el("td", { class: "number" }, num(e.givesKW)), el("td", { class: "number" }, num(e.missedKWh)))))))));
   }
   return parts;
@@ -140,12 +142,13 @@ function row(r) {
   const there = model.nodes.get(r.territory)?.zone;
   const start = Date.parse(r.start);
   return el("tr", { "data-state": r.state },
-    el("td", {}, el("a", { href: `/log?requestKey=${encodeURIComponent(r.requestKey)}` }, name(r.requestID)), " ", el("span", { class: "quiet" }, r.isoID)),
+    el("td", {}, el("a", { href: `/reports/requests/${segment(r.requestKey)}` }, name(r.requestID)), " ", el("span", { class: "quiet" }, r.isoID)),
     el("td", {}, name(r.territory)), el("td", {}, word("state", r.state)),
-    el("td", {}, when(start, shortOf(start, now(), there)), ...(r.end
+    el("td", { class: "when" }, when(start, shortOf(start, now(), there)), ...(r.end
       ? [" – ", when(Date.parse(r.end), shortOf(Date.parse(r.end), start, there))] : [])),
     ...[r.requestedKW, r.confirmedKW, r.shortKW, r.measuredKW].map((kw) => el("td", { class: "number" }, num(kw))),
-    el("td", { class: "number" }, count(r.affectedEVSEs)));
+    el("td", { class: "number" }, count(r.affectedEVSEs)),
+    el("td", {}, el("a", { href: `/log?requestKey=${encodeURIComponent(r.requestKey)}` }, t("nav.log"))));
 }
 
 async function past(more = false) {

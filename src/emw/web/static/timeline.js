@@ -2,6 +2,7 @@
 
 import { model, now } from "./feed.js";
 import { minuteOf, num, picture, svg } from "./format.js";
+import { scale } from "./plot.js";
 import { t, word } from "./t.js";
 
 const ROW = 34;
@@ -31,7 +32,8 @@ export class Timeline {
   draw() {
     const shown = model.requests.slice(0, MOST);
     this.host.hidden = shown.length === 0;
-    const width = this.host.clientWidth; // what is hidden has none
+    const unit = scale();
+    const width = Math.floor(this.host.clientWidth / unit); // what is hidden has none
     if (!width || !shown.length) return;
     const clock = now();
     const spans = shown.map((r) => spanOf(r, clock));
@@ -45,11 +47,13 @@ export class Timeline {
       parts.push(svg("line", { x1: x(at), x2: x(at), y1: 0, y2: height - AXIS, class: "tl-grid" }));
       if (x(at) > 14 && x(at) < width - 14) parts.push(svg("text", { x: x(at), y: height - 4, class: "tl-time" }, minuteOf(at)));
     }
-    shown.forEach((request, n) => parts.push(...this.shape(request, spans[n], n, x, width)));
+    const shapes = shown.map((request, n) => this.shape(request, spans[n], n, x, width));
+    parts.push(...shapes.map(([shape]) => shape));
     parts.push(svg("line", { x1: x(clock), x2: x(clock), y1: 0, y2: height - AXIS, class: "tl-now" }));
+    parts.push(...shapes.map(([, label]) => label)); // words are not crossed out by the hand of the clock
     this.picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.picture.setAttribute("width", width);
-    this.picture.setAttribute("height", height);
+    this.picture.setAttribute("width", width * unit);
+    this.picture.setAttribute("height", height * unit);
     picture(this.picture, shown.map((r) => t("timeline.says", {
       id: r.requestID, kw: num(r.requestedKW), from: minuteOf(Date.parse(r.start)), to: r.end ? minuteOf(Date.parse(r.end)) : "…", state: word("state", r.state),
     })).join("; "));

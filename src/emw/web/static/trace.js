@@ -1,7 +1,7 @@
 // The readings of one EVSE: what it drew, and the limit it was under, as steps.
 
 import { colour, num, picture } from "./format.js";
-import { fit, niceStep, timeAxis, trace } from "./plot.js";
+import { fit, niceStep, scale, timeAxis, trace } from "./plot.js";
 import { t } from "./t.js";
 
 const LEFT = 52;
@@ -28,9 +28,10 @@ export class Trace {
   }
 
   draw() {
-    const [width, height] = [this.host.clientWidth, this.host.clientHeight];
+    const unit = scale();
+    const [width, height] = [this.host.clientWidth / unit, this.host.clientHeight / unit];
     if (!width || !height) return;
-    const pen = fit(this.canvas, width, height);
+    const pen = fit(this.canvas, width, height, unit);
     const quiet = colour("--quiet");
     if (this.rows.length < 2) {
       pen.fillStyle = quiet;
