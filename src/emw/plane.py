@@ -7,7 +7,7 @@ what the service refuses carries its own status. Nothing a caller sends ends in 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -30,6 +30,8 @@ NAMES: Final = "emw.names"
 """Where the server puts the names of a client's certificate in the scope."""
 JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 PROBLEM: Final = b"application/problem+json"
+ONCE: Final = (b"authorization", b"content-type", b"content-length", b"content-encoding", b"host")
+"""Headers that decide something. Said twice, two readers on the way may take each another one (attack A14)."""
 TITLES: Final = {
     404: "Not found",
     405: "Method not allowed",
@@ -78,12 +80,13 @@ class Door:
 
 
 class BadBody(Exception):
-    """A body that can't be taken: status, the field at fault, and why."""
+    """A request that can't be taken: status, the field at fault, and why. `allow`: the method that can be."""
 
-    def __init__(self, status: int, why: str, field: str | None = None) -> None:
+    def __init__(self, status: int, why: str, field: str | None = None, *, allow: str | None = None) -> None:
         super().__init__(why)
         self.status = status
         self.field = field
+        self.allow = allow
 
 
 class Plane:
@@ -132,6 +135,8 @@ class Plane:
         except BadBody as error:
             status = error.status
             headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
+            if error.allow is not None:  # RFC 9110, 15.5.6
+                headers.append((b"allow", error.allow.encode()))
             body = self._problem(status, TITLES.get(status, "Bad input"), str(error), error.field)
         except Exception:  # a bug: the caller hears so, the log gets the trace, the server lives on
             log.exception("plane.bug", path=scope["path"])
@@ -157,7 +162,7 @@ class Plane:
                 raise BadBody(404, f"there is nothing at {path[:200]!r}")
             door, rest, path = self._doors[prefix], path[len(prefix) :], prefix
         if scope["method"] != door.method:
-            raise BadBody(405, f"use {door.method} here")
+            raise BadBody(405, f"use {door.method} here", allow=door.method)
         content_type, caller = _read_headers(scope)
         said: Any = rest
         if door.takes is not None:
@@ -210,9 +215,8 @@ def named(error: msgspec.ValidationError) -> BadBody:
 def _field_at(body: bytes, error: msgspec.DecodeError) -> str | None:
     """The field whose value is no JSON: `NaN` and its like end the reading, so nobody else can name it."""
     at = AT_BYTE.search(str(error))
-    if at is None:
-        return None
-    end = int(at[1])
+    # Without a byte it breaks off at the end, or in the text before the last brackets.
+    end = int(at[1]) if at is not None else len(body.rstrip(b'"}] \t\r\n'))
     name = LAST_NAME.search(body[max(0, end - 512) : end])
     return None if name is None else name[1].decode("utf-8", "replace")
 
@@ -225,6 +229,13 @@ def utc(field: str, when: datetime) -> datetime:
         raise BadInput(field, "is no time that there is in UTC") from error
 
 
+def _refuse_twice(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    names = [name for name, _ in headers]
+    for name in ONCE:
+        if names.count(name) > 1:
+            raise BadBody(400, f"the header {name.decode()} may be there only once")
+
+
 def _plain(content_type: bytes) -> bytes:
     """The media type without its parameters."""
     return content_type.split(b";", 1)[0].strip().lower()
@@ -232,6 +243,8 @@ def _plain(content_type: bytes) -> bytes:
 
 def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
     headers: dict[bytes, bytes] = dict(scope["headers"])
+    if len(headers) != len(scope["headers"]):
+        _refuse_twice(scope["headers"])
     get = headers.get
     length, coding = get(b"content-length"), get(b"content-encoding")
     if length is not None:

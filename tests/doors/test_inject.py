@@ -53,12 +53,26 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Generator[io.StringIO, None, None]
     """What a process would write to its log, as the real set-up writes it."""
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
-    before = structlog.get_config()
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers[:] = []  # they are pytest's: set aside, not closed
     logs.set_up_logs("debug")
-    root = logging.getLogger().handlers[:]
     yield written
     structlog.configure(**before)
-    logging.getLogger().handlers[:] = root
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_A13_what_a_library_logs_is_one_line_of_json_too(lines: io.StringIO) -> None:
+    logging.getLogger("some.library").debug("not for us")
+    try:
+        raise ValueError("evil\nline")
+    except ValueError:
+        logging.getLogger("some.library").exception("it failed %s", "here")
+    (line,) = lines.getvalue().splitlines()
+    told = json.loads(line)
+    assert (told["library"], told["message"], told["level"]) == ("some.library", "it failed here", "error")
+    assert "ValueError: evil" in told["exception"]
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())

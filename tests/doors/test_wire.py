@@ -198,6 +198,39 @@ async def test_A14_requests_in_one_packet_are_answered_in_order(emw: House, wire
     assert statuses(await say(wire, good + lost + good)) == [200, 404, 200]
 
 
+async def test_A14_who_offers_another_protocol_is_served_in_this_one(emw: House, wire: Address) -> None:
+    """Some HTTP clients offer HTTP/2 on every first request; its body must not get lost, nor what comes after."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ"
+    good = head(offer, b"Content-Length: " + LENGTH, token=emw.tokens["S1"])
+    assert statuses(await say(wire, good, BODY[:9], BODY[9:] + good + BODY)) == [200, 200]
+    chunked = head(offer, b"Transfer-Encoding: chunked", token=emw.tokens["S1"])
+    assert statuses(
+        await say(wire, chunked + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY) + good + BODY)
+    ) == [200, 200]
+
+
+REFUSED: dict[str, tuple[bytes, int]] = {
+    "noise": (b"\x16\x03\x01\r\n\r\n", 400),
+    "no host": (LINE + JSON + b"Content-Length: 2\r\n\r\n{}", 400),
+    "two hosts": (head(b"Host: elsewhere", b"Content-Length: " + LENGTH) + BODY, 400),
+    "two credentials": (head(b"Authorization: Bearer x", b"Content-Length: " + LENGTH, token="y") + BODY, 400),
+    "HTTP/2.0": (head(b"Content-Length: 2", line=LINE.replace(b"1.1", b"2.0")) + b"{}", 400),
+    "many lines": (LINE + HOST + b"".join(b"X-%d: y\r\n" % n for n in range(120)) + b"\r\n", 431),
+    "a long line": (LINE + HOST + b"X: " + b"y" * 40_000 + b"\r\n\r\n", 431),
+}  # fmt: skip
+
+
+async def test_A14_F19_what_never_reaches_a_door_hears_why_in_the_same_form(
+    emw: House, wire: Address
+) -> None:
+    for what, (raw, status) in REFUSED.items():
+        told = await say(wire, raw)
+        top, _, body = told.partition(b"\r\n\r\n")
+        assert statuses(told) == [status], (what, told)
+        assert b"content-type: application/problem+json" in top, what
+        assert json.loads(body)["status"] == status, what
+
+
 async def test_A14_a_body_as_long_as_it_says_swallows_what_looks_like_a_request(
     emw: House, wire: Address
 ) -> None:

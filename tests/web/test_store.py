@@ -46,7 +46,9 @@ async def test_everything_that_is_asked_of_the_store_is_answered() -> None:
         assert (await w.call("GET", "/api/v1/requests/operator:R1", headers=me)).status == 200
         lines = (await w.call("GET", "/api/v1/activity.jsonl", headers=me)).body.splitlines()
         assert msgspec.json.decode(lines[-1])["kind"] == "ServerStarted"
-        assert (await w.call("GET", "/api/v1/activity?text=%00", headers=me)).status == 400
+        for form in ("", ".csv", ".jsonl"):
+            told = await w.call("GET", f"/api/v1/activity{form}?text=%00", headers=me)
+            assert told.status == 400, "a download that can't be is refused before it begins"
 
 
 async def test_the_past_hour_comes_from_the_store() -> None:

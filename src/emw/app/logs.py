@@ -18,6 +18,20 @@ def _redact(_: Any, __: str, event: Any) -> Any:
     return event
 
 
+class _Library(logging.Handler):
+    """What libraries log, as one of our own lines: a stack trace among lines of JSON is read by no program."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it in our own way."""
+        structlog.get_logger().log(
+            record.levelno,
+            "library",
+            library=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info,
+        )
+
+
 def set_up_logs(level: str = "info") -> None:
     """Set up structlog for this process."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
@@ -35,3 +49,4 @@ def set_up_logs(level: str = "info") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[_Library()], level=max(number, logging.WARNING), force=True)

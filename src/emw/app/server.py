@@ -8,11 +8,13 @@ import math
 import os
 import socket
 import ssl
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from enum import Enum, auto
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -33,13 +35,24 @@ READ_DEADLINE_S = 30.0
 """How long a peer may leave its answers unread once no more of them can be sent."""
 MOST_WAITING_REQUESTS = 64
 """Requests sent ahead on one connection, while earlier ones are not answered yet."""
-LATE_PROBLEM = (
-    b'{"type":"about:blank","title":"Bad input","status":408,"detail":"the body did not arrive in time"}'
+NOT_OURS = (b"upgrade", b"http2-settings")
+
+
+def _refusal(status: int, title: str, detail: str) -> bytes:
+    """A whole answer for a request that never gets as far as the application."""
+    body = f'{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}'
+    return (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"x-content-type-options: nosniff\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+    ).encode()
+
+
+LATE = _refusal(408, "Bad input", "the body did not arrive in time")
+MALFORMED = _refusal(400, "Bad input", "this is not HTTP/1.1 as RFC 9112 has it")
+NO_HOST = _refusal(400, "Bad input", "a request needs one Host header")
+LARGE_HEAD = _refusal(
+    431, "Too large", f"a head may have {MOST_HEADERS} lines, {MOST_HEADER_BYTES} bytes in all"
 )
-LATE = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\n"
-    b"x-content-type-options: nosniff\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-) % (len(LATE_PROBLEM), LATE_PROBLEM)
 
 
 class Corked:
@@ -110,13 +123,49 @@ class GuardedHttp(HttpToolsProtocol):
     upgrade: ClassVar[Any] = None
     """Who takes over connections that become WebSockets; None: nobody."""
 
+    def data_received(self, data: bytes) -> None:
+        """Read on. What can't be read is answered as everything else is, and ends the connection."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as wanted:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:
+                self._read_as_plain(data[wanted.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse()
+
+    def _read_as_plain(self, rest: bytes) -> None:
+        """Who may speak another protocol may go on in this one: some clients offer HTTP/2 on each first request.
+
+        The parser reads no body behind such an offer, so the same request is read again without it.
+        """
+        if self.parser.get_method() == b"CONNECT":
+            self._refuse()
+            return
+        head = self._head([(n, v) for n, v in self.headers if n not in NOT_OURS])
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(head + rest)
+
+    def _head(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The head of the request as it was read, with these headers."""
+        lines = [b"%b: %b\r\n" % line for line in headers]
+        version = self.parser.get_http_version().encode()
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(lines))
+
+    def _refuse(self) -> None:
+        """Say what is wrong, unless another request's answer is due first, and hang up."""
+        cycle: Any = self.cycle  # None before the first request
+        if not self.pipeline and (cycle is None or cycle.response_complete):
+            self.transport.write(self._why)
+        self._cut()
+
     def _should_upgrade_to_ws(self) -> bool:
         return self.upgrade is not None
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over, as if its new owner had read the request itself."""
-        lines = [b"%b: %b\r\n" % (name, value) for name, value in self.headers]
-        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (self.scope["method"].encode(), self.url, b"".join(lines))
+        head = self._head(self.headers)
         self.connections.discard(self)
         self._due = math.inf
         if self.upgrade is not None and not self.transport.is_closing():
@@ -128,6 +177,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._read_by = math.inf
         self._names = names_of(transport.get_extra_info("peercert"))
         self._head_bytes = 0
+        self._why = MALFORMED
         self._phase = Phase.HEAD
         self._due = self.loop.time() + HEAD_DEADLINE_S
 
@@ -152,6 +202,15 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: the body has a deadline of its own."""
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            return  # it is read again, as a plain request
+        version = self.parser.get_http_version()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and version == "1.1"):  # RFC 9112, 3.2
+            self._why = NO_HOST
+            raise ValueError("no host, or two")
+        if version not in {"1.0", "1.1"}:
+            raise ValueError("another version of HTTP")
         self._phase = Phase.BODY
         self._due = self.loop.time() + BODY_DEADLINE_S
         super().on_headers_complete()
@@ -162,7 +221,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: how long its answer takes is the application's business."""
-        if self.parser.should_upgrade() and self._should_upgrade():
+        if self.parser.should_upgrade():
             return
         if self.cycle.response_complete:
             self._wait_for_next()
@@ -206,7 +265,7 @@ class GuardedHttp(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MOST_HEADER_BYTES or len(self.headers) > MOST_HEADERS:
-            self._cut()
+            self._why = LARGE_HEAD
             raise ValueError("the head of this request is too large")
 
     def _cut(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,6 +63,14 @@ def _checked(form: str | None, output: Path | None) -> str:
     return form
 
 
+def _write(rows: list[dict[str, Any]], columns: Sequence[str], form: str, output: Path | None) -> None:
+    """Write the table. Ends with a reason where the file can't be written."""
+    try:
+        write(rows, columns, form, output)
+    except OSError as error:
+        raise fail(f"--output: {error.filename or output}: {error.strerror}") from error
+
+
 def _report(
     name: str,
     config_path: Path | None,
@@ -81,7 +89,7 @@ def _report(
         async with reader_of(config) as store:
             return await store.query(name, **{k: v for k, v in asked.items() if v is not None})
 
-    write(asyncio.run(rows()), COLUMNS[name], form, output)
+    _write(asyncio.run(rows()), COLUMNS[name], form, output)
 
 
 def _command(name: str, text: str) -> Callable[..., None]:
@@ -232,7 +240,7 @@ def shed(
                 store, request, evses=evses, territories=territories, holidays=holidays
             )
 
-    write(asyncio.run(rows()), books.COLUMNS, form, output)
+    _write(asyncio.run(rows()), books.COLUMNS, form, output)
 
 
 def month(
@@ -262,7 +270,7 @@ def month(
                 store, settled.month_of(month), method=method, rate=rate, holidays=holidays
             )
 
-    write(asyncio.run(rows()), settled.COLUMNS, form, output)
+    _write(asyncio.run(rows()), settled.COLUMNS, form, output)
 
 
 def add_to(app: typer.Typer) -> None:

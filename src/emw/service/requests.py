@@ -136,8 +136,8 @@ class Requests:
                 )
             end_at = start_at + timedelta(minutes=asked.minutes)
         if end_at is not None:
-            if end_at <= start_at:
-                raise BadInput("end", "must be after start")
+            if end_at <= start_at:  # minutes may be less than a time can tell apart
+                raise BadInput("end" if asked.minutes is None else "durationMinutes", "must be after start")
             if end_at <= now:
                 raise BadInput("end" if asked.minutes is None else "start", "this request is already over")
             if end_at - start_at > timedelta(seconds=settings.max_request_s):

@@ -117,7 +117,7 @@ class Activity(Controller):
     ) -> Stream:
         """Newest first. Cells that a spreadsheet would take for a formula are quoted."""
         await settled(headend)
-        return _download(_csv(headend, asked, limit, tongue), "text/csv", "activity.csv")
+        return await _download(_csv(headend, asked, limit, tongue), "text/csv", "activity.csv")
 
     @get("/activity.jsonl", guards=[viewer], summary="The log as JSON lines", media_type="application/jsonl")
     async def as_lines(
@@ -129,7 +129,7 @@ class Activity(Controller):
     ) -> Stream:
         """Newest first, one object a line."""
         await settled(headend)
-        return _download(_lines(headend, asked, limit, tongue), "application/jsonl", "activity.jsonl")
+        return await _download(_lines(headend, asked, limit, tongue), "application/jsonl", "activity.jsonl")
 
 
 async def _page(
@@ -156,14 +156,18 @@ async def _pages(
 
 
 async def _csv(headend: HeadEnd, asked: Asked, limit: int, tongue: Tongue) -> AsyncGenerator[str, None]:
-    yield ",".join(COLUMNS) + "\r\n"
+    head = ",".join(COLUMNS) + "\r\n"
     async for items in _pages(headend, asked, limit, tongue):
         file = io.StringIO()
+        file.write(head)
+        head = ""
         writer = csv.writer(file)
         for x in items:
             details = msgspec.json.encode(x.details).decode()
             writer.writerow((x.seq, x.at.isoformat(), *(cell(t) for t in (x.actor, x.kind, x.text, details))))
         yield file.getvalue()
+    if head:
+        yield head
 
 
 async def _lines(headend: HeadEnd, asked: Asked, limit: int, tongue: Tongue) -> AsyncGenerator[bytes, None]:
@@ -176,6 +180,15 @@ def cell(text: str) -> str:
     return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _download(body: AsyncGenerator[Any, None], media: str, name: str) -> Stream:
+async def _download(body: AsyncGenerator[Any, None], media: str, name: str) -> Stream:
+    """The first piece is there before the answer begins: what was asked wrongly can still be refused."""
+    first = await anext(body, None)
+
+    async def pieces() -> AsyncGenerator[Any, None]:
+        if first is not None:
+            yield first
+        async for piece in body:
+            yield piece
+
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Stream(body, media_type=media, headers=headers)
+    return Stream(pieces(), media_type=media, headers=headers)

@@ -223,15 +223,7 @@ class VtnDoors:
 
 def _only(ask: Ask, *methods: str) -> None:
     if ask.method not in methods:
-        raise WrongMethod(methods)
-
-
-class WrongMethod(BadBody):
-    """A path that is there, and a method that is not."""
-
-    def __init__(self, methods: Sequence[str]) -> None:
-        super().__init__(405, f"use {' or '.join(methods)} here")
-        self.allow = ", ".join(methods)
+        raise BadBody(405, f"use {' or '.join(methods)} here", allow=", ".join(methods))
 
 
 def _media(ask: Ask) -> bytes:
@@ -320,7 +312,7 @@ def _number(name: str, text: str, most: int) -> int:
 def refused(error: BadBody | EmwError) -> Answer:
     """A refusal as problem+json, with what its status asks for in the head."""
     headers: list[tuple[bytes, bytes]] = []
-    if isinstance(error, WrongMethod):
+    if isinstance(error, BadBody) and error.allow is not None:
         headers.append((b"allow", error.allow.encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
