@@ -155,10 +155,9 @@ async def test_what_nobody_watched_is_drawn_with_what_was_asked_then() -> None:
                 await asyncio.sleep(0.01)
         before, after = w.clock.at - timedelta(minutes=5), w.clock.at + timedelta(minutes=5)
         seen = functools.partial(unwatched, w.headend.state, Board(w.headend))
-        assert seen(before, 9.0, None) == (before, 9.0, 9.0, None, None)
+        assert seen(before, 9.0, None) == (before, 9.0, None, None, None)
+        assert seen(before, 9.0, 0.5) == (before, 9.0, 9.5, None, None)
         assert seen(after, 7.0, 2.5) == (after, 7.0, 9.5, 6.5, None)
-        # Something was asked, and what was believed of who was held is lost: no guess is drawn.
-        assert seen(after, 7.0, None) == (after, 7.0, None, None, None)
         end = f"/api/v1/requests/{next(iter(w.headend.state.requests))}/returnToNormal"
         assert (await w.call("POST", end, {}, headers=await w.log_in("opa"))).status == 200
         assert seen(after, 7.0, 2.5) == (after, 7.0, None, None, None)  # on the way back

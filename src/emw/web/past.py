@@ -16,7 +16,8 @@ HALF_INTERVAL: Final = timedelta(minutes=2.5)
 def unwatched(state: State, board: Board, at: datetime, load_kw: float, shed_kw: float | None) -> Point:
     """The point in the middle of five minutes, `at`.
 
-    `shed_kw`: how much more those who were held are believed to have drawn without that; None where nobody was.
+    `shed_kw`: how much more those who were held are believed to have drawn without that; None where nobody was. Then
+    there is no baseline to tell: who was let go may still draw what he was kept from before.
     """
     # On the way back cars are limited still, and of those nothing is kept.
     back = any(
@@ -31,8 +32,8 @@ def unwatched(state: State, board: Board, at: datetime, load_kw: float, shed_kw:
         if r.started_at is not None and r.started_at <= at and (r.ended_at is None or at < r.ended_at)
     )
     asked_kw = sum(kw for n, kw in wanted.items() if state.territories[n].parent_id not in wanted)
-    if back or (shed_kw is None and asked_kw):
+    if back or shed_kw is None:
         return at, round(load_kw, 2), None, None, None
-    baseline_kw = load_kw + (shed_kw or 0.0)
+    baseline_kw = load_kw + shed_kw
     target_kw = round(max(baseline_kw - asked_kw, 0.0), 2) if asked_kw else None
     return at, round(load_kw, 2), round(baseline_kw, 2), target_kw, None

@@ -40,7 +40,7 @@ const log = new Log($("log"), $("bulk"));
 function changed(what) {
   for (const tile of tiles) {
     say(tile.value, tile.tell(model.total));
-    tile.value.classList.toggle("none", tile.value.textContent === "–");
+    tile.value.classList.toggle("none", /^[-–]/.test(tile.value.textContent)); // no shed is no success
   }
   plot.show(model.history, model.requests);
   requests.update();
