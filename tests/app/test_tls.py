@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import shutil
 import socket
 import ssl
 import subprocess
@@ -23,7 +24,8 @@ from structlog.testing import capture_logs
 from emw.app import tls
 from emw.app.build import refuse_plain
 from emw.app.config import Config, ConfigError
-from emw.app.server import server_for
+from emw.app.renewal import watch_certificates
+from emw.app.server import PlaneServer, server_for
 from tests.acceptance.driver import Server
 from tests.doors.house import house
 
@@ -70,7 +72,12 @@ async def nothing(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def served(app: Any, papers: Papers, **more: Any) -> AsyncGenerator[int, None]:
-    server = server_for(app, certificate=papers.certificate, key=papers.key, **more)
+    async with serving(server_for(app, certificate=papers.certificate, key=papers.key, **more)) as port:
+        yield port
+
+
+@asynccontextmanager
+async def serving(server: PlaneServer) -> AsyncGenerator[int, None]:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     task = asyncio.create_task(server.serve(sockets=[sock]))
@@ -220,6 +227,35 @@ def test_F20_the_start_says_which_certificate_ends_soon() -> None:
     with capture_logs() as said:
         tls.warn(ends, now)
     assert [(s["log_level"], s["what"][:2]) for s in said] == [("warning", "b:"), ("error", "c:")]
+
+
+def subject(port: int, papers: Papers) -> str:
+    """The name in the certificate that a server shows to who connects now."""
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as sock,
+        papers.client().wrap_socket(sock, server_hostname="localhost") as wrapped,
+    ):
+        shown: Any = wrapped.getpeercert()
+    return str(shown["subjectAltName"][-1][1])
+
+
+async def test_F20_a_renewed_certificate_is_shown_without_a_restart(papers: Papers) -> None:
+    server = server_for(nothing, certificate=papers.certificate, key=papers.key)
+    heard = asyncio.Event()
+    async with serving(server) as port:
+        watching = asyncio.create_task(watch_certificates([server], heard.set, look_s=0.01))
+        assert await asyncio.to_thread(subject, port, papers) == "localhost"
+        new, new_key = papers.issue("localhost", "renewed.example")
+        with capture_logs() as said:
+            shutil.copyfile(new, papers.certificate)
+            await asyncio.sleep(0.05)
+            assert await asyncio.to_thread(subject, port, papers) == "localhost", "its key is not there yet"
+            assert said[0]["event"] == "server.certificate_not_renewed"
+            assert not heard.is_set()
+            shutil.copyfile(new_key, papers.key)
+            await asyncio.wait_for(heard.wait(), 5)
+        assert await asyncio.to_thread(subject, port, papers) == "renewed.example"
+        watching.cancel()
 
 
 def asks(port: int, context: ssl.SSLContext, token: str) -> int:

@@ -25,6 +25,7 @@ from emw.app.config import Config, ConfigError, split_address
 from emw.app.drivers import driver_servers, invite
 from emw.app.lock import only_one
 from emw.app.oidc_config import OidcParts
+from emw.app.renewal import watch_certificates
 from emw.app.secrets_file import server_key
 from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
 from emw.app.traces import Told, traces_of
@@ -246,8 +247,7 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
     refuse_plain(config)
     async with parts_of(config) as parts, asyncio.TaskGroup() as tasks:
         headend = parts.headend
-        headend.certificates = tls.ends_of(config)
-        tls.warn(headend.certificates, headend.clock.now())
+        tls.note(config, headend)
         tasks.create_task(headend.run(), name="head-end")
         await headend.ready.wait()
         await define_territories(config, headend)
@@ -266,6 +266,10 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
         background += [
             tasks.create_task(parts.clock.watch(), name="clock"),
             tasks.create_task(watch_loop(), name="watchdog"),
+            tasks.create_task(
+                watch_certificates([s for s, _ in servers], functools.partial(tls.note, config, headend)),
+                name="certificates",
+            ),
         ]
         operator_url = config.operator.public_url or _url(operator, operator_sock)
         setup = setup_url(operator.config.app, operator_url)

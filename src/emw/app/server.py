@@ -292,6 +292,20 @@ class PlaneServer(uvicorn.Server):
         super().__init__(config)
         self.serving = asyncio.Event()
 
+    @property
+    def papers(self) -> tuple[str, str] | None:
+        """The files of its certificate and key; None: it speaks no TLS."""
+        certificate, key = self.config.ssl_certfile, self.config.ssl_keyfile
+        return None if certificate is None or key is None else (str(certificate), str(key))
+
+    def renew(self) -> None:
+        """Read certificate and key again, for whoever connects from now on. Raises OSError or ssl.SSLError."""
+        if self.papers is None or self.config.ssl is None:
+            return
+        # Tried on a context of nobody's first: a pair that does not fit would leave the one in use without a key.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self.papers)
+        self.config.ssl.load_cert_chain(*self.papers)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(sockets)

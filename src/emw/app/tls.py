@@ -12,6 +12,7 @@ import structlog
 from cryptography import x509
 
 from emw.app.config import Config, ConfigError
+from emw.service.headend import HeadEnd
 
 log = structlog.get_logger()
 SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -34,6 +35,7 @@ def certificate_files(config: Config) -> dict[str, str]:
     named = {
         "stations.tls_certificate": config.stations.tls_certificate,
         "operator.tls_certificate": config.operator.tls_certificate,
+        "drivers.tls_certificate": config.drivers.tls_certificate,
         "ocpp.client_ca": config.ocpp.client_ca,
     }
     return {setting: path for setting, path in named.items() if path is not None}
@@ -59,11 +61,11 @@ def complaints(ends: Mapping[str, datetime], now: datetime) -> Iterator[tuple[st
     """What is to be said of certificates that end soon (fault F20): a level, and a sentence."""
     for setting, end in ends.items():
         if end <= now:
-            yield "error", f"{setting}: it ended to be valid on {end:%Y-%m-%d}; renew it and restart emw"
+            yield "error", f"{setting}: it ended to be valid on {end:%Y-%m-%d}; renew it"
         elif end - now <= SOON:
             yield (
                 "warning",
-                f"{setting}: it is valid until {end:%Y-%m-%d %H:%M} UTC; renew it and restart emw",
+                f"{setting}: it is valid until {end:%Y-%m-%d %H:%M} UTC; renew it",
             )
 
 
@@ -71,3 +73,9 @@ def warn(ends: Mapping[str, datetime], now: datetime) -> None:
     """Say so in the log."""
     for level, what in complaints(ends, now):
         log.log(40 if level == "error" else 30, "server.certificate", what=what)
+
+
+def note(config: Config, headend: HeadEnd) -> None:
+    """Let the head-end know when each certificate ends, and warn of those that do soon. Raises ConfigError."""
+    headend.certificates = ends_of(config)
+    warn(headend.certificates, headend.clock.now())
