@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
@@ -153,6 +154,8 @@ class Told:
     def __init__(self, link: StationLink, seconds: Callable[[], float]) -> None:
         self._link = link
         self._seconds = seconds
+        self._log = log.bind()  # once: a command is sent in a few microseconds
+        self._says_all = self._log.is_enabled_for(logging.DEBUG)
         self.traces: Traces | None = None
 
     async def send(self, station: Station, evse: Evse, limit: Limit, now: datetime) -> Answer:
@@ -162,8 +165,10 @@ class Told:
         answer = await self._link.send(station, evse, limit, now)
         if answered is not None:
             answered(answer)
-        done = answer.outcome in {Outcome.APPLIED, Outcome.PENDING}
-        (log.debug if done else log.info)(
+        done = answer.outcome is Outcome.PENDING or answer.outcome is Outcome.APPLIED
+        if done and not self._says_all:
+            return answer
+        (self._log.debug if done else self._log.info)(
             "command.sent",
             command_id=limit.command_id,
             station_id=station.station_id,

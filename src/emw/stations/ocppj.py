@@ -277,14 +277,21 @@ class Session:
         """The next CALL that may go out now, if any. It is on its way from here on."""
         if self._flying is not None or not self._waiting:
             return None
-        ask = self._flying = self._waiting.pop(0)
+        return self._out(self._waiting.pop(0), now)
+
+    def at_once(self, ask: Ask, now: float) -> bytes | None:
+        """The CALL as it goes out now, where none is in its way: what `ask` and `next` would do. Hot."""
+        return self._out(ask, now) if self._flying is None and not self._waiting else None
+
+    def _out(self, ask: Ask, now: float) -> bytes:
+        self._flying = ask
         ask.sent_at = now
         if ask.frame is not None:
             self._late.pop(ask.id, None)  # an answer under this id is meant for this CALL from now on
             return ask.frame
         self._next_id += 1
-        ask.id = f"{self._prefix}{self._next_id}"
-        return b'[2,"%b",%b,%b]' % (ask.id.encode(), _quoted(ask.action), ask.payload)
+        ask.id = named = f"{self._prefix}{self._next_id}"
+        return b'[2,"%b",%b,%b]' % (named.encode(), _quoted(ask.action), ask.payload)
 
     def expired(self, now: float) -> Ask | None:
         """The CALL whose time is over, once. It makes room for the next; its late answer is still known."""
@@ -309,6 +316,11 @@ class Session:
         left = ([self._flying] if self._flying is not None else []) + self._waiting
         self._flying, self._waiting = None, []
         return left
+
+    @property
+    def waits(self) -> bool:
+        """Whether a CALL of ours is still to go out."""
+        return bool(self._waiting)
 
     @property
     def busy(self) -> bool:

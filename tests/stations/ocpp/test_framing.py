@@ -135,6 +135,19 @@ def test_one_of_ours_at_a_time_and_the_next_when_it_is_answered() -> None:
     assert (failed.code, failed.description) == ("NotImplemented", "no")
 
 
+def test_what_has_nothing_in_its_way_goes_out_at_once() -> None:
+    session = Session(Version.V16)
+    first = ask("A")
+    frame = session.at_once(first, 0.0)
+    assert sent(frame)[1] == "A"
+    assert session.at_once(ask("B"), 0.0) is None
+    assert session.ask(ask("B")) is None
+    assert session.waits
+    session.receive(b'[3,"%b",{}]' % first.id.encode())
+    assert session.at_once(ask("C"), 0.0) is None, "B comes first"
+    assert sent(session.next(0.0))[1] == "B"
+
+
 def test_of_a_key_only_the_newest_that_waits_goes_out() -> None:
     session = Session(Version.V16)
     session.ask(ask("Flying", key="limit"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emw.stations.ocpp import wire16, wire201
 from emw.stations.ocpp.meter import NOTHING, Memory, Metered, normalise
-from emw.stations.ocpp.wire import MeterValue
+from emw.stations.ocpp.wire import MeterValue, Usual
+from emw.stations.ocppj import Call, Session, Version
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -25,7 +28,7 @@ def s(value: Any, measurand: str | None = None, **more: Any) -> dict[str, Any]:
 
 
 def read(*samples: dict[str, Any], memory: Memory = NOTHING, at: datetime = NOW) -> Metered | None:
-    return normalise(values(*samples, at=at), memory, at, to_neutral_v=230.0, phases=3)[0]
+    return normalise(values(*samples, at=at), memory, at, 230.0, 3)[0]
 
 
 P, A, V = "Power.Active.Import", "Current.Import", "Voltage"
@@ -123,7 +126,7 @@ def test_a_power_of_nothing_is_not_believed_while_the_register_counts() -> None:
     for minute in range(4):
         at = NOW + timedelta(minutes=minute)
         told = values(s("0", P), s(1000 + 120 * minute), at=at)
-        got, memory = normalise(told, memory, at, to_neutral_v=230.0, phases=3)
+        got, memory = normalise(told, memory, at, 230.0, 3)
         assert got is not None
         shown.append(got.power_w)
     assert shown == pytest.approx([0.0, 0.0, 7200.0, 7200.0])
@@ -136,7 +139,7 @@ def test_between_two_slopes_a_power_that_is_not_believed_is_none() -> None:
     for step in range(13):
         at = NOW + timedelta(seconds=10 * step)
         told = values(s("0", P), s(1000 + 20 * step), at=at)
-        got, memory = normalise(told, memory, at, to_neutral_v=230.0, phases=3)
+        got, memory = normalise(told, memory, at, 230.0, 3)
         shown.append(None if got is None else got.power_w)
     assert shown[:6] == [0.0] * 6
     assert [w for w in shown[6:] if w is not None] == pytest.approx([7200.0] * 3)
@@ -146,7 +149,7 @@ def test_between_two_slopes_a_power_that_is_not_believed_is_none() -> None:
 def test_of_several_moments_the_latest_counts_in_whatever_order() -> None:
     later = NOW + timedelta(minutes=1)
     told = values(s("7000", P), at=later) + values(s("3000", P))
-    got, _ = normalise(told, NOTHING, later, to_neutral_v=230.0, phases=3)
+    got, _ = normalise(told, NOTHING, later, 230.0, 3)
     assert got is not None
     assert (got.at, got.power_w) == (later, 7000.0)
 
@@ -162,15 +165,65 @@ SAMPLE = st.fixed_dictionaries(
         "unitOfMeasure": st.fixed_dictionaries({}, optional={"multiplier": st.integers(-400, 400)}),
     },
 )
+EVENT = {
+    "eventType": "Updated",
+    "timestamp": NOW.isoformat(),
+    "triggerReason": "MeterValuePeriodic",
+    "seqNo": 1,
+    "transactionInfo": {"transactionId": "t"},
+}
+
+
+@given(st.lists(SAMPLE, max_size=4), st.booleans())
+def test_a_message_read_at_one_go_with_its_frame_says_what_it_says_part_by_part(
+    samples: list[dict[str, Any]], v16: bool
+) -> None:
+    action, place = ("MeterValues", {"connectorId": 1}) if v16 else ("TransactionEvent", EVENT)
+    usual = Usual(action, wire16.MeasuredValues if v16 else wire201.UsualEvent)
+    kind = wire16.MeterValues if v16 else wire201.TransactionEvent
+    moment = {"timestamp": NOW.isoformat(), "sampledValue": samples}
+    frame = json.dumps([2, "19223201", action, {**place, "meterValue": [moment]}]).encode()
+    whole = usual.read(frame)
+    call = Session(Version.V16).receive(frame)
+    assert isinstance(call, Call)
+    if whole is None:
+        return  # not as usual: it is read part by part
+    said: Any = msgspec.json.decode(call.payload, type=kind)
+    assert (whole.id, whole.action) == (call.id, call.action)
+    assert whole.result(b"{}") == call.result(b"{}")
+    assert normalise(whole.payload.meterValue, NOTHING, NOW, 230.0, 3) == normalise(
+        said.meterValue, NOTHING, NOW, 230.0, 3
+    )
+
+
+def test_what_is_usual_is_read_at_one_go_and_nothing_else_is_taken_for_it() -> None:
+    usual = Usual("MeterValues", wire16.MeasuredValues)
+    sample = {
+        "value": "7400.5",
+        "measurand": P,
+        "unit": "W",
+        "context": "Sample.Periodic",
+        "location": "Outlet",
+    }
+    body = {"connectorId": 1, "meterValue": [{"timestamp": "2026-05-04T12:00:00Z", "sampledValue": [sample]}]}
+    assert usual.read(json.dumps([2, "1", "MeterValues", body]).encode()) is not None
+    for frame in (
+        [2, "MeterValues", "Heartbeat", body],
+        [3, "1", {"MeterValues": 1}],
+        [2, "1" * 145, "MeterValues", body],
+        [2, "1", "MeterValues", {**body, "connectorId": -1}],
+        [2, "1", "MeterValues"],
+    ):
+        assert usual.read(json.dumps(frame).encode()) is None
 
 
 @given(st.lists(SAMPLE, max_size=8), st.lists(SAMPLE, max_size=8), st.integers(-10_000, 10_000))
 def test_nothing_a_meter_says_raises_or_is_out_of_reason(
     first: list[dict[str, Any]], second: list[dict[str, Any]], seconds: int
 ) -> None:
-    got, memory = normalise(values(*first), NOTHING, NOW, to_neutral_v=230.0, phases=3)
+    got, memory = normalise(values(*first), NOTHING, NOW, 230.0, 3)
     later = NOW + timedelta(seconds=seconds)
-    again, _ = normalise(values(*second, at=later), memory, later, to_neutral_v=230.0, phases=3)
+    again, _ = normalise(values(*second, at=later), memory, later, 230.0, 3)
     for reading in (got, again):
         if reading is not None and reading.power_w is not None:
             assert 0.0 <= reading.power_w <= 2_000_000.0

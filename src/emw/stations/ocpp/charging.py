@@ -7,7 +7,7 @@ moves nothing. Everything may come twice and in any order; it is true once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,11 +19,11 @@ from emw.service.intake import PlugIn
 from emw.service.ports import HeartBeat
 from emw.service.station_book import evse_id_of
 from emw.stations.ocpp.meter import ALIVE_W, Metered, normalise
-from emw.stations.ocpp.peer import Peer, Plug, number_of
+from emw.stations.ocpp.peer import Peer, Plug, Supply, number_of
 from emw.stations.ocpp.profiles import to_neutral_v
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import Purpose
-from emw.stations.ocpp.wire import MeterValue, parse_time
+from emw.stations.ocpp.wire import Values, parse_time
 
 log = structlog.get_logger()
 
@@ -142,9 +142,7 @@ class Charging:
             plug.transaction_id = transaction_id
         return fresh
 
-    async def goes_on(
-        self, peer: Peer, plug: Plug, transaction_id: str, values: Sequence[MeterValue]
-    ) -> bool:
+    async def goes_on(self, peer: Peer, plug: Plug, transaction_id: str, values: Values) -> bool:
         """Readings name a transaction whose begin was not told to us. False: it is history, and over."""
         now = self._clock.now()
         at = max((parse_time(value.timestamp, now) for value in values), default=None)
@@ -253,9 +251,7 @@ class Charging:
 
     # --- readings
 
-    def readings(
-        self, peer: Peer, number: int, values: Sequence[MeterValue]
-    ) -> Coroutine[Any, Any, None] | None:
+    def readings(self, peer: Peer, number: int, values: Values) -> Coroutine[Any, Any, None] | None:
         """Meter values of an EVSE. The hot path: a coroutine only where something changes by them."""
         plug = peer.plugs.get(number)
         if plug is None or number == 0:
@@ -263,23 +259,41 @@ class Charging:
         evse = self._state.evses.get(plug.evse_id)
         if evse is None:
             return None
+        supply = plug.supply
+        if supply is None or supply.evse is not evse:
+            supply = plug.supply = supply_of(evse)
+        _, neutral_v, kw_per_a, most_w = supply
         now = self._turn()
-        neutral_v, kw_per_a = to_neutral_v(evse.line_voltage_v, evse.phases), evse.kw_per_a
-        metered, plug.memory = normalise(values, plug.memory, now, to_neutral_v=neutral_v, phases=evse.phases)
-        if metered is None or not metered.live or metered.power_w is None:
+        metered, plug.memory = normalise(values, plug.memory, now, neutral_v, evse.phases)
+        if metered is None or not metered.live or (power_w := metered.power_w) is None:
             return None
-        if metered.power_w > MOST_TIMES * 1000 * kw_per_a * evse.max_a:
-            self._odd(peer, plug, metered.power_w)
+        if power_w > most_w:
+            self._odd(peer, plug, power_w)
             return None
         if evse.session_id is None:
-            if metered.power_w < ALIVE_W or not peer.is_fresh(metered.at, now, self._fresh):
-                return None
-            if plug.left_at is not None and peer.by_our_clock(metered.at) <= plug.left_at:
-                return None  # kept while the station was away: of the session that is over
-            return self._found_charging(peer, evse, plug, metered)
+            return (
+                self._found_charging(peer, evse, plug, metered)
+                if self._is_new(peer, plug, metered, now)
+                else None
+            )
         held_a = None if plug.installed is None else plug.held_a(now)
         said = said_by(evse, metered, held_a, neutral_v, kw_per_a)
-        return self._take(peer, evse, plug, metered.phases, said, now)
+        plug.trouble = ""
+        closer = self._intake.take(evse, said, now)
+        phases = metered.phases
+        if phases is not None and phases != evse.phases and not evse.dc and plug.sees(phases) >= STEADY:
+            return self._book.changed(evse, phases=phases)
+        if not closer:
+            return None
+        facts = self._intake.shown_by(self.station(peer), evse, said, now)
+        return self._intake.note(evse, facts) if facts else None
+
+    def _is_new(self, peer: Peer, plug: Plug, metered: Metered, now: datetime) -> bool:
+        """Whether power of now flows, and was not kept while the station was away: of a session that is over."""
+        if metered.power_w is None or metered.power_w < ALIVE_W:
+            return False
+        left = plug.left_at is not None and peer.by_our_clock(metered.at) <= plug.left_at
+        return not left and peer.is_fresh(metered.at, now, self._fresh)
 
     def _turn(self) -> datetime:
         """The time, asked once in a turn of the loop: readings that came together are of one moment."""
@@ -287,22 +301,6 @@ class Charging:
         if turn_s != self._turn_s:
             self._turn_s, self._turn_at = turn_s, self._clock.now()
         return self._turn_at
-
-    def _take(
-        self, peer: Peer, evse: Evse, plug: Plug, phases: int | None, said: HeartBeat, now: datetime
-    ) -> Coroutine[Any, Any, None] | None:
-        if plug.trouble:
-            plug.trouble = ""
-        closer = self._intake.take(evse, said, now)
-        if phases is not None and phases != evse.phases and not evse.dc:
-            seen = plug.phases_seen
-            plug.phases_seen = (phases, seen[1] + 1 if seen[0] == phases else 1)
-            if plug.phases_seen[1] >= STEADY:
-                return self._book.changed(evse, phases=phases)
-        if not closer:
-            return None
-        facts = self._intake.shown_by(self.station(peer), evse, said, now)
-        return self._intake.note(evse, facts) if facts else None
 
     @staticmethod
     def _odd(peer: Peer, plug: Plug, power_w: float) -> None:
@@ -320,6 +318,12 @@ class Charging:
             neutral_v = to_neutral_v(evse.line_voltage_v, evse.phases)
             said = said_by(evse, metered, plug.held_a(now), neutral_v, evse.kw_per_a)
             self._intake.take(evse, said, now)
+
+
+def supply_of(evse: Evse) -> Supply:
+    """What an EVSE is supplied by."""
+    neutral_v, kw_per_a = to_neutral_v(evse.line_voltage_v, evse.phases), evse.kw_per_a
+    return Supply(evse, neutral_v, kw_per_a, MOST_TIMES * 1000 * kw_per_a * evse.max_a)
 
 
 def said_by(

@@ -16,6 +16,7 @@ import structlog
 
 from emw.service.errors import EmwError, Unavailable
 from emw.stations.ocpp.rates import Rates
+from emw.stations.ocpp.wire import Whole
 from emw.stations.ocppj import (
     Answered,
     Aside,
@@ -61,6 +62,13 @@ class Handler(NamedTuple):
     take: Said
 
 
+class Hot(NamedTuple):
+    """The message that is said most: read from its frame at one go where it is as usual (else None), and taken."""
+
+    read: Callable[[bytes], Whole[Any] | None]
+    take: Said
+
+
 class Wire(Protocol):
     """The socket under a connection: the seam to the library."""
 
@@ -100,6 +108,7 @@ class Connection:
         "_after",
         "_busy",
         "_handlers",
+        "_hot",
         "_hub",
         "_in_line",
         "_rates",
@@ -124,6 +133,7 @@ class Connection:
     def __init__(self, hub: Hub, peer: Peer, version: Version, wire: Wire, address: str) -> None:
         self._hub = hub
         self._handlers = hub.handlers(version)
+        self._hot = hub.usual(version)
         self._watched: dict[str, Handler] = {}
         self._rates = Rates()
         self._busy = False
@@ -154,6 +164,11 @@ class Connection:
         if self.relay is not None:
             self.relay.station_says(frame)
             return
+        if not self._busy and not self.on_trial:
+            usual = self._hot.read(frame)
+            if usual is not None:
+                self._take(usual, self._hot.take, usual.payload, now_s)
+                return
         got = self.session.receive(frame)
         if type(got) is Call:
             self._call(got, now_s)
@@ -225,9 +240,18 @@ class Connection:
         try:
             if handler is None:
                 raise Refusal(Fault.NOT_IMPLEMENTED, f"there is no {call.action[:64]!r} here")
+            said = handler.decoder.decode(call.payload)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this CALL's alone
+            self._refuse_for(call, error)
+        else:
+            self._take(call, handler.take, said, now_s)
+
+    def _take(self, call: Call | Whole[Any], take: Said, said: Any, now_s: float) -> None:
+        """Take what a CALL says. Hot."""
+        try:
             if not self._rates.admits(call.action, now_s):
                 raise Refusal(Fault.GENERIC, f"too many {call.action} in a short time; slow down")
-            answer = handler.take(self, handler.decoder.decode(call.payload))
+            answer = take(self, said)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this CALL's alone
             self._refuse_for(call, error)
             return
@@ -238,7 +262,7 @@ class Connection:
             self._busy = True
             self._hub.spawn(self._finish(call, answer))
 
-    async def _finish(self, call: Call, answer: bytes | Coroutine[Any, Any, bytes]) -> None:
+    async def _finish(self, call: Call | Whole[Any], answer: bytes | Coroutine[Any, Any, bytes]) -> None:
         try:
             told = answer if isinstance(answer, bytes) else await answer
             if type(call) is Owed and self.relay is not None:
@@ -269,7 +293,7 @@ class Connection:
         while self._in_line and not self._busy and not self.on_trial and not self.closed:
             self._call(self._in_line.pop(0), self._hub.loop.time())
 
-    def _refuse_for(self, call: Call, error: Exception) -> None:
+    def _refuse_for(self, call: Call | Whole[Any], error: Exception) -> None:
         if isinstance(error, Refusal):
             self._refuse(call, error.fault, str(error))
         elif isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError):
@@ -280,13 +304,13 @@ class Connection:
             log.error("ocpp.bug", station_id=self.peer.station_id, action=call.action, exc_info=error)
             self._refuse(call, Fault.INTERNAL, "this is a fault of emw; it is in its log")
 
-    def _refuse(self, call: Call, fault: Fault, why: str) -> None:
+    def _refuse(self, call: Call | Whole[Any], fault: Fault, why: str) -> None:
         log.info("ocpp.refused", station_id=self.peer.station_id, action=call.action[:64], why=why)
         self._reply(call, self.session.error(call.id, fault, why))
         if type(call) is not Watched:
             self._count_refused()
 
-    def _reply(self, call: Call, frame: bytes) -> None:
+    def _reply(self, call: Call | Whole[Any], frame: bytes) -> None:
         if type(call) is not Watched:
             self._send(frame)
 
@@ -320,6 +344,11 @@ class Connection:
         if self.closed or self.on_trial:
             return False
         ask = Ask(action, payload, key, heard)
+        now_s = self._hub.loop.time()
+        frame = self.session.at_once(ask, now_s)
+        if frame is not None:
+            self._go_out(frame, now_s)
+            return True
         replaced = self.session.ask(ask)
         if replaced is ask:
             return False
@@ -341,8 +370,11 @@ class Connection:
         now_s = self._hub.loop.time()
         frame = self.session.next(now_s)
         if frame is not None:
-            self._hub.asks(self, now_s)
-            self._send(frame)
+            self._go_out(frame, now_s)
+
+    def _go_out(self, frame: bytes, now_s: float) -> None:
+        self._hub.asks(self, now_s)
+        self._send(frame, now_s)
 
     def overdue(self, now_s: float) -> None:
         """Give a CALL up whose time is over."""
@@ -364,7 +396,7 @@ class Connection:
                 ask.tag(got)
         except Exception:  # a bug in whoever asked: others must not suffer
             log.exception("ocpp.bug", station_id=self.peer.station_id, action=ask.action)
-        if got is not None:
+        if got is not None and self.session.waits:
             self.send_next()
 
     def _send(self, frame: bytes, now_s: float | None = None) -> None:

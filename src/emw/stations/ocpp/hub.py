@@ -21,7 +21,7 @@ from emw.service.headend import HeadEnd
 from emw.service.ports import Answer
 from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.charging import Charging
-from emw.stations.ocpp.connection import Connection, Handler, Wire
+from emw.stations.ocpp.connection import Connection, Handler, Hot, Wire
 from emw.stations.ocpp.console import Console
 from emw.stations.ocpp.due import Due
 from emw.stations.ocpp.learn import Learner
@@ -72,6 +72,7 @@ class Hub:
         old, new = V16(self), V201(self)
         newer = new.handlers()
         self._handlers = {Version.V16: old.handlers(), Version.V201: newer, Version.V21: newer}
+        self._usual = {Version.V16: old.usual(), Version.V201: new.usual(), Version.V21: new.usual()}
         self.watching = Watching(self, old, new)
         self.boots = Boots(self, chance)
         self.meters = Meters(self)
@@ -275,6 +276,10 @@ class Hub:
     def handlers(self, version: Version) -> dict[str, Handler]:
         """The messages of a version."""
         return self._handlers[version]
+
+    def usual(self, version: Version) -> Hot:
+        """The message that is said most."""
+        return self._usual[version]
 
     def time_answer(self) -> bytes:
         """Heartbeat's answer."""

@@ -7,6 +7,7 @@ remembered.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -32,7 +33,14 @@ NO_SMART_CHARGING: Final = "it has no smart charging"
 NO_ROOM: Final = "its CSMS holds the highest stack levels"
 MORE_A: Final = 1.0
 """A composite schedule this much above the limit says that another profile of the station's wins."""
+PENDING: Final = Answer(Outcome.PENDING)
 _status = msgspec.json.Decoder(Status)
+
+
+@functools.lru_cache(maxsize=64)
+def _applied(limit_a: float) -> Answer:
+    """It is held. Kept: in a round thousands say so."""
+    return Answer(Outcome.APPLIED, limit_a)
 
 
 def status_of(payload: bytes) -> str:
@@ -63,7 +71,7 @@ def _has_valid_to(peer: Peer) -> bool:
 class Order(ABC):
     """One command on its way to one EVSE over one connection. `outcome`: what came of it, once that is known."""
 
-    __slots__ = ("_connection", "_evse", "_hub", "_key", "_limit", "_plug", "outcome")
+    __slots__ = ("_connection", "_evse", "_hub", "_limit", "_plug", "outcome")
 
     def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
         self._hub = hub
@@ -71,7 +79,6 @@ class Order(ABC):
         self._plug = plug
         self._evse = evse
         self._limit = limit
-        self._key = ("limit", plug.number)
         self.outcome: Outcome | None = None
 
     @abstractmethod
@@ -95,30 +102,28 @@ class Order(ABC):
 class LimitOrder(Order):
     """A limit on its way through one station's purposes and units."""
 
-    __slots__ = ("_refused", "_tried", "_way", "_why", "_without_end")
+    __slots__ = ("_refused", "_way", "_why", "_without_end")
 
     def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
         super().__init__(hub, connection, plug, evse, limit)
-        self._tried: list[tuple[Purpose, RateUnit]] = []
-        self._refused: list[tuple[Purpose, RateUnit]] = []
+        self._refused: tuple[tuple[Purpose, RateUnit], ...] = ()
         self._why = "rejected"
         self._way: tuple[Purpose, RateUnit] | None = None
         self._without_end = False
 
     def go(self, now: datetime) -> bool:
         """Send the next try; False: there is none, or it can't be sent."""
-        connection = self._connection
-        traits = connection.peer.traits
-        free = purposes(connection, self._plug)
+        peer, dc = self._connection.peer, self._evse.dc
+        traits = peer.traits
+        if not (self._refused or traits.refused or traits.theirs or peer.pin):
+            purpose = Purpose.TX_DEFAULT if self._plug.transaction_id is None else Purpose.TX
+            self._way = traits.first_way(purpose, watts_first=dc)
+            return self._send(now)
+        free = purposes(self._connection, self._plug)
         if traits.theirs:
             free = [p for p in free if self._is_free(p, now)]
-        self._way = way = traits.next_way(
-            free, self._tried, watts_first=self._evse.dc, pin=connection.peer.pin
-        )
-        if way is None:
-            return False
-        self._tried.append(way)
-        return self._send(now)
+        self._way = traits.next_way(free, self._refused, watts_first=dc, pin=peer.pin)
+        return self._way is not None and self._send(now)
 
     def stuck(self) -> Answer:
         """Why it did not even begin: nothing could be sent, or there is no room for a profile of ours."""
@@ -160,7 +165,7 @@ class LimitOrder(Order):
         )
         if purpose is Purpose.TX and plug.transaction_id is not None:
             payload = profiles.of_transaction(payload, connection.version, plug.transaction_id)
-        return connection.ask("SetChargingProfile", payload, self._heard, key=self._key)
+        return connection.ask("SetChargingProfile", payload, self._heard, key=plug)
 
     def _heard(self, got: Answered | Failed | None) -> None:
         if got is None:
@@ -197,7 +202,7 @@ class LimitOrder(Order):
 
     def _next(self, why: str) -> None:
         if self._way is not None:
-            self._refused.append(self._way)
+            self._refused += (self._way,)
         self._why = why[:120]
         if self._plug.order is self and not self.go(self._hub.clock.now()):
             self._tell(Answer(Outcome.REJECTED, reason=f"it said {self._why}"))
@@ -224,7 +229,7 @@ class LimitOrder(Order):
             traits.used.append(purpose.value)
         traits.smart = True
         self._plug.installed = Installed(purpose, self._limit.max_a, self._limit.until)
-        self._tell(Answer(Outcome.APPLIED, self._limit.max_a))
+        self._tell(_applied(self._limit.max_a))
         if news:
             self._hub.spawn(self._hub.keep_traits(peer))
         if traits.composite is None:
@@ -269,7 +274,7 @@ class ReleaseOrder(Order):
     def go(self, now: datetime) -> bool:
         """Send the next clearing; False: it can't be sent."""
         payload = profiles.clear_profile(self._connection.version, self._plug.number, self._left.pop(0))
-        return self._connection.ask("ClearChargingProfile", payload, self._heard, key=self._key)
+        return self._connection.ask("ClearChargingProfile", payload, self._heard, key=self._plug)
 
     def _heard(self, got: Answered | Failed | None) -> None:
         if got is None:
@@ -314,4 +319,4 @@ class OcppLink:
         plug.order = order  # an older one does not go on from here
         if not order.go(now):
             return order.stuck()
-        return Answer(Outcome.PENDING)
+        return PENDING

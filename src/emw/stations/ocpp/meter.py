@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from emw.stations.ocpp.wire import MeterValue, Sampled, parse_time
+from emw.stations.ocpp.wire import Measured, MeasuredValue, MeterValue, Sampled, Values, parse_time
 
 LIVE: Final = frozenset({None, "Sample.Periodic", "Sample.Clock", "Trigger"})
 PHASES: Final = {
@@ -39,6 +39,7 @@ ZEROS: Final = 2
 MOST_W: Final = 2_000_000.0
 MOST: Final = 1e12
 """A sample beyond this, in W, A, V or Wh, is out of all reason."""
+LEAST: Final = -MOST
 SQRT3: Final = math.sqrt(3)
 
 # The samples of one moment are laid out in a row: of each measurand the total and its three phases, then the current
@@ -85,7 +86,7 @@ _LEFT: Final[_Meaning] = (_UNUSED, 0.0, _UNUSED)
 _meanings: Final[dict[Any, _Meaning]] = {}
 
 
-def _learn(sample: Sampled, words: tuple[Any, ...]) -> _Meaning:
+def _learn(sample: Sampled | Measured, words: tuple[Any, ...]) -> _Meaning:
     """What a sample's words mean; kept for the next that says the same, unless somebody makes them up."""
     meaning = _meaning(sample)
     if len(_meanings) < _MEANINGS_KEPT and len(repr(words)) <= _LONGEST_WORDS:
@@ -93,7 +94,7 @@ def _learn(sample: Sampled, words: tuple[Any, ...]) -> _Meaning:
     return meaning
 
 
-def _meaning(sample: Sampled) -> _Meaning:
+def _meaning(sample: Sampled | Measured) -> _Meaning:
     measurand, phase = sample.measurand, sample.phase
     first = _FIRST.get(measurand)
     row = {None: 0, "Outlet": 0, "Inlet": _ROW}.get(sample.location)
@@ -118,7 +119,7 @@ def _meaning(sample: Sampled) -> _Meaning:
     return place, factor, row + _NOW if now else _UNUSED
 
 
-def _factor(sample: Sampled) -> float:
+def _factor(sample: Sampled | Measured) -> float:
     """From a sample's unit to W, A, V or Wh; 0: out of all reason."""
     unit, power = sample.unit or "", 0
     if sample.unitOfMeasure is not None:
@@ -128,11 +129,11 @@ def _factor(sample: Sampled) -> float:
     return 10.0 ** (power + 3 if unit[:1] == "k" else power)
 
 
-def number(sample: Sampled) -> float | None:
+def number(sample: Sampled | Measured) -> float | None:
     """A sample's value in W, A, V or Wh; None where it is no number or out of all reason."""
     factor = _factor(sample)
     value = _number(sample.value) * factor
-    return value if factor and -MOST < value < MOST else None
+    return value if factor and LEAST < value < MOST else None
 
 
 def _number(told: float | str) -> float:
@@ -143,30 +144,20 @@ def _number(told: float | str) -> float:
         return math.nan
 
 
-def _laid_out(samples: Sequence[Sampled]) -> list[Any]:
+def _laid_out(samples: Sequence[Sampled] | Sequence[Measured]) -> list[Any]:
     """The samples of one moment as a row, the outlet's. Hot."""
     row = _NOTHING.copy()
     known = _meanings.get
-    for sample in samples:
-        unit = sample.unitOfMeasure
-        words = (
-            sample.measurand,
-            sample.phase,
-            sample.unit if unit is None else unit,
-            sample.context,
-            sample.location,
-            sample.format,
-        )
-        place, factor, now = known(words) or _learn(sample, words)
-        try:
-            value = sample.value * factor  # type: ignore[operator]  # a text is no number
-        except TypeError:
-            value = _number(sample.value) * factor
-        if -MOST < value < MOST:
+    for s in samples:
+        words = (s.measurand, s.phase, s.unit, s.context, s.location, s.format, s.unitOfMeasure)
+        place, factor, now = known(words) or _learn(s, words)
+        told = s.value
+        value = (told if type(told) is float else _number(told)) * factor
+        if LEAST < value < MOST:
             row[place] = value
             row[now] = True
     # A station with one EVSE may have its only meter where the grid comes in.
-    return row if row[_NOW] or row[_ENERGY] is not None else row[_ROW:]
+    return row[:_ROW] if row[_NOW] or row[_ENERGY] is not None else row[_ROW:_UNUSED]
 
 
 def _sum(first: float | None, second: float | None, third: float | None) -> float | None:
@@ -177,7 +168,7 @@ def _sum(first: float | None, second: float | None, third: float | None) -> floa
 
 
 def normalise(
-    values: Sequence[MeterValue], memory: Memory, now: datetime, *, to_neutral_v: float, phases: int
+    values: Values, memory: Memory, now: datetime, to_neutral_v: float, phases: int
 ) -> tuple[Metered | None, Memory]:
     """The latest reading in `values`, and what to remember.
 
@@ -188,7 +179,8 @@ def normalise(
     if len(values) == 1:
         return _moment(values[0], memory, now, to_neutral_v, phases)
     found: Metered | None = None
-    for value in sorted(values, key=lambda v: parse_time(v.timestamp, now)):
+    moments: list[MeterValue | MeasuredValue] = [*values]
+    for value in sorted(moments, key=lambda v: parse_time(v.timestamp, now)):
         got, memory = _moment(value, memory, now, to_neutral_v, phases)
         if got is not None and (found is None or got.live or not found.live):
             found = got
@@ -196,19 +188,19 @@ def normalise(
 
 
 def _moment(
-    value: MeterValue, memory: Memory, now: datetime, to_neutral_v: float, phases: int
+    value: MeterValue | MeasuredValue, memory: Memory, now: datetime, to_neutral_v: float, phases: int
 ) -> tuple[Metered | None, Memory]:
-    row = _laid_out(value.sampledValue)
-    power_w, total_a, energy_wh, live = row[0], row[4], row[_ENERGY], row[_NOW]
-    a1, a2, a3, v1, v2, v3 = row[5], row[6], row[7], row[13], row[14], row[15]
+    power_w, w1, w2, w3, total_a, a1, a2, a3, energy_wh, wh1, wh2, wh3, _, v1, v2, v3, neutral_a, live = (
+        _laid_out(value.sampledValue)
+    )
     at = parse_time(value.timestamp, now)
     if power_w is None:
-        power_w = _sum(row[1], row[2], row[3])
+        power_w = _sum(w1, w2, w3)
     if energy_wh is None:
-        energy_wh = _sum(row[9], row[10], row[11])
+        energy_wh = _sum(wh1, wh2, wh3)
     voltage_v = _mean(v1, v2, v3) if v2 or v3 else v1 or None
     if total_a is None:
-        total_a = row[_NEUTRAL]  # told on the neutral alone: each phase carries as much
+        total_a = neutral_a  # told there alone: each phase carries as much
     current_a, used = _current(total_a, a1, a2, a3)
     if power_w is None and current_a is not None:
         power_w = _by_current(total_a, (a1, a2, a3), (v1, v2, v3), voltage_v or to_neutral_v, phases)
@@ -232,8 +224,10 @@ def _current(
 ) -> tuple[float | None, int | None]:
     """The most that a phase carries, A, and how many phases are in use."""
     if a1 is not None and a2 is not None and a3 is not None:
-        most_a = max(a1, a2, a3, 0.0)
-        return most_a, (a1 > USED_A) + (a2 > USED_A) + (a3 > USED_A) if most_a >= STEADY_A else None
+        most_a = max(a1, a2, a3)
+        if most_a < STEADY_A:
+            return max(most_a, 0.0), None
+        return most_a, (a1 > USED_A) + (a2 > USED_A) + (a3 > USED_A)
     some_a = [a for a in (a1, a2, a3) if a is not None]
     if not some_a and total_a is not None:
         some_a = [total_a]

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from emw.domain.model import Transaction
+from emw.domain.model import Evse, Transaction
 from emw.stations.ocpp.meter import NOTHING, Memory
 from emw.stations.ocpp.traits import Pin, Purpose, Traits
 
@@ -34,6 +34,16 @@ class Installed:
     until: datetime
 
 
+class Supply(NamedTuple):
+    """What readings are made with of an EVSE, as long as its record is this one."""
+
+    evse: Evse
+    to_neutral_v: float
+    kw_per_a: float
+    most_w: float
+    """No reading can be above this."""
+
+
 class Plug:
     """One EVSE of a station."""
 
@@ -48,6 +58,7 @@ class Plug:
         "over",
         "phases_seen",
         "status",
+        "supply",
         "transaction_id",
         "trouble",
     )
@@ -58,6 +69,7 @@ class Plug:
         self.status = ""
         self.transaction_id: str | None = None
         self.memory: Memory = NOTHING
+        self.supply: Supply | None = None
         self.installed: Installed | None = None
         self.left_at: datetime | None = None  # when its last session ended; None: none has since emw started
         self.order: Order | None = None  # the command that is being said to it, or was last
@@ -65,6 +77,12 @@ class Plug:
         self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
         self.asked_in_vain = 0  # how often in a row its silent meter was asked
         self.trouble = ""  # what is odd about its meter, in words
+
+    def sees(self, phases: int) -> int:
+        """Its meter shows a number of phases in use; how often in a row it did."""
+        before, times = self.phases_seen
+        self.phases_seen = (phases, times + 1 if before == phases else 1)
+        return self.phases_seen[1]
 
     def held_a(self, now: datetime) -> float | None:
         """The limit it is believed to hold, A."""

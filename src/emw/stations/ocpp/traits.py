@@ -5,6 +5,7 @@ Kept as JSON in the station's record, so that it outlives sockets and restarts; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
@@ -94,7 +95,7 @@ class Traits(Struct, omit_defaults=True):
     def next_way(
         self,
         purposes: list[Purpose],
-        tried: list[tuple[Purpose, RateUnit]],
+        tried: Sequence[tuple[Purpose, RateUnit]],
         *,
         watts_first: bool = False,
         pin: Pin | None = None,
@@ -133,6 +134,12 @@ class Traits(Struct, omit_defaults=True):
     def refuses(self, purpose: Purpose, unit: RateUnit) -> bool:
         """Whether it has rejected this and taken something else instead."""
         return f"{purpose.value}/{unit.value}" in self.refused
+
+    def first_way(self, purpose: Purpose, *, watts_first: bool) -> tuple[Purpose, RateUnit]:
+        """`next_way` where nothing was refused or tried and the operator has said nothing. Hot."""
+        units = self.units
+        watts = units[0] == "W" or (watts_first and "W" in units) if units else watts_first
+        return purpose, RateUnit.WATTS if watts else RateUnit.AMPS
 
 
 NEW: Final = Traits()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from emw.stations.ocpp import wire16 as w
-from emw.stations.ocpp.connection import Connection, Handler
+from emw.stations.ocpp.connection import Connection, Handler, Hot
 from emw.stations.ocpp.peer import Plug
-from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, EitherWay, encode, parse_time
+from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, Usual, encode, parse_time
 
 if TYPE_CHECKING:
     from emw.stations.ocpp.hub import Hub
@@ -44,6 +44,7 @@ class V16:
             "Authorize": (w.Authorize, self.authorize),
             "StartTransaction": (w.StartTransaction, self.start),
             "StopTransaction": (w.StopTransaction, self.stop),
+            "MeterValues": (w.MeterValues, self.meter),
             "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
             "SignCertificate": (Anything, self._hub.always(REFUSED)),
         }
@@ -55,9 +56,11 @@ class V16:
             "SecurityEventNotification",
         ):
             kinds[name] = (Anything, self._hub.noted(name))
-        handlers = {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
-        handlers["MeterValues"] = Handler(EitherWay(w.MeasuredValues, w.MeterValues), self.meter)
-        return handlers
+        return {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
+
+    def usual(self) -> Hot:
+        """What is said most."""
+        return Hot(Usual("MeterValues", w.MeasuredValues).read, self.meter)
 
     def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
         """4.2."""
@@ -123,7 +126,9 @@ class V16:
         )
         return EMPTY
 
-    def meter(self, c: Connection, said: w.MeterValues) -> bytes | Coroutine[Any, Any, bytes]:
+    def meter(
+        self, c: Connection, said: w.MeterValues | w.MeasuredValues
+    ) -> bytes | Coroutine[Any, Any, bytes]:
         """4.7. Hot."""
         number = said.transactionId
         if number is not None and number > 0:
@@ -133,7 +138,9 @@ class V16:
         todo = self._charging.readings(c.peer, said.connectorId, said.meterValue)
         return EMPTY if todo is None else self._hub.then(todo)
 
-    async def _goes_on(self, c: Connection, plug: Plug, number: int, said: w.MeterValues) -> None:
+    async def _goes_on(
+        self, c: Connection, plug: Plug, number: int, said: w.MeterValues | w.MeasuredValues
+    ) -> None:
         """Of a transaction that runs somebody else has the begin: it can be limited by its number all the same."""
         if not await self._charging.goes_on(c.peer, plug, str(number), said.meterValue):
             plug.over = number

@@ -9,11 +9,11 @@ import msgspec
 import structlog
 
 from emw.stations.ocpp import wire201 as w
-from emw.stations.ocpp.connection import Connection, Handler
+from emw.stations.ocpp.connection import Connection, Handler, Hot
 from emw.stations.ocpp.meter import PHASES
 from emw.stations.ocpp.meter import number as in_wh
 from emw.stations.ocpp.peer import number_of
-from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, MeterValue, encode, parse_time
+from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, Usual, Values, encode, parse_time
 
 if TYPE_CHECKING:
     from emw.stations.ocpp.hub import Hub
@@ -67,6 +67,10 @@ class V201:
         ):
             kinds[name] = (Anything, self._hub.noted(name))
         return {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
+
+    def usual(self) -> Hot:
+        """What is said most."""
+        return Hot(Usual("TransactionEvent", w.UsualEvent).read, self.transaction)
 
     def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
         """B01."""
@@ -173,7 +177,7 @@ class V201:
         return EMPTY
 
 
-def register_wh(values: list[MeterValue]) -> float | None:
+def register_wh(values: Values) -> float | None:
     """The energy register among the values of a transaction's begin or end, Wh."""
     found: float | None = None
     for value in values:

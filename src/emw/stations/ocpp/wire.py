@@ -6,14 +6,19 @@ write them in many ways). Written strictly: the tests hold every message that go
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from emw.stations.ocppj import LONGEST_TAKEN
 
 encode = msgspec.json.Encoder().encode
 EMPTY = b"{}"
+_HEAD: Final = 80
+"""Within so many bytes of a frame its action stands: a longer id is not the usual."""
 
 
 class Unit(Struct, frozen=True, gc=False):
@@ -43,32 +48,105 @@ class MeterValue(Struct, gc=False):
     sampledValue: list[Sampled] = []
 
 
-class Measured(Sampled, gc=False):
-    """A sampled value that is a number, though 1.6 writes it as text: what nearly all are."""
+Measurand = Literal[
+    "Energy.Active.Import.Register",
+    "Power.Active.Import",
+    "Current.Import",
+    "Voltage",
+    "SoC",
+    "Current.Offered",
+    "Power.Offered",
+    "Temperature",
+    "Frequency",
+    "Power.Factor",
+    "Power.Reactive.Import",
+    "Power.Active.Export",
+    "Power.Reactive.Export",
+    "Current.Export",
+    "RPM",
+    "Energy.Active.Import.Interval",
+    "Energy.Active.Export.Register",
+    "Energy.Active.Export.Interval",
+    "Energy.Reactive.Import.Register",
+    "Energy.Reactive.Import.Interval",
+    "Energy.Reactive.Export.Register",
+    "Energy.Reactive.Export.Interval",
+]
+"""Those of 1.6 and most of 2.x. A text of a fixed set is no text to make and to hash: it is looked up while parsing."""
+Phase = Literal["L1", "L2", "L3", "N", "L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L1"]
+UnitWord = Literal[
+    "Wh", "kWh", "W", "kW", "A", "V", "Percent", "Celsius", "varh", "kvarh", "var", "kvar", "VA", "kVA", "K", "Hertz"
+]  # fmt: skip
+Context = Literal[
+    "Sample.Periodic",
+    "Sample.Clock",
+    "Trigger",
+    "Transaction.Begin",
+    "Transaction.End",
+    "Interruption.Begin",
+    "Interruption.End",
+    "Other",
+]
+Location = Literal["Outlet", "Inlet", "Body", "EV", "Cable"]
+
+
+class Measured(Struct, gc=False):
+    """A sampled value as nearly all are: a number, though 1.6 writes it as text, and words of the specification."""
 
     value: float
+    measurand: Measurand = "Energy.Active.Import.Register"
+    phase: Phase | None = None
+    unit: UnitWord | None = None
+    context: Context | None = None
+    location: Location | None = None
+    unitOfMeasure: Unit | None = None
+    format: Literal["Raw"] | None = None
 
 
-class MeasuredValue(MeterValue, gc=False):
-    """Numbers of one moment."""
+class MeasuredValue(Struct, gc=False):
+    """Usual values of one moment."""
 
-    sampledValue: list[Measured] = []  # type: ignore[assignment]  # as above
+    timestamp: str
+    sampledValue: list[Measured] = []
 
 
-class EitherWay:
-    """Reads a message as it usually is, and what does not fit so as it may be."""
+Values = Sequence[MeterValue] | Sequence[MeasuredValue]
+"""What one message says of a meter."""
+Payload = TypeVar("Payload")
 
-    def __init__(self, usual: type[Any], else_as: type[Any]) -> None:
-        """`usual` is read loosely: a number may be told as text."""
-        self._usual = msgspec.json.Decoder(usual, strict=False).decode
-        self._else_as = msgspec.json.Decoder(else_as).decode
 
-    def decode(self, payload: msgspec.Raw | bytes, /) -> Any:
-        """The message. Raises msgspec.DecodeError for what is none."""
+class Whole(Struct, Generic[Payload], array_like=True, tag=2, gc=False):
+    """A CALL with its payload, read at one go."""
+
+    id: Annotated[str, Meta(max_length=LONGEST_TAKEN)]
+    action: str
+    payload: Payload
+
+    def result(self, payload: bytes) -> bytes:
+        """The CALLRESULT to it."""
+        return b"[3,%b,%b]" % (encode(self.id), payload)
+
+
+class Usual:
+    """Reads the message that a station says most, as it usually is, at one go with its frame."""
+
+    __slots__ = ("_action", "_decode", "_mark")
+
+    def __init__(self, action: str, payload: type[Any]) -> None:
+        """`payload` is read loosely: a number may be told as text."""
+        self._action = action
+        self._mark = b'"%b"' % action.encode()
+        self._decode = msgspec.json.Decoder(Whole[payload], strict=False).decode  # type: ignore[valid-type]
+
+    def read(self, frame: bytes) -> Whole[Any] | None:
+        """The message; None for any other, and for one that is not as usual."""
+        if frame.find(self._mark, 0, _HEAD) < 0:
+            return None
         try:
-            return self._usual(payload)
-        except msgspec.ValidationError:
-            return self._else_as(payload)
+            whole = self._decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return whole if whole.action == self._action else None
 
 
 class DataTransferIn(Struct, gc=False):

@@ -62,10 +62,12 @@ class MeterValues(Struct, gc=False):
     transactionId: int | None = None
 
 
-class MeasuredValues(MeterValues, gc=False):
-    """Readings of a connector that are numbers."""
+class MeasuredValues(Struct, gc=False):
+    """Readings of a connector as they usually are."""
 
-    meterValue: list[MeasuredValue] = []  # type: ignore[assignment]  # the narrower of the two
+    connectorId: Connector
+    meterValue: list[MeasuredValue] = []
+    transactionId: int | None = None
 
 
 class TagInfo(Struct):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from emw.stations.ocpp.wire import MeterValue
+from emw.stations.ocpp.wire import MeasuredValue, MeterValue
 
 EvseNumber = Annotated[int, Meta(ge=0, le=1_000)]
 
@@ -77,6 +77,12 @@ class TransactionEvent(Struct, gc=False):
     idToken: IdToken | None = None
     meterValue: list[MeterValue] = []
     numberOfPhasesUsed: int | None = None
+
+
+class UsualEvent(TransactionEvent, gc=False):
+    """A transaction event whose readings are as usual."""
+
+    meterValue: list[MeasuredValue] = []  # type: ignore[assignment]  # read alike
 
 
 class MeterValues(Struct, gc=False):
