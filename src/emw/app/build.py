@@ -40,6 +40,7 @@ from emw.service.dispatch import REST
 from emw.service.drivers import Drivers
 from emw.service.headend import HeadEnd
 from emw.stations.links import Links
+from emw.stations.ocpp.central import central
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.limits import OcppLink
 from emw.stations.ocpp.settings import ProxySettings
@@ -164,7 +165,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
             headend.clock_off_s = lambda: clock.off_s
             loading.close()
             ocpp = config.ocpp_settings()
-            hub = None if ocpp is None else Hub(headend, link, SystemRandom(), ocpp)
+            hub = None if ocpp is None else central(headend, link, SystemRandom(), ocpp)
             headend.dispatch.stopwatch, headend.dispatch.rest = time.perf_counter, REST
             proxy = config.proxy_settings()
             if hub is not None and proxy is not None:

@@ -12,6 +12,8 @@ from ocpp.exceptions import InternalError
 
 from emw.domain.model import Outcome
 from emw.service.errors import Unavailable
+from emw.stations.ocpp.proxy import Proxy
+from emw.stations.ocpp.relayed import Relayed
 from tests.simulator.ocpp.central import Central, central_system
 from tests.stations.ocpp.foreign import Foreign16, Foreign21, Foreign201, station
 from tests.stations.ocpp.house import House, house, until
@@ -90,7 +92,7 @@ async def test_a_whole_stay_without_the_csms_is_told_to_it_in_order_and_once(
         connection = h.hub.connected("e0")
         assert connection is not None
         relay = connection.relay
-        assert relay is not None
+        assert isinstance(relay, Relayed)
         await until(lambda: not relay.relay.standing, 30)
         await it.boot()
         assert central.boots == 1
@@ -108,7 +110,7 @@ async def test_a_stay_that_goes_on_keeps_both_its_numbers_over_a_restart(tmp_pat
             number = central.transactions[0]
             assert str(ours) != number
             proxy = world.h.hub.proxy
-            assert proxy is not None
+            assert isinstance(proxy, Proxy)
             assert proxy.owing is not None
             debts = proxy.owing.of("e0")
             await until(lambda: not debts)  # else it would be told again after the restart
@@ -155,7 +157,7 @@ async def test_what_cant_be_kept_is_not_answered_with_yes(
     async with away(Foreign16, "ocpp1.6", tmp_path) as world:
         await world.it.status("Available")
         proxy = world.h.hub.proxy
-        assert proxy is not None
+        assert isinstance(proxy, Proxy)
         owing = proxy.owing
         assert owing is not None
 

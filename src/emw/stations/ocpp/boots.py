@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
 
 import structlog
 
 from emw.service.errors import Refused
 from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.wire import BootOut, encode, stamp
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
 
 log = structlog.get_logger()
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
 
-from emw.service.errors import EmwError, Unavailable
+from emw.service.errors import EmwError
+from emw.service.ports import Clock
+from emw.stations.ocpp.peer import Peer
 from emw.stations.ocpp.rates import Rates
+from emw.stations.ocpp.seams import Between, Decoder, Heard, Owed, Refusal, Watched, Wire, fault_for
 from emw.stations.ocpp.wire import Whole
 from emw.stations.ocppj import (
     Answered,
@@ -31,11 +34,6 @@ from emw.stations.ocppj import (
     fault_of,
 )
 
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
-    from emw.stations.ocpp.peer import Peer
-    from emw.stations.ocpp.relayed import Relayed
-
 log = structlog.get_logger()
 
 MOST_WAITING: Final = 32
@@ -43,16 +41,6 @@ MOST_REFUSED: Final = 200
 """So many frames that can't be taken, and the connection is closed."""
 
 Said = Callable[["Connection", Any], bytes | Coroutine[Any, Any, bytes]]
-Heard = Callable[[Answered | Failed | None], None]
-"""Hears what came of a CALL; None: nothing in time, or the connection is gone. A late answer is heard as well."""
-
-
-class Decoder(Protocol):
-    """What reads a payload."""
-
-    def decode(self, payload: msgspec.Raw, /) -> Any:
-        """The message. Raises msgspec.DecodeError for what is none."""
-        ...
 
 
 class Handler(NamedTuple):
@@ -69,36 +57,42 @@ class Hot(NamedTuple):
     take: Said
 
 
-class Wire(Protocol):
-    """The socket under a connection: the seam to the library."""
+class Home(Protocol):
+    """Who keeps connections, as far as one needs it."""
 
-    def send(self, frame: bytes) -> None:
-        """Send a text frame. Never blocks, never raises; nothing happens on a closed one."""
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Its time is that of pings and deadlines."""
         ...
 
-    def ping(self) -> None:
-        """Send a ping."""
+    @property
+    def clock(self) -> Clock:
+        """The time of day."""
         ...
 
-    def close(self, code: int, reason: str) -> None:
-        """Say goodbye and close."""
+    def handlers(self, version: Version) -> dict[str, Handler]:
+        """The messages of a version."""
         ...
 
+    def usual(self, version: Version) -> Hot:
+        """The message that is said most."""
+        ...
 
-class Watched(Call, frozen=True, gc=False):
-    """A CALL that the station's own CSMS answers: taken, and not answered by us."""
+    def watched(self, version: Version) -> dict[str, Handler]:
+        """The messages that are taken where somebody else answers."""
+        ...
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Do this beside."""
+        ...
 
-class Owed(Call, frozen=True, gc=False):
-    """A CALL that we answer in the CSMS's place, and owe it: it is kept before the answer goes out."""
+    def asks(self, connection: Connection, now_s: float) -> None:
+        """A CALL of ours went out: its answer is due."""
+        ...
 
-
-class Refusal(Exception):
-    """A CALL can't be taken: the CALLERROR's code and why."""
-
-    def __init__(self, fault: Fault, why: str) -> None:
-        super().__init__(why)
-        self.fault = fault
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        ...
 
 
 class Connection:
@@ -130,7 +124,7 @@ class Connection:
         "wire",
     )
 
-    def __init__(self, hub: Hub, peer: Peer, version: Version, wire: Wire, address: str) -> None:
+    def __init__(self, hub: Home, peer: Peer, version: Version, wire: Wire, address: str) -> None:
         self._hub = hub
         self._handlers = hub.handlers(version)
         self._hot = hub.usual(version)
@@ -146,7 +140,7 @@ class Connection:
         self.address = address
         self.password: str | None = None  # of one that is not enrolled
         self.session = Session(version)
-        self.relay: Relayed | None = None  # where the station has a CSMS of its own
+        self.relay: Between | None = None  # where the station has a CSMS of its own
         self.closed = False
         self.on_trial = False  # it waits until it is known whether its older twin is alive
         self.opened_at = hub.clock.now()
@@ -196,11 +190,11 @@ class Connection:
         else:
             log.info("ocpp.noted", station_id=self.peer.station_id, what=got.word[:64])
 
-    def relayed(self, relay: Relayed) -> None:
+    def relayed(self, relay: Between) -> None:
         """From here on what the station says goes to its own CSMS, and is only watched."""
         self.relay = relay
-        self.session = relay.relay.session
-        self._watched = self._hub.watching.handlers[self.version]
+        self.session = relay.session
+        self._watched = self._hub.watched(self.version)
 
     def watch(self, call: Call) -> None:
         """A CALL that somebody else answers: taken in turn, without an answer of ours."""
@@ -299,7 +293,7 @@ class Connection:
         elif isinstance(error, msgspec.DecodeError | UnicodeDecodeError | RecursionError):
             self._refuse(call, *fault_of(error))
         elif isinstance(error, EmwError):
-            self._refuse(call, _fault_for(error), error.detail)
+            self._refuse(call, fault_for(error), error.detail)
         else:  # a bug: the station hears so, the log gets the trace, the connection lives on
             log.error("ocpp.bug", station_id=self.peer.station_id, action=call.action, exc_info=error)
             self._refuse(call, Fault.INTERNAL, "this is a fault of emw; it is in its log")
@@ -403,8 +397,3 @@ class Connection:
         if not self.closed:
             self.peer.seen(self._hub.loop.time() if now_s is None else now_s, True, frame)
             self.wire.send(frame)
-
-
-def _fault_for(error: EmwError) -> Fault:
-    """The code of what the service refuses."""
-    return Fault.INTERNAL if isinstance(error, Unavailable) else Fault.PROPERTY

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from emw.service.errors import Conflict, NotFound
 from emw.service.ports import CallSeen, FrameSeen, StationSeen
+from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.peer import Peer
 from emw.stations.ocpp.wire import encode
 from emw.stations.ocppj import Answered
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
 
 LONGEST_ACTION: Final = 64
 LONGEST_PAYLOAD: Final = 60_000

@@ -9,8 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -18,27 +17,17 @@ from emw.domain.facts import Fact, StationRevoked
 from emw.domain.model import Evse, Limit, Transaction
 from emw.service.errors import Refused, Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Answer
-from emw.stations.ocpp.boots import Boots
+from emw.service.ports import Answer, StationConsole
 from emw.stations.ocpp.charging import Charging
-from emw.stations.ocpp.connection import Connection, Handler, Hot, Wire
-from emw.stations.ocpp.console import Console
+from emw.stations.ocpp.connection import Connection, Handler, Hot
 from emw.stations.ocpp.due import Due
-from emw.stations.ocpp.learn import Learner
-from emw.stations.ocpp.limits import OcppLink
-from emw.stations.ocpp.meters import Meters
 from emw.stations.ocpp.models import Models
 from emw.stations.ocpp.peer import Peer, number_of
+from emw.stations.ocpp.seams import Between, Wire
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import read, write
-from emw.stations.ocpp.v16 import V16
-from emw.stations.ocpp.v201 import V201
-from emw.stations.ocpp.watching import Watching
 from emw.stations.ocpp.wire import EMPTY, Anything, HeartbeatOut, encode, stamp
 from emw.stations.ocppj import CALL_DEADLINE_S, Version
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.proxy import Proxy
 
 log = structlog.get_logger()
 LOOK_S: Final = 1.0
@@ -46,10 +35,45 @@ IDLE_TIMES: Final = 3
 """A connection that says nothing for so many times the longer of ping and heartbeat is dead."""
 
 
-class Hub:
-    """Every station that speaks OCPP."""
+class Dialect(Protocol):
+    """How the messages of a version are taken."""
 
-    def __init__(self, headend: HeadEnd, link: OcppLink, chance: Random, settings: OcppSettings) -> None:
+    def handlers(self) -> dict[str, Handler]:
+        """Action to handler."""
+        ...
+
+    def usual(self) -> Hot:
+        """What is said most."""
+        ...
+
+
+class Looks(Protocol):
+    """Looks after what time does to meters."""
+
+    def look(self, connection: Connection) -> None:
+        """Look after the meters of one station."""
+        ...
+
+
+class Relays(Protocol):
+    """Chooses who is relayed to a CSMS of its own."""
+
+    def between(self, connection: Connection, password: str | None) -> Between | None:
+        """The relay for this connection; None: emw is its CSMS."""
+        ...
+
+
+Asks = Callable[[Connection], Coroutine[Any, Any, None]]
+
+
+class Hub:
+    """Every station that speaks OCPP. What is said to them and by them is put in from above (`central`)."""
+
+    console: StationConsole
+    meters: Looks
+
+    def __init__(self, headend: HeadEnd, settings: OcppSettings, learn: Callable[[Hub], Asks]) -> None:
+        """`learn`: how stations are asked what they can."""
         self.headend = headend
         self.state = headend.state
         self.clock = headend.clock
@@ -69,17 +93,17 @@ class Hub:
         self.models = Models(settings.pins)
         for record in sorted(headend.state.traits.values(), key=lambda x: x.booted_at):
             self.models.recall(record)
-        old, new = V16(self), V201(self)
-        newer = new.handlers()
-        self._handlers = {Version.V16: old.handlers(), Version.V201: newer, Version.V21: newer}
-        self._usual = {Version.V16: old.usual(), Version.V201: new.usual(), Version.V21: new.usual()}
-        self.watching = Watching(self, old, new)
-        self.boots = Boots(self, chance)
-        self.meters = Meters(self)
-        self.proxy: Proxy | None = None
-        link.hub = self
-        headend.console = self.console = Console(self)
+        self._learn = learn(self)
+        self._handlers: dict[Version, dict[str, Handler]] = {}
+        self._usual: dict[Version, Hot] = {}
+        self._watches: dict[Version, dict[str, Handler]] = {}
+        self.proxy: Relays | None = None
         headend.ledger.listen(self._happened)
+
+    def speak(self, version: Version, dialect: Dialect, watched: dict[str, Handler]) -> None:
+        """Take what stations say in a version. `watched`: what is taken where a CSMS of their own answers."""
+        self._handlers[version], self._usual[version] = dialect.handlers(), dialect.usual()
+        self._watches[version] = watched
 
     async def run(self) -> None:
         """Look after the stations until cancelled."""
@@ -281,6 +305,10 @@ class Hub:
         """The message that is said most."""
         return self._usual[version]
 
+    def watched(self, version: Version) -> dict[str, Handler]:
+        """The messages that are taken where somebody else answers."""
+        return self._watches[version]
+
     def time_answer(self) -> bytes:
         """Heartbeat's answer."""
         return encode(HeartbeatOut(stamp(self.clock.now())))
@@ -313,7 +341,7 @@ class Hub:
         """Ask a station what it can, and tell it again what it should hold."""
         if connection.learning is not None:
             connection.learning.cancel()
-        connection.learning = self.spawn(Learner(self, connection).run())
+        connection.learning = self.spawn(self._learn(connection))
 
     def say_again(self, connection: Connection) -> None:
         """Limits in force are said again to a station that is back; not those it has heard since."""

@@ -6,7 +6,8 @@ that answers nothing is left as it is: its limits are then tried and learned fro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -14,14 +15,11 @@ import structlog
 from emw.service.errors import EmwError
 from emw.stations.ocpp import wire16, wire201
 from emw.stations.ocpp.connection import Connection
-from emw.stations.ocpp.limits import status_of
+from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.meters import ask, trigger
 from emw.stations.ocpp.traits import RateUnit, Traits
-from emw.stations.ocpp.wire import encode
+from emw.stations.ocpp.wire import encode, status_of
 from emw.stations.ocppj import Answered, Version
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
 
 log = structlog.get_logger()
 
@@ -53,6 +51,11 @@ VARIABLES_201: Final = (
 )
 _configuration = msgspec.json.Decoder(wire16.Configuration)
 _variables = msgspec.json.Decoder(wire201.Variables)
+
+
+def learning(hub: Hub) -> Callable[[Connection], Coroutine[Any, Any, None]]:
+    """How stations of this hub are asked what they can, and told again what they should hold."""
+    return lambda connection: Learner(hub, connection).run()
 
 
 class Learner:

@@ -10,22 +10,19 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import msgspec
 import structlog
 
 from emw.domain.model import Evse, Limit, Outcome
 from emw.service.ports import Answer
 from emw.stations.ocpp import profiles, theirs
 from emw.stations.ocpp.connection import Connection
-from emw.stations.ocpp.peer import Installed, Peer, Plug
+from emw.stations.ocpp.hub import Hub
+from emw.stations.ocpp.peer import Installed, Line, Peer, Plug
 from emw.stations.ocpp.traits import Purpose, RateUnit, Their
-from emw.stations.ocpp.wire import Status
+from emw.stations.ocpp.wire import status_of
 from emw.stations.ocppj import Answered, Failed
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
 
 log = structlog.get_logger()
 
@@ -34,21 +31,12 @@ NO_ROOM: Final = "its CSMS holds the highest stack levels"
 MORE_A: Final = 1.0
 """A composite schedule this much above the limit says that another profile of the station's wins."""
 PENDING: Final = Answer(Outcome.PENDING)
-_status = msgspec.json.Decoder(Status)
 
 
 @functools.lru_cache(maxsize=64)
 def _applied(limit_a: float) -> Answer:
     """It is held. Kept: in a round thousands say so."""
     return Answer(Outcome.APPLIED, limit_a)
-
-
-def status_of(payload: bytes) -> str:
-    """The word of a one-word answer; empty where there is none."""
-    try:
-        return _status.decode(payload).status
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
 
 
 def purposes(connection: Connection, plug: Plug) -> list[Purpose]:
@@ -85,9 +73,9 @@ class Order(ABC):
     def go(self, now: datetime) -> bool:
         """Send what is next; False: there is nothing, or it can't be sent."""
 
-    def stands(self, connection: Connection, limit: Limit) -> bool:
+    def stands(self, line: Line, limit: Limit) -> bool:
         """Whether this command is on its way over this connection, or was taken: nothing has to be said again."""
-        same = self._connection is connection and self._limit.command_id == limit.command_id
+        same = self._connection is line and self._limit.command_id == limit.command_id
         return same and self.outcome in {None, Outcome.APPLIED}
 
     def stuck(self) -> Answer:

@@ -6,18 +6,15 @@ A silent meter shows neither a shed nor its absence. What is not measured is not
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from emw.domain.model import Evse, Outcome
 from emw.service.ports import Answer
 from emw.stations.ocpp.connection import Connection
-from emw.stations.ocpp.limits import status_of
+from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.peer import Plug
-from emw.stations.ocpp.wire import encode
+from emw.stations.ocpp.wire import encode, status_of
 from emw.stations.ocppj import Answered, Version
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
 
 SAMPLES: Final = 2
 """So many sample periods without a reading, and a meter is silent."""

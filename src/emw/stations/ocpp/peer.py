@@ -9,15 +9,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from emw.domain.model import Evse, Transaction
+from emw.domain.model import Evse, Limit, Transaction
 from emw.stations.ocpp.meter import NOTHING, Memory
 from emw.stations.ocpp.traits import Pin, Purpose, Traits
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.connection import Connection
-    from emw.stations.ocpp.limits import Order
+from emw.stations.ocppj import Version
 
 FRAME_KEPT: Final = 1_024
 """Of a frame so many bytes are kept for the operator's eyes."""
@@ -32,6 +29,33 @@ class Installed:
     purpose: Purpose
     limit_a: float
     until: datetime
+
+
+class Line(Protocol):
+    """A station's connection, as far as is asked of it here."""
+
+    @property
+    def version(self) -> Version:
+        """What is spoken over it."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where it comes from."""
+        ...
+
+    @property
+    def opened_at(self) -> datetime:
+        """Since when it is open."""
+        ...
+
+
+class Command(Protocol):
+    """A command on its way to an EVSE, or said to it last."""
+
+    def stands(self, line: Line, limit: Limit) -> bool:
+        """Whether it is on its way over this connection, or was taken: nothing has to be said again."""
+        ...
 
 
 class Supply(NamedTuple):
@@ -72,7 +96,7 @@ class Plug:
         self.supply: Supply | None = None
         self.installed: Installed | None = None
         self.left_at: datetime | None = None  # when its last session ended; None: none has since emw started
-        self.order: Order | None = None  # the command that is being said to it, or was last
+        self.order: Command | None = None  # the command that is being said to it, or was last
         self.over = 0  # 1.6: a transaction that readings still name, and that runs no more
         self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
         self.asked_in_vain = 0  # how often in a row its silent meter was asked
@@ -111,7 +135,7 @@ class Peer:
         self.station_id = station_id
         self.traits = traits
         self.pin: Pin | None = None  # what the operator says of its make
-        self.connection: Connection | None = None
+        self.connection: Line | None = None
         self.plugs: dict[int, Plug] = {}
         self.frames: deque[tuple[float, bool, bytes]] = deque(maxlen=max(frames_kept, 1))
         self.skew: timedelta | None = None

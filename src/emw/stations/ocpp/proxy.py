@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.owing import Owing
-from emw.stations.ocpp.relayed import Connect, Relayed
+from emw.stations.ocpp.relayed import Connect, Means, Relayed
 from emw.stations.ocpp.settings import ProxySettings
 from emw.stations.ocpp.upstream import Address, url_for
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
 
 
 class Proxy:
@@ -24,8 +21,8 @@ class Proxy:
         """`owing`: None: emw never stands in for a CSMS."""
         self.hub = hub
         self.settings = settings
-        self.connect = connect
         self.owing = owing if settings.stand_in else None
+        self._means = Means(hub, settings, connect, self.owing)
 
     def between(self, connection: Connection, password: str | None) -> Relayed | None:
         """The relay for this connection; None: emw is its CSMS."""
@@ -34,7 +31,7 @@ class Proxy:
             return None
         s = self.settings
         own = s.passwords.get(station_id, password if s.password is None else s.password)
-        return Relayed(self, connection, Address(url_for(s.url, station_id), station_id, own))
+        return Relayed(self._means, connection, Address(url_for(s.url, station_id), station_id, own))
 
     def _covers(self, station_id: str) -> bool:
         if not any(fnmatchcase(station_id, pattern) for pattern in self.settings.stations):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -18,15 +19,16 @@ from emw.service.errors import Unavailable
 from emw.service.ports import KeptFrame
 from emw.stations.debts import DECISIONS, Debts, renamed
 from emw.stations.ocpp import theirs
-from emw.stations.ocpp.connection import Connection, Owed
-from emw.stations.ocpp.limits import status_of
+from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.hub import Hub
+from emw.stations.ocpp.owing import Owing
+from emw.stations.ocpp.seams import Owed
+from emw.stations.ocpp.settings import ProxySettings
 from emw.stations.ocpp.upstream import Address, NoCsms
+from emw.stations.ocpp.wire import status_of
 from emw.stations.ocpp.wire16 import StartOut
-from emw.stations.ocppj import CALL_DEADLINE_S, Answered, Call, Failed, Version
+from emw.stations.ocppj import CALL_DEADLINE_S, Answered, Call, Failed, Session, Version
 from emw.stations.relay import Asked, Ours, Paid, Passed, Relay, Seen, Theirs
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.proxy import Proxy
 
 log = structlog.get_logger()
 
@@ -64,6 +66,16 @@ Connect = Callable[[Address, Version, Callable[[bytes], None], Callable[[], None
 _began = msgspec.json.Decoder(StartOut)
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """With what stations are relayed. `owing`: None: emw never stands in for a CSMS."""
+
+    hub: Hub
+    settings: ProxySettings
+    connect: Connect
+    owing: Owing | None
+
+
 class Relayed:
     """One station's connection and the one to its CSMS."""
 
@@ -73,16 +85,16 @@ class Relayed:
         "_csms",
         "_debts",
         "_early",
+        "_means",
         "_paid",
         "_pause_s",
-        "_proxy",
         "_since_s",
         "_started",
         "relay",
     )
 
-    def __init__(self, proxy: Proxy, connection: Connection, address: Address) -> None:
-        self._proxy = proxy
+    def __init__(self, means: Means, connection: Connection, address: Address) -> None:
+        self._means = means
         self._connection = connection
         self._address = address
         self._csms: Csms | None = None
@@ -91,25 +103,30 @@ class Relayed:
         self._pause_s = FIRST_PAUSE_S
         self._since_s = 0.0
         self._paid: asyncio.Future[Answered | Failed | None] | None = None
-        self._debts = Debts() if proxy.owing is None else proxy.owing.of(connection.peer.station_id)
+        self._debts = Debts() if means.owing is None else means.owing.of(connection.peer.station_id)
         self.relay = Relay(connection.version)
         self.relay.standing = bool(self._debts)  # what was owed at a stop of emw comes before all that is new
+
+    @property
+    def session(self) -> Session:
+        """Our CALLs and the CSMS's, one at a time."""
+        return self.relay.session
 
     def start(self) -> None:
         """The station is who it says: connect to its CSMS."""
         if not self._started:
             self._started = True
-            self._proxy.hub.spawn(self._connect())
+            self._means.hub.spawn(self._connect())
 
     # --- the CSMS comes and goes
 
     async def _connect(self) -> None:
         """Connect, again and again; a station is held, then stood in for, or let go."""
-        c, hub = self._connection, self._proxy.hub
-        until_s = hub.loop.time() + self._proxy.settings.hold_s
+        c, hub = self._connection, self._means.hub
+        until_s = hub.loop.time() + self._means.settings.hold_s
         while not c.closed:
             try:
-                csms = await self._proxy.connect(self._address, c.version, self.csms_says, self._gone)
+                csms = await self._means.connect(self._address, c.version, self.csms_says, self._gone)
             except NoCsms as error:
                 why, away = str(error), error.away
             else:
@@ -137,9 +154,9 @@ class Relayed:
             return
         log.info("ocpp.csms_connected", station_id=c.peer.station_id)
         self._csms = csms
-        self._since_s = self._proxy.hub.loop.time()
+        self._since_s = self._means.hub.loop.time()
         if self.relay.standing:
-            self._proxy.hub.spawn(self._pay(csms))
+            self._means.hub.spawn(self._pay(csms))
             return
         early, self._early = self._early, []
         for frame in early:
@@ -149,7 +166,7 @@ class Relayed:
         """The CSMS is gone: what the station says is held until it is back."""
         if self._connection.closed or self._csms is None:
             return
-        hub = self._proxy.hub
+        hub = self._means.hub
         log.warning("ocpp.csms_lost", station_id=self._connection.peer.station_id)
         self._csms = None
         self.relay.csms_lost()
@@ -159,7 +176,7 @@ class Relayed:
         hub.spawn(self._again())
 
     async def _again(self) -> None:
-        if self._proxy.settings.hold_s > 0 or self._may_stand_in():
+        if self._means.settings.hold_s > 0 or self._may_stand_in():
             await self._pause()  # one that takes connections and drops them is not called in a tight loop
             await self._connect()
         else:
@@ -175,8 +192,8 @@ class Relayed:
 
     def _may_stand_in(self) -> bool:
         """Only for stations that their CSMS has accepted at some time."""
-        proxy = self._proxy
-        return proxy.owing is not None and self._connection.peer.station_id in proxy.hub.state.traits
+        means = self._means
+        return means.owing is not None and self._connection.peer.station_id in means.hub.state.traits
 
     def _stand_in(self) -> None:
         if self.relay.standing:
@@ -189,7 +206,7 @@ class Relayed:
 
     async def owe(self, call: Call, told: bytes) -> None:
         """A message is about to be answered in the CSMS's place. Durable when this returns. Raises Unavailable."""
-        owing = self._proxy.owing
+        owing = self._means.owing
         if owing is None:
             raise Unavailable("its central system is away")
         ours = str(_began.decode(told).transactionId) if call.action == "StartTransaction" else None
@@ -197,7 +214,7 @@ class Relayed:
 
     async def _pay(self, csms: Csms) -> None:
         """Tell the CSMS what is owed to it, one by one; then the two talk to each other again."""
-        owing, c = self._proxy.owing, self._connection
+        owing, c = self._means.owing, self._connection
         tries = 0
         while owing is not None and csms.is_open and not c.closed:
             if not self._debts:
@@ -226,7 +243,7 @@ class Relayed:
 
     async def _tell(self, csms: Csms, frame: KeptFrame) -> Answered | Failed | None:
         payload = renamed(frame.payload, self._debts.names) if self._debts.names else frame.payload
-        loop = self._proxy.hub.loop
+        loop = self._means.hub.loop
         asked = self.relay.pay(frame.action, payload, loop.time())
         if asked is None:
             return None
@@ -245,7 +262,7 @@ class Relayed:
             self._paid.set_result(got)
 
     async def _settle(self, frame: KeptFrame, got: Answered | Failed) -> None:
-        owing = self._proxy.owing
+        owing = self._means.owing
         if owing is None:
             return
         theirs_is = None
@@ -327,7 +344,7 @@ class Relayed:
         action = news.call.action
         if action not in {"SetChargingProfile", "ClearChargingProfile"} or status_of(news.told) != "Accepted":
             return
-        hub, peer = self._proxy.hub, self._connection.peer
+        hub, peer = self._means.hub, self._connection.peer
         traits, before = peer.traits, peer.traits.theirs
         again = True
         if action == "SetChargingProfile":

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from emw.stations.ocpp import wire16 as w
+from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.connection import Connection, Handler, Hot
+from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.peer import Plug
 from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, Usual, encode, parse_time
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
 
 UNKNOWN_VENDOR: Final = b'{"status":"UnknownVendorId"}'
 REFUSED: Final = b'{"status":"Rejected"}'
@@ -30,8 +29,9 @@ def transaction_number(station_id: str, connector: int, at: str, meter_start: in
 class V16:
     """Takes 1.6's messages."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, boots: Boots) -> None:
         self._hub = hub
+        self._boots = boots
         self._charging = hub.charging
         self._clock = hub.clock
 
@@ -64,7 +64,7 @@ class V16:
 
     def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
         """4.2."""
-        return self._hub.boots.take(
+        return self._boots.take(
             c,
             vendor=said.chargePointVendor,
             model=said.chargePointModel,

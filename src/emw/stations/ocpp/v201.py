@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 import structlog
 
 from emw.stations.ocpp import wire201 as w
+from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.connection import Connection, Handler, Hot
+from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.meter import PHASES
 from emw.stations.ocpp.meter import number as in_wh
 from emw.stations.ocpp.peer import number_of
 from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, Usual, Values, encode, parse_time
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
 
 log = structlog.get_logger()
 
@@ -29,8 +28,9 @@ NO_EXI: Final = b'{"status":"Failed","exiResponse":""}'
 class V201:
     """Takes the messages of 2.0.1, and of 2.1 where it says the same."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, boots: Boots) -> None:
         self._hub = hub
+        self._boots = boots
         self._charging = hub.charging
         self._clock = hub.clock
 
@@ -75,7 +75,7 @@ class V201:
     def boot(self, c: Connection, said: w.BootNotification) -> Coroutine[Any, Any, bytes]:
         """B01."""
         station = said.chargingStation
-        return self._hub.boots.take(
+        return self._boots.take(
             c,
             vendor=station.vendorName,
             model=station.model,

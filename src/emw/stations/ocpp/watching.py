@@ -6,20 +6,16 @@ What the CSMS decides (whether a station is accepted, a transaction's number, wh
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from emw.stations.ocpp import wire16, wire201
 from emw.stations.ocpp.connection import Connection, Handler
+from emw.stations.ocpp.v16 import V16
+from emw.stations.ocpp.v201 import V201
 from emw.stations.ocpp.wire import EMPTY, Status
-from emw.stations.ocppj import Version
-
-if TYPE_CHECKING:
-    from emw.stations.ocpp.hub import Hub
-    from emw.stations.ocpp.v16 import V16
-    from emw.stations.ocpp.v201 import V201
 
 KEPT: Final = (
     "StatusNotification",
@@ -51,34 +47,29 @@ class Started16(Struct):
     told: wire16.StartOut
 
 
-class Watching:
-    """Takes what passes by, in all versions."""
+def watched_16(old: V16) -> dict[str, Handler]:
+    """What is taken of 1.6 where a CSMS of the station's own answers."""
 
-    def __init__(self, hub: Hub, old: V16, new: V201) -> None:
-        self._old, self._new = old, new
-        newer = self._table(hub, Version.V201, {"BootNotification": (Booted201, self._boot_201)})
-        older: dict[str, tuple[type[Any], Any]] = {
-            "BootNotification": (Booted16, self._boot_16),
-            "StartTransaction": (Started16, self._start_16),
-        }
-        self.handlers = {
-            Version.V16: self._table(hub, Version.V16, older),
-            Version.V201: newer,
-            Version.V21: newer,
-        }
+    def boot(c: Connection, seen: Booted16) -> bytes | Coroutine[Any, Any, bytes]:
+        return old.boot(c, seen.said) if seen.told.status == "Accepted" else EMPTY
 
-    @staticmethod
-    def _table(hub: Hub, version: Version, awaited: dict[str, tuple[type[Any], Any]]) -> dict[str, Handler]:
-        table = {name: h for name, h in hub.handlers(version).items() if name in KEPT}
-        return table | {
-            name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in awaited.items()
-        }
+    def start(c: Connection, seen: Started16) -> Coroutine[Any, Any, bytes]:
+        return old.began(c, seen.said, seen.told.transactionId, seen.told.idTagInfo.status)
 
-    def _boot_16(self, c: Connection, seen: Booted16) -> bytes | Coroutine[Any, Any, bytes]:
-        return self._old.boot(c, seen.said) if seen.told.status == "Accepted" else EMPTY
+    return _kept(old.handlers()) | {
+        "BootNotification": Handler(msgspec.json.Decoder(Booted16), boot),
+        "StartTransaction": Handler(msgspec.json.Decoder(Started16), start),
+    }
 
-    def _boot_201(self, c: Connection, seen: Booted201) -> bytes | Coroutine[Any, Any, bytes]:
-        return self._new.boot(c, seen.said) if seen.told.status == "Accepted" else EMPTY
 
-    def _start_16(self, c: Connection, seen: Started16) -> Coroutine[Any, Any, bytes]:
-        return self._old.began(c, seen.said, seen.told.transactionId, seen.told.idTagInfo.status)
+def watched_201(new: V201) -> dict[str, Handler]:
+    """The same of 2.x."""
+
+    def boot(c: Connection, seen: Booted201) -> bytes | Coroutine[Any, Any, bytes]:
+        return new.boot(c, seen.said) if seen.told.status == "Accepted" else EMPTY
+
+    return _kept(new.handlers()) | {"BootNotification": Handler(msgspec.json.Decoder(Booted201), boot)}
+
+
+def _kept(handlers: dict[str, Handler]) -> dict[str, Handler]:
+    return {name: handler for name, handler in handlers.items() if name in KEPT}

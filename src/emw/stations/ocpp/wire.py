@@ -166,6 +166,17 @@ class Status(Struct, gc=False):
     status: str = ""
 
 
+_status = msgspec.json.Decoder(Status)
+
+
+def status_of(payload: bytes) -> str:
+    """The word of a one-word answer; empty where there is none."""
+    try:
+        return _status.decode(payload).status
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
 class BootOut(Struct):
     """BootNotification's answer."""
 
