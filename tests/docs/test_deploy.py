@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 from typing import Any, Final
@@ -65,6 +66,26 @@ def test_the_compose_file_says_settings_that_exist_and_ports_that_are_there() ->
         assert set(service.get("secrets", ())) <= set(told["secrets"])
         assert {v.partition(":")[0] for v in service["volumes"]} <= set(told["volumes"])
         assert "healthcheck" in service
+
+
+def test_the_image_is_made_of_files_that_are_there_and_opens_the_ports_it_listens_on() -> None:
+    copied = [line.split()[1:-1] for line in re.findall(r"^COPY (?!--from).*", CONTAINER, re.MULTILINE)]
+    assert {"src", "pyproject.toml", "LICENSE"} <= {path for line in copied for path in line}
+    assert all((ROOT / path).exists() for line in copied for path in line)
+    config = load_config(None, dict(re.findall(r"(EMW_\w+)=(\S+)", CONTAINER)))
+    listening = {p.listen.rpartition(":")[2] for p in (config.stations, config.operator)}
+    assert set(re.findall(r"^EXPOSE (.*)", CONTAINER, re.MULTILINE)[0].split()) == listening
+
+
+def test_the_unit_starts_commands_that_are_there_over_the_example_s_folder() -> None:
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign] # names as they are written
+    unit.read(ROOT / "deploy/emw.service", encoding="utf-8")
+    service = unit["Service"]
+    for key in ("ExecStartPre", "ExecStart"):
+        assert CliRunner().invoke(app_for(""), [*service[key].split()[1:], "--help"]).exit_code == 0
+    home = load_config(ROOT / "examples/emw.toml", {}).data_dir
+    assert service["WorkingDirectory"] == home == f"/var/lib/{service['StateDirectory']}"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
