@@ -10,7 +10,7 @@ from typing import Any, Final
 import uvicorn
 from playwright.async_api import BrowserContext, Page
 
-from tests.web.world import PASSWORD, World
+from tests.web.world import World
 
 FLAGS: Final = [
     "--no-sandbox",
@@ -59,15 +59,6 @@ def listen(page: Page) -> list[str]:
     page.on("console", lambda line: heard.append(line.text) if line.type == "error" else None)
     page.on("request", lambda r: heard.append(r.url) if not r.url.startswith("http://localhost:") else None)
     return heard
-
-
-async def log_in(page: Page, url: str) -> None:
-    """In by the door."""
-    await page.goto(url)
-    await page.fill("input[name=name]", "ann")
-    await page.fill("input[name=password]", PASSWORD)
-    await page.click("button[type=submit]")
-    await page.wait_for_selector("#tree .node")
 
 
 async def let_in(context: BrowserContext, w: World, url: str, who: str = "ann") -> None:

@@ -9,10 +9,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from emw.web.app import WebSettings
-from tests.browser.house import listen, log_in, serving
+from tests.browser.house import let_in, listen, serving
 from tests.web.world import HOSTILE, PASSWORD, World, stations, world
 
 pytestmark = pytest.mark.browser
+EVSES = 120
+"""More than a screen shows."""
 # The parts of a bar move to their widths, so this is waited for.
 CONFIRMED_FILLS_ITS_BAR = """() => {
     const width = (element) => element.getBoundingClientRect().width;
@@ -29,14 +31,15 @@ async def served() -> AsyncGenerator[tuple[World, str], None]:
     async with world(WebSettings(tick_s=0.2)) as w:
         await w.headend.admin.define_territory("test", "<b>Zone</b>", ceiling_kw=5_000)
         await w.headend.admin.define_territory("test", "East", parent_id="<b>Zone</b>")
-        await stations(w, [*HOSTILE, *(f"E{n:04}" for n in range(300))])
+        await stations(w, [*HOSTILE, *(f"E{n:04}" for n in range(EVSES))])
         async with serving(w) as url:
             yield w, url
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(served: tuple[World, str], browser: Browser) -> AsyncGenerator[Page, None]:
-    context = await browser.new_context(viewport={"width": 1400, "height": 1000})
+    context = await browser.new_context(viewport={"width": 1400, "height": 1000}, reduced_motion="reduce")
+    await let_in(context, *served)
     yield await context.new_page()
     await context.close()
 
@@ -50,11 +53,12 @@ async def test_A11_hostile_names_are_text_and_a_request_shows_its_bar(
     served: tuple[World, str], page: Page, complaints: list[str]
 ) -> None:
     w, url = served
-    await log_in(page, url)
+    await page.goto(url)
+    await page.wait_for_selector("#tree .node")
     assert await page.locator(".tree b, .tree script, .log script, .log img").count() == 0
     await page.click("nav a[href='/evses']")
     await page.wait_for_selector(".rows .tr")
-    assert await page.inner_text("#evse-count") == str(300 + len(HOSTILE))
+    assert await page.inner_text("#evse-count") == str(EVSES + len(HOSTILE))
     assert await page.locator(".rows .tr").count() < 80  # only what can be seen is drawn
     for name in HOSTILE:
         await page.fill("#filter", name.strip("\u200b\ufeff").split("\t")[0].split(" ")[0])
@@ -98,7 +102,8 @@ async def test_halt_needs_its_word_and_the_page_is_usable_by_keyboard(
     served: tuple[World, str], page: Page, complaints: list[str]
 ) -> None:
     w, url = served
-    await log_in(page, url)
+    await page.goto(url)
+    await page.wait_for_selector("#link.up")
     await page.click("#halt")
     button = page.locator("#d-halt button[type=submit]")
     assert await button.is_disabled()
@@ -131,8 +136,10 @@ async def test_halt_needs_its_word_and_the_page_is_usable_by_keyboard(
     assert [c for c in complaints if "401" not in c] == []
 
 
-async def test_the_first_administrator_is_made_in_the_page(page: Page, complaints: list[str]) -> None:
+async def test_the_first_administrator_is_made_in_the_page(browser: Browser) -> None:
     async with world(people=False) as w, serving(w) as url:
+        page = await browser.new_page()
+        complaints = listen(page)
         await page.goto(url + w.app.state["setup_path"])
         assert "#" not in page.url  # the token is gone from the address at once
         await page.fill("input[name=name]", "root")
@@ -143,3 +150,4 @@ async def test_the_first_administrator_is_made_in_the_page(page: Page, complaint
         assert list(w.headend.state.operators) == ["root"]
         # While the server is there: what the page asks of one that has gone is refused.
         assert complaints == []
+        await page.close()

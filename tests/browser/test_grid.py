@@ -11,7 +11,6 @@ from playwright.async_api import Page
 from emw.domain.signals import Segment, SignalKind
 from emw.service.grid_standing import GridSeen, Standing
 from emw.service.signals import Heard
-from tests.browser.house import log_in
 from tests.browser.test_console import complaints, page, served
 from tests.web.world import World
 
@@ -81,8 +80,7 @@ async def test_A11_what_a_vtn_says_is_text_and_its_events_lie_on_a_line_of_time(
     ]
     await w.headend.signals.received(heard)
     await w.headend.signals.linked("vtn:utility", "openadr-3.1.0", connected=False, heard_at=now, why="away")
-    await log_in(page, url)
-    await page.click("nav a[href='/grid']")
+    await page.goto(url + "/grid")
     await page.wait_for_selector("#unserved th")
     assert await page.locator("main img").count() == 0
     assert await page.inner_text("#connections strong") == "lost"
