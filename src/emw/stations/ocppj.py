@@ -75,10 +75,13 @@ def code_of(fault: Fault, version: Version) -> str:
     return _OLD_WORDS.get(fault, fault.value) if version is Version.V16 else fault.value
 
 
-def choose(offered: list[str]) -> Version | None:
-    """The highest version both sides speak; None: none in common."""
-    common = {name.strip() for name in offered}
-    return max((v for v in Version if v.value in common), key=list(Version).index, default=None)
+def choose(offered: list[str]) -> tuple[Version, str] | None:
+    """The highest version both sides speak, and how the station spells it: it is told the same. None: none in common.
+
+    Stations were seen that write OCPP1.6, or ocpp1.6J.
+    """
+    spelled = {name.strip().casefold().removesuffix("j"): name.strip() for name in reversed(offered)}
+    return next(((v, spelled[v.value]) for v in reversed(Version) if v.value in spelled), None)
 
 
 class Call(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
@@ -160,6 +163,8 @@ class Broken(NamedTuple):
 
 _call = msgspec.json.Decoder(Call).decode
 _result = msgspec.json.Decoder(_Result).decode
+_AROUND: Final = b"\x00\xef\xbb\xbf \t\r\n"
+"""What stations leave before and after a frame: the end of a C string, a byte order mark, a line's end."""
 _quoted = functools.lru_cache(maxsize=256)(_json.encode)
 """The actions of our CALLs: a few dozen."""
 
@@ -183,6 +188,8 @@ class Session:
 
     def receive(self, frame: bytes) -> Received:
         """What a frame says."""
+        if frame[-1:] != b"]":
+            frame = frame.strip(_AROUND)
         if frame.startswith(b"[2"):
             try:
                 return _call(frame)

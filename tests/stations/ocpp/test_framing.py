@@ -41,12 +41,17 @@ def sent(frame: bytes | None) -> tuple[str, str]:
         (["ocpp1.6"], Version.V16),
         (["ocpp1.6", " ocpp2.0.1 "], Version.V201),
         (["ocpp2.1", "ocpp2.0.1"], Version.V21),
+        (["OCPP1.6"], Version.V16),
+        (["chat", "ocpp1.6J"], Version.V16),
         (["ocpp2.0", "chat"], None),
         ([], None),
     ],
 )
 def test_the_highest_version_in_common(offered: list[str], chosen: Version | None) -> None:
-    assert choose(offered) is chosen
+    found = choose(offered)
+    assert (found and found[0]) is chosen
+    if found is not None:
+        assert found[1] in {name.strip() for name in offered}, "the station hears its own spelling"
 
 
 @pytest.mark.parametrize(

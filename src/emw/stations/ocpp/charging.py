@@ -31,6 +31,8 @@ REPLACED: Final = "another began"
 """Why a transaction ended whose own end was never told."""
 MOST_TIMES: Final = 30
 """So many times what an EVSE can draw is no reading: some meters say kWh and mean Wh. Less may be a wrong knob."""
+ORDER: Final = timedelta(seconds=5)
+"""What a station dates by so much before a session began was so before it."""
 STEADY: Final = 2
 """So often in a row must a meter show a number of phases until it is believed."""
 
@@ -80,7 +82,9 @@ class Charging:
             return None
         evse = self._state.evses.get(evse_id_of(peer.station_id, number))
         plug = peer.plugs.get(number)
-        if evse is not None and plug is not None and plug.status == word and evse.powered:
+        same = evse is not None and plug is not None and plug.status == word and evse.powered
+        # Said again it says nothing, unless it is free and its session's end was lost.
+        if same and (word != "Available" or evse is None or evse.session_id is None):
             return None
         return self._status(peer, number, word, at_text)
 
@@ -91,8 +95,10 @@ class Charging:
         if at is not None and not peer.is_fresh(at, now, self._fresh):
             return
         self._headend.telemetry.heard(evse.evse_id, now)
-        if word == "Available" and evse.session_id is not None:
-            await self._leave(evse, plug, None)
+        session = self._state.sessions.get(evse.session_id or "")
+        if word == "Available" and session is not None:
+            if at is None or peer.by_our_clock(at) >= session.started_at - ORDER:
+                await self._leave(evse, plug, None)
         elif word == "Charging" and evse.session_id is None and plug.transaction_id is not None:
             await self._arrive(peer, evse, plug)
 

@@ -78,6 +78,8 @@ class Hub:
         self.state = headend.state
         self.clock = headend.clock
         self.settings = settings
+        tokens = settings.tokens
+        self._tokens = None if tokens is None else {token.strip().casefold() for token in tokens}
         self.loop = asyncio.get_running_loop()
         self.charging = Charging(headend, settings)
         self._peers: dict[str, Peer] = {}
@@ -315,8 +317,8 @@ class Hub:
 
     def token_status(self, token: str) -> str:
         """Whether somebody may charge."""
-        known = self.settings.tokens
-        return "Accepted" if known is None or token in known else "Invalid"
+        known = self._tokens
+        return "Accepted" if known is None or token.strip().casefold() in known else "Invalid"
 
     @staticmethod
     def always(answer: bytes) -> Callable[[Connection, Anything], bytes]:

@@ -18,9 +18,18 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from emw.stations.ocpp.wire import Measured, MeasuredValue, MeterValue, Sampled, Values, parse_time
+from emw.stations.ocpp.wire import (
+    Measured,
+    MeasuredValue,
+    MeterValue,
+    Sampled,
+    Values,
+    as_specified,
+    by_small_letters,
+    parse_time,
+)
 
-LIVE: Final = frozenset({None, "Sample.Periodic", "Sample.Clock", "Trigger"})
+LIVE: Final = frozenset({"", "sample.periodic", "sample.clock", "trigger"})
 PHASES: Final = {
     "L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2, "L1-L2": 0, "L2-L3": 1, "L3-L1": 2,
 }  # fmt: skip
@@ -46,6 +55,7 @@ SQRT3: Final = math.sqrt(3)
 # of the neutral, and whether any of it is of now. After the outlet's row comes that of the place where the grid comes
 # in, and last a place for what is not used.
 _FIRST: Final = {"Power.Active.Import": 0, "Current.Import": 4, REGISTER: 8, "Voltage": 12}
+_MEASURANDS: Final = by_small_letters(*_FIRST)
 _ENERGY: Final = 8
 _NEUTRAL: Final = 16
 _NOW: Final = 17
@@ -95,12 +105,13 @@ def _learn(sample: Sampled | Measured, words: tuple[Any, ...]) -> _Meaning:
 
 
 def _meaning(sample: Sampled | Measured) -> _Meaning:
-    measurand, phase = sample.measurand, sample.phase
+    measurand, phase = as_specified(sample.measurand, _MEASURANDS), sample.phase
+    phase = None if phase is None else phase.strip().upper() or None
     first = _FIRST.get(measurand)
-    row = {None: 0, "Outlet": 0, "Inlet": _ROW}.get(sample.location)
+    row = {"": 0, "outlet": 0, "inlet": _ROW}.get((sample.location or "").strip().casefold())
     if first is None or row is None or sample.format == "SignedData":
         return _LEFT  # what it is not about: SoC, export, offered, inside the car, sealed
-    now = sample.context in LIVE
+    now = (sample.context or "").strip().casefold() in LIVE
     if not now and measurand != REGISTER:
         return _LEFT  # energy is true whenever it was read, at the begin of a transaction as well
     factor = _factor(sample)
@@ -126,7 +137,7 @@ def _factor(sample: Sampled | Measured) -> float:
         unit, power = sample.unitOfMeasure.unit, sample.unitOfMeasure.multiplier
     if not -9 <= power <= 9:
         return 0.0
-    return 10.0 ** (power + 3 if unit[:1] == "k" else power)
+    return 10.0 ** (power + 3 if unit.strip()[:1] in {"k", "K"} else power)
 
 
 def number(sample: Sampled | Measured) -> float | None:

@@ -137,10 +137,11 @@ class Doorman:
         if known is not None and proof.profile < self._hub.peer(station_id).traits.secured(known.secret_hash):
             raise Turned(403, "this station has proved itself by a higher security profile; renew its secret")
         offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", [])).split(",")
-        version = choose(offered)
-        if version is None:
+        chosen = choose(offered)
+        if chosen is None:
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), _Unwelcome())
-        response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": version.value})
+        version, spelled = chosen
+        response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": spelled})
         listener = OcppSocket(self._hub, station_id, version, guest.address, proof)
         return WSUpgradeResponseWithListener(response, listener)
 

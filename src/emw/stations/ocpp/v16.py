@@ -13,7 +13,16 @@ from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.connection import Connection, Handler, Hot
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.peer import Plug
-from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, Usual, encode, parse_time
+from emw.stations.ocpp.wire import (
+    EMPTY,
+    STATUSES,
+    Anything,
+    DataTransferIn,
+    Usual,
+    as_specified,
+    encode,
+    parse_time,
+)
 
 UNKNOWN_VENDOR: Final = b'{"status":"UnknownVendorId"}'
 REFUSED: Final = b'{"status":"Rejected"}'
@@ -56,7 +65,10 @@ class V16:
             "SecurityEventNotification",
         ):
             kinds[name] = (Anything, self._hub.noted(name))
-        return {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
+        return {
+            name: Handler(msgspec.json.Decoder(kind, strict=False), take)
+            for name, (kind, take) in kinds.items()
+        }
 
     def usual(self) -> Hot:
         """What is said most."""
@@ -79,7 +91,9 @@ class V16:
     def status(self, c: Connection, said: w.StatusNotification) -> bytes | Coroutine[Any, Any, bytes]:
         """4.9."""
         at = None if said.timestamp is None else parse_time(said.timestamp, self._clock.now())
-        return self._hub.then(self._charging.status(c.peer, said.connectorId, said.status, at))
+        return self._hub.then(
+            self._charging.status(c.peer, said.connectorId, as_specified(said.status, STATUSES), at)
+        )
 
     def authorize(self, c: Connection, said: w.Authorize) -> bytes:
         """4.1."""
@@ -92,10 +106,10 @@ class V16:
         number, tries = 0, 0
         while True:
             number = transaction_number(
-                peer.station_id, said.connectorId, said.timestamp, said.meterStart, tries
+                peer.station_id, said.connectorId, said.timestamp, int(said.meterStart), tries
             )
             known = await self._hub.headend.book.transaction(peer.station_id, str(number))
-            if known is None or (known.started_at, known.meter_start_wh) == (at, float(said.meterStart)):
+            if known is None or (known.started_at, known.meter_start_wh) == (at, said.meterStart):
                 break
             tries += 1
         return await self.began(c, said, number, self._hub.token_status(said.idTag))
@@ -107,7 +121,7 @@ class V16:
             said.connectorId,
             str(number),
             at=parse_time(said.timestamp, self._clock.now()),
-            meter_start_wh=float(said.meterStart),
+            meter_start_wh=said.meterStart,
             id_token=said.idTag[:255],
         )
         if fresh and status == "Accepted":
@@ -121,7 +135,7 @@ class V16:
             0,
             str(said.transactionId),
             at=parse_time(said.timestamp, self._clock.now()),
-            meter_stop_wh=float(said.meterStop),
+            meter_stop_wh=said.meterStop,
             reason=said.reason,
         )
         return EMPTY

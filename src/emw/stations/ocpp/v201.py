@@ -15,13 +15,25 @@ from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.meter import PHASES
 from emw.stations.ocpp.meter import number as in_wh
 from emw.stations.ocpp.peer import number_of
-from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, Usual, Values, encode, parse_time
+from emw.stations.ocpp.wire import (
+    EMPTY,
+    STATUSES,
+    Anything,
+    DataTransferIn,
+    Usual,
+    Values,
+    as_specified,
+    by_small_letters,
+    encode,
+    parse_time,
+)
 
 log = structlog.get_logger()
 
 UNKNOWN_VENDOR: Final = b'{"status":"UnknownVendorId"}'
 REFUSED: Final = b'{"status":"Rejected"}'
 NO_CERTIFICATE: Final = b'{"status":"Failed"}'
+EVENTS: Final = by_small_letters("Started", "Updated", "Ended")
 NO_EXI: Final = b'{"status":"Failed","exiResponse":""}'
 
 
@@ -66,7 +78,10 @@ class V201:
             "SecurityEventNotification",
         ):
             kinds[name] = (Anything, self._hub.noted(name))
-        return {name: Handler(msgspec.json.Decoder(kind), take) for name, (kind, take) in kinds.items()}
+        return {
+            name: Handler(msgspec.json.Decoder(kind, strict=False), take)
+            for name, (kind, take) in kinds.items()
+        }
 
     def usual(self) -> Hot:
         """What is said most."""
@@ -90,9 +105,10 @@ class V201:
     def status(self, c: Connection, said: w.StatusNotification) -> bytes | Coroutine[Any, Any, bytes]:
         """G01. An EVSE with several connectors is one EVSE: only what is plugged in counts."""
         at = None if said.timestamp is None else parse_time(said.timestamp, self._clock.now())
-        if said.connectorId > 1 and said.connectorStatus == "Available":
+        status = as_specified(said.connectorStatus, STATUSES)
+        if said.connectorId > 1 and status == "Available":
             return EMPTY
-        return self._hub.then(self._charging.status(c.peer, said.evseId, said.connectorStatus, at))
+        return self._hub.then(self._charging.status(c.peer, said.evseId, status, at))
 
     def authorize(self, c: Connection, said: w.Authorize) -> bytes:
         """C01."""
@@ -132,7 +148,8 @@ class V201:
         number = number_of(known.evse_id) if known is not None else told
         if number == 0:
             number = told or (next(iter(peer.plugs)) if len(peer.plugs) == 1 else 0)
-        if said.eventType == "Ended":
+        event = as_specified(said.eventType, EVENTS)
+        if event == "Ended":
             await self._charging.end(
                 peer,
                 number,
@@ -146,7 +163,7 @@ class V201:
             # An EVSE may be told once in a transaction only, and that message is still to come, or lost.
             log.info("ocpp.transaction_nowhere", station_id=peer.station_id, transaction=info.transactionId)
             return answer
-        started = said.eventType == "Started"
+        started = event == "Started"
         fresh = await self._charging.start(
             peer,
             number,

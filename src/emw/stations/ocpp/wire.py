@@ -6,7 +6,7 @@ write them in many ways). Written strictly: the tests hold every message that go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
@@ -209,4 +209,33 @@ def parse_time(text: str, otherwise: datetime) -> datetime:
             return at
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
-        return otherwise
+        plain = text.strip().upper()  # blanks around it, a small z
+        return otherwise if plain == text else parse_time(plain, otherwise)
+
+
+def as_specified(word: str, words: Mapping[str, str]) -> str:
+    """A station's word as the specification spells it, if it has it: some write in small letters, or leave blanks.
+
+    `words`: by their small letters.
+    """
+    return words.get(word.strip().casefold(), word)
+
+
+def by_small_letters(*words: str) -> dict[str, str]:
+    """For `as_specified`."""
+    return {word.casefold(): word for word in words}
+
+
+STATUSES: Final = by_small_letters(
+    "Available",
+    "Preparing",
+    "Charging",
+    "SuspendedEV",
+    "SuspendedEVSE",
+    "Finishing",
+    "Reserved",
+    "Unavailable",
+    "Faulted",
+    "Occupied",
+)
+"""How a connector stands, in all versions."""

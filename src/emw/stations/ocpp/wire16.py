@@ -25,7 +25,6 @@ class StatusNotification(Struct, gc=False):
 
     connectorId: Connector
     status: str
-    errorCode: str = "NoError"
     timestamp: str | None = None
 
 
@@ -39,17 +38,17 @@ class StartTransaction(Struct, gc=False):
     """Charging begins; we give the number."""
 
     connectorId: Connector
-    idTag: str
-    meterStart: int
-    timestamp: str
+    idTag: str = ""
+    meterStart: float = 0.0
+    timestamp: str = ""
 
 
 class StopTransaction(Struct, gc=False):
-    """Charging is over."""
+    """Charging is over. Without a number, or a register: taken all the same, or it is said for ever."""
 
-    transactionId: int
-    meterStop: int
-    timestamp: str
+    transactionId: int = 0
+    meterStop: float | None = None
+    timestamp: str = ""
     reason: str | None = None
     transactionData: list[MeterValue] = []
 

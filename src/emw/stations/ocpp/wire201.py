@@ -68,15 +68,13 @@ class TransactionEvent(Struct, gc=False):
     """A transaction began, went on or ended."""
 
     eventType: str
-    timestamp: str
-    seqNo: int
     transactionInfo: TransactionInfo
+    timestamp: str = ""
     triggerReason: str = ""
     offline: bool = False
     evse: EvseRef | None = None
     idToken: IdToken | None = None
     meterValue: list[MeterValue] = []
-    numberOfPhasesUsed: int | None = None
 
 
 class UsualEvent(TransactionEvent, gc=False):
