@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from emw.domain.facts import Fact
+from emw.domain.facts import Fact, StationLearned
 from tests.stations.ocpp.house import House, house, until
 from tests.stations.ocpp.plain import Plain, boot, plain, start, stop
 
@@ -143,10 +143,10 @@ async def test_a_storm_of_states_changes_nothing_and_costs_the_station_nothing(t
             await boot(it)
             h.headend.ledger.listen(lambda _, facts: seen.extend(facts))
             body = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
-            for number in range(400):
+            for number in range(100):
                 await it.raw(json.dumps([2, f"s{number}", "StatusNotification", body]))
             assert (await it.call("Heartbeat", {}))["currentTime"]
             assert not it.listening.done()
-            assert seen == []
+            assert {type(fact) for fact in seen} <= {StationLearned}, "what it was asked meanwhile"
             refused = [f for f in h.hub.console.frames("CP1") if f.outgoing and f.text.startswith("[4")]
             assert refused == []
