@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from emw.domain import facts as f
-from emw.domain.model import Role
+from emw.domain.model import Outcome, Role
 from emw.service.tally import Part
 from emw.web import live as live_module
 from emw.web.app import WebSettings
@@ -322,9 +322,11 @@ def test_no_sentence_is_about_what_is_no_fact() -> None:
 async def test_P8_metrics_name_nobody() -> None:
     async with world() as w:
         await stations(w, ["station-of-bob", "E2"])
-        me = await w.log_in()
+        me = await w.log_in_by_the_door()
         await w.call("POST", "/api/v1/requests", {"territory": "East", "kW": 3}, headers=me)
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(10):
+            while [x.outcome for x in w.headend.state.limits.values()] != [Outcome.APPLIED] * 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         told = await w.call("GET", "/metrics", headers=me)
         assert told.headers["content-type"].startswith("text/plain; version=0.0.4")
         text = told.body.decode()

@@ -123,19 +123,19 @@ async def test_A2_wrong_keys_are_limited_and_right_ones_pass(seconds: list[float
 async def test_A3_a_login_ends_by_idling_by_age_and_by_logging_out(seconds: list[float]) -> None:
     async with world() as w:
         auth_of(w).sessions._elapsed = lambda: seconds[0]
-        me = await w.log_in()
+        me = await w.log_in_by_the_door()
         for _ in range(10):
             seconds[0] += 29 * 60
             assert (await w.call("GET", "/api/v1/me", headers=me)).status == 200
         seconds[0] += 31 * 60
         assert (await w.call("GET", "/api/v1/me", headers=me)).status == 401
-        me = await w.log_in()
+        me = await w.log_in_by_the_door()
         for _ in range(17):
             seconds[0] += 28 * 60
             await w.call("GET", "/api/v1/me", headers=me)
         seconds[0] += 10 * 60
         assert (await w.call("GET", "/api/v1/me", headers=me)).status == 401
-        me = await w.log_in()
+        me = await w.log_in_by_the_door()
         told = await w.call("POST", "/api/v1/logout", {}, headers=me)
         assert told.status == 200
         assert "max-age=0" in told.cookies[0].lower()
@@ -144,7 +144,7 @@ async def test_A3_a_login_ends_by_idling_by_age_and_by_logging_out(seconds: list
 
 async def test_a_login_is_rotated_and_ends_with_the_password_or_the_person() -> None:
     async with world() as w:
-        first = await w.log_in()
+        first = await w.log_in_by_the_door()
         told = await w.call(
             "POST",
             "/api/v1/login",
@@ -153,18 +153,18 @@ async def test_a_login_is_rotated_and_ends_with_the_password_or_the_person() -> 
         )
         assert told.cookies[0].partition(";")[0] != first["cookie"]
         assert (await w.call("GET", "/api/v1/me", headers=first)).status == 401
-        vic, ann = await w.log_in("vic"), await w.log_in()
+        vic, ann = await w.log_in_by_the_door("vic"), await w.log_in_by_the_door()
         body = {"name": "vic", "password": "another password", "role": "viewer"}
         assert (await w.call("POST", "/api/v1/operators", body, headers=ann)).status == 201
         assert (await w.call("GET", "/api/v1/me", headers=vic)).status == 401
-        opa = await w.log_in("opa")
+        opa = await w.log_in_by_the_door("opa")
         assert (await w.call("POST", "/api/v1/operators/opa/disable", {}, headers=ann)).status == 200
         assert (await w.call("GET", "/api/v1/me", headers=opa)).status == 401
 
 
 async def test_the_last_administrator_stays() -> None:
     async with world() as w:
-        ann = await w.log_in()
+        ann = await w.log_in_by_the_door()
         assert (await w.call("POST", "/api/v1/operators/ann/disable", {}, headers=ann)).status == 409
         body = {"name": "ann", "password": "long enough", "role": "viewer"}
         assert (await w.call("POST", "/api/v1/operators", body, headers=ann)).status == 409
@@ -225,14 +225,14 @@ async def test_the_log_says_who_did_it() -> None:
         key_id = next(iter(w.headend.state.api_keys))
         await w.call("POST", "/api/v1/halt", {"reason": "drill"}, key=key)
         assert w.store.log[-1]["actor"] == f"key:{key_id}"
-        await w.call("POST", "/api/v1/resume", {}, headers=await w.log_in("opa"))
+        await w.call("POST", "/api/v1/resume", {}, headers=await w.log_in_by_the_door("opa"))
         assert w.store.log[-1]["actor"] == "operator:opa"
 
 
 async def test_logging_in_works_while_the_disk_is_full() -> None:
     async with world() as w:
         w.store.broken = True
-        me = await w.log_in()
+        me = await w.log_in_by_the_door()
         assert (await w.call("GET", "/api/v1/evses", headers=me)).status == 200
         told = await w.call("POST", "/api/v1/tokens", {"name": "x"}, headers=me)
         assert (told.status, told.headers["retry-after"]) == (503, "5")

@@ -162,7 +162,7 @@ async def test_a_key_ends_when_it_should_and_says_what_it_is_for(w: World) -> No
 
 
 async def test_an_administrator_ends_a_login_at_once(w: World) -> None:
-    theirs, mine = await w.log_in("opa"), await w.log_in("ann")
+    theirs, mine = await w.log_in_by_the_door("opa"), await w.log_in("ann")
     listed = (await w.call("GET", "/api/v1/logins", headers=mine)).json["items"]
     login = next(x for x in listed if x["name"] == "opa")
     assert (login["role"], login["singleSignOn"], login["address"]) == ("operator", False, "192.0.2.1")

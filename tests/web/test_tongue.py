@@ -7,19 +7,23 @@ import contextlib
 import re
 import string
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import emw
 from emw.domain.model import Role
 from emw.web.live import Feed
 from emw.web.log_words import reason, sentence
+from emw.web.refusals import refusal
 from emw.web.settings import WebSettings
 from emw.web.tongue import DEFAULT, TONGUES, choose
 from tests.web.world import stations, world
 
 ENGLISH = TONGUES[DEFAULT].says
+ROOM = Path(emw.__file__).parent
 # Keys that are put together: a prefix here, the rest a state, a role or a column.
 MADE = re.compile(
     r"\bt\(`([a-z_]+)\.\$\{|word\(\"([a-z_]+)\",|t\([\"']([a-z_]+)\.[\"'] ~"
@@ -40,6 +44,7 @@ def sources() -> dict[str, str]:
         *web.joinpath("static").iterdir(),
         web.joinpath("words.py"),
         web.joinpath("log_words.py"),
+        web.joinpath("refusals.py"),
     ]
     return {f.name: f.read_text("utf-8") for f in found if f.name.endswith((".html", ".js", ".py"))}
 
@@ -129,6 +134,10 @@ def test_a_row_of_the_log_is_told_in_the_readers_language() -> None:
             "es fehlen 12,5 kW: 8,0 kW am Mindeststrom, 4,5 kW nicht begrenzbar",
         ),
         ("short 1.0 kW: nothing is being drawn", "es fehlen 1,0 kW: es wird nichts bezogen"),
+        (
+            "more than 500 kW at once need a second person",
+            "mehr als 500 kW auf einmal brauchen eine zweite Person",
+        ),
         ("what a grid operator wrote, 3 kW", "what a grid operator wrote, 3 kW"),
     ],
 )
@@ -140,6 +149,26 @@ def test_why_something_is_short_is_told_in_the_readers_language(english: str, ge
 @given(st.text())
 def test_any_reason_can_be_told(text: str) -> None:
     assert reason(text, TONGUES["de"]) or not text
+
+
+def test_a_refusal_is_told_in_the_readers_language_with_its_field() -> None:
+    german = TONGUES["de"]
+    assert refusal("kW: must be more than 0 and at most 2.5", "kW", german) == (
+        "kW: muss größer als 0 und höchstens 2,5 sein"
+    )
+    assert refusal("there is no EVSE 'E{id}1'", "evseID", german) == "es gibt keinen Ladepunkt 'E{id}1'"
+    assert refusal("what nobody has translated", None, german) == "what nobody has translated"
+
+
+def test_every_refusal_in_the_catalogue_is_one_that_is_said() -> None:
+    code = "".join(
+        p.read_text("utf-8") for room in ("service", "web") for p in ROOM.joinpath(room).glob("*.py")
+    )
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # one text over two lines
+    for key, text in ENGLISH.items():
+        if key.startswith("refusal."):
+            said = re.sub(r"\\{\w+\\}", r"(\\{[^{}]*(\\{[^{}]*\\})?[^{}]*\\}|[\\d,]+)", re.escape(text))
+            assert re.search(f'"{said}"', code), key
 
 
 async def test_the_feed_speaks_the_viewers_language() -> None:

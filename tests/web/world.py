@@ -38,6 +38,7 @@ from emw.store.reports import write
 from emw.web.app import WebSettings, operator_app
 from emw.web.extras import Extras
 from emw.web.passwords import hash_password
+from emw.web.sessions import COOKIE
 from emw.web.shell import OperatorApp
 
 START = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
@@ -233,8 +234,18 @@ class World:
             said["authorization"] = f"Bearer {key}"
         return await call_asgi(app or self.app, method, path, payload, said, address)
 
-    async def log_in(self, name: str = "ann", *, address: str = "192.0.2.1") -> dict[str, str]:
-        """The headers of somebody who is logged in and means it."""
+    async def log_in(self, name: str = "ann") -> dict[str, str]:
+        """The headers of somebody who is in and means it: without the door, whose lock is slow on purpose."""
+        person = self.headend.state.operators[name]
+        cookie, session = self.app.state["auth"].sessions.open(name, person.password_hash)
+        return {
+            "cookie": f"{COOKIE}={cookie}",
+            "x-csrf-token": session.csrf,
+            "origin": "http://localhost:8401",
+        }
+
+    async def log_in_by_the_door(self, name: str = "ann", *, address: str = "192.0.2.1") -> dict[str, str]:
+        """The same, as people come in."""
         told = await self.call("POST", "/api/v1/login", {"name": name, "password": PASSWORD}, address=address)
         assert told.status == 200, told.body
         return {

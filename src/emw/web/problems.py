@@ -13,6 +13,8 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from emw.plane import AT_BYTE, LAST_NAME
 from emw.service.errors import BadInput, EmwError
+from emw.web.refusals import refusal
+from emw.web.tongue import tongue_of
 from emw.web.wire import wire_name
 
 log = structlog.get_logger()
@@ -60,13 +62,14 @@ def answer(said: Problem, headers: dict[str, str] | None = None) -> Response[byt
     return Response(said.encoded(), status_code=said.status, media_type=MEDIA, headers=headers or {})
 
 
-def _emw(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """What the service refuses carries its own status."""
+def _emw(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What the service refuses carries its own status, and is told in the caller's language."""
     assert isinstance(error, EmwError)  # noqa: S101 - registered for it
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return answer(problem(error.status, error.detail, error.field, error.title), headers)
+    detail = refusal(error.detail, error.field, tongue_of(request))
+    return answer(problem(error.status, detail, error.field, error.title), headers)
 
 
 def misfit(error: msgspec.ValidationError) -> BadInput:

@@ -45,7 +45,7 @@ def in_words(body: dict[str, Any], tongue: Tongue) -> dict[str, Any]:
     if tongue is ENGLISH:
         return dict(body)
     requests = [
-        r if r["whyShort"] is None else {**r, "whyShort": reason(r["whyShort"], tongue)}
+        {**r, **{name: reason(r[name], tongue) for name in ("whyShort", "held") if r[name] is not None}}
         for r in body["requests"]
     ]
     return {**body, "requests": requests}
