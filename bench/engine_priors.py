@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.engine_world import Faults, Sessions, World, read_sessions
+from emw.engine.need import LEAST_STAY_H
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,6 +35,10 @@ SINCE_EDGES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 SHARE_EDGES = (0.2, 0.4, 0.6, 0.8, 0.95, 1.05, 1.3)
 SIZE_EDGES = (6.0, 10.5, 16.5, 25.0, 42.0)
 SPELL_EDGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+RATE_EDGES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0)
+DUSK_EDGES = (16.0, 17.0, 17.5, 18.0)
+CAME_EDGES = (8.0, 10.0, 12.0, 15.0)
+TOOK_EDGES = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
 VEHICLES = (101, 102, 103)
 """Seeds of the assumed vehicles that play the sessions."""
 
@@ -74,7 +79,7 @@ def fit(features: list[Feature], exposure: Floats, happened: Floats) -> list[Flo
     return out
 
 
-DRAWN = 4.0
+DRAWN = 12.0
 """How many events' weight draws a bin towards its feature's mean."""
 
 
@@ -130,8 +135,10 @@ def finishing(s: Sessions) -> dict[str, Floats]:
     row, took, got, at, finished = played(s).T
     r = row.astype(np.int64)
     told = s.told[r]
-    # Where nobody is asked nobody tells: who told nothing is taken for anybody, not for those few who would not say.
-    out = {"FINISH_UNTOLD_BY_GOT": fit([binned(got, GOT_EDGES)], took, finished)[0]}
+    # Where nobody is asked nobody tells, and who told nothing is anybody. Where most tell, it is those who would not.
+    out = {}
+    for name, who in (("UNTOLD", np.ones_like(told)), ("SILENT", ~told)):
+        out[f"FINISH_{name}_BY_GOT"] = fit([binned(got[who], GOT_EDGES)], took[who], finished[who])[0]
     r, took, got, at, finished = r[told], took[told], got[told], at[told], finished[told]
     kwh = s.told_kwh[r]
     since, part = (at - s.plug_min[r]) / 60, got / kwh
@@ -144,11 +151,20 @@ def finishing(s: Sessions) -> dict[str, Floats]:
         "BY_SINCE": binned(since, SINCE_EDGES),
         "BY_SHARE_SIZE": pair(share, binned(kwh, SIZE_EDGES)),
         "BY_SHARE_SPELL": pair(share, binned(since, SPELL_EDGES)),
+        "BY_RATE": binned(
+            kwh / np.maximum((s.told_leave_min - s.plug_min)[r] / 60, LEAST_STAY_H), RATE_EDGES
+        ),
+        "BY_DUSK": binned(at / 60 % 24, DUSK_EDGES),
+        "BY_CAME_TOOK": pair(binned(s.plug_min[r] / 60, CAME_EDGES), binned(got, TOOK_EDGES)),
     }
     found = fit(list(features.values()), took / kwh, finished)
     out |= {f"FINISH_{name}": values for name, values in zip(features, found, strict=True)}
-    for name in ("FINISH_BY_SHARE_SIZE", "FINISH_BY_SHARE_SPELL"):
-        out[name] = out[name].reshape(len(SHARE_EDGES) + 1, -1)
+    for name, edges in (
+        ("SHARE_SIZE", SHARE_EDGES),
+        ("SHARE_SPELL", SHARE_EDGES),
+        ("CAME_TOOK", CAME_EDGES),
+    ):
+        out[f"FINISH_BY_{name}"] = out[f"FINISH_BY_{name}"].reshape(len(edges) + 1, -1)
     return out
 
 
@@ -164,6 +180,10 @@ WHY = {
     "SHARE_EDGES": "Edges of energy delivered over energy told, for pairs.",
     "SIZE_EDGES": "Edges of energy told, kWh, for pairs.",
     "SPELL_EDGES": "Edges of the time since plug-in, h, for pairs.",
+    "RATE_EDGES": "Edges of energy told over stay told, kW.",
+    "DUSK_EDGES": "Edges of local time, h, for finishing.",
+    "CAME_EDGES": "Edges of the local time of plug-in, h, for pairs.",
+    "TOOK_EDGES": "Edges of energy delivered, kWh, for pairs.",
     "FINISH_BY_PART": "Log hazard of finishing per unit of delivered over told, by the same.",
     "FINISH_BY_GOT": "Added to it, by energy delivered.",
     "FINISH_BY_TOLD": "Added to it, by energy told.",
@@ -171,10 +191,14 @@ WHY = {
     "FINISH_BY_SINCE": "Added to it, by the time since plug-in.",
     "FINISH_BY_SHARE_SIZE": "Added to it, by delivered over told (rows) and energy told.",
     "FINISH_BY_SHARE_SPELL": "Added to it, by delivered over told (rows) and time since plug-in.",
+    "FINISH_BY_RATE": "Added to it, by energy told over stay told: who needs much soon, and who has all day.",
+    "FINISH_BY_DUSK": "Added to it, by local time: at the end of a working day cars are taken.",
+    "FINISH_BY_CAME_TOOK": "Added to it, by the local time of plug-in (rows) and energy delivered.",
     "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of any driver, for who told nothing, by energy delivered.",
     "LEAVE_BY_CLOCK": "Log hazard of leaving per hour, by local time.",
     "LEAVE_BY_PAST": "Added to it, by the time since the departure told.",
     "LEAVE_BY_STAY": "Added to it, by the time since plug-in.",
+    "FINISH_SILENT_BY_GOT": "The same of who told nothing where others told.",
     "LEAVE_UNTOLD_BY_CLOCK": "Log hazard of leaving per hour of any driver, for who told nothing, by local time.",
     "LEAVE_UNTOLD_BY_STAY": "Added to it, by the time since plug-in.",
 }

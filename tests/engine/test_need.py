@@ -53,6 +53,21 @@ def test_finishes_seen_move_the_hazard() -> None:
     assert (finish.hazard(who, np.full(8, 3.0), 11.0) > 1.5 * before).all()
 
 
+def test_silence_is_a_small_need_only_where_others_tell() -> None:
+    finish = Finish()
+    silent = told(np.array([np.nan]), np.array([8.0]), np.array([np.nan]))
+    nobody_asked, _ = finish.ahead(silent, np.array([0.2]), np.array([3.3]), 9.0)
+    finish.tell = 0.95
+    most_tell, _ = finish.ahead(silent, np.array([0.2]), np.array([3.3]), 9.0)
+    assert most_tell[0, 5] < 0.5 < nobody_asked[0, 5]  # an hour on
+
+
+def test_at_the_end_of_a_day_cars_are_taken_whether_full_or_not() -> None:
+    leave, behind_h = Leave(), np.array([1.0])
+    early, due, late, untold = (float(leave.gone(behind_h, np.array([h]))[0]) for h in (-6, 0, 4, np.nan))
+    assert early > untold > due > late
+
+
 def test_what_is_told_is_not_believed_to_the_letter() -> None:
     finish = Finish()
     one = told(np.array([10.0]), np.array([8.0]), np.array([17.0]))

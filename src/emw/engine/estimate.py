@@ -70,6 +70,7 @@ class State:
     req_kwh: Floats
     scale: Floats
     size: Ints
+    came: Ints
     got_kwh: Floats
     more_a: Floats
     """Wants more than this: the highest limit that it was seen to use up, A."""
@@ -92,7 +93,7 @@ class State:
             ended_min=np.full(n, np.nan), still=none(),
             awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
             asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
-            learned=no(), req_kwh=zeros(), scale=zeros(), size=none(), got_kwh=zeros(), more_a=zeros(),
+            learned=no(), req_kwh=zeros(), scale=zeros(), size=none(), came=none(), got_kwh=zeros(), more_a=zeros(),
         )  # fmt: skip
 
     def aligned(self, was: Ints) -> State:
@@ -113,6 +114,7 @@ class State:
             req_kwh=self.req_kwh,
             scale=self.scale,
             size=self.size,
+            came=self.came,
             plug_h=self.plug_min / 60,
             depart_h=self.depart_min / 60,
         )
@@ -143,6 +145,7 @@ class Estimator:
         s = self.state = self.state.aligned(seen.was)
         fresh = seen.was < 0
         self._greet(seen, s, fresh)
+        self.finish.tell = float(np.isfinite(s.req_kwh).sum() / (len(s.req_kwh) + 1))
         changed = (np.abs(seen.limit_a - s.limit_a) > 0.05) & ~fresh
         held = seen.limit_a < np.minimum(seen.max_a - 0.05, s.would_a + AMPLE_A)
         live = seen.draw_a > LIVE_A
@@ -197,6 +200,7 @@ class Estimator:
         s.depart_min[fresh] = seen.depart_min[fresh]
         who = told(seen.req_kwh[fresh], seen.plug_min[fresh] / 60, seen.depart_min[fresh] / 60)
         s.req_kwh[fresh], s.scale[fresh], s.size[fresh] = who.req_kwh, who.scale, who.size
+        s.came[fresh] = who.came
         s.got_kwh[fresh] = seen.got_kwh[fresh]
         free = seen.limit_a >= seen.max_a - 0.05
         s.would_a[fresh] = np.where(free, seen.draw_a, np.maximum(seen.draw_a, self.typical_draw_a))[fresh]
@@ -225,7 +229,9 @@ class Estimator:
             s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2, now_h - behind_h) * own
         )
         # Still plugged in: a sign that the twin still charges, for who has finished leaves sooner.
-        stays = self.chance[rows] * (self.leave.gone(behind_h) - self.leave.charging)
+        stays = self.chance[rows] * (
+            self.leave.gone(behind_h, now_h - s.depart_min[rows] / 60) - self.leave.charging
+        )
         s.fade[rows] -= (1 - np.exp(-s.fade[rows])) * np.maximum(stays, 0.0)
         s.fade[rows] = np.maximum(s.fade[rows], 0.0)
         s.deficit_kwh[rows] = np.maximum(ahead + twin - own, 0.0)

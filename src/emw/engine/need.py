@@ -24,6 +24,8 @@ STAY_WEIGHTS = np.array([0.2, 0.2, 0.3, 0.3])
 """So is the time that it stays after its twin has finished."""
 AHEAD_H = 0.25
 AHEAD_STEPS = 56
+LEAST_STAY_H = 0.2
+"""A stay told is taken to be at least so long."""
 GROUPS = np.array([0.0, 0.3, 0.6, 0.95])
 """Parts of the told energy from which each correction of the finish hazard begins."""
 TRUST = 25.0
@@ -33,10 +35,10 @@ FINISHED = 1.1
 """Factors on the hazard of leaving of cars that charge and of cars that have finished."""
 SOON = 1.3
 """Who has just finished leaves sooner than who finished long ago."""
-RUSH, RUSH_H = 2.0, 1.5
-"""Hazard of leaving right after finishing, over what remains of it later, and how fast that wears off."""
-LATER = 0.87
-"""What remains of it, over the mean of all who have finished."""
+RUSH_H = 1.5
+"""How fast the hurry of those who have just finished wears off."""
+NO_PAST_H = -2.3
+"""A driver who told no departure is taken for one who has so long to go."""
 LEAVE_TRUST = 12.0
 """Expected departures after which what the fleet shows weighs as much."""
 
@@ -75,18 +77,21 @@ def _look(table: Floats, place: Ints) -> Floats:
 
 _PART = _stretch(priors.PART_EDGES, priors.FINISH_BY_PART, 0.01, 0.0, 1.5)
 _GOT = _stretch(priors.GOT_EDGES, priors.FINISH_BY_GOT, 0.5, 0.0, 45.0)
+_DUSK = _stretch(priors.DUSK_EDGES, priors.FINISH_BY_DUSK, 0.5, 0.0, 24.0)
 _GOT_UNTOLD = _stretch(priors.GOT_EDGES, priors.FINISH_UNTOLD_BY_GOT, 0.5, 0.0, 45.0)
+_GOT_SILENT = _stretch(priors.GOT_EDGES, priors.FINISH_SILENT_BY_GOT, 0.5, 0.0, 45.0)
 _DUE = _stretch(priors.DUE_EDGES, priors.FINISH_BY_DUE, 0.5, -8.5, 4.5)
 _SINCE = _stretch(priors.SINCE_EDGES, priors.FINISH_BY_SINCE, 0.25, 0.0, 8.25)
 _SHARE = _bins(priors.SHARE_EDGES, 0.01, 1.5)
 _GROUP = _bins(tuple(GROUPS[1:]), 0.01, 1.5)
-# What hangs on two things at once is summed into one table, so that a hazard is four look-ups.
+# What hangs on two things at once is summed into one table, so that a hazard is five look-ups.
 _PART_SIZE = _PART + np.asarray(priors.FINISH_BY_SHARE_SIZE).T[:, _SHARE]
 _PART_SINCE = (
     _SINCE + np.asarray(priors.FINISH_BY_SHARE_SPELL)[np.ix_(_SHARE, _bins(priors.SPELL_EDGES, 0.25, 8.25))]
 )
-_PARTS, _SINCES = len(_PART), len(_SINCE)
-_PART_SIZE, _PART_SINCE = _PART_SIZE.ravel(), _PART_SINCE.ravel()
+_CAME_GOT = _GOT + np.asarray(priors.FINISH_BY_CAME_TOOK)[:, _bins(priors.TOOK_EDGES, 0.5, 45.0)]
+_PARTS, _SINCES, _GOTS = len(_PART), len(_SINCE), len(_GOT)
+_PART_SIZE, _PART_SINCE, _CAME_GOT = _PART_SIZE.ravel(), _PART_SINCE.ravel(), _CAME_GOT.ravel()
 _CLOCK = _stretch(priors.CLOCK_EDGES, priors.LEAVE_BY_CLOCK, 0.5, 0.0, 24.0)
 _PAST = _stretch(priors.PAST_EDGES, priors.LEAVE_BY_PAST, 0.25, -8.25, 8.25)
 _STAY = _stretch(priors.STAY_EDGES, priors.LEAVE_BY_STAY, 0.25, 0.0, 15.25)
@@ -123,6 +128,8 @@ class Told:
     """Log factor of the finish hazard that does not change during a session."""
     size: Ints
     """Bin of the energy told."""
+    came: Ints
+    """Bin of the local time of plug-in."""
     plug_h: Floats
     depart_h: Floats
     """Departure told, h; NaN where nothing was told."""
@@ -133,6 +140,7 @@ class Told:
             req_kwh=self.req_kwh[rows],
             scale=self.scale[rows],
             size=self.size[rows],
+            came=self.came[rows],
             plug_h=self.plug_h[rows],
             depart_h=self.depart_h[rows],
         )
@@ -143,6 +151,7 @@ class Told:
             req_kwh=self.req_kwh[:, None],
             scale=self.scale[:, None],
             size=self.size[:, None],
+            came=self.came[:, None],
             plug_h=self.plug_h[:, None],
             depart_h=self.depart_h[:, None],
         )
@@ -151,11 +160,19 @@ class Told:
 def told(req_kwh: Floats, plug_h: Floats, depart_h: Floats) -> Told:
     """Prepare the energies told (kWh, NaN or ≤ 0: nothing told), plug-in and departure (h)."""
     known = np.isfinite(req_kwh) & (req_kwh > 0)
-    kwh = np.where(known, req_kwh, np.nan)
-    by_told = np.asarray(priors.FINISH_BY_TOLD)[np.digitize(np.where(known, kwh, 0.0), priors.TOLD_EDGES)]
-    scale = np.where(known, by_told - np.log(np.where(known, kwh, 1.0)), 0.0)
-    size = np.digitize(np.where(known, kwh, 1.0), priors.SIZE_EDGES)
-    return Told(req_kwh=kwh, scale=scale, size=size, plug_h=plug_h, depart_h=depart_h)
+    kwh = np.where(known, req_kwh, 1.0)
+    stay_h = np.maximum(depart_h - plug_h, LEAST_STAY_H)
+    by_told = np.asarray(priors.FINISH_BY_TOLD)[np.digitize(kwh, priors.TOLD_EDGES)]
+    by_rate = np.asarray(priors.FINISH_BY_RATE)[np.digitize(kwh / stay_h, priors.RATE_EDGES)]
+    by_rate = np.where(np.isfinite(stay_h), by_rate, 0.0)
+    return Told(
+        req_kwh=np.where(known, req_kwh, np.nan),
+        scale=np.where(known, by_told + by_rate - np.log(kwh), 0.0),
+        size=np.digitize(kwh, priors.SIZE_EDGES),
+        came=np.digitize(plug_h % 24, priors.CAME_EDGES),
+        plug_h=plug_h,
+        depart_h=depart_h,
+    )
 
 
 class Finish:
@@ -165,17 +182,19 @@ class Finish:
         self.seen = np.zeros(len(GROUPS))
         self.expected = np.zeros(len(GROUPS))
         self.factor = np.ones(len(GROUPS))
+        self.tell = 0.0
+        """Share of the fleet's drivers who tell their need."""
 
     def hazard(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:
         """Chance of finishing per kWh for cars that have taken `got_kwh` and still draw at `at_h` (local, h)."""
         plain, group = self.plain(who, got_kwh, at_h)
         return plain * self.factor[group]
 
-    @staticmethod
-    def plain(who: Told, got_kwh: Floats, at_h: Floats | float) -> tuple[Floats, Ints]:
+    def plain(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> tuple[Floats, Ints]:
         """The same before correction, and which correction holds.
 
-        That goes by part of the told energy; cars that told nothing share the middle one.
+        That goes by part of the told energy; cars that told nothing share the middle one. Where nobody is asked
+        nobody tells, and silence is anybody's; the more drivers tell, the more it is a sign of a small need.
         """
         known = np.isfinite(who.req_kwh)
         part = _place(len(_PART), got_kwh / np.where(known, who.req_kwh, 1.0), 0.01)
@@ -184,11 +203,13 @@ class Finish:
         got = _place(len(_GOT), got_kwh, 0.5)
         logs = _look(_PART_SIZE, who.size * _PARTS + part)
         logs += _look(_PART_SINCE, part * _SINCES + since)
-        logs += _look(_GOT, got)
+        logs += _look(_CAME_GOT, who.came * _GOTS + got)
         logs += due
+        logs += _at(_DUSK, np.atleast_1d(at_h) % 24, 0.5)
         group = _GROUP.take(part, mode="clip")
         if not known.all():
-            logs = np.where(known, logs, _look(_GOT_UNTOLD, got))
+            silent = _GOT_UNTOLD + self.tell * (_GOT_SILENT - _GOT_UNTOLD)
+            logs = np.where(known, logs, _look(silent, got))
             group = np.where(known, group, 1)
         logs += who.scale
         return np.exp(logs, out=logs), group
@@ -249,10 +270,17 @@ class Leave:
         """Factor of the hazard for cars that have finished."""
         return float((self.seen[1] + LEAVE_TRUST * FINISHED) / (self.expected[1] + LEAVE_TRUST))
 
-    def gone(self, ahead_h: Floats) -> Floats:
-        """Factor for cars of which only the twin has finished, at some time in the last `ahead_h` hours (its mean)."""
+    def gone(self, ahead_h: Floats, past_h: Floats) -> Floats:
+        """Factor for cars of which only the twin has finished, at some time in the last `ahead_h` hours (its mean).
+
+        `past_h`: since the departure told. Who is full long before it leaves for that; later it is the clock that
+        calls, whether the car is full or not.
+        """
+        past_h = np.where(np.isfinite(past_h), past_h, NO_PAST_H)
         wear = np.maximum(ahead_h, 0.01) / RUSH_H
-        return self.finished * (LATER + RUSH * (1 - np.exp(-wear)) / wear)
+        rush = np.clip(1.2 - 0.35 * past_h, 0.0, 2.6) * (1 - np.exp(-wear)) / wear
+        found: Floats = self.finished * (0.85 + 0.15 * np.clip(-3.0 - past_h, 0.0, 5.0) + rush)
+        return found
 
     def plain(self, clock_h: Floats, stay_h: Floats, past_h: Floats) -> Floats:
         """Chance of leaving per hour at local time, time since plug-in and since the departure told (NaN: none)."""
