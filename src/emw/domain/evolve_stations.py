@@ -137,7 +137,7 @@ def _need_told(s: State, x: f.NeedTold) -> tuple[Record, ...]:
             s.sessions[x.session_id],
             energy_requested_kwh=x.energy_requested_kwh,
             departure_at=x.departure_at,
-            told_by_driver=True,
+            told_by_driver=x.by_driver,
         ),
     )
 

@@ -79,12 +79,16 @@ class TransactionEnded(Stamped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedTold(Stamped):
-    """A driver said what is needed and until when, instead of what the station said; None: not known."""
+    """A driver said what is needed and until when, instead of what the station said; None: not known.
+
+    `by_driver` False: the vehicle said so, by way of its station.
+    """
 
     session_id: str
     evse_id: str
     energy_requested_kwh: float | None
     departure_at: datetime | None
+    by_driver: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,6 +226,27 @@ class StationBook:
             )
         )
 
+    async def needs(self, evse: Evse, energy_kwh: float | None, departure_at: datetime | None) -> None:
+        """The vehicle said what it needs. What its driver said himself stands above that."""
+        session = self._state.sessions.get(evse.session_id or "")
+        told = (energy_kwh, departure_at)
+        if session is None or session.told_by_driver or told == (None, None):
+            return
+        if told == (session.energy_requested_kwh, session.departure_at):
+            return
+        await self._ledger.record(
+            f.NeedTold(
+                at=self._clock.now(),
+                actor=f"station:{evse.station_id}",
+                session_id=session.session_id,
+                evse_id=evse.evse_id,
+                energy_requested_kwh=energy_kwh,
+                departure_at=departure_at,
+                by_driver=False,
+            )
+        )
+        self._dispatch.wake(evse.territory_id)
+
     # --- commands
 
     async def answered(self, station_id: str, evse_id: str, command_id: str, answer: Answer) -> None:

@@ -54,6 +54,7 @@ class Boots:
         return encode(BootOut(stamp(self._hub.clock.now()), interval_s, status))
 
     async def _after_boot(self, c: Connection) -> None:
+        await self._hub.charging.turn_knobs(c.peer)  # who limits it still will say so again
         self._hub.learn(c)
 
     async def _admit(self, station_id: str, password: str | None) -> str:

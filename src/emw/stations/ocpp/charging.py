@@ -7,23 +7,26 @@ moves nothing. Everything may come twice and in any order; it is true once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 
 from emw.domain.model import Evse, Station, Transaction
+from emw.domain.units import FLOOR_A
 from emw.service.headend import HeadEnd
 from emw.service.intake import PlugIn
 from emw.service.ports import HeartBeat
 from emw.service.station_book import evse_id_of
 from emw.stations.ocpp.meter import ALIVE_W, Metered, normalise
+from emw.stations.ocpp.needs import lowest_a, need_of
 from emw.stations.ocpp.peer import Peer, Plug, Supply, number_of
 from emw.stations.ocpp.profiles import to_neutral_v
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import Purpose
 from emw.stations.ocpp.wire import Values, parse_time
+from emw.stations.ocpp.wire201 import ChargingNeeds, LimitSchedule
 
 log = structlog.get_logger()
 
@@ -174,7 +177,13 @@ class Charging:
         await self._intake.plugged_in(
             self.station(peer),
             evse.evse_id,
-            PlugIn(line_voltage_v=evse.line_voltage_v, evse_max_a=evse.max_a, car_max_a=evse.max_a),
+            PlugIn(
+                line_voltage_v=evse.line_voltage_v,
+                evse_max_a=evse.max_a,
+                car_max_a=evse.max_a,
+                energy_requested_kwh=None if plug.need is None else plug.need.energy_kwh,
+                departure_at=None if plug.need is None else plug.need.departure_at,
+            ),
         )
 
     async def end(
@@ -225,7 +234,7 @@ class Charging:
         station = self._state.stations[evse.station_id]
         if plug.installed is not None and plug.installed.purpose is Purpose.TX:
             plug.installed = None  # it ends with its transaction
-        plug.left_at = self._clock.now()
+        plug.left_at, plug.need = self._clock.now(), None
         await self._intake.unplugged(station, evse.evse_id, energy_kwh)
         now = self._state.evses[evse.evse_id]
         if not now.dc:
@@ -254,6 +263,39 @@ class Charging:
                 meter_stop_wh=known.meter_stop_wh,
                 reason=known.reason,
             )
+
+    # --- what vehicles need, and what others allow
+
+    async def needs(self, peer: Peer, number: int, said: ChargingNeeds) -> Evse:
+        """A vehicle said what it needs: its session's, or that of the one to come. Raises Refused."""
+        evse, plug = await self.evse(peer, number)
+        plug.need = need_of(said, self._clock.now())
+        await self._book.needs(evse, plug.need.energy_kwh, plug.need.departure_at)
+        return evse
+
+    async def others(
+        self, peer: Peer, number: int | None, source: str, schedules: Sequence[LimitSchedule] | None
+    ) -> None:
+        """Somebody else limits an EVSE (None or 0: the station), or no more (`schedules` None)."""
+        for plug in list(peer.plugs.values()):
+            evse = self._state.evses.get(plug.evse_id)
+            if evse is None or (number and plug.number != number):
+                continue
+            limit_a = None if schedules is None else lowest_a(schedules, evse.kw_per_a)
+            if limit_a is not None:
+                plug.others[source] = limit_a
+            elif schedules is None:
+                plug.others.pop(source, None)
+        await self.turn_knobs(peer)
+
+    async def turn_knobs(self, peer: Peer) -> None:
+        """What each EVSE can draw: the operator's word, or the lowest of what others allow."""
+        station = self.station(peer)
+        own_a = station.max_a or self._settings.evses.max_a or 32.0
+        for plug in list(peer.plugs.values()):
+            evse = self._state.evses.get(plug.evse_id)
+            if evse is not None and evse.powered:
+                await self._intake.adjusted(station, evse.evse_id, min([own_a, *plug.others.values()]), None)
 
     # --- readings
 
@@ -329,7 +371,7 @@ class Charging:
 def supply_of(evse: Evse) -> Supply:
     """What an EVSE is supplied by."""
     neutral_v, kw_per_a = to_neutral_v(evse.line_voltage_v, evse.phases), evse.kw_per_a
-    return Supply(evse, neutral_v, kw_per_a, MOST_TIMES * 1000 * kw_per_a * evse.max_a)
+    return Supply(evse, neutral_v, kw_per_a, MOST_TIMES * 1000 * kw_per_a * max(evse.max_a, FLOOR_A))
 
 
 def said_by(

@@ -46,7 +46,11 @@ class Console:
             booted_at=None if known is None else known.booted_at,
             traits=msgspec.to_builtins(peer.traits),
             statuses={plug.evse_id: plug.status for plug in peer.plugs.values()},
-            troubles={plug.evse_id: plug.trouble for plug in peer.plugs.values() if plug.trouble},
+            troubles={
+                plug.evse_id: "; ".join(filter(None, (plug.trouble, plug.doubt)))
+                for plug in peer.plugs.values()
+                if plug.trouble or plug.doubt
+            },
             clock_behind_s=None if peer.skew is None else round(peer.skew.total_seconds(), 1),
         )
 

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 NO_SMART_CHARGING: Final = "it has no smart charging"
 NO_ROOM: Final = "its CSMS holds the highest stack levels"
+NOT_OFFERED: Final = "not offered"
 MORE_A: Final = 1.0
 """A composite schedule this much above the limit says that another profile of the station's wins."""
 PENDING: Final = Answer(Outcome.PENDING)
@@ -220,22 +221,24 @@ class LimitOrder(Order):
         self._tell(_applied(self._limit.max_a))
         if news:
             self._hub.spawn(self._hub.keep_traits(peer))
-        if traits.composite is None:
+        if traits.composite != NOT_OFFERED:
             self._prove(unit)
 
     def _prove(self, unit: RateUnit) -> None:
-        """Ask once what holds now: where that is more than was set, another profile wins, and it is said so."""
+        """Ask what holds now: where that is more than was set, another profile wins, and it is said so."""
         asked_a, kw_per_a, peer = self._limit.max_a or 0.0, self._evse.kw_per_a, self._connection.peer
 
         def heard(got: Answered | Failed | None) -> None:
-            if got is None:
-                return
+            if got is None or self._plug.order is not self:
+                return  # nothing was said, or it was said of a later limit
             shows_a = profiles.composite_a(got.payload, kw_per_a) if isinstance(got, Answered) else None
+            before, self._plug.doubt = peer.traits.composite, ""
             if shows_a is None:
-                peer.traits.composite = "not offered"
+                peer.traits.composite = NOT_OFFERED
             else:
                 peer.traits.composite = "agrees" if shows_a <= asked_a + MORE_A else f"shows {shows_a:.1f} A"
                 if shows_a > asked_a + MORE_A:
+                    self._plug.doubt = f"its schedule shows {shows_a:.1f} A under a limit of {asked_a:.1f} A"
                     log.warning(
                         "ocpp.composite_differs",
                         station_id=peer.station_id,
@@ -243,7 +246,8 @@ class LimitOrder(Order):
                         limit_a=asked_a,
                         shows_a=round(shows_a, 1),
                     )
-            self._hub.spawn(self._hub.keep_traits(peer))
+            if peer.traits.composite != before:
+                self._hub.spawn(self._hub.keep_traits(peer))
 
         payload = profiles.ask_composite(self._connection.version, self._plug.number, unit)
         self._connection.ask("GetCompositeSchedule", payload, heard)
@@ -275,7 +279,7 @@ class ReleaseOrder(Order):
             why = got.code if isinstance(got, Failed) else status_of(got.payload)
             self._tell(Answer(Outcome.REJECTED, reason=f"it said {why[:120]}"))
         elif not self._left:
-            self._plug.installed = None
+            self._plug.installed, self._plug.doubt = None, ""
             self._tell(Answer(Outcome.APPLIED, self._evse.max_a))
         elif self._plug.order is self and not self.go(self._hub.clock.now()):
             self._tell(Answer(Outcome.OFFLINE, reason="its connection was lost"))

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from emw.domain.model import Evse, Limit, Transaction
 from emw.stations.ocpp.meter import NOTHING, Memory
+from emw.stations.ocpp.needs import Need
 from emw.stations.ocpp.traits import Pin, Purpose, Traits
 from emw.stations.ocppj import Version
 
@@ -73,12 +74,15 @@ class Plug:
 
     __slots__ = (
         "asked_in_vain",
+        "doubt",
         "evse_id",
         "installed",
         "left_at",
         "memory",
+        "need",
         "number",
         "order",
+        "others",
         "over",
         "phases_seen",
         "status",
@@ -100,6 +104,9 @@ class Plug:
         self.over = 0  # 1.6: a transaction that readings still name, and that runs no more
         self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
         self.asked_in_vain = 0  # how often in a row its silent meter was asked
+        self.need: Need | None = None  # what its vehicle said that it needs
+        self.others: dict[str, float] = {}  # who else limits it, and to what, A
+        self.doubt = ""  # what speaks against its limit being in force, in words
         self.trouble = ""  # what is odd about its meter, in words
 
     def sees(self, phases: int) -> int:
@@ -185,7 +192,7 @@ class Peer:
     def rebooted(self) -> None:
         """What ends with a boot is forgotten."""
         for plug in self.plugs.values():
-            plug.memory, plug.order = NOTHING, None
+            plug.memory, plug.order, plug.others, plug.doubt = NOTHING, None, {}, ""
             if plug.installed is not None and plug.installed.purpose is Purpose.TX:
                 plug.installed = None
 

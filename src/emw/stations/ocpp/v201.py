@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from emw.domain.model import Evse
 from emw.stations.ocpp import wire201 as w
 from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.connection import Connection, Handler, Hot
@@ -27,10 +28,13 @@ from emw.stations.ocpp.wire import (
     encode,
     parse_time,
 )
+from emw.stations.ocppj import Version
 
 log = structlog.get_logger()
 
 UNKNOWN_VENDOR: Final = b'{"status":"UnknownVendorId"}'
+ACCEPTED: Final = b'{"status":"Accepted"}'
+NO_PROFILE: Final = b'{"status":"NoChargingProfile"}'
 REFUSED: Final = b'{"status":"Rejected"}'
 NO_CERTIFICATE: Final = b'{"status":"Failed"}'
 EVENTS: Final = by_small_letters("Started", "Updated", "Ended")
@@ -56,15 +60,15 @@ class V201:
             "TransactionEvent": (w.TransactionEvent, self.transaction),
             "MeterValues": (w.MeterValues, self.meter),
             "NotifyChargingLimit": (w.NotifyChargingLimit, self.limited),
-            "NotifyEVChargingNeeds": (Anything, self._hub.always(REFUSED)),
-            "NotifyEVChargingSchedule": (Anything, self._hub.always(b'{"status":"Accepted"}')),
+            "ClearedChargingLimit": (w.ClearedChargingLimit, self.free_again),
+            "NotifyEVChargingNeeds": (w.NotifyEVChargingNeeds, self.needs),
+            "NotifyEVChargingSchedule": (Anything, self._hub.always(ACCEPTED)),
             "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
             "SignCertificate": (Anything, self._hub.always(REFUSED)),
             "GetCertificateStatus": (Anything, self._hub.always(NO_CERTIFICATE)),
             "Get15118EVCertificate": (Anything, self._hub.always(NO_EXI)),
         }
         for name in (
-            "ClearedChargingLimit",
             "FirmwareStatusNotification",
             "LogStatusNotification",
             "NotifyCustomerInformation",
@@ -188,10 +192,29 @@ class V201:
         todo = self._charging.readings(c.peer, said.evseId, said.meterValue)
         return EMPTY if todo is None else self._hub.then(todo)
 
-    def limited(self, c: Connection, said: w.NotifyChargingLimit) -> bytes:
-        """K12. Somebody else limits, too: the lowest wins, and the meter shows it."""
-        log.info("ocpp.limited_by_others", station_id=c.peer.station_id, evse=said.evseId)
+    async def limited(self, c: Connection, said: w.NotifyChargingLimit) -> bytes:
+        """K12. Somebody else limits, too: the lowest wins, and there is less to shed."""
+        source = said.chargingLimit.chargingLimitSource
+        log.info("ocpp.limited_by_others", station_id=c.peer.station_id, evse=said.evseId, source=source)
+        await self._charging.others(c.peer, said.evseId, source, said.chargingSchedule)
         return EMPTY
+
+    async def free_again(self, c: Connection, said: w.ClearedChargingLimit) -> bytes:
+        """K13. Somebody else limits no more."""
+        await self._charging.others(c.peer, said.evseId, said.chargingLimitSource, None)
+        return EMPTY
+
+    async def needs(self, c: Connection, said: w.NotifyEVChargingNeeds) -> bytes:
+        """K15. The needs are taken in any case; the answer says whether a profile of ours follows."""
+        evse = await self._charging.needs(c.peer, said.evseId, said.chargingNeeds)
+        limit = self._hub.state.limits.get(evse.evse_id)
+        if limit is None or not limit.in_force(self._clock.now()):
+            return REFUSED if c.version is Version.V201 else NO_PROFILE  # it goes on by its own, at once
+        c.after(self._say_again(evse))
+        return ACCEPTED
+
+    async def _say_again(self, evse: Evse) -> None:
+        self._hub.headend.book.say_again([evse])
 
 
 def register_wh(values: Values) -> float | None:

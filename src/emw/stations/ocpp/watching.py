@@ -23,6 +23,8 @@ KEPT: Final = (
     "MeterValues",
     "TransactionEvent",
     "NotifyChargingLimit",
+    "ClearedChargingLimit",
+    "NotifyEVChargingNeeds",
 )
 
 

@@ -102,10 +102,75 @@ class TokenOut(Struct):
     idTokenInfo: TokenInfo
 
 
-class NotifyChargingLimit(Struct, gc=False):
-    """Somebody else limits, too."""
+class AcNeeds(Struct, gc=False):
+    """What a vehicle on alternating current wants: Wh."""
 
-    evseId: int | None = None
+    energyAmount: float | None = None
+
+
+class DcNeeds(Struct, gc=False):
+    """What a vehicle on direct current wants: Wh, or per cent of its battery."""
+
+    energyAmount: float | None = None
+    stateOfCharge: float | None = None
+    evEnergyCapacity: float | None = None
+    fullSoC: float | None = None
+
+
+class V2xNeeds(Struct, gc=False):
+    """2.1, ISO 15118-20: Wh."""
+
+    evTargetEnergyRequest: float | None = None
+
+
+class ChargingNeeds(Struct, gc=False):
+    """What a vehicle wants, and until when."""
+
+    departureTime: str | None = None
+    acChargingParameters: AcNeeds | None = None
+    dcChargingParameters: DcNeeds | None = None
+    v2xChargingParameters: V2xNeeds | None = None
+
+
+class NotifyEVChargingNeeds(Struct, gc=False):
+    """A vehicle said by ISO 15118 what it needs."""
+
+    evseId: Annotated[int, Meta(ge=1, le=1_000)]
+    chargingNeeds: ChargingNeeds
+
+
+class LimitPeriod(Struct, gc=False):
+    """A step of a schedule."""
+
+    limit: float | None = None
+
+
+class LimitSchedule(Struct, gc=False):
+    """A schedule of somebody else's."""
+
+    chargingRateUnit: str
+    chargingSchedulePeriod: list[LimitPeriod] = []
+
+
+class LimitSource(Struct, frozen=True, gc=False):
+    """Whose limit it is."""
+
+    chargingLimitSource: str = ""
+
+
+class NotifyChargingLimit(Struct, gc=False):
+    """Somebody else limits, too: an EVSE, or the whole station."""
+
+    evseId: EvseNumber | None = None
+    chargingLimit: LimitSource = LimitSource()
+    chargingSchedule: list[LimitSchedule] = []
+
+
+class ClearedChargingLimit(Struct, gc=False):
+    """Somebody else limits no more."""
+
+    chargingLimitSource: str = ""
+    evseId: EvseNumber | None = None
 
 
 class Named(Struct, gc=False):

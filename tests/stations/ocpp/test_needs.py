@@ -1,0 +1,169 @@
+"""2.x: what a vehicle needs becomes its session's; what others limit lowers what its EVSE can draw."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from emw.domain.facts import NeedTold
+from emw.domain.model import Outcome, Session
+from emw.stations.ocpp.needs import Need, lowest_a, need_of
+from emw.stations.ocpp.wire201 import ChargingNeeds, LimitSchedule
+from tests.stations.ocpp.foreign import stamp
+from tests.stations.ocpp.house import House, house, until
+from tests.stations.ocpp.plain import Plain, boot, plain, polite
+from tests.stations.ocpp.test_limits import charging, decrease, settled
+
+NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+NEW = pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+
+
+@pytest.mark.parametrize(
+    ("said", "need"),
+    [
+        ({"acChargingParameters": {"energyAmount": 20_000}}, Need(20.0, None)),
+        ({"dcChargingParameters": {"energyAmount": 5_000}}, Need(5.0, None)),
+        ({"dcChargingParameters": {"evEnergyCapacity": 60_000, "stateOfCharge": 50}}, Need(30.0, None)),
+        (
+            {"dcChargingParameters": {"evEnergyCapacity": 60_000, "stateOfCharge": 50, "fullSoC": 80}},
+            Need(18.0, None),
+        ),
+        ({"v2xChargingParameters": {"evTargetEnergyRequest": 12_500.0}}, Need(12.5, None)),
+        ({"departureTime": "2026-05-04T15:00:00Z"}, Need(None, NOW + timedelta(hours=3))),
+        ({"departureTime": "2026-05-04T11:00:00Z"}, Need(None, None)),
+        ({"acChargingParameters": {"energyAmount": 0}}, Need(None, None)),
+        ({"acChargingParameters": {"energyAmount": 2e9}}, Need(None, None)),
+        ({}, Need(None, None)),
+    ],
+)
+def test_what_a_vehicle_needs(said: dict[str, Any], need: Need) -> None:
+    assert need_of(msgspec.convert(said, ChargingNeeds), NOW) == need
+
+
+@pytest.mark.parametrize(
+    ("schedules", "amps"),
+    [
+        ([{"chargingRateUnit": "A", "chargingSchedulePeriod": [{"limit": 16}, {"limit": 8.5}]}], 8.5),
+        ([{"chargingRateUnit": "W", "chargingSchedulePeriod": [{"limit": 6900}]}], 10.0),
+        ([{"chargingRateUnit": "A", "chargingSchedulePeriod": [{"limit": 0}]}], 0.1),
+        ([{"chargingRateUnit": "A", "chargingSchedulePeriod": []}], None),
+        ([], None),
+    ],
+)
+def test_what_others_allow(schedules: list[dict[str, Any]], amps: float | None) -> None:
+    assert lowest_a(msgspec.convert(schedules, list[LimitSchedule]), 0.69) == pytest.approx(amps)
+
+
+def session_of(h: House) -> Session:
+    session_id = h.session("CP1:1")
+    assert session_id is not None
+    return h.headend.state.sessions[session_id]
+
+
+async def needs(it: Plain, leaves: datetime) -> Any:
+    ac = {"energyAmount": 20_000, "evMinCurrent": 6, "evMaxCurrent": 16, "evMaxVoltage": 230}
+    told = {
+        "requestedEnergyTransfer": "AC_three_phase",
+        "departureTime": stamp(leaves),
+        "acChargingParameters": ac,
+    }
+    return await it.call("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": told})
+
+
+@NEW
+async def test_needs_become_the_sessions_and_the_answer_says_what_follows(
+    version: str, tmp_path: Path
+) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, version) as it:
+            await boot(it)
+            leaves = it.now().replace(microsecond=0) + timedelta(hours=3)
+            none = "Rejected" if version == "ocpp2.0.1" else "NoChargingProfile"
+            assert await needs(it, leaves) == {"status": none}  # before its transaction
+            await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            session = session_of(h)
+            assert (session.energy_requested_kwh, session.departure_at) == (20.0, leaves)
+            await decrease(h)
+            await until(settled(h, Outcome.APPLIED))
+            before = len(it.names("SetChargingProfile"))
+            later = leaves + timedelta(hours=1)
+            assert await needs(it, later) == {"status": "Accepted"}
+            await until(lambda: len(it.names("SetChargingProfile")) == before + 1)
+            session = session_of(h)
+            assert (session.departure_at, session.told_by_driver) == (later, False)
+            # What its driver says himself stands above what the vehicle says.
+            own: dict[str, Any] = {
+                "energy_requested_kwh": 5.0,
+                "departure_at": leaves,
+                "session_id": session.session_id,
+            }
+            await h.headend.ledger.record(NeedTold(at=it.now(), actor="driver:x", evse_id="CP1:1", **own))
+            await needs(it, later)
+            session = session_of(h)
+            assert (session.energy_requested_kwh, session.told_by_driver) == (5.0, True)
+
+
+async def test_what_others_limit_lowers_what_an_evse_can_draw(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, "ocpp2.0.1") as it:
+
+            async def limited(source: str, unit: str, limit: float, **more: Any) -> None:
+                schedule = {
+                    "id": 1,
+                    "chargingRateUnit": unit,
+                    "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
+                }
+                body = {
+                    "chargingLimit": {"chargingLimitSource": source},
+                    "chargingSchedule": [schedule],
+                    **more,
+                }
+                assert await it.call("NotifyChargingLimit", body) == {}
+
+            await boot(it)
+            assert h.evse("CP1:1").max_a == 32.0
+            await limited("EMS", "W", 6_900.0, evseId=1)
+            assert h.evse("CP1:1").max_a == pytest.approx(10.0)
+            await limited("SO", "A", 8.0)
+            assert h.evse("CP1:1").max_a == 8.0
+            await it.call("NotifyChargingLimit", {"chargingLimit": {"chargingLimitSource": "Other"}})
+            await it.call("ClearedChargingLimit", {"chargingLimitSource": "SO"})
+            assert h.evse("CP1:1").max_a == pytest.approx(10.0)
+            await boot(it)
+            await until(lambda: h.evse("CP1:1").max_a == 32.0)
+
+
+async def test_the_composite_schedule_is_asked_after_each_limit(tmp_path: Path) -> None:
+    shows = [32.0]
+
+    def answer(action: str, payload: dict[str, Any]) -> Any:
+        if action != "GetCompositeSchedule":
+            return polite(action, payload)
+        schedule = {
+            "chargingRateUnit": "A",
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": shows[0]}],
+            "duration": 60,
+        }
+        return {"status": "Accepted", "connectorId": 1, "chargingSchedule": schedule}
+
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, answer=answer) as it:
+            await boot(it)
+            await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            await decrease(h)
+            await until(lambda: h.hub.console.seen("CP1").troubles)
+            assert "its schedule shows 32.0 A under a limit of" in h.hub.console.seen("CP1").troubles["CP1:1"]
+            shows[0] = 6.0
+            h.headend.book.say_again([h.evse("CP1:1")])
+            await until(lambda: len(it.names("GetCompositeSchedule")) == 2)
+            await until(lambda: not h.hub.console.seen("CP1").troubles)
+            assert len(it.names("SetChargingProfile")) == 2
