@@ -42,6 +42,7 @@ def replay_sessions(
     taper: Annotated[
         float, typer.Option(help="Share of its energy, at most, that a car takes more slowly")
     ] = 0.15,
+    pausable: Annotated[float, typer.Option(help="Share of stations that allow a pause to 0 A")] = 0.0,
     speed: Annotated[str, typer.Option(help="'max', or how many times as fast as the clock")] = "max",
     json: AsJson = False,
 ) -> None:
@@ -69,7 +70,7 @@ def replay_sessions(
             stays,
             asked,
             seed=seed,
-            shares=Shares(deaf=deaf, lost=lost, taper=taper),
+            shares=Shares(deaf=deaf, lost=lost, taper=taper, pausable=pausable),
             seconds=time.perf_counter,
             progress=go_on,
         )

@@ -69,6 +69,9 @@ class _Store(InlineStore):
     async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
         return
 
+    async def roll_up(self, now: datetime) -> None:
+        return
+
 
 class _NoReports:
     async def deliver(self, iso: Iso, report: Report) -> bool:
@@ -191,6 +194,7 @@ class _Play:
             longitude=None,
             access_url="http://replayed",
             max_a=self._street.bays[session.evse_id].hardware.knob_a,
+            may_pause=self._street.bays[session.evse_id].may_pause,
         )
         await headend.intake.power_on(headend.state.stations[session.evse_id], said)
 
@@ -318,7 +322,7 @@ class _Play:
         bays = self._street.bays.values()
         now = self._clock.now()
         for bay in bays:
-            bay.leave(now)
+            bay.stay_on(now)
         figures = summary(
             minutes,
             unserved_kwh=sum(b.unserved_kwh for b in bays),

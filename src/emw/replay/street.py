@@ -26,6 +26,8 @@ class Shares:
     lost: float = 0.0
     taper: float = 0.15
     """Up to this share of its energy a car takes more slowly, towards the end."""
+    pausable: float = 0.0
+    """Stations that allow a pause to 0 A: not every car wakes from one."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,9 @@ class Bay:
     hardware: SimulatedHardware
     twin: SimulatedHardware
     faults: Faults
+    may_pause: bool = False
+    unplug: datetime | None = None
+    """When the car that is here will go."""
     commands: int = 0
     delivered_kwh: float = 0.0
     """By cars that have left."""
@@ -53,7 +58,13 @@ class Bay:
         self.leave(now)
         self.hardware.plug(car, now)
         self.twin.plug(replace(car), now)
+        self.unplug = session.unplug
         self.sessions += 1
+
+    def stay_on(self, now: datetime) -> None:
+        """The replay is over, the stay is not: it goes on to its end under what was told last, and then counts."""
+        if self.unplug is not None:
+            self.leave(max(now, self.unplug))
 
     def leave(self, now: datetime) -> None:
         """The car goes; what it misses against its twin is the harm done."""
@@ -107,7 +118,12 @@ class Street:
                 )
 
             self.bays[session.evse_id] = Bay(
-                session.evse_id, session.site, made(0.005, faults), made(0.0, Faults()), faults
+                session.evse_id,
+                session.site,
+                made(0.005, faults),
+                made(0.0, Faults()),
+                faults,
+                may_pause=Random(f"{seed}:pause:{session.evse_id}").random() < shares.pausable,
             )
 
     async def send(self, station: Station, evse: Evse, limit: Limit, now: datetime) -> Answer:
