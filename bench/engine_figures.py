@@ -1,6 +1,7 @@
 """Figures of the engine on recorded sessions with assumed faults, against the truth.
 
 python -m bench.engine_figures --sessions FILE [--years 2019 2020] [--seeds 3] [--events 64] [--controller loop]
+    [--by share minutes] [--decompose]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.engine_controllers import CONTROLLERS
+from bench.engine_parts import Parted, decomposed
 from bench.engine_world import Faults, Outcome, World, events, overlay, read_sessions
 
 
@@ -67,8 +69,8 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--taper", type=float, default=0.0)
     parser.add_argument("--controller", nargs="+", default=["loop"], choices=sorted(CONTROLLERS))
-    parser.add_argument("--set", nargs="*", default=[], help="taste.NAME=VALUE, tuning.NAME=VALUE")
     parser.add_argument("--by", choices=["share", "minutes"], nargs="*", default=[])
+    parser.add_argument("--decompose", action="store_true", help="where the error of `loop` comes from")
     args = parser.parse_args()
     sessions = read_sessions(args.sessions)
     worlds = []
@@ -79,13 +81,21 @@ def main() -> None:
     for name in args.controller:
         began = time.perf_counter()
         outcomes = []
+        watched: list[Parted] = []
+
+        def watch(_: World, kept: list[Parted] = watched) -> Parted:
+            kept.append(Parted())
+            return kept[-1]
+
         for seed, world, truth in worlds:
-            make = CONTROLLERS[name]
+            make = watch if args.decompose and name == "loop" else CONTROLLERS[name]
             outcomes += [
                 world.run(make, e, truth, clock=time.perf_counter) for e in events(seed, args.events)
             ]
         print(f"{name:14} {table(outcomes)}  [{time.perf_counter() - began:.0f} s]", flush=True)
         print(f"{'':14} {split(outcomes)}", flush=True)
+        if watched:
+            print(decomposed(outcomes, watched))
         for by in args.by:
             for value in sorted({getattr(o.event, by) for o in outcomes}):
                 print(f"  {by} {value:<6} {table([o for o in outcomes if getattr(o.event, by) == value])}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,3 +49,24 @@ def test_until_patience_ends_there_is_room_for_no_new_peak(loads: list[float], k
         now = float(len(loads) + after)
         ramp.watch(now, "restore", 0.0, 0.0)
         assert ramp.room_kw(now, request, 10.0) + 10.0 <= max(means) * 1.0002 + 1e-6
+
+
+def test_arrivals_take_from_what_a_minute_may_let_go() -> None:
+    rules = WayBack()
+    ramp = Ramp(rules)
+    ramp.watch(600, "shed", 500.0, 600.0)
+    assert ramp.step_kw(601, 100.0) == rules.step_part * 100
+    ramp.arrivals(now_kw=2.0, full_kw=5.0)  # 3 kW of them is sure to come on top, and as many will come again
+    assert ramp.step_kw(601, 100.0) == pytest.approx(
+        min(rules.steepest_part * 100 - 5, rules.step_part * 100)
+    )
+    ramp.arrivals(now_kw=20.0, full_kw=40.0)
+    assert ramp.step_kw(601, 100.0) == 0
+    assert ramp.step_kw(600 + rules.still_min, 100.0) == rules.step_part * 100, "the way back does not stop"
+
+
+def test_a_car_larger_than_what_is_left_of_a_minute_waits_for_another() -> None:
+    rise, cost = np.array([5.0, 5.0]), np.zeros(2)
+    assert len(release(rise, cost, 50.0, 2.0, 8.0)) == 0
+    assert len(release(rise, cost, 50.0, 3.0, 8.0)) == 1
+    assert len(release(rise, cost, 50.0, 1.0, 1.0)) == 1, "a whole minute lets one go, whatever its size"

@@ -13,12 +13,20 @@ from emw.engine.governor import Governor
 from emw.engine.view import EvseView, Order, Plan, Rules, View
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
-PARENTS: dict[str, str | None] = {"East": None, "North": "East", "South": "East", "Site": "North"}
+PHASES = ("L1", "L2", "L3")
+PARENTS: dict[str, str | None] = {
+    "East": None,
+    "North": "East",
+    "South": "East",
+    "Site": "North",
+    **dict.fromkeys(PHASES, "Site"),
+}
 PATHS = {
     "East": ("East",),
     "North": ("North", "East"),
     "South": ("South", "East"),
     "Site": ("Site", "North", "East"),
+    **{phase: (phase, "Site", "North", "East") for phase in PHASES},
 }
 
 

@@ -81,6 +81,7 @@ class Controller:
         self.ramp.watch(
             seen.now_min, request.phase, float((seen.kw_per_a * seen.draw_a).sum()), float(would.sum())
         )
+        self._watch_arrivals(seen)
         if request.phase == "shed":
             moves = self._shed(seen, request, now_a)
         elif request.phase == "restore":
@@ -90,6 +91,15 @@ class Controller:
             self.outlook.renew(seen, self.est, self.tuning.taste, np.flatnonzero(~s.done))
             moves = NOBODY
         return self._commands(seen, moves, s.asked_a, request)
+
+    def _watch_arrivals(self, seen: Columns) -> None:
+        """Who came within the last minute was metered over a part of it, and will draw over the whole of the next."""
+        new = (seen.was < 0) & (seen.now_min - seen.plug_min < 1.0)
+        kw = (seen.kw_per_a * seen.draw_a)[new]
+        part = np.clip((seen.now_min - seen.plug_min)[new], 0.1, 1.0)
+        self.ramp.arrivals(
+            float(kw.sum()), float(np.minimum(kw / part, (seen.kw_per_a * seen.max_a)[new]).sum())
+        )
 
     def _draws(self, seen: Columns) -> Floats:
         """Draw of each EVSE under the limits it was told, A: measured, or predicted while a command is young."""
@@ -176,8 +186,13 @@ class Controller:
         room_kw = self.ramp.room_kw(seen.now_min, request, load_kw)
         cost = costs(seen, self.est, self.outlook, held, now_a, 0.5, self.tuning.taste)
         rise = np.where(s.done | s.stuck | s.deaf, 0.0, np.maximum(s.would_a - now_a, 0.0)) * seen.kw_per_a
-        step_kw = self.tuning.way_back.step_part * request.kw
-        rows = held[restore.release(rise[held], cost.hold, room_kw, step_kw)]
+        # What was let go and did not hear it is told again, and counts first.
+        again = held[(s.asked_a[held] >= seen.max_a[held] - 0.05) & (seen.now_min - s.asked_min[held] >= 1.0)]
+        step_kw = self.ramp.step_kw(seen.now_min, request.kw) - float(rise[again].sum())
+        whole_kw = self.tuning.way_back.step_part * request.kw
+        rows = held[restore.release(rise[held], cost.hold, room_kw, step_kw, whole_kw)]
+        if rise[rows].any():
+            self.ramp.let_go(seen.now_min)
         return Moves(rows=rows, limit_a=seen.max_a[rows])
 
     def _commands(

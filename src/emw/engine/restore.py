@@ -6,12 +6,15 @@ safely estimated) without control from an hour before the event on, so that lett
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from emw.engine.columns import Floats, Ints, Phase, Request
 
+CAME_MIN = 10
+"""So many minutes' arrivals say how many the next will bring."""
 NEAR = 1e-4
 """The last car of a fleet that stands still has room to the watt, less what readings are off."""
 
@@ -31,8 +34,12 @@ class WayBack:
     """After this the caution above wears off in part, over as long again."""
     last_min: float = 180.0
     """After this whoever still waits is let go, along the ramp and whatever the load is."""
-    step_part: float = 0.08
+    step_part: float = 0.075
     """Of the shed may come back in one minute: room is left for those who come by themselves."""
+    steepest_part: float = 0.10
+    """Of the shed may the load rise in one minute, with those who come by themselves."""
+    still_min: float = 5.0
+    """Where so many come that nobody was let go for so long, somebody is: the way back must not last for ever."""
 
     def worn(self, part: float) -> float:
         """Factor on the caution's bounds once `part` of it has worn off: what was measured counts in full then."""
@@ -47,11 +54,31 @@ class Ramp:
         self._recent: list[tuple[float, float]] = []
         self._peaks: list[tuple[float, float]] = []
         self._began: tuple[float, float] | None = None
+        self._came: deque[float] = deque(maxlen=CAME_MIN)
+        self._rises_kw = 0.0
+        self._let_go_min = float("-inf")
+
+    def arrivals(self, now_kw: float, full_kw: float) -> None:
+        """Every round: what those who came within the last minute drew in it, and would draw in a whole one."""
+        self._came.append(now_kw)
+        self._rises_kw = full_kw - now_kw + sum(self._came) / len(self._came)
+
+    def step_kw(self, now_min: float, asked_kw: float) -> float:
+        """How much may be let go in the next minute, so that with those who come by themselves it isn't steep."""
+        rules = self.rules
+        whole = rules.step_part * asked_kw
+        if now_min - self._let_go_min >= rules.still_min:
+            return whole
+        return min(max(rules.steepest_part * asked_kw - self._rises_kw, 0.0), whole)
+
+    def let_go(self, now_min: float) -> None:
+        """Somebody was."""
+        self._let_go_min = now_min
 
     def watch(self, now_min: float, phase: Phase, load_kw: float, would_kw: float) -> None:
         """Every round: the load measured and the load there would have been."""
         if phase != "restore":
-            self._began = None
+            self._began, self._let_go_min = None, now_min
         value = load_kw if phase == "idle" else would_kw
         part = self.rules.measured_part if phase == "idle" else self.rules.estimated_part
         self._recent = [*self._recent[-4:], (now_min, value)]
@@ -79,16 +106,20 @@ class Ramp:
         return min(along, highest) - load_kw
 
 
-def release(rise_kw: Floats, cost: Floats, room_kw: float, step_kw: float = float("inf")) -> Ints:
+def release(
+    rise_kw: Floats, cost: Floats, room_kw: float, step_kw: float = float("inf"), whole_kw: float = 0.0
+) -> Ints:
     """Which held EVSEs to free: those that bring no load at once, then the neediest while there is room.
 
-    `step_kw`: the most that may come back now; one EVSE can't be split, so one that has room may be larger.
+    `step_kw`: the most that may come back now. One EVSE can't be split, so one that has room may be larger: whatever
+    its size where `step_kw` is the `whole_kw` of a minute or more, else up to twice what is left of that.
     """
     order = np.lexsort((np.arange(len(cost)), -cost, rise_kw > 1e-3))
     reached = np.cumsum(rise_kw[order])
     fits = reached <= max(min(room_kw, step_kw), 1e-3)
     still = int((rise_kw <= 1e-3).sum())
-    if still < len(order) and rise_kw[order[still]] <= room_kw:
-        fits[still] = True
+    if still < len(order):
+        first_kw = rise_kw[order[still]]
+        fits[still] |= first_kw <= room_kw and (step_kw >= whole_kw or first_kw <= 2 * step_kw)
     found: Ints = order[fits]
     return found
