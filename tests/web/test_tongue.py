@@ -19,7 +19,7 @@ from emw.web.live import Feed
 from emw.web.log_words import reason, sentence
 from emw.web.refusals import refusal
 from emw.web.settings import WebSettings
-from emw.web.tongue import DEFAULT, TONGUES, choose
+from emw.web.tongue import DEFAULT, SERVERS, TONGUES, choose
 from tests.web.world import stations, world
 
 ENGLISH = TONGUES[DEFAULT].says
@@ -149,6 +149,14 @@ def test_why_something_is_short_is_told_in_the_readers_language(english: str, ge
 @given(st.text())
 def test_any_reason_can_be_told(text: str) -> None:
     assert reason(text, TONGUES["de"]) or not text
+
+
+def test_the_console_s_modules_are_sent_all_they_say() -> None:
+    scripts = "".join(text for name, text in sources().items() if name.endswith(".js") and name != "drive.js")
+    asked = {key.partition(".")[0] for key in USED.findall(scripts)}
+    asked |= {prefix for hit in MADE.findall(scripts) for prefix in hit if prefix}
+    assert len(asked) > 20
+    assert asked & SERVERS == set()
 
 
 def test_a_refusal_is_told_in_the_readers_language_with_its_field() -> None:

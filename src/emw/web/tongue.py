@@ -31,7 +31,7 @@ class Tongue:
     name: str
     says: Catalogue
     module: bytes
-    """The same catalogue as a module for the browser."""
+    """What of it the console's own modules say, as a module for the browser."""
 
     def t(self, key: str, **given: Any) -> str:
         """The sentence of `key`, filled in. An unknown key is a bug, and is shown as itself in no page."""
@@ -42,6 +42,12 @@ class Tongue:
         return english.translate(COMMAS) if self.tag in COMMA_FIRST else english
 
 
+SERVERS: Final = frozenset({
+    "drive", "drive_happened", "drive_state", "reason", "reasons", "refusal", "report", "report_kind", "says", "why",
+})  # fmt: skip
+"""Beginnings of the keys that the server alone speaks, or drivers' pages: half of a catalogue."""
+
+
 def _load() -> dict[str, Tongue]:
     """Every catalogue of `messages/`; English first."""
     found = {}
@@ -49,7 +55,8 @@ def _load() -> dict[str, Tongue]:
         if file.name.endswith(".json"):
             says = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
             tag = file.name.removesuffix(".json")
-            module = b"export default " + msgspec.json.encode(says) + b";\n"
+            shipped = {k: v for k, v in says.items() if k.partition(".")[0] not in SERVERS}
+            module = b"export default " + msgspec.json.encode(shipped) + b";\n"
             found[tag] = Tongue(tag, says["language"], says, module)
     return {DEFAULT: found.pop(DEFAULT), **found}
 
