@@ -33,8 +33,9 @@ HALF_MADE = """new MutationObserver(() => {
 PAGES = [*(p.path for p in PLACES), "/evses/E0001"]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def served() -> AsyncGenerator[tuple[World, str], None]:
+@contextlib.asynccontextmanager
+async def house() -> AsyncGenerator[tuple[World, str], None]:
+    """A tree, hostile names and some others, served."""
     async with world(WebSettings(tick_s=0.2), service=CAREFUL) as w:
         await w.headend.admin.define_territory("test", "Zone", ceiling_kw=5_000, time_zone="Europe/Berlin")
         await w.headend.admin.define_territory("test", "East", parent_id="Zone", time_zone="Europe/Berlin")
@@ -42,6 +43,21 @@ async def served() -> AsyncGenerator[tuple[World, str], None]:
         await stations(w, [*HOSTILE[:4], *(f"E{n:04}" for n in range(16))])
         async with serving(w) as url:
             yield w, url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def served() -> AsyncGenerator[tuple[World, str], None]:
+    async with house() as told:
+        yield told
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def looked_at() -> AsyncGenerator[tuple[World, str], None]:
+    """One with something on every page, for tests that only look."""
+    async with house() as (w, url):
+        await busy(w)
+        await w.headend.by_hand.stop("operator:opa", "West", "a banner to look at")
+        yield w, url
 
 
 Windows = Callable[..., Awaitable[BrowserContext]]
@@ -96,11 +112,9 @@ async def few(look: Callable[[str], Awaitable[Any]]) -> dict[str, Any]:
 
 
 async def test_axe_finds_nothing_on_any_page_in_both_themes(
-    served: tuple[World, str], context_of: Windows
+    looked_at: tuple[World, str], context_of: Windows
 ) -> None:
-    w, url = served
-    await busy(w)
-    await w.headend.by_hand.stop("operator:opa", "West", "a banner to look at")
+    w, url = looked_at
     english, german = [await context_of(w, url, color_scheme="light", locale=tag) for tag in ("en", "de")]
 
     async def look(path: str) -> list[str]:
@@ -125,9 +139,8 @@ async def test_axe_finds_nothing_on_any_page_in_both_themes(
     assert await few(look) == {path: [] for path in PAGES}
 
 
-async def test_a_phone_scrolls_one_way_only(served: tuple[World, str], context_of: Windows) -> None:
-    w, url = served
-    await busy(w)
+async def test_a_phone_scrolls_one_way_only(looked_at: tuple[World, str], context_of: Windows) -> None:
+    w, url = looked_at
     # A phone widens what it shows to the widest element: the window's width tells that, too.
     context = await context_of(w, url, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
 
