@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from importlib.resources import files
 
 import pytest
 
@@ -134,3 +135,16 @@ async def test_health_and_readiness() -> None:
         w.store.broken = False
         await w.call("POST", "/api/v1/resume", {}, headers=me)
         assert (await w.call("GET", "/readyz")).status == 200
+
+
+def test_what_scrolls_can_be_scrolled_without_a_mouse() -> None:
+    """Whether it has more than fits depends on what is in it: each is a stop of the Tab key, and says what it holds."""
+    boxes = [
+        tag
+        for page in files("emw.web").joinpath("templates").iterdir()
+        for tag in re.findall(
+            r"<[^>]*class=\"(?:[^\"]* )?scroll(?: [^\"]*)?\"[^>]*>", page.read_text("utf-8")
+        )
+    ]
+    assert len(boxes) > 10
+    assert [tag for tag in boxes if 'tabindex="0"' not in tag or "aria-label" not in tag] == []
