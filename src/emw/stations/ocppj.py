@@ -119,7 +119,7 @@ class _Result(msgspec.Struct, array_like=True, tag=3, frozen=True, gc=False):
     payload: msgspec.Raw
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """A CALLRESULT of ours came. `late`: its time was over."""
 
     ask: Ask
@@ -203,7 +203,7 @@ class Session:
             flying = self._flying
             if flying is not None and told.id == flying.id:
                 self._flying = None
-                return Answered(flying, bytes(told.payload), late=False)
+                return Answered(flying, bytes(told.payload), False)
         return self._read(frame)
 
     def _read(self, frame: bytes) -> Received:

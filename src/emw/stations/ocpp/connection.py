@@ -16,7 +16,7 @@ import structlog
 
 from emw.service.errors import EmwError
 from emw.service.ports import Clock
-from emw.stations.ocpp.peer import Peer
+from emw.stations.ocpp.peer import FRAME_KEPT, Peer
 from emw.stations.ocpp.rates import Rates
 from emw.stations.ocpp.seams import Between, Decoder, Heard, Owed, Refusal, Watched, Wire, fault_for
 from emw.stations.ocpp.wire import Whole
@@ -154,11 +154,11 @@ class Connection:
         """A text frame came. Whatever it is, nothing is raised."""
         peer = self.peer
         now_s = self.heard_s = peer.heard_s = self._hub.loop.time()
-        peer.seen(now_s, False, frame)
+        peer.frames.append((now_s, False, frame[:FRAME_KEPT]))
         if self.relay is not None:
             self.relay.station_says(frame)
             return
-        if not self._busy and not self.on_trial:
+        if not self._busy and not self.on_trial and frame[1:2] == b"2":
             usual = self._hot.read(frame)
             if usual is not None:
                 self._take(usual, self._hot.take, usual.payload, now_s)
@@ -395,5 +395,6 @@ class Connection:
 
     def _send(self, frame: bytes, now_s: float | None = None) -> None:
         if not self.closed:
-            self.peer.seen(self._hub.loop.time() if now_s is None else now_s, True, frame)
+            at_s = self._hub.loop.time() if now_s is None else now_s
+            self.peer.frames.append((at_s, True, frame[:FRAME_KEPT]))
             self.wire.send(frame)

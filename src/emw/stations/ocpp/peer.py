@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from emw.domain.model import Evse, Limit, Transaction
 from emw.stations.ocpp.meter import NOTHING, Memory
@@ -23,8 +24,7 @@ OFF: Final = timedelta(minutes=2)
 """A station's clock is off where not one of its messages is nearer to ours than this."""
 
 
-@dataclass(slots=True)
-class Installed:
+class Installed(msgspec.Struct):
     """A limit of ours that the station has accepted."""
 
     purpose: Purpose
@@ -170,10 +170,6 @@ class Peer:
             number = number_of(transaction.evse_id)
             if number:
                 self.plug(number, transaction.evse_id).transaction_id = transaction.transaction_id
-
-    def seen(self, at_s: float, outgoing: bool, frame: bytes) -> None:
-        """Keep a frame for the operator's eyes."""
-        self.frames.append((at_s, outgoing, frame[:FRAME_KEPT]))
 
     def says_time(self, at: datetime, now: datetime) -> None:
         """A message that is not kept for later was dated `at`: how far off is its clock?"""
