@@ -16,6 +16,7 @@ import pytest
 
 from emw.domain import facts as f
 from emw.domain.model import Outcome, Role
+from emw.service.settings import ServiceSettings
 from emw.service.tally import Part
 from emw.web import live as live_module
 from emw.web.app import WebSettings
@@ -24,6 +25,7 @@ from emw.web.live import RING, Feed
 from emw.web.log_words import sentence
 from emw.web.past import unwatched
 from emw.web.tongue import TONGUES
+from tests.service.test_drivers import unplugged
 from tests.web.world import HOSTILE, World, reads, stations, world
 
 FAST = WebSettings(tick_s=0.02, viewers=3)
@@ -340,3 +342,31 @@ async def test_P8_metrics_name_nobody() -> None:
         assert (await w.call("GET", "/metrics")).status == 401
     async with world(WebSettings(open_metrics=True)) as w:
         assert (await w.call("GET", "/metrics")).status == 200
+
+
+async def test_A10_what_is_too_many_for_a_customer_is_available_nowhere() -> None:
+    """One sum for the grid, the console and the metric; who is inside the cap is let in as soon as somebody leaves."""
+    async with world(service=ServiceSettings(most_evses_per_customer=2)) as w:
+        await stations(w, ["E1", "E2", "E3", "E4"], customer="one")
+        await stations(w, ["F1"])
+        key = await w.key(Role.VIEWER)
+
+        async def available_kw() -> tuple[float, float]:
+            metrics = (await w.call("GET", "/metrics", key=key)).body.decode()
+            nodes = (await w.call("GET", "/api/v1/territories", key=key)).json["items"]
+            (line,) = [x for x in metrics.splitlines() if x.startswith("emw_available_kilowatts ")]
+            return float(line.split()[1]), nodes[0]["availableKW"]
+
+        one_kw = 0.23 * (20 - 6)
+        assert await available_kw() == (pytest.approx(3 * one_kw), pytest.approx(3 * one_kw))
+        await unplugged(w, "E1", None)
+        assert await available_kw() == (pytest.approx(3 * one_kw), pytest.approx(3 * one_kw)), (
+            "E3 has its place"
+        )
+        await unplugged(w, "E2", None)
+        await unplugged(w, "E3", None)
+        assert await available_kw() == (pytest.approx(2 * one_kw), pytest.approx(2 * one_kw))
+        asked = await w.call(
+            "POST", "/api/v1/requests", {"territory": "East", "kW": 99}, headers=await w.log_in()
+        )
+        assert asked.json["availableKW"] == pytest.approx(2 * one_kw, abs=1e-3)

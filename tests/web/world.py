@@ -348,13 +348,20 @@ async def world(
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def stations(w: World, names: Sequence[str], territory: str = "East", amps: float = 20.0) -> None:
+async def stations(
+    w: World,
+    names: Sequence[str],
+    territory: str = "East",
+    amps: float = 20.0,
+    *,
+    customer: str | None = None,
+) -> None:
     """Stations that are on, each with a car that draws `amps`."""
     headend, now = w.headend, w.clock.now()
     if territory not in headend.state.territories:
         await headend.admin.define_territory("test", territory, kind="zone")
     for name in names:
-        await headend.admin.add_station("test", name, customer_id="customer-of-" + name[:20])
+        await headend.admin.add_station("test", name, customer_id=customer or "customer-of-" + name[:20])
         await headend.ledger.record(
             f.PoweredOn(
                 at=now,
