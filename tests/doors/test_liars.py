@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from emw.domain.facts import MeterDoubted, MeterTrusted
 from emw.service.customer_cap import beyond_cap
 from emw.service.settings import ServiceSettings
 from tests.doors.house import House, house
@@ -94,3 +95,51 @@ async def test_A10_a_liar_below_its_knob_moves_no_more_than_its_own_station_coul
     honest = await measured_kw(16, draws_a=16)
     lied = await measured_kw(32, draws_a=16)
     assert 0 < lied - honest <= 2 * 0.23 * (32 - 16) * 1.02
+
+
+async def test_A10_a_meter_whose_register_tells_another_tale_is_no_shed_until_it_agrees_again() -> None:
+    """It shows twice what it draws and counts what it draws: it is logged, not asked, and not claimed."""
+    async with house() as emw:
+        names = ["liar", "S1", "S2"]
+        for name in names:
+            await emw.plug_in(name)
+        got_kwh = 0.0
+
+        async def minutes(count: int, *, liar_says_a: float, draws_a: float) -> None:
+            nonlocal got_kwh
+            for _ in range(count):
+                emw.clock.forward(60)
+                got_kwh += 0.23 * draws_a / 60
+                for name in names:
+                    said = {"energyKWh": round(got_kwh, 3), "currentAmps": draws_a}
+                    if name == "liar":
+                        said["currentAmps"] = liar_says_a
+                    assert (await emw.heartbeat(name, **said)).status == 200
+
+        await minutes(20, liar_says_a=32, draws_a=16)
+        (fact,) = [x for x in emw.store.log if isinstance(x, MeterDoubted)]
+        assert fact.evse_id == "liar"
+        assert fact.register_kwh < fact.least_kwh
+        iso = await emw.iso("grid", "East")
+        told = (await emw.decrease("grid", "R1", 1_000, durationMinutes=60)).body
+        assert told["availableKW"] == pytest.approx(2 * 0.23 * (16 - 6), abs=0.1)
+        await emw.until(lambda: len(emw.headend.state.limits) == 2)
+        assert sorted(emw.headend.state.limits) == ["S1", "S2"]
+        await emw.power_on("liar")  # a reboot does not help
+        assert emw.headend.state.evses["liar"].doubted_at is not None
+        assert (await emw.post("/iso/returnToNormal", {"requestID": "R1"}, iso)).status == 200
+        await minutes(90, liar_says_a=16, draws_a=16)
+        assert emw.headend.state.evses["liar"].doubted_at is None
+        assert [type(x) for x in emw.store.log if isinstance(x, MeterDoubted | MeterTrusted)] == [
+            MeterDoubted,
+            MeterTrusted,
+        ]
+
+
+async def test_A10_a_voltage_that_no_line_has_moves_nothing() -> None:
+    async with house() as emw:
+        await emw.plug_in("S1")
+        for volts in (0, 1, 1_500):
+            emw.clock.forward(60)
+            assert (await emw.heartbeat("S1", currentAmps=10, lineVoltage=volts)).status == 200
+            assert emw.headend.telemetry.drawn_kw("S1") == pytest.approx(2.3)

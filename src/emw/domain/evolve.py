@@ -130,6 +130,7 @@ def _powered_on(s: State, x: f.PoweredOn) -> tuple[Record, ...]:
         longitude=x.longitude,
         session_id=known.session_id if known else None,
         opted_out_until=known.opted_out_until if known else None,
+        doubted_at=known.doubted_at if known else None,
     )
     return (station, evse)
 
@@ -188,6 +189,14 @@ def _offline(s: State, x: f.WentOffline) -> tuple[Record, ...]:
 
 def _back(s: State, x: f.CameBack) -> tuple[Record, ...]:
     return (replace(s.evses[x.evse_id], online=True, offline_since=None),)
+
+
+def _meter_doubted(s: State, x: f.MeterDoubted) -> tuple[Record, ...]:
+    return (replace(s.evses[x.evse_id], doubted_at=x.at),)
+
+
+def _meter_trusted(s: State, x: f.MeterTrusted) -> tuple[Record, ...]:
+    return (replace(s.evses[x.evse_id], doubted_at=None),)
 
 
 def _opted_out(s: State, x: f.OptedOut) -> tuple[Record, ...]:
@@ -369,6 +378,8 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.KnobTurned: _knob,
     f.WentOffline: _offline,
     f.CameBack: _back,
+    f.MeterDoubted: _meter_doubted,
+    f.MeterTrusted: _meter_trusted,
     f.OptedOut: _opted_out,
     f.CommandIssued: _issued,
     f.CommandAnswered: _answered,

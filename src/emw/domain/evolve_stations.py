@@ -93,6 +93,7 @@ def _evse_found(s: State, x: f.EvseFound) -> tuple[Record, ...]:
         powered_at=known.powered_at if known else x.at,
         session_id=known.session_id if known else None,
         opted_out_until=known.opted_out_until if known else None,
+        doubted_at=known.doubted_at if known else None,
         can_limit=known.can_limit if known else True,
         dc=x.dc,
         may_pause=x.may_pause,

@@ -135,6 +135,24 @@ class CameBack(Stamped):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeterDoubted(Stamped):
+    """A meter's register gained what the power it showed does not allow: what it shows is no shed."""
+
+    evse_id: str
+    since: datetime
+    register_kwh: float
+    least_kwh: float
+    most_kwh: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterTrusted(Stamped):
+    """Register and power of a meter that was doubted agreed in four looks one after another."""
+
+    evse_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptedOut(Stamped):
     """A driver or station refuses to be limited until a time; None takes the refusal back."""
 
@@ -342,6 +360,8 @@ Fact = (
     | KnobTurned
     | WentOffline
     | CameBack
+    | MeterDoubted
+    | MeterTrusted
     | OptedOut
     | NeedTold
     | CommandIssued

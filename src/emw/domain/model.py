@@ -127,6 +127,8 @@ class Evse:
     """Whether it can be told a limit at all: a station without smart charging can't."""
     dc: bool = False
     """Direct current: one phase of its line voltage, and limits are told in W."""
+    doubted_at: datetime | None = None
+    """Since when its meter contradicts itself: what it shows is no shed."""
 
     @property
     def kw_per_a(self) -> float:

@@ -259,7 +259,7 @@ class Accounts:
             session = self._state.sessions.get(evse.session_id) if evse.session_id else None
             limit = self._state.limits.get(evse_id)
             kw = self._telemetry.drawn_kw(evse_id)
-            if session is None or kw is None or not evse.online:
+            if session is None or kw is None or not evse.online or evse.doubted_at is not None:
                 continue
             outlook = self._telemetry.outlook(evse, session)
             baseline_kw, fades_a = evse.kw_per_a * outlook.baseline_a, outlook.would_a - outlook.baseline_a

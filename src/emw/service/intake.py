@@ -13,6 +13,7 @@ from random import Random
 
 from emw.domain import facts as f
 from emw.domain.model import Evse, Limit, Outcome, Session, Station
+from emw.engine.plausible import Judged
 from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, NotFound
 from emw.service.gate import hash_of
@@ -203,7 +204,7 @@ class Intake:
         limit = self._state.limits.get(evse.evse_id)
         current = self._telemetry.take(evse, limit, now, said)
         # One that comes late or again says nothing of now (promise P5), but that the station is back.
-        if not evse.online:
+        if not evse.online or evse.evse_id in self._telemetry.judged:
             return True
         return current and (evse.max_a != said.evse_max_a or (limit is not None and limit.max_a is not None))
 
@@ -239,6 +240,9 @@ class Intake:
             facts.append(f.CameBack(at=now, actor=actor, evse_id=evse.evse_id))
         if evse.max_a != said.evse_max_a:
             facts.append(f.KnobTurned(at=now, actor=actor, evse_id=evse.evse_id, max_a=said.evse_max_a))
+        judged = self._telemetry.judged.pop(evse.evse_id, None)
+        if judged is not None:
+            facts.append(_verdict(evse.evse_id, judged, now))
         if limit is not None and limit.in_force(now) and limit.outcome is Outcome.APPLIED:
             why = None
             if self._telemetry.disobeys(evse.evse_id):
@@ -357,3 +361,17 @@ class Intake:
         if said.site is not None and said.territory_id in self._state.path(said.site):
             return said.site
         return said.territory_id
+
+
+def _verdict(evse_id: str, judged: Judged, now: datetime) -> f.Fact:
+    if judged.agrees:
+        return f.MeterTrusted(at=now, actor="emw", evse_id=evse_id)
+    return f.MeterDoubted(
+        at=now,
+        actor="emw",
+        evse_id=evse_id,
+        since=judged.since,
+        register_kwh=round(judged.register_kwh, 3),
+        least_kwh=round(judged.least_kwh, 3),
+        most_kwh=round(judged.most_kwh, 3),
+    )

@@ -21,6 +21,7 @@ from emw.service.telemetry import Telemetry
 
 STOPPED = "stopped by an operator"
 OPTED_OUT = "opted out"
+DOUBTED = "its meter contradicts itself"
 WORDS = {Outcome.REJECTED: REFUSING, Outcome.TIMED_OUT: "not answering", Outcome.OFFLINE: "not reachable"}
 
 
@@ -117,7 +118,12 @@ class Picture:
     def _spared(
         self, evse: Evse, live: AbstractSet[str], beyond: Container[str], now: datetime
     ) -> str | None:
-        """Why it is spared: enough was given lately, or its customer has enough. Not in the middle of a part."""
+        """Why it is spared: enough was given lately, or its customer has enough; not in the middle of a part.
+
+        From then on, too, whose meter contradicts itself: nobody can tell what it gives, so others are asked.
+        """
+        if evse.doubted_at is not None:
+            return DOUBTED
         why = WHY if evse.evse_id in beyond else self.turns.why_not(evse.evse_id, live, now)
         if why is None or any((key, evse.evse_id) in self._state.enrolments for key in live):
             return None

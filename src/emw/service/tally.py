@@ -58,21 +58,22 @@ def standing_of(
 ) -> tuple[float, ...]:
     """What its records say of an EVSE, as far as its part needs it: a line of `parts_of`.
 
-    kW/A; floor, A; whether it is heard; whether what it gives may be called available (`counts`); what became of its
-    limit; and at how many A that holds it.
+    kW/A; floor, A; whether what its meter says counts: it is heard, and does not contradict itself; whether what it
+    gives may be called available (`counts`); what became of its limit; and at how many A that holds it.
     """
     online = evse.online
     opted_out = evse.opted_out_until is not None and evse.opted_out_until > now
-    able = online and counts and session is not None and not opted_out
+    believed = online and evse.doubted_at is None
+    able = believed and counts and session is not None and not opted_out
     floor_a = 0.0 if evse.may_pause else evse.floor_a
     if limit is None or session is None or not limit.in_force(now):
-        return evse.kw_per_a, floor_a, online, able, NOT_HELD, 0.0
+        return evse.kw_per_a, floor_a, believed, able, NOT_HELD, 0.0
     waits = limit.outcome is Outcome.PENDING
     if online and (limit.outcome is Outcome.APPLIED or (waits and limit.answered_a is not None)):
         held, limit_a = AGREED, limit.answered_a
     else:
         held, limit_a = WAITS if waits and online else REFUSED, limit.max_a
-    return evse.kw_per_a, floor_a, online, able, held, np.inf if limit_a is None else limit_a
+    return evse.kw_per_a, floor_a, believed, able, held, np.inf if limit_a is None else limit_a
 
 
 def seen_of(live: Live | None, evse: Evse, session: Session | None) -> tuple[float, ...]:
@@ -84,7 +85,7 @@ def seen_of(live: Live | None, evse: Evse, session: Session | None) -> tuple[flo
 
 def parts_of(standing: Figures, seen: Figures) -> Figures:
     """The parts of many EVSEs at once: a line of `Part` each."""
-    kw_per_a, floor_a, online, able, held, limit_a = standing.T
+    kw_per_a, floor_a, believed, able, held, limit_a = standing.T
     would_a, baseline_a, gap_a, drawn_kw = seen.T
     baseline_kw = kw_per_a * baseline_a
     # What its need would have ended by itself is no shed, whoever limits it meanwhile.
@@ -99,7 +100,7 @@ def parts_of(standing: Figures, seen: Figures) -> Figures:
     metered = ~np.isnan(drawn_kw)
     # Who was let go and draws what its twin no longer would gives back what was shed: that counts, too. And the meter
     # alone counts here: who is deaf gives nothing whatever it said (promise P11).
-    counted = metered & (online > 0) & ((held > 0) | (fades_kw > 0))
+    counted = metered & (believed > 0) & ((held > 0) | (fades_kw > 0))
     held_kw = gives_kw(limit_a)
     parts: Figures = np.stack(
         (

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from emw.domain.model import Evse, Limit, Outcome, Session
 from emw.engine.allocate import Price
 from emw.engine.learn import Belief
+from emw.engine.plausible import Judged, Span, begun
 from emw.service.errors import Unavailable
 from emw.service.ports import HeartBeat, Reading, Store
 from emw.service.settings import ServiceSettings
@@ -30,6 +31,10 @@ OBEYED_A = 1.0
 """A limited EVSE drawing more than this above its limit does not obey it."""
 STRIKES = 2
 """So many readings in a row must show it (fault F13)."""
+AGREES = 4
+"""So many looks in a row must agree until a meter that was doubted is believed again."""
+OFF_LINE = 0.2
+"""A voltage further off than this from the line's is not believed (attack A10), or not metered."""
 
 
 class Outlook(NamedTuple):
@@ -51,6 +56,7 @@ class Live:
     """What is known of one EVSE this minute. Mutable on purpose: it is written once a heartbeat."""
 
     __slots__ = (
+        "agreed",
         "belief",
         "free",
         "free_a",
@@ -60,6 +66,7 @@ class Live:
         "odd",
         "reading",
         "skew",
+        "span",
         "station_at",
         "strikes",
     )
@@ -76,6 +83,8 @@ class Live:
         self.strikes = 0
         self.left_at: datetime | None = None  # when the last vehicle left
         self.belief: tuple[str, Belief] | None = None  # what is believed of which session
+        self.agreed = 0  # how many looks at register and power agreed, one after another
+        self.span: Span | None = None  # its register against the power it showed
 
 
 def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outlook:
@@ -107,6 +116,8 @@ class Telemetry:
         self.live: dict[str, Live] = {}
         self.fresh: set[str] = set()
         """EVSEs with another reading than the console has seen; it empties this."""
+        self.judged: dict[str, Judged] = {}
+        """Meters that turned out to contradict themselves, or no longer to (attack A10), until somebody takes them."""
         self.taken = 0
         self.late = 0
         self.dropped = 0
@@ -154,7 +165,9 @@ class Telemetry:
         usual = last_at is None or (at > last_at and skew - live.skew <= SKEW)
         late = not usual and self.is_late(evse_id, at, now)
         voltage_v, line_v = said.voltage_v, evse.line_voltage_v
-        kw = evse.kw_per_a * current_a * (voltage_v / line_v if line_v else 1.0)
+        told = voltage_v / line_v if line_v else 1.0
+        # Direct current has the battery's voltage; else one that is far off says more of the meter than of the line.
+        kw = evse.kw_per_a * current_a * (told if evse.dc or -OFF_LINE <= told - 1.0 <= OFF_LINE else 1.0)
         seen_at = at if late or -SKEW <= skew <= SKEW else now
         reading = Reading(
             evse_id, seen_at, now, voltage_v, current_a, kw, said.limit_a, said.energy_kwh, late
@@ -170,11 +183,24 @@ class Telemetry:
             return False
         live.station_at, live.skew, live.odd, live.reading = at, skew, None, reading
         self.fresh.add(evse_id)
+        if said.energy_kwh is not None:
+            if live.span is None:
+                live.span = begun(at, kw, said.energy_kwh)
+            else:
+                live.span, judged = live.span.then(at, kw, said.energy_kwh)
+                if judged is not None:
+                    self._judge(live, evse, judged)
         if limit is None:
             live.free, live.free_a, live.strikes = True, current_a, 0
         else:
             self._learn(live, limit, reading, now)
         return True
+
+    def _judge(self, live: Live, evse: Evse, judged: Judged) -> None:
+        """Whether this is news: one contradiction is enough for doubt, trust comes back by and by."""
+        live.agreed = live.agreed + 1 if judged.agrees else 0
+        if (evse.doubted_at is None) if not judged.agrees else (evse.doubted_at and live.agreed >= AGREES):
+            self.judged[evse.evse_id] = judged
 
     @staticmethod
     def _learn(live: Live, limit: Limit, reading: Reading, now: datetime) -> None:
@@ -204,7 +230,7 @@ class Telemetry:
         """A new vehicle: nothing of the last one holds for it."""
         live = self.heard(evse_id, now)
         live.free_a, live.gap_a, live.strikes, live.reading = None, 0.0, 0, None
-        live.free, live.belief = False, None
+        live.free, live.belief, live.span = False, None, None
         self.fresh.add(evse_id)
 
     # --- what is believed

@@ -38,7 +38,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "evses": (
         "evse_id", "station_id", "territory_id", "site", "model", "status", "powered", "online", "line_voltage_v",
-        "phases", "max_a", "session_id", "opted_out_until", "offline_since", "powered_at",
+        "phases", "max_a", "session_id", "opted_out_until", "offline_since", "doubted_at",
+        "powered_at",
     ),
     "sessions": (
         "session_id", "evse_id", "started_at", "ended_at", "end_reason", "vehicle", "evse_max_a", "car_max_a",

@@ -194,6 +194,7 @@ class Evses(Controller):
             latitude=evse.latitude,
             longitude=evse.longitude,
             offline_since=evse.offline_since,
+            doubted_at=evse.doubted_at,
             protocol="rest" if station is None else station.protocol,
             hand_limit_amps=None if by_hand is None else by_hand.max_a,
             hand_limit_until=None if by_hand is None else by_hand.until,

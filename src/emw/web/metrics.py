@@ -49,6 +49,8 @@ class _Now(Collector):
         now = headend.clock.now()
         beyond = beyond_cap(state, headend.settings.most_evses_per_customer, now)
         yield _gauge("emw_evses_beyond_cap", "EVSEs that are too many for whom they belong to.", len(beyond))
+        doubted = sum(1 for e in state.evses.values() if e.doubted_at is not None)
+        yield _gauge("emw_evses_doubted", "EVSEs whose meter contradicts itself.", doubted)
         held = (x for x in state.limits.values() if x.in_force(now))
         outcomes = Counter({str(o): 0 for o in Outcome})
         outcomes.update(str(x.outcome) for x in held)

@@ -253,6 +253,7 @@ class EvseDetail(Out):
     latitude: float | None
     longitude: float | None
     offline_since: datetime | None
+    doubted_at: datetime | None
     protocol: str
     hand_limit_amps: float | None
     hand_limit_until: datetime | None
