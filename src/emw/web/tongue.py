@@ -43,7 +43,8 @@ class Tongue:
 
 
 SERVERS: Final = frozenset({
-    "drive", "drive_happened", "drive_state", "reason", "reasons", "refusal", "report", "report_kind", "says", "why",
+    "drive", "drive_field", "drive_happened", "drive_state", "reason", "reasons", "refusal", "report", "report_kind",
+    "says", "why",
 })  # fmt: skip
 """Beginnings of the keys that the server alone speaks, or drivers' pages: half of a catalogue."""
 

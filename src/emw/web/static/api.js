@@ -1,6 +1,6 @@
 // Calls to the operator's API. Every answer that is no success becomes an Error with the server's own reason.
 
-import { t } from "./t.js";
+import { t, word } from "./t.js";
 
 const csrf = document.querySelector('meta[name="emw-csrf"]')?.content ?? "";
 
@@ -30,7 +30,9 @@ export async function call(method, path, body) {
   if (answer.status === 401 && !document.body.classList.contains("way-in")) toLogin();
   if (!answer.ok) {
     const wait = answer.headers.get("Retry-After");
-    throw new Error((told.detail ?? t("error.status", { status: answer.status })) + (wait ? ` (${t("error.wait", { n: wait })})` : ""));
+    // The wire's name of the field at fault is no word for people where the form has one.
+    const detail = told.field ? told.detail.replace(`${told.field}: `, () => `${word("field", told.field)}: `) : told.detail;
+    throw new Error((detail ?? t("error.status", { status: answer.status })) + (wait ? ` (${t("error.wait", { n: wait })})` : ""));
   }
   return told;
 }

@@ -25,7 +25,10 @@ async function call(method, path, body) {
   });
   const got = await answer.json().catch(() => ({}));
   if (!answer.ok) {
-    const problem = new Error(got.detail ?? t("drive.failed"));
+    const before = `${got.field}: `; // the wire's own name of what was typed: here it has a label
+    const known = `drive_field.${got.field}` in says;
+    const detail = known ? got.detail.replace(before, `${t(`drive_field.${got.field}`)}: `) : got.detail;
+    const problem = new Error(detail ?? t("drive.failed"));
     problem.status = answer.status;
     throw problem;
   }
@@ -59,7 +62,6 @@ function why(c) {
     const what = c.protectsWires ? t("drive.why_wires") : t("drive.why_grid", { kw: kw(c.limitKW), full: kw(c.fullKW) });
     return c.returnsAt ? `${what} ${t("drive.returns", { at: clockText(c.returnsAt) })}` : `${what} ${t("drive.returns_open")}`;
   }
-  if (c.state === "opted_out" && !c.optedOutForStay) return t("drive.opted_until", { at: clockText(c.optedOutUntil) });
   return "";
 }
 
