@@ -60,6 +60,23 @@ async def test_a_later_start_is_forecast_and_no_start_beyond_a_day() -> None:
         assert (refused.status, refused.json["field"]) == (400, "start")
 
 
+async def test_for_a_later_start_who_is_held_only_until_then_gives_as_if_free() -> None:
+    async with world() as w:
+        await stations(w, [f"E{n}" for n in range(10)])
+        me = await w.log_in("opa")
+        start = (w.clock.now() + timedelta(hours=1)).isoformat()
+        asked = {"territory": "East", "kW": 10.0, "durationMinutes": 30}
+        free = (await w.call("POST", "/api/v1/preview", {**asked, "start": start}, headers=me)).json
+        now = {"territory": "East", "kW": 40.0, "requestID": "R1"}
+        for minutes, the_same in ((30, True), (240, False)):
+            runs = {**now, "requestID": f"R{minutes}", "durationMinutes": minutes}
+            made = await w.call("POST", "/api/v1/requests", runs, headers=me)
+            assert made.status == 201
+            await asyncio.sleep(0.3)
+            told = (await w.call("POST", "/api/v1/preview", {**asked, "start": start}, headers=me)).json
+            assert (told["evses"] == free["evses"]) is the_same
+
+
 async def test_a_forecast_has_a_band_for_each_hour() -> None:
     async with world() as w:
         await stations(w, ["E1", "E2"])

@@ -6,13 +6,13 @@ Both ask the engine the very question that dispatch asks it, over the same view;
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from emw.domain.model import ReductionRequest, RequestState
 from emw.engine.decide import decide
 from emw.engine.forecast import Ahead
-from emw.engine.view import EvseView, Order
+from emw.engine.view import EvseView, Order, View
 from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, NotFound
 from emw.service.ports import Clock
@@ -76,7 +76,8 @@ class Oracle:
     ) -> WhatIf:
         """Who would be limited to what if `kw` were asked of a territory now, on top of what runs.
 
-        For a later start who gives what is told as if it were now, and what it would shed as the forecast expects it.
+        For a later start who gives what is told of the vehicles that are here now, without the requests that are over
+        by then, and what it would shed as the forecast expects it.
         Raises NotFound, BadInput.
         """
         most_min = self._settings.max_request_s / 60
@@ -100,6 +101,8 @@ class Oracle:
             state=RequestState.ACTIVE,
         )
         view = self._dispatch.picture.view(root, now, halted=self._dispatch.halted, what_if=[imagined])
+        if start_at is not None and wait_h > SOON_H:
+            view = _by_then(view, start_at)
         plan = decide(view, now, self._settings.rules)
         by_id = {e.evse_id: e for e in view.evses}
         orders = [o for o in plan.orders if o.request_key == KEY and o.limit_a is not None]
@@ -157,6 +160,24 @@ class Oracle:
     def _ahead(self, root: str, evses: Sequence[EvseView], hours: Sequence[float]) -> list[Ahead]:
         gives_kw = {e.evse_id: _most_kw(e) for e in evses if e.why_not is None}
         return self._dispatch.picture.learning.forecast(root, gives_kw, hours)
+
+
+def _by_then(view: View, start_at: datetime) -> View:
+    """The same vehicles at a later start: a request that is over by then holds nobody any more."""
+    on = {
+        r.request_key: r
+        for r in view.requests
+        if r.state in {RequestState.PENDING, RequestState.ACTIVE}
+        and (r.end_at is None or r.end_at > start_at or r.request_key == KEY)
+    }
+
+    def freed(e: EvseView) -> EvseView:
+        limit = e.limit
+        if limit is None or limit.request_key is None or limit.request_key in on:
+            return replace(e, next_change_at=None)
+        return replace(e, limit=None, draw_a=None, baseline_a=None, next_change_at=None)
+
+    return replace(view, requests=list(on.values()), evses=[freed(e) for e in view.evses])
 
 
 def _most_kw(e: EvseView) -> float:

@@ -66,10 +66,8 @@ function answer(told, wish) {
       tile(t("plan.sure"), share(sure), "", t("plan.sure_note"), sure >= 0.9 ? "good" : sure >= 0.6 ? "wait" : "bad"),
       later ? tile(t("plan.then"), num(told.atStart.kW), "kW", band(told.atStart)) : tile(t("plan.now"), num(told.available.kW), "kW", band(told.available)),
       tile(t("plan.at_end"), num(told.atEnd.kW), "kW", band(told.atEnd)),
-      // For a later start these are as if it began now; what runs now and may be over then would hide them.
-      ...(later && !told.affectedEVSEs ? [] : [
-        tile(t("plan.cost"), num(told.missedKWh), "kWh", t("plan.cost_note")),
-        tile(t("plan.who"), count(told.affectedEVSEs), "", t("plan.who_note"))])),
+      tile(t("plan.cost"), num(told.missedKWh), "kWh", t("plan.cost_note")),
+      tile(t("plan.who"), count(told.affectedEVSEs), "", t("plan.who_note"))),
   ];
   if (later) parts.push(el("p", { class: "quiet" }, t("plan.later")));
   if (told.whyShort) parts.push(el("p", { class: "why-short" }, told.whyShort));
