@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from emw.app.server import server_for
-from emw.domain.facts import CommandIssued, Fact, SessionEnded
+from emw.domain.facts import Fact
 from emw.domain.model import Record, RequestInterval
 from emw.domain.state import State
 from emw.grid.iso import IsoDoors, IsoLink
@@ -26,7 +26,7 @@ from emw.outgoing import Outgoing, OutgoingRules
 from emw.plane import Plane
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Believed, Loaded, Reading, Store
+from emw.service.ports import Believed, Loaded, Reading, Recent, Store
 from emw.service.settings import ServiceSettings
 from emw.stations.rest import RestLink, RestStations
 
@@ -83,7 +83,7 @@ class MemoryStore:
         state = State()
         for record in self.rows.values():
             state.put(record)
-        moved = [fact for fact in self.log if isinstance(fact, CommandIssued | SessionEnded)]
+        moved = [fact for fact in self.log if isinstance(fact, Recent)]
         return Loaded(state, {}, len(self.log) + 1, moved)
 
     async def commit(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -122,23 +123,39 @@ async def test_P7_a_first_turn_passes_after_a_restart_as_before() -> None:
     assert await restarted(1, 20) == (None, None)
 
 
-async def test_P7_the_load_of_a_car_that_left_does_not_come_back_in_the_books() -> None:
-    """Its limit ended after it: nothing rose then. Booked as a rise, what rises next would seem to be no turn."""
+@pytest.mark.parametrize(("next_min", "rose"), [(None, False), (5, True), (18, False)])
+async def test_P7_when_a_limit_ends_load_comes_back_only_where_a_car_stood_by_then(
+    next_min: int | None, rose: bool
+) -> None:
+    """A car leaves, its limit ends later: nothing rises, or what rises next would seem to be no turn. Unless the next
+    car had come before that: it was held by the same limit, and is free with its end.
+    """
     store = MemoryStore()
     async with house(store=store) as emw:
         session = (await emw.plug_in("S0"))["sessionID"]
         await emw.plug_in("S1")
-        now = emw.clock.now()
-        ago = now - timedelta(minutes=20)
-        fact = command("S0", 6.0, ago, replaces_a=None, kw=20.0)
+        ago = emw.clock.now() - timedelta(minutes=20)
         left = ago + timedelta(minutes=1)
-        gone = f.SessionEnded(
-            at=left, actor="station:S0", session_id=session, evse_id="S0", reason="unplugged"
-        )
-        await emw.headend.ledger.record(fact, gone)
+        facts = [
+            command("S0", 6.0, ago, replaces_a=None, kw=20.0),
+            f.SessionEnded(at=left, actor="station:S0", session_id=session, evse_id="S0", reason="unplugged"),
+        ]
+        if next_min is not None:
+            facts.append(
+                f.SessionStarted(
+                    at=ago + timedelta(minutes=next_min),
+                    actor="station:S0",
+                    session_id="next",
+                    evse_id="S0",
+                    line_voltage_v=230.0,
+                    evse_max_a=32.0,
+                    car_max_a=32.0,
+                )
+            )
+        await emw.headend.ledger.record(*facts)
     async with house(store=store) as emw:
         node = emw.headend.dispatch.governor._nodes["East"]
-        assert (node.direction, node.level_kw) == (-1, -0.23 * 26)
+        assert (node.direction, node.level_kw) == ((1, 0.0) if rose else (-1, -0.23 * 26))
 
 
 async def test_P7_a_meter_under_a_limit_does_not_tell_the_free_draw_when_that_limit_has_ended_since() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -23,7 +23,7 @@ from emw.service.errors import Unavailable
 from emw.service.faults import fault_point
 from emw.service.ledger import Ledger
 from emw.service.picture import Picture
-from emw.service.ports import Answer, Clock, Ids, StationLink
+from emw.service.ports import Answer, Clock, Ids, Recent, StationLink
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import OBEYED_A
 
@@ -76,19 +76,24 @@ class Commands:
             if limit.in_force(now) or (released and now - limit.issued_at < self._settings.rules.lease):
                 self.resend(limit.evse_id)
 
-    def recall(self, recent: Sequence[f.CommandIssued | f.SessionEnded]) -> None:
+    def recall(self, recent: Sequence[Recent]) -> None:
         """What moved load before a crash counts after it: ramp, rhythm and gap are promises to the grid, not to us."""
         could_kw = self._picture.weigh()
         held: dict[str, f.CommandIssued] = {}
+        empty: set[str] = set()
         ends: list[tuple[datetime, str]] = []
         for fact in recent:
             evse = self._state.evses.get(fact.evse_id)
             if evse is None:
                 continue
             while ends and ends[0][0] <= fact.at:
-                self._recall_end(held, *heapq.heappop(ends))
+                self._recall_end(held, empty, *heapq.heappop(ends))
+            # Where nobody stands no load comes back when a limit ends; the next car may have come before that.
             if isinstance(fact, f.SessionEnded):
-                held.pop(fact.evse_id, None)  # its load did not come back when its limit ended
+                empty.add(fact.evse_id)
+                continue
+            if isinstance(fact, f.SessionStarted):
+                empty.discard(fact.evse_id)
                 continue
             held[fact.evse_id] = fact
             if fact.max_a is not None:
@@ -107,14 +112,16 @@ class Commands:
             )
         now = self._clock.now()
         while ends and ends[0][0] <= now:
-            self._recall_end(held, *heapq.heappop(ends))
+            self._recall_end(held, empty, *heapq.heappop(ends))
         self._governor.know(could_kw)
         self._picture.all_ended(now)
 
-    def _recall_end(self, held: dict[str, f.CommandIssued], at: datetime, evse_id: str) -> None:
+    def _recall_end(
+        self, held: Mapping[str, f.CommandIssued], empty: Container[str], at: datetime, evse_id: str
+    ) -> None:
         """A limit ended by itself before the crash: its load was back, without a command."""
         command, evse = held.get(evse_id), self._state.evses[evse_id]
-        if command is None or command.until != at or command.max_a is None:
+        if command is None or command.until != at or command.max_a is None or evse_id in empty:
             return
         self._picture.ended(command.command_id, evse, command.would_draw_a, command.max_a, at)
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from emw.domain.facts import CommandIssued, Fact, SessionEnded
+from emw.domain.facts import CommandIssued, Fact, SessionEnded, SessionStarted
 from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Station
 from emw.domain.state import State
 
@@ -90,6 +90,10 @@ class Believed(msgspec.Struct, gc=False):
     """What its meter showed over the same seconds."""
 
 
+Recent = CommandIssued | SessionStarted | SessionEnded
+"""What moved load lately: a limit, and whose car it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What a store knows at start: the live view and each EVSE's latest reading."""
@@ -97,7 +101,7 @@ class Loaded:
     state: State
     readings: Mapping[str, Reading]
     next_seq: int
-    recent: Sequence[CommandIssued | SessionEnded] = ()
+    recent: Sequence[Recent] = ()
     """Commands of the last half hour and cars that left, oldest first: the governor's books must outlive a crash
     (promise P7)."""
     newest_at: datetime | None = None

@@ -14,12 +14,12 @@ from operator import attrgetter
 from random import Random
 from typing import Any
 
-from emw.domain.facts import CommandIssued, Fact, SessionEnded
+from emw.domain.facts import Fact
 from emw.domain.model import RECORDS, Enrolment, Record, RequestInterval
 from emw.domain.signals import LoadInterval
 from emw.domain.state import State
 from emw.service.errors import Unavailable
-from emw.service.ports import Believed, Loaded, Reading
+from emw.service.ports import Believed, Loaded, Reading, Recent
 from emw.store.inline import Disk as SqlDisk
 
 Rows = dict[tuple[type[Record], Any], Record]
@@ -106,12 +106,12 @@ class SimStore:
             state.put(record)
         return Loaded(state, dict(self._disk.readings), len(self._disk.log) + 1, self._recent())
 
-    def _recent(self) -> list[CommandIssued | SessionEnded]:
-        recent: list[CommandIssued | SessionEnded] = []
+    def _recent(self) -> list[Recent]:
+        recent: list[Recent] = []
         for fact in reversed(self._disk.log):
             if fact.at < self._now() - RECENT:
                 break
-            if isinstance(fact, CommandIssued | SessionEnded):
+            if isinstance(fact, Recent):
                 recent.append(fact)
         return recent[::-1]
 

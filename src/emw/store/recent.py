@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from emw.domain.facts import CommandIssued, SessionEnded
+from emw.service.ports import Recent
 from emw.store import schema
 from emw.store.columns import from_driver, to_driver
 from emw.store.rows import fact_of
@@ -19,8 +19,8 @@ MOST: Final = 300_000
 """Of so many rows at the log's end: a start must not take long."""
 
 
-def read_recent(connection: Any, dialect: str) -> list[CommandIssued | SessionEnded]:
-    """The commands at the end of the log, and the cars that left between them, oldest first."""
+def read_recent(connection: Any, dialect: str) -> list[Recent]:
+    """The commands at the end of the log, and the cars that came and left between them, oldest first."""
     a = schema.activity
     ends = sa.select(sa.func.max(a.c.seq), sa.func.max(a.c.at))
     last, newest = connection.execute(driver_text(ends, dialect)).fetchall()[0]
@@ -35,6 +35,7 @@ def read_recent(connection: Any, dialect: str) -> list[CommandIssued | SessionEn
             a.c.at >= sa.bindparam("since"),
             sa.or_(
                 a.c.kind == sa.literal_column("'CommandIssued'"),
+                a.c.kind == sa.literal_column("'SessionStarted'"),
                 a.c.kind == sa.literal_column("'SessionEnded'"),
             ),
         )
@@ -43,7 +44,7 @@ def read_recent(connection: Any, dialect: str) -> list[CommandIssued | SessionEn
     values = (last - MOST, write(since) if write else since)
     rows = connection.execute(driver_text(query, dialect), values).fetchall()
     facts = [fact_of(kind, payload) for kind, payload in rows]
-    return [fact for fact in facts if isinstance(fact, CommandIssued | SessionEnded)]
+    return [fact for fact in facts if isinstance(fact, Recent)]
 
 
 def newest_at(connection: Any, dialect: str) -> datetime | None:
