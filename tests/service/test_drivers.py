@@ -183,6 +183,10 @@ async def test_P7_an_opt_out_with_a_key_waits_for_the_gap_like_everything_else()
         assert told.status == 200
         await asyncio.sleep(0.3)
         assert limits["E3"].max_a is not None
+        drivers = Drivers(w.headend, KEY)
+        stay = await drivers.by_link(drivers.link(session_of(w, "E3")))
+        shown = await drivers.told(stay, w.clock.now())
+        assert shown["returns_at"] == limits["E3"].until, "he waits for his limit, no longer for the request"
         w.clock.at += timedelta(seconds=rules.gap_s + 1)
         w.headend.dispatch.wake("East")
         await until(w, lambda: limits["E3"].max_a is None)

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from emw.cli.main import app_for
 from emw.domain.model import Role
 from emw.service.errors import BadInput
-from emw.service.settlement import COLUMNS, month_of, month_report
+from emw.service.settlement import COLUMNS, month_of, month_report, parts_of
+from emw.service.shared_kwh import given_once, told_twice_kwh
 from emw.service.shed import BEFORE_AFTER, TEN, TWIN, shed_report
 from emw.store import Disk, SqlStore
 from tests.service.test_shed import BEGIN, EXAMPLE, KEY, M5, beat, of, request_facts, told
@@ -176,3 +177,59 @@ async def in_format(folder: Path, form: str) -> None:
         table = pq.read_table(to)
         assert tuple(table.column_names) == COLUMNS
         assert str(table.schema.field("amount").type) == "double"
+
+
+def part(key: str, evse_id: str, joined: int, left: int, kwh: float) -> dict[str, Any]:
+    at = {"joined_at": BEGIN + joined * M5, "left_at": BEGIN + left * M5}
+    return {"request_key": key, "evse_id": evse_id, "measured_kwh": kwh, "confirmed_kw": 1.0, **at}
+
+
+def belief(evse_id: str, interval: int, kw: float) -> dict[str, Any]:
+    start = BEGIN + interval * M5
+    row = {"evse_id": evse_id, "interval_start": start, "believed_at": start + M5, "seconds": 300.0}
+    return {**row, "baseline_kw": kw + 2.0, "load_kw": 2.0}
+
+
+def test_what_an_evse_gave_to_two_requests_at_once_is_counted_once() -> None:
+    """E1 gave 12 kW for 20 minutes, to one request or both; E2's rows are older than counterfactuals are kept."""
+    both = [belief("E1", n, 12.0) for n in range(4)]
+    enrolled = [
+        part("R1", "E1", 0, 4, 4.0),
+        part("R2", "E1", 2, 4, 2.0),
+        part("R1", "E2", 0, 4, 3.0),
+        part("R2", "E2", 2, 6, 5.0),
+        part("R3", "E2", 6, 8, 1.0),
+    ]
+    told_by_both = [*both, *both[2:]]
+    assert given_once(enrolled, told_by_both) == {"E1": pytest.approx(4.0), "E2": pytest.approx(5.0 + 1.0)}
+    rows = parts_of([{**e, "site": "S"} for e in enrolled], given_once(enrolled, told_by_both))
+    (site,) = [r for r in rows if r["part"] == "site"]
+    assert (site["shed_kwh"], site["evses"]) == (10.0, 2)
+
+
+def test_what_a_request_sheds_under_another_one_is_told_once() -> None:
+    def rows(node: str, first: int, last: int) -> list[dict[str, Any]]:
+        whens = [(BEGIN + n * M5, BEGIN + (n + 1) * M5) for n in range(first, last)]
+        return [{"territory_id": node, "start_at": a, "end_at": b, "shed_kwh": 1.0} for a, b in whens]
+
+    above = {"East": ["East"], "f1": ["f1", "East"], "f2": ["f2", "East"]}
+    assert told_twice_kwh({"R1": rows("East", 0, 4), "R2": rows("f1", 2, 6)}, above) == pytest.approx(2.0)
+    assert told_twice_kwh({"R1": rows("f1", 0, 4), "R2": rows("f2", 0, 4)}, above) == 0.0
+    assert told_twice_kwh({"R1": rows("f1", 0, 4), "R2": rows("f1", 0, 4)}, above) == pytest.approx(4.0)
+    three = {"R1": rows("f1", 0, 4), "R2": rows("f2", 0, 4), "R3": rows("East", 0, 4)}
+    assert told_twice_kwh(three, above) == pytest.approx(8.0)
+
+
+async def test_two_requests_at_once_are_settled_as_one_shed() -> None:
+    store = Disk().reopen()
+    await told(store, EXAMPLE, more=request_facts("ISO:R9", BEGIN, BEGIN + 12 * M5))
+    alone = Disk().reopen()
+    await told(alone, EXAMPLE)
+    for method in (BEFORE_AFTER,):
+        one = (await month_report(alone, OCTOBER, method=method, rate=2.0))[-1]
+        two = (await month_report(store, OCTOBER, method=method, rate=2.0))[-1]
+        assert (two["shed_kwh"], two["amount"]) == (
+            pytest.approx(one["shed_kwh"], abs=0.01),
+            pytest.approx(one["amount"], abs=0.02),
+        )
+        assert "counted once" in two["note"]

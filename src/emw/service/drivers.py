@@ -177,7 +177,7 @@ class Drivers:
             else round(limit.max_a * evse.kw_per_a, 3),
             "full_kw": round(min(evse.max_a, session.car_max_a) * evse.kw_per_a, 3),
             "protects_wires": limit is not None and limit.cause is Cause.CEILING,
-            "returns_at": self._returns_at(limit),
+            "returns_at": self._returns_at(limit, opted_out=opted is not None and opted > now),
             "deferred_kwh": round(max(deferred_kwh, 0.0), 3),
             "opted_out_until": None if opted is None or opted <= now else opted,
             "opted_out_for_stay": opted is not None and opted - now > WHOLE_STAY - timedelta(days=1),
@@ -191,12 +191,15 @@ class Drivers:
         limit = self._headend.state.limits.get(evse.evse_id)
         return limit if limit is not None and limit.max_a is not None and limit.in_force(now) else None
 
-    def _returns_at(self, limit: Limit | None) -> datetime | None:
-        """When the limit is over as far as is known: its request's end, or, on the way back, its own."""
+    def _returns_at(self, limit: Limit | None, *, opted_out: bool) -> datetime | None:
+        """When the limit is over as far as is known: its request's end, or, on the way back, its own.
+
+        Who has opted out waits for the ramp at most: his limit is not renewed.
+        """
         if limit is None:
             return None
         request = self._headend.state.requests.get(limit.request_key or "")
-        if request is None or request.state is RequestState.RESTORING:
+        if request is None or opted_out or request.state is RequestState.RESTORING:
             return limit.until
         return request.end_at
 

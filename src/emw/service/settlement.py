@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from emw.engine.measured import STEP, down, grid_floor
 from emw.service.errors import BadInput
 from emw.service.ports import Store
+from emw.service.shared_kwh import given_once, told_twice_kwh
 from emw.service.shed import BEFORE_AFTER, TEN, TWIN, shed_report
 from emw.service.shed_case import MOST, Row
 
@@ -58,19 +59,36 @@ async def month_report(
     requests.sort(key=lambda r: (r["started_at"], r["request_key"]))
     places = {r["evse_id"]: r for r in await store.query("places", limit=MOST)}
     lines: list[Row] = []
-    given: list[Row] = []
+    enrolled: list[Row] = []
+    beliefs: list[Row] = []
+    intervals: dict[str, list[Row]] = {}
     for request in requests:
-        shed = await shed_report(store, request["request_key"], holidays=holidays)
-        total = next(r for r in shed if r["part"] == "total" and r["method"] == method)
-        lines.append(_line(request, total, rate))
-        enrolled = await store.query("enrolments", request_key=request["request_key"], limit=MOST)
-        given += [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
-    return [*lines, *parts_of(given), _total(lines, method, rate)]
+        key, node = request["request_key"], request["territory_id"]
+        shed = [r for r in await shed_report(store, key, holidays=holidays) if r["method"] == method]
+        lines.append(_line(request, next(r for r in shed if r["part"] == "total"), rate))
+        intervals[key] = [{**r, "territory_id": node} for r in shed if r["part"] == "interval"]
+        enrolled += await store.query("enrolments", request_key=key, limit=MOST)
+        beliefs += await store.query("counterfactuals", request_key=key)
+    given = [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
+    twice_kwh = told_twice_kwh(intervals, {t: _above(nodes, t) for t in nodes})
+    return [*lines, *parts_of(given, given_once(enrolled, beliefs)), _total(lines, method, rate, twice_kwh)]
 
 
-def parts_of(given: Sequence[Row]) -> list[Row]:
-    """What each site and each customer gave: enrolments with their EVSE's `site` and `customer_id`."""
-    return [*_part("site", "site", given), *_part("customer", "customer_id", given)]
+def _above(nodes: Mapping[str, Row], territory_id: str) -> list[str]:
+    path = [territory_id]
+    while (parent := nodes.get(path[-1], {}).get("parent_id")) is not None and parent not in path:
+        path.append(parent)
+    return path
+
+
+def parts_of(given: Sequence[Row], kwh: Mapping[str, float] | None = None) -> list[Row]:
+    """What each site and each customer gave: enrolments with their EVSE's `site` and `customer_id`.
+
+    `kwh`: what each EVSE gave in all; None: these are of one request, and its own sums count.
+    """
+    if kwh is None:
+        kwh = {e["evse_id"]: e["measured_kwh"] for e in given}
+    return [*_part("site", "site", given, kwh), *_part("customer", "customer_id", given, kwh)]
 
 
 def _zone(nodes: Mapping[str, Row], territory_id: str) -> ZoneInfo:
@@ -110,7 +128,7 @@ def _priced(row: Row, rate: float | None) -> Row:
     return row
 
 
-def _part(part: str, name: str, given: Iterable[Row]) -> list[Row]:
+def _part(part: str, name: str, given: Iterable[Row], kwh: Mapping[str, float]) -> list[Row]:
     """What the EVSEs of one site (or customer) gave by the live counterfactual: the only method fit for one EVSE."""
     groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in given:
@@ -118,34 +136,42 @@ def _part(part: str, name: str, given: Iterable[Row]) -> list[Row]:
     found = []
     for key, members in sorted(groups.items()):
         row = dict.fromkeys(COLUMNS)
+        evses = sorted({m["evse_id"] for m in members})
         row |= {
             "part": part,
             name: key or None,
             "method": TWIN,
             "confirmed_kw": round(sum(m["confirmed_kw"] for m in members), 3),
-            "shed_kwh": down(sum(m["measured_kwh"] for m in members)),
-            "evses": len({m["evse_id"] for m in members}),
+            "shed_kwh": down(sum(kwh.get(evse_id, 0.0) for evse_id in evses)),
+            "evses": len(evses),
             "note": None if key else f"no {'site' if part == 'site' else 'customer'} is known of these",
         }
         found.append(row)
     return found
 
 
-def _total(lines: Iterable[Row], method: str, rate: float | None) -> Row:
-    """What has a figure, summed up; the note says how many have none."""
+def _total(lines: Iterable[Row], method: str, rate: float | None, twice_kwh: float) -> Row:
+    """What has a figure, summed up, less what several lines tell; the note says so, and how many have none."""
     known = [x for x in lines if x["shed_kwh"] is not None]
     without = [x["request_key"] for x in lines if x["shed_kwh"] is None]
     row: Row = dict.fromkeys(COLUMNS)
+    notes: list[str] = []
     row |= {"part": "total", "method": method}
     if known:
         row["asked_kwh"] = round(sum(x["asked_kwh"] or 0.0 for x in known), 3)
-        row["shed_kwh"] = down(sum(x["shed_kwh"] for x in known))
+        shared_kwh = round(twice_kwh, 3)
+        row["shed_kwh"] = down(sum(x["shed_kwh"] for x in known) - shared_kwh)
         row["data_share"] = min((x["data_share"] for x in known if x["data_share"] is not None), default=None)
         row = _priced(row, None)
         if rate is not None:
-            row |= {"rate": rate, "amount": round(sum(x["amount"] for x in known), 2)}
+            amount = sum(x["amount"] for x in known) - max(shared_kwh, 0.0) * rate
+            row |= {"rate": rate, "amount": round(max(amount, 0.0), 2)}
+        if shared_kwh:
+            row["delivered_share"] = None  # of what was asked several times
+            notes.append(f"counted once: {shared_kwh:g} kWh that several requests had in common")
     if without:
-        row["note"] = f"without a figure: {', '.join(without)}"
+        notes.append(f"without a figure: {', '.join(without)}")
+    row["note"] = "; ".join(notes) or None
     return row
 
 

@@ -16,8 +16,7 @@ from typing import Any, ClassVar, Final, Protocol
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
-from emw.service.errors import Unavailable
-from emw.store.errors import StoreUnusable
+from emw.store.errors import StoreUnusable, Trouble
 
 BUSY_S: Final = 5.0
 """How long another process may hold the database before a caller hears 503."""
@@ -43,16 +42,6 @@ _WHY: Final = {
 sqlite3.register_adapter(type(None), {None: None}.get)
 sqlite3.register_adapter(bool, int)
 sqlite3.register_adapter(bytes, bytes)
-
-
-class Trouble(Unavailable):
-    """The database said no; the transaction is not there."""
-
-    def __init__(self, detail: str, *, retry_after_s: int, keeps: bool, clash: bool = False) -> None:
-        """`keeps`: the same connection may be tried again. `clash`: a row with that key is there already."""
-        super().__init__(detail, retry_after_s=retry_after_s)
-        self.keeps = keeps
-        self.clash = clash
 
 
 class Database(Protocol):

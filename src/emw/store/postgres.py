@@ -10,8 +10,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from emw.store.database import Trouble
-from emw.store.errors import StoreUnusable
+from emw.store.errors import StoreUnusable, Trouble
 
 # A server that is gone is noticed in seconds, not when the kernel gives up.
 _OPTIONS: Final[dict[str, Any]] = {

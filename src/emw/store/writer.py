@@ -18,7 +18,8 @@ from emw.service.errors import Fenced, Unavailable
 from emw.store import schema
 from emw.store.chain import START, genesis, head_of, head_text, link
 from emw.store.columns import time_text
-from emw.store.database import Database, Trouble
+from emw.store.database import Database
+from emw.store.errors import Trouble
 from emw.store.rows import codecs, fact_columns
 from emw.store.statements import Insert
 
