@@ -5,10 +5,12 @@ import contextlib
 import signal
 import sqlite3
 import sys
+from pathlib import Path
 from typing import Any, Self
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,6 +138,71 @@ async def test_F4_a_postgres_that_comes_back_is_written_to_again(postgres_url: s
     await commit_all(store, [plug("s2", "E000000")], state=state)
     assert (await store.query("counts"))[0]["activity"] == 5
     await place.close()
+
+
+class SlowLine:
+    """Stands before a PostgreSQL and passes everything on, `delay_s` later."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        found = sa.make_url(url)
+        self._there = str(found.query["host"])
+        self._port = found.port or 5432
+        self.delay_s = 0.0
+        self._here = folder
+        self.url = found.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
+
+    async def __aenter__(self) -> Self:
+        name = f".s.PGSQL.{self._port}"
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            back, forth = await asyncio.open_unix_connection(f"{self._there}/{name}")
+            await asyncio.gather(self._pass_on(reader, forth), self._pass_on(back, writer))
+
+        self._server = await asyncio.start_unix_server(serve, str(self._here / name))
+        return self
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                await asyncio.sleep(self.delay_s)
+                writer.write(data)
+        writer.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+
+@pytest.mark.postgres
+async def test_F4_a_postgres_behind_a_slow_line_is_waited_for_by_nobody_else(
+    postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No answer before its commit, the queue is bounded and refuses, and the loop serves who needs no commit."""
+    async with SlowLine(postgres_url, tmp_path_factory.mktemp("pg")) as line:
+        place = Place("postgresql", url=line.url)
+        store = place.open()
+        ledger = Ledger(store, (await store.load()).state, bound=6)
+        task = asyncio.create_task(ledger.run())
+        await ledger.record(*stations(2))
+        line.delay_s = 0.3
+        first = asyncio.create_task(ledger.record(plug("s1", "E000000")))
+        loop = asyncio.get_running_loop()
+        late_s = 0.0
+        for _ in range(25):
+            began = loop.time()
+            await asyncio.sleep(0.01)
+            late_s = max(late_s, loop.time() - began - 0.01)
+        assert not first.done(), "not even half of the way to the database and back is over"
+        assert late_s < 1.0
+        for n in range(5):
+            ledger.put(plug(f"more-{n}", "E000001"))
+        with pytest.raises(Unavailable, match="wait for the store"):
+            ledger.put(plug("one-too-many", "E000001"))
+        line.delay_s = 0.0
+        await first
+        await ledger.settled()
+        assert {r["session_id"] for r in await store.query("sessions")} >= {"s1", "more-0"}
+        task.cancel()
+        await place.close()
 
 
 @pytest.mark.postgres
