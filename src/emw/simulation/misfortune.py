@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Iterator
+from random import Random
+from typing import Any, Protocol
 
 import msgspec
 
 from emw.service.headend import HeadEnd
-from emw.simulation.network import Fate, Message
+from emw.simulation.checks import Checks
+from emw.simulation.disk import Disk
+from emw.simulation.grid import GridOperator
+from emw.simulation.loop import SimLoop
+from emw.simulation.network import Fate, Message, Network
+from emw.simulation.node import Node
 from emw.simulation.sites import Site, draw_car
 
-if TYPE_CHECKING:
-    from emw.simulation.world import World
+
+class Scene(Protocol):
+    """Where it happens: what of a world can be hurt, and whom to ask."""
+
+    loop: SimLoop
+    disk: Disk
+    network: Network
+    node: Node
+    checks: Checks
+    operators: list[GridOperator]
+    sites: dict[str, Site]
+    seam_odds: dict[str, float]
+    faults_on: bool
+
+    def dice(self, name: str) -> Random:
+        """Chance of its own for each part."""
+        ...
+
+    def say(self, what: str) -> None:
+        """Note what happened."""
+        ...
+
+    def fail(self, promise: str, detail: str) -> None:
+        """A promise is broken."""
+        ...
+
+    async def as_operator(self, what: Callable[[HeadEnd], Coroutine[Any, Any, Any]]) -> None:
+        """Do something as an operator would."""
+        ...
 
 
 class Misfortune:
     """Draws and does it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Scene) -> None:
         self._world = world
         self._chance = world.dice("misfortune")
         c = self._chance
