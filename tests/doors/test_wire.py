@@ -215,6 +215,7 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "two hosts": (head(b"Host: elsewhere", b"Content-Length: " + LENGTH) + BODY, 400),
     "two credentials": (head(b"Authorization: Bearer x", b"Content-Length: " + LENGTH, token="y") + BODY, 400),
     "HTTP/2.0": (head(b"Content-Length: 2", line=LINE.replace(b"1.1", b"2.0")) + b"{}", 400),
+    "a chunk that is none": (head(b"Transfer-Encoding: chunked") + b"zz\r\n{}\r\n0\r\n\r\n", 400),
     "many lines": (LINE + HOST + b"".join(b"X-%d: y\r\n" % n for n in range(120)) + b"\r\n", 431),
     "a long line": (LINE + HOST + b"X: " + b"y" * 40_000 + b"\r\n\r\n", 431),
 }  # fmt: skip

@@ -156,7 +156,8 @@ class GuardedHttp(HttpToolsProtocol):
     def _refuse(self) -> None:
         """Say what is wrong, unless another request's answer is due first, and hang up."""
         cycle: Any = self.cycle  # None before the first request
-        if not self.pipeline and (cycle is None or cycle.response_complete):
+        own_turn = self._phase is Phase.BODY and not self.cycle.response_started
+        if not self.pipeline and (cycle is None or cycle.response_complete or own_turn):
             self.transport.write(self._why)
         self._cut()
 
