@@ -191,14 +191,6 @@ def _back(s: State, x: f.CameBack) -> tuple[Record, ...]:
     return (replace(s.evses[x.evse_id], online=True, offline_since=None),)
 
 
-def _meter_doubted(s: State, x: f.MeterDoubted) -> tuple[Record, ...]:
-    return (replace(s.evses[x.evse_id], doubted_at=x.at),)
-
-
-def _meter_trusted(s: State, x: f.MeterTrusted) -> tuple[Record, ...]:
-    return (replace(s.evses[x.evse_id], doubted_at=None),)
-
-
 def _opted_out(s: State, x: f.OptedOut) -> tuple[Record, ...]:
     return (replace(s.evses[x.evse_id], opted_out_until=x.until),)
 
@@ -378,8 +370,6 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     f.KnobTurned: _knob,
     f.WentOffline: _offline,
     f.CameBack: _back,
-    f.MeterDoubted: _meter_doubted,
-    f.MeterTrusted: _meter_trusted,
     f.OptedOut: _opted_out,
     f.CommandIssued: _issued,
     f.CommandAnswered: _answered,

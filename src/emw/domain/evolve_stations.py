@@ -147,6 +147,14 @@ def _log_only(_: State, __: object) -> tuple[Record, ...]:
     return ()
 
 
+def _meter_doubted(s: State, x: f.MeterDoubted) -> tuple[Record, ...]:
+    return (replace(s.evses[x.evse_id], doubted_at=x.at),)
+
+
+def _meter_trusted(s: State, x: f.MeterTrusted) -> tuple[Record, ...]:
+    return (replace(s.evses[x.evse_id], doubted_at=None),)
+
+
 EVOLVE_STATIONS: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]]]] = {
     StationAdded: _station_added,
     StationRevoked: _station_revoked,
@@ -158,4 +166,6 @@ EVOLVE_STATIONS: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]
     f.TransactionStarted: _transaction_started,
     f.TransactionEnded: _transaction_ended,
     f.NeedTold: _need_told,
+    f.MeterDoubted: _meter_doubted,
+    f.MeterTrusted: _meter_trusted,
 }

@@ -45,6 +45,8 @@ from emw.domain.model import Cause, Outcome, RequestState
 from emw.domain.station_facts import (
     EvseChanged,
     EvseFound,
+    MeterDoubted,
+    MeterTrusted,
     NeedTold,
     StationBooted,
     StationCalled,
@@ -130,24 +132,6 @@ class WentOffline(Stamped):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameBack(Stamped):
     """A silent station was heard again."""
-
-    evse_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterDoubted(Stamped):
-    """A meter's register gained what the power it showed does not allow: what it shows is no shed."""
-
-    evse_id: str
-    since: datetime
-    register_kwh: float
-    least_kwh: float
-    most_kwh: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterTrusted(Stamped):
-    """Register and power of a meter that was doubted agreed in four looks one after another."""
 
     evse_id: str
 

@@ -99,3 +99,21 @@ class StationCalled(Stamped):
     action: str
     outcome: str
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterDoubted(Stamped):
+    """A meter's register gained what the power it showed does not allow: what it shows is no shed."""
+
+    evse_id: str
+    since: datetime
+    register_kwh: float
+    least_kwh: float
+    most_kwh: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterTrusted(Stamped):
+    """Register and power of a meter that was doubted agreed in four looks one after another."""
+
+    evse_id: str
