@@ -35,6 +35,11 @@ def field(tmp_path: Path) -> Iterator[tuple[Server, list[Station], str]]:
         station.close()
 
 
+def held_kw(stations: list[Station]) -> float:
+    """What the limits keep from being drawn, by however few of them."""
+    return sum(0.23 * (32.0 - s.limit_a) for s in stations if s.limit_a is not None)
+
+
 @pytest.mark.alone
 def test_P1_P2_after_kill_9_every_acknowledged_fact_is_there_once_and_the_request_bites_again(
     field: tuple[Server, list[Station], str],
@@ -53,7 +58,7 @@ def test_P1_P2_after_kill_9_every_acknowledged_fact_is_there_once_and_the_reques
             station.limit_a = None  # they forget
         started = server.start()
         assert started < 10
-        wait_for(lambda: all(s.limit_a is not None for s in stations), 10)
+        wait_for(lambda: held_kw(stations) > 19.5, 10)
         status, request = server.get("/iso/requests/r1", token)
         assert (status, request["state"]) == (200, "active"), round_number
         parts = request["confirmedKW"] + request["pendingKW"] + request["refusedKW"] + request["shortKW"]

@@ -149,6 +149,7 @@ class SlowLine:
         self._port = found.port or 5432
         self.delay_s = 0.0
         self._here = folder
+        self._lines: list[asyncio.Future[tuple[None, None]]] = []
         self.url = found.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
 
     async def __aenter__(self) -> Self:
@@ -156,7 +157,8 @@ class SlowLine:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             back, forth = await asyncio.open_unix_connection(f"{self._there}/{name}")
-            await asyncio.gather(self._pass_on(reader, forth), self._pass_on(back, writer))
+            ways = self._pass_on(reader, forth), self._pass_on(back, writer)
+            self._lines.append(asyncio.gather(*ways))
 
         self._server = await asyncio.start_unix_server(serve, str(self._here / name))
         return self
@@ -167,9 +169,12 @@ class SlowLine:
                 await asyncio.sleep(self.delay_s)
                 writer.write(data)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        await asyncio.gather(*self._lines)
 
 
 @pytest.mark.postgres
