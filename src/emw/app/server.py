@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from enum import Enum, auto
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 import httptools
 import uvicorn
@@ -177,14 +177,14 @@ class GuardedHttp(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", Corked(transport, self.loop)))
         self._read_by = math.inf
         self._names = names_of(transport.get_extra_info("peercert"))
-        self._head_bytes = 0
+        self._head_bytes = self._hosts = 0
         self._why = MALFORMED
         self._phase = Phase.HEAD
         self._due = self.loop.time() + HEAD_DEADLINE_S
 
     def on_message_begin(self) -> None:
         """A new request's head."""
-        self._head_bytes = 0
+        self._head_bytes = self._hosts = 0
         self._phase = Phase.HEAD
         self._due = self.loop.time() + HEAD_DEADLINE_S
         super().on_message_begin()
@@ -193,25 +193,32 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """The path counts as head."""
-        self._count(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > MOST_HEADER_BYTES:
+            self._too_large()
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header line."""
-        self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        """A header line. Hot, so it is uvicorn's own two lines and ours at one go."""
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > MOST_HEADER_BYTES or len(self.headers) > MOST_HEADERS:
+            self._too_large()
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: the body has a deadline of its own."""
         if self.parser.should_upgrade() and not self._should_upgrade():
             return  # it is read again, as a plain request
-        version = self.parser.get_http_version()
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and version == "1.1"):  # RFC 9112, 3.2
+        if (version := self.parser.get_http_version()) not in {"1.0", "1.1"}:
+            raise ValueError("another version of HTTP")
+        if self._hosts != 1 and (self._hosts or version == "1.1"):  # RFC 9112, 3.2
             self._why = NO_HOST
             raise ValueError("no host, or two")
-        if version not in {"1.0", "1.1"}:
-            raise ValueError("another version of HTTP")
         self._phase = Phase.BODY
         self._due = self.loop.time() + BODY_DEADLINE_S
         super().on_headers_complete()
@@ -263,11 +270,9 @@ class GuardedHttp(HttpToolsProtocol):
         self._phase = Phase.NEXT
         self._due = self.loop.time() + NEXT_DEADLINE_S
 
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > MOST_HEADER_BYTES or len(self.headers) > MOST_HEADERS:
-            self._why = LARGE_HEAD
-            raise ValueError("the head of this request is too large")
+    def _too_large(self) -> NoReturn:
+        self._why = LARGE_HEAD
+        raise ValueError("the head of this request is too large")
 
     def _cut(self) -> None:
         self._due = math.inf
