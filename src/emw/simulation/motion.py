@@ -172,6 +172,9 @@ class Motion:
             limit, evse = shadow.limits[evse_id], shadow.evses[evse_id]
             if limit.command_id != command_id or limit.max_a is None:
                 continue
+            session = shadow.sessions.get(evse.session_id) if evse.session_id else None
+            if session is None or session.started_at >= until:
+                continue  # nobody stood there when it ended
             rise_kw = evse.kw_per_a * max(self.would_draw_a(evse_id) - limit.max_a, 0.0)
             for node_id in shadow.path(evse.territory_id):
                 if rise_kw > TINY_KW and self._nodes[node_id].could:
