@@ -302,6 +302,16 @@ async def test_F15_in_whatever_order_they_come_the_latest_counts(emw: House) -> 
     assert len(kept) == 60
 
 
+async def test_F15_of_one_second_the_reading_that_came_last_counts(emw: House) -> None:
+    await emw.plug_in("S1")
+    second = emw.clock.now().replace(microsecond=0).isoformat()
+    for amps in (20, 9, 9):
+        await emw.heartbeat("S1", timestamp=second, currentAmps=amps)
+        assert drawn(emw) == amps
+        emw.clock.forward(0.2)
+    assert emw.headend.telemetry.late == 1, "the same once more is doubled"
+
+
 async def test_A10_more_than_the_knob_gives_is_not_believed(emw: House) -> None:
     await emw.plug_in("S1")
     await emw.heartbeat("S1")

@@ -109,6 +109,21 @@ def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outloo
     return Outlook(would_a, would_a * belief.alive, belief.gap_a, belief.price)
 
 
+def _says(reading: Reading | None, said: HeartBeat) -> bool:
+    """Whether this was heard already."""
+    return reading is not None and (
+        reading.current_a,
+        reading.voltage_v,
+        reading.limit_a,
+        reading.energy_kwh,
+    ) == (
+        said.current_a,
+        said.voltage_v,
+        said.limit_a,
+        said.energy_kwh,
+    )
+
+
 class Telemetry:
     """Takes readings, remembers the latest, hands the rest to the store in groups."""
 
@@ -133,22 +148,25 @@ class Telemetry:
         live.heard_at = now
         return live
 
-    def is_late(self, evse_id: str, at: datetime, now: datetime) -> bool:
-        """Whether a reading of this (station's own) time says nothing of now: late, doubled, far off (fault F15).
+    @staticmethod
+    def _is_late(live: Live, said: HeartBeat, now: datetime) -> bool:
+        """Whether a reading of its (station's own) time says nothing of now: late, doubled, far off (fault F15).
 
         A wrong clock is followed as long as it runs on (fault F10). One that leaps is believed at once when it leaps
         to the right time, else when the next reading shows that it runs: one from the future alone counts as late.
+        Many clocks show whole seconds: of one second's readings the one that came last counts, unless it is the same.
         """
-        live = self.live.get(evse_id)
-        if live is None or live.station_at is None:
+        if live.station_at is None:
             return False
+        at = said.at
+        newer = at > live.station_at or (at == live.station_at and not _says(live.reading, said))
         skew = at - now
         if abs(skew) <= SKEW < abs(live.skew):
             return False
-        if at > live.station_at and skew - live.skew <= SKEW:
+        if newer and skew - live.skew <= SKEW:
             return False  # newer than the last one, however long it was on its way
         if abs(skew) <= SKEW or live.odd is None:
-            return at <= live.station_at or abs(skew) > SKEW
+            return not newer or abs(skew) > SKEW
         odd_at, came_at = live.odd
         return now - came_at < RUNS or abs((at - odd_at) - (now - came_at)) > RUNS
 
@@ -163,7 +181,7 @@ class Telemetry:
         skew, last_at = at - now, live.station_at
         # The usual one is newer than the last and on its way as long: only others are looked at closely.
         usual = last_at is None or (at > last_at and skew - live.skew <= SKEW)
-        late = not usual and self.is_late(evse_id, at, now)
+        late = not usual and self._is_late(live, said, now)
         voltage_v, line_v = said.voltage_v, evse.line_voltage_v
         told = voltage_v / line_v if line_v else 1.0
         # Direct current has the battery's voltage; else one that is far off says more of the meter than of the line.

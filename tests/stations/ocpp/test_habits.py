@@ -97,9 +97,10 @@ async def test_each_message_under_the_same_id_is_answered_and_taken(tmp_path: Pa
             await boot(it)
             number = await start(it)
             await until(lambda: h.session("CP1:1"))
+            second = it.stamp()  # both of one second, as clocks without fractions date them
             for kw in (7.0, 3.0):
                 sample = {"value": str(kw), "measurand": "Power.Active.Import", "unit": "kW"}
-                values = [{"timestamp": it.stamp(), "sampledValue": [sample]}]
+                values = [{"timestamp": second, "sampledValue": [sample]}]
                 body = {"connectorId": 1, "transactionId": number, "meterValue": values}
                 assert await it.call("MeterValues", body, named="1") == {}
                 assert drawn_kw(h) == kw
