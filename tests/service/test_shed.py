@@ -219,6 +219,18 @@ async def test_no_correction_from_hours_that_another_request_touched() -> None:
     assert (ten["baseline_kw"], "not adjusted" in ten["note"]) == (500.0, True)
 
 
+async def test_what_another_request_tells_too_is_named_with_its_time() -> None:
+    other = request_facts("GRID:B", BEGIN + M5, END + M5)
+    store = Disk().reopen()
+    await told(store, EXAMPLE, more=[*other, *request_facts("GRID:A", END, END + M5)])
+    rows = await shed_report(store, KEY)
+    span = f"{BEGIN + M5:%H:%M} to {END:%H:%M}Z"
+    for method in (TWIN, BEFORE_AFTER, TEN):
+        (whole,) = of(rows, method)
+        assert whole["note"].endswith(f"stands in GRID:B ({span}) too: a sum counts it twice")
+    assert "GRID:A" not in str(rows), "it began when this one had ended"
+
+
 async def test_an_unknown_request_is_not_found() -> None:
     store = Disk().reopen()
     await store.load()

@@ -35,6 +35,9 @@ async def shed_report(
     """
     case = await read_case(store, request_key)
     rows = [*_twin(case), *_before_after(case), *await _ten(case, store, holidays)]
+    for row in rows:
+        if row["part"] == "total" and row["shed_kwh"] is not None and case.shared:
+            row["note"] = f"{row['note']}; {case.shared}" if row["note"] else case.shared
     if not (evses or territories):
         return rows
     ended = case.request["ended_at"]

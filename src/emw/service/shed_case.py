@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -20,6 +20,8 @@ Row = dict[str, Any]
 MOST: Final = 10_000_000
 """All there are: a report that leaves rows out proves nothing."""
 _UTC: Final = ZoneInfo("UTC")
+_NAMED: Final = 5
+"""Of many requests that overlap, a note names so many."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,21 @@ class Case:
     def _readings(self) -> Counter[datetime]:
         return Counter(at for at, _ in self.metered)
 
+    @cached_property
+    def shared(self) -> str | None:
+        """Which requests ran over the same EVSEs at the same time, in words: each tells what was shed then."""
+        own = self.request["request_key"]
+        named = []
+        for other in sorted(self.related, key=lambda r: (r["started_at"], r["request_key"])):
+            begin = max(other["started_at"], self.request["started_at"] or other["started_at"])
+            end = min(_end(other), _end(self.request))
+            if other["request_key"] != own and begin < end:
+                named.append(f"{other['request_key']} ({begin:%H:%M} to {end:%H:%M}Z)")
+        if not named:
+            return None
+        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        return f"a part of it stands in {', '.join(named[:_NAMED])}{more} too: a sum counts it twice"
+
     def data_share(self, start: datetime, end: datetime) -> float | None:
         """Of the cells that touch [start, end), the share that was metered; None where nobody should have been."""
         first = m.grid_floor(start)
@@ -86,6 +103,12 @@ class Case:
         ]
         over = [(s, kw) for s, kw in weights if s > 0]
         return sum(s * kw for s, kw in over) / sum(s for s, _ in over) if over else None
+
+
+def _end(request: Row) -> datetime:
+    """When it stopped, or is to stop."""
+    end: datetime = request["ended_at"] or request["end_at"] or datetime.max.replace(tzinfo=UTC)
+    return end
 
 
 async def read_case(store: Store, request_key: str) -> Case:
