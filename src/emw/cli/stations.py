@@ -158,7 +158,7 @@ def station_transactions(
     """An OCPP station's transactions, newest first."""
     path = f"/stations/{segment(station_id)}/transactions"
     told = Control(configured(config_path, data_dir)).get(path, limit=limit)
-    columns = ["transactionID", "EVSEID", "startedAt", "endedAt", "meterStartWh", "meterStopWh", "reason"]
+    columns = ["transactionID", "evseID", "startedAt", "endedAt", "meterStartWh", "meterStopWh", "reason"]
     print_json(told) if as_json else print_table(told["items"], columns)
 
 

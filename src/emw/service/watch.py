@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
 
 from emw.domain import facts as f
-from emw.domain.model import Limit, Outcome
+from emw.domain.model import Evse, Limit, Outcome
 from emw.service.dispatch import Dispatch
 from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
@@ -44,6 +45,8 @@ class Watch:
         self._settings = settings
         self._silent_after = timedelta(seconds=settings.heartbeat_s * settings.offline_after_intervals)
         self._unanswered_after = timedelta(seconds=settings.heartbeat_s * UNANSWERED_INTERVALS)
+        self.knows: Callable[[Evse], bool] = lambda _: False
+        """Whether an EVSE of which nothing was heard is there all the same: some meter each quarter of an hour."""
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -65,7 +68,7 @@ class Watch:
                 continue
             live = self._telemetry.live.get(evse.evse_id)
             heard_at = live.heard_at if live is not None else started_at
-            if evse.online and now - heard_at > self._silent_after:
+            if evse.online and now - heard_at > self._silent_after and not self.knows(evse):
                 facts.append(f.WentOffline(at=now, actor="emw", evse_id=evse.evse_id, last_heard_at=heard_at))
                 woken.add(evse.territory_id)
         for limit in self._state.limits.values():

@@ -146,6 +146,21 @@ def test_between_two_slopes_a_power_that_is_not_believed_is_none() -> None:
     assert shown[7:9] == [None, None]
 
 
+def test_a_power_that_is_not_believed_is_none_from_the_begin_of_the_next_transaction_on() -> None:
+    """Its register begins at 0 again, or hours later: the meter is the same."""
+    memory = Memory(5_000.0, NOW, zeros=2)
+    for begun in (NOW + timedelta(seconds=20), NOW + timedelta(hours=2)):
+        for after_s, register, watts in ((0, 0, None), (10, 20, None), (40, 80, 7200.0)):
+            at = begun + timedelta(seconds=after_s)
+            got, memory = normalise(values(s("0", P), s(register), at=at), memory, at, 230.0, 3)
+            assert got is not None
+            assert got.power_w == (None if watts is None else pytest.approx(watts))
+    later = NOW + timedelta(hours=2, minutes=2)
+    got, memory = normalise(values(s("0", P), s(80), at=later), memory, later, 230.0, 3)
+    assert got is not None
+    assert got.power_w == 0.0  # the register stands still: now it is true
+
+
 def test_of_several_moments_the_latest_counts_in_whatever_order() -> None:
     later = NOW + timedelta(minutes=1)
     told = values(s("7000", P), at=later) + values(s("3000", P))

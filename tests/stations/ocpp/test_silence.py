@@ -133,6 +133,25 @@ async def test_a_reading_ends_the_silence(tmp_path: Path) -> None:
             assert h.hub.console.seen("CP1").troubles == {}
 
 
+async def test_who_meters_each_quarter_of_an_hour_has_not_gone_offline(tmp_path: Path) -> None:
+    """Heartbeats of REST stations are told each minute; meters may be read as seldom as their operator wishes."""
+    async with house(tmp_path, sample_seconds=900) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            await until(lambda: h.hub.peer("CP1").traits.sample_s == 900)
+            await meter(it, 7_000.0, int(await charging(it)))
+
+            async def is_online_after(seconds: float) -> bool:
+                pass_time(h, seconds)
+                await h.headend.watch.look(h.headend.clock.now(), h.headend.clock.now())
+                return h.evse("CP1:1").online
+
+            assert await is_online_after(850)
+            assert await is_online_after(850)
+            assert not await is_online_after(200)  # two readings are missing: now it is not known any more
+
+
 @pytest.mark.parametrize("watts", [36_000_000.0, 1_999_999.0])
 async def test_what_no_evse_can_draw_is_no_reading(watts: float, tmp_path: Path) -> None:
     """A register in Wh that says kWh, a power in W that says kW."""

@@ -26,7 +26,8 @@ def central(headend: HeadEnd, link: OcppLink, chance: Random, settings: OcppSett
     hub.speak(Version.V16, old, watched_16(old))
     for version in (Version.V201, Version.V21):
         hub.speak(version, new, watched_201(new))
-    hub.meters = Meters(hub)
+    hub.meters = meters = Meters(hub)
+    headend.watch.knows = meters.meters_still
     headend.console = hub.console = Console(hub)
     link.hub = hub
     return hub

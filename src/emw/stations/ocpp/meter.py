@@ -262,18 +262,20 @@ def _by_register(
     power_w: float | None, energy_wh: float, at: datetime, memory: Memory
 ) -> tuple[float | None, Memory]:
     """Power by the slope of the register where the meter says none, or says 0 again and again while it counts."""
-    before_wh, before, _ = memory
+    before_wh, before, zeros = memory
+    # Of a power that is not believed nothing is said until the register says more.
+    doubted = power_w is not None and power_w < DEAD_W and zeros >= ZEROS
     if before_wh is None or before is None or energy_wh < before_wh:
-        return power_w, Memory(energy_wh, at)
+        # The register of another transaction: it begins anew, the meter is the same.
+        return (None if doubted else power_w), Memory(energy_wh, at, zeros)
     span = at - before
     if span < SLOPE:
-        # Of a power that is not believed nothing is said until the register says more.
-        doubted = power_w is not None and power_w < DEAD_W and memory.zeros >= ZEROS
         return (None if doubted else power_w), memory
     span_s = span.total_seconds()
     slope_w = (energy_wh - before_wh) * 3600.0 / span_s
-    known = span_s <= SLOPE_MOST_S
+    if span_s > SLOPE_MOST_S:
+        return (None if doubted else power_w), Memory(energy_wh, at, zeros)
     if power_w is None:
-        return (slope_w if known else None), Memory(energy_wh, at)
-    zeros = memory.zeros + 1 if known and power_w < DEAD_W and slope_w > ALIVE_W else 0
+        return slope_w, Memory(energy_wh, at, zeros)
+    zeros = zeros + 1 if power_w < DEAD_W and slope_w > ALIVE_W else 0
     return (slope_w if zeros >= ZEROS else power_w), Memory(energy_wh, at, zeros)

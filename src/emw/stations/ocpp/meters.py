@@ -51,6 +51,17 @@ class Meters:
             if connection.peer.traits.trigger is not False and not connection.session.busy:
                 self._hub.spawn(ask(connection, plug))
 
+    def meters_still(self, evse: Evse) -> bool:
+        """Whether a station is connected, and its meter tells as often as it was told to: a quarter of an hour may
+        lie between two readings of an EVSE that has not gone anywhere.
+        """
+        connection = self._hub.connected(evse.station_id)
+        plug = None if connection is None else connection.peer.plug_of(evse.evse_id)
+        live = self._hub.headend.telemetry.live.get(evse.evse_id)
+        if connection is None or plug is None or live is None or live.reading is None:
+            return False
+        return not self._is_silent(connection, plug, evse)
+
     def _is_silent(self, connection: Connection, plug: Plug, evse: Evse) -> bool:
         live = self._hub.headend.telemetry.live.get(plug.evse_id)
         session = self._state.sessions.get(evse.session_id or "")
