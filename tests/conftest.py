@@ -1,6 +1,7 @@
 """What holds for all tests: one whose part is required by EMW_REQUIRE may not skip (see tests/needs.py)."""
 
-from collections.abc import Generator
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Generator, Mapping
 
 import pytest
 import structlog
@@ -8,7 +9,9 @@ from argon2 import PasswordHasher
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from emw.app.clock import SystemClock
 from emw.web import passwords
+from tests.loop import OwnTimeLoop, own_time
 from tests.needs import required
 
 # No example fails for having taken long: that measures the machine and what else runs on it. Speed has its benches.
@@ -21,9 +24,20 @@ DEAR = passwords._HASHER
 setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))  # noqa: B010 - it is Final
 
 
+# The clock of a head-end in the test's own process keeps step with the loop it runs in.
+DEFAULTS = SystemClock.__init__.__kwdefaults__
+assert DEFAULTS is not None
+DEFAULTS["steady"] = own_time
+
+
 def pytest_configure() -> None:
     """Say at once when EMW_REQUIRE names something unknown."""
     required()
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """Let every coroutine of a test run in a loop that does not count what others take of the machine."""
+    return {"own time": OwnTimeLoop}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -74,7 +74,7 @@ async def world(
     ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     server = asyncio.create_task(serve_planes(config, on_ready=ready.set_result))
     try:
-        serving = await asyncio.wait_for(ready, 20)
+        serving = await asyncio.wait_for(ready, 60)
         admin = serving.parts.headend.admin
         await admin.define_territory("test", EAST, kind="zone", time_zone="America/Los_Angeles")
         token = await admin.add_iso("test", "grid", (EAST,))
@@ -95,7 +95,7 @@ async def world(
     finally:
         if not server.done():
             os.kill(os.getpid(), signal.SIGTERM)  # as it is stopped in the field; it listens in this process
-        await asyncio.wait_for(server, 20)
+        await asyncio.wait_for(server, 60)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.acceptance.driver import Server, free_port
+from tests.acceptance.driver import Server
+from tests.ports import free_port
 from tests.simulator.ocpp.central import central_system
 
 SECRET = "of-the-csms"
@@ -98,7 +99,7 @@ async def test_P1_after_kill_9_what_was_answered_for_the_csms_is_told_to_it(tmp_
         async with central_system("ocpp1.6", {"e0": SECRET}, port) as central:
             await asyncio.to_thread(server.start)
             await station.call("Heartbeat")
-            await central.until("StopTransaction", 2, seconds=30)
+            await central.until("StopTransaction", 2)
             starts = [body["meterStart"] for body in central.said("StartTransaction")]
             stops = [
                 (str(body["transactionId"]), body["meterStop"]) for body in central.said("StopTransaction")

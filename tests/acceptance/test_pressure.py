@@ -57,7 +57,7 @@ def test_F8_a_process_that_slept_while_another_took_over_is_fenced_and_commands_
         taker.start()
         for station in stations:
             station.server = taker
-        wait_for(lambda: taker.get("/iso/requests/r1", token)[1].get("state") == "active", 20)
+        wait_for(lambda: taker.get("/iso/requests/r1", token)[1].get("state") == "active", 60)
         told_before = [len(s.told) for s in stations]
         sleeper.process.send_signal(signal.SIGCONT)
         assert sleeper.process.wait(60) != 0, "a supervisor must see that it failed"

@@ -77,10 +77,10 @@ def test_P14_halt_frees_all_cars_and_resume_takes_them_back(field: tuple[Server,
     assert all(s.limit_a is not None for s in stations)
     time.sleep(1.1)  # the minimum gap between two changes of a limit
     server.control.post("/halt", {"reason": "drill"})
-    wait_for(lambda: all(s.limit_a is None for s in stations), 20)
+    wait_for(lambda: all(s.limit_a is None for s in stations), 60)
     server.control.post("/resume", {"reason": "drill over"})
     time.sleep(1.1)
-    wait_for(lambda: sum(s.limit_a is not None for s in stations) == COUNT, 20)
+    wait_for(lambda: sum(s.limit_a is not None for s in stations) == COUNT, 60)
 
 
 def test_a_clean_stop_is_quick_and_leaves_nothing_behind(field: tuple[Server, list[Station], str]) -> None:

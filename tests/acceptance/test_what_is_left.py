@@ -67,7 +67,7 @@ class Run:
             None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json", **self.cookies},
         )
-        with urllib.request.urlopen(request, timeout=20) as told:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as told:  # noqa: S310
             for cookie in told.headers.get_all("Set-Cookie", []):
                 self.secrets["cookie"] = cookie.partition("=")[2].partition(";")[0]
             answer: bytes = told.read()
@@ -127,7 +127,7 @@ class Run:
         self.secrets["report"] = told["reportToken"]
         asked = {"requestID": "r1", "territory": "East", "kW": 5, "durationMinutes": 30}
         self.out.append(json.dumps(server.post("/iso/decrease", asked, iso)[1]))
-        wait_for(lambda: all(s.limit_a is not None for s in stations), 20)
+        wait_for(lambda: all(s.limit_a is not None for s in stations), 60)
         for n, station in enumerate(stations):
             shown = {s.partition(" ")[2] for s in station.shown if s}
             self.secrets |= {f"control {n} {i}": s for i, s in enumerate(sorted(shown))}

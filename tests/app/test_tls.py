@@ -94,7 +94,7 @@ def shakes(port: int, context: ssl.SSLContext) -> str | None:
     """The suite that a handshake came to; None: it was refused."""
     try:
         with (
-            socket.create_connection(("127.0.0.1", port), 5) as sock,
+            socket.create_connection(("127.0.0.1", port), 60) as sock,
             context.wrap_socket(sock, server_hostname="localhost") as wrapped,
         ):
             suite = wrapped.cipher()
@@ -151,11 +151,11 @@ def test_A19_both_planes_of_a_real_server_and_no_plain_words_on_them(papers: Pap
             assert shakes(port, papers.client())
             for suite in (*WEAK, *BACKWARD):
                 assert shakes(port, at_most_12(papers, suite)) is None, suite
-            with socket.create_connection(("127.0.0.1", port), 5) as sock:
+            with socket.create_connection(("127.0.0.1", port), 60) as sock:
                 sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 assert b"HTTP/" not in sock.recv(1000)
         url = f"https://localhost:{server.operator_port}/healthz"
-        with urllib.request.urlopen(url, context=papers.client(), timeout=5) as told:
+        with urllib.request.urlopen(url, context=papers.client(), timeout=60) as told:
             assert told.status == 200
     finally:
         assert server.stop() == 0
@@ -232,7 +232,7 @@ def test_F20_the_start_says_which_certificate_ends_soon() -> None:
 def subject(port: int, papers: Papers) -> str:
     """The name in the certificate that a server shows to who connects now."""
     with (
-        socket.create_connection(("127.0.0.1", port), 5) as sock,
+        socket.create_connection(("127.0.0.1", port), 60) as sock,
         papers.client().wrap_socket(sock, server_hostname="localhost") as wrapped,
     ):
         shown: Any = wrapped.getpeercert()
@@ -253,14 +253,14 @@ async def test_F20_a_renewed_certificate_is_shown_without_a_restart(papers: Pape
             assert said[0]["event"] == "server.certificate_not_renewed"
             assert not heard.is_set()
             shutil.copyfile(new_key, papers.key)
-            await asyncio.wait_for(heard.wait(), 5)
+            await asyncio.wait_for(heard.wait(), 60)
         assert await asyncio.to_thread(subject, port, papers) == "renewed.example"
         watching.cancel()
 
 
 def asks(port: int, context: ssl.SSLContext, token: str) -> int:
     """The status that an ISO's hello gets; 0: no handshake."""
-    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+    connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=60)
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     try:
         connection.request("POST", "/iso/connected", b"{}", headers)

@@ -276,7 +276,7 @@ class House:
             ):
                 return
 
-    async def until(self, holds: Callable[[], object], seconds: float = 3.0) -> None:
+    async def until(self, holds: Callable[[], object], seconds: float = 60.0) -> None:
         """Wait until something holds."""
         async with asyncio.timeout(seconds):
             while not holds():  # noqa: ASYNC110 - anything may hold, not only what has an event

@@ -18,6 +18,7 @@ from emw.app.server import bind
 from emw.domain.vtn import VtnKind, VtnRole
 from tests.grid.contract import check_report
 from tests.grid.real import serving, until
+from tests.ports import free_port
 
 NOW = "0001-01-01T00:00:00Z"
 Json = dict[str, Any]
@@ -63,8 +64,9 @@ class Utility:
 
 
 @contextlib.asynccontextmanager
-async def vtn(folder: Path, port: int = 0) -> AsyncGenerator[tuple[Parts, str], None]:
+async def vtn(folder: Path, port: int | None = None) -> AsyncGenerator[tuple[Parts, str], None]:
     """An emw that is a VTN, and its URL."""
+    port = port or free_port()
     sock = bind("127.0.0.1", port, "stations.listen")
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     server = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,9 @@ from tests.grid.contract import check
 from tests.grid.house import START, House, at, story
 from tests.grid.real import serving, until
 from tests.grid.vtn import ID, SECRET, Vtn
+from tests.ports import free_port
 
 NOW = "0001-01-01"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

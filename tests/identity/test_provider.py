@@ -275,7 +275,7 @@ async def test_A16_what_a_lying_provider_says_is_not_believed(liar: Liar) -> Non
 
 async def test_a_provider_that_is_down_is_said_on_the_login_page() -> None:
     async with provider("http://127.0.0.1:9") as made, console(made) as w:
-        told: Told = await asyncio.wait_for(w.call("GET", "/sso"), 20)
+        told: Told = await asyncio.wait_for(w.call("GET", "/sso"), 60)
         assert told.status == 503
         assert NOT_THERE.encode() in told.body
 

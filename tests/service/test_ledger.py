@@ -269,6 +269,6 @@ async def test_F8_F22_a_store_that_may_never_write_again_ends_the_ledger() -> No
     with pytest.raises(Fenced):
         await ledger.record(defined("West"))
     with pytest.raises(Fenced):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
     assert "West" not in ledger.state.territories
     await ledger.drain()  # the way out asks for nothing more

@@ -112,7 +112,7 @@ async def test_what_an_evse_gave_to_a_running_request_outlives_a_crash() -> None
         await w.headend.twins.flush()
         given_kwh = {name: w.headend.accounts.measured_kwh(name) for name in names}
         assert sum(given_kwh.values()) > 0.5
-    async with world(real=disk.reopen(), people=False) as w, asyncio.timeout(20):
+    async with world(real=disk.reopen(), people=False) as w, asyncio.timeout(60):
         while not any(w.headend.accounts.measured_kwh(name) for name in names):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
         for name in names:

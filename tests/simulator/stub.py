@@ -34,7 +34,7 @@ class StubServer:
     def said(self, path: str) -> list[dict[str, Any]]:
         return [body for heard, body in self.heard if heard == path]
 
-    async def until(self, path: str, count: int = 1, seconds: float = 5.0) -> list[dict[str, Any]]:
+    async def until(self, path: str, count: int = 1, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Wait until a path was called so often."""
         async with asyncio.timeout(seconds):
             while self.count(path) < count:

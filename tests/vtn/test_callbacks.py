@@ -45,7 +45,7 @@ def subscription(
 
 async def until(h: VtnHouse, holds: Callable[[], object], forward_s: float = 0.0) -> None:
     """Wait until something holds; the clock may run ahead meanwhile."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             h.emw.clock.forward(forward_s)
             await asyncio.sleep(0.01)

@@ -182,7 +182,7 @@ class Vtn:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._there.wait(30)
+        assert self._there.wait(60)
         self.world = World(self)
         return self
 

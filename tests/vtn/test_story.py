@@ -25,7 +25,7 @@ SPEC = Path(__file__).parents[1] / "grid/specs/openadr/3.1.0/openadr3.yaml"
 SERVER = """{enabled = true, report_minutes = 1, target = [{target = "feeder-17", territory = "East"}]}"""
 
 
-def until(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
+def until(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait until something holds; returns it."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):

@@ -190,7 +190,7 @@ async def test_the_feed_speaks_the_viewers_language() -> None:
                     await anext(stream)
             await w.headend.admin.define_territory("test", "North")
             for stream, word in ((english, "territory North"), (german, "Gebiet North")):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while word not in (await anext(stream)).decode():
                         pass
 

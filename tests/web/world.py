@@ -293,7 +293,7 @@ async def call_asgi(
         "server": ("localhost", 8401),
         "state": {},
     }
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await app(scope, receive, send)
     got = [(k.decode().lower(), v.decode()) for k, v in out[0]["headers"]]
     return Told(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import warnings
 from collections.abc import AsyncGenerator, Callable
@@ -27,6 +26,7 @@ from emw.grid.openadr3.settings import Amount, Meaning, VtnSettings
 from emw.outgoing import Outgoing, OutgoingRules
 from emw.simulation.loop import SimLoop
 from tests.grid.house import House
+from tests.ports import free_port
 
 PATIENCE_S = 30.0
 
@@ -78,9 +78,7 @@ class Business:
 
 @asynccontextmanager
 async def served(business: Business, certs: Certificates | None) -> AsyncGenerator[tuple[OpenADRServer, str]]:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     told: dict[str, Any] = {}
     if certs is not None:
         crt, key, ca = str(certs.vtn[0]), str(certs.vtn[1]), str(certs.ca)

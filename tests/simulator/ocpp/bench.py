@@ -108,7 +108,7 @@ def samples(central: Central, station: str = "e0") -> list[dict[str, Any]]:
     return [sample for value in values for sample in value["sampledValue"]]
 
 
-async def until(what: Callable[[], object], seconds: float = 15.0) -> None:
+async def until(what: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(seconds):
         while not what():  # noqa: ASYNC110 - there is nothing to be told by

@@ -221,7 +221,7 @@ class Central:
         """What a station said under this name, over all its connections."""
         return [body for judge in self.judges.get(station, ()) for name, body in judge.said if name == action]
 
-    async def until(self, action: str, count: int = 1, station: str = "e0", seconds: float = 10.0) -> Any:
+    async def until(self, action: str, count: int = 1, station: str = "e0", seconds: float = 60.0) -> Any:
         """Wait until a station has said something so often; the last one."""
         async with asyncio.timeout(seconds):
             while len(self.said(action, station)) < count:  # noqa: ASYNC110 - the package tells nobody

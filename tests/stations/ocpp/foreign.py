@@ -353,7 +353,7 @@ async def station(
     """A connected foreign station, which listens beside the test."""
     default = {Foreign16: "ocpp1.6", Foreign201: "ocpp2.0.1", Foreign21: "ocpp2.1"}[kind]
     socket = await house.socket(station_id, secret, *(versions or (default,)))
-    it = kind(station_id, socket, response_timeout=10)
+    it = kind(station_id, socket, response_timeout=60)
     it.prepare(house)
     for name, value in ways.items():
         setattr(it, name, value)

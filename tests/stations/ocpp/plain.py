@@ -52,7 +52,7 @@ class Plain:
         named = named or f"c{self._next}"
         done = self._waiting[named] = asyncio.get_running_loop().create_future()
         await self.raw(json.dumps([2, named, action, payload]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await done
 
     async def raw(self, frame: str | bytes) -> None:
@@ -118,7 +118,7 @@ async def plain(
         yield it
     finally:
         await socket.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await it.listening
 
 

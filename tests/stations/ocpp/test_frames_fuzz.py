@@ -122,7 +122,7 @@ async def say(h: House, version: Version, said: list[bytes]) -> Wire:
     for frame in said:
         if not wire.closed:
             connection.frame(frame)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (connection.idle or wire.closed):  # noqa: ASYNC110 - looks from outside
             await asyncio.sleep(0.001)
     connection.lost()

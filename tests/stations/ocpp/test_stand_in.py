@@ -14,6 +14,7 @@ from emw.domain.model import Outcome
 from emw.service.errors import Unavailable
 from emw.stations.ocpp.proxy import Proxy
 from emw.stations.ocpp.relayed import Relayed
+from tests.ports import free_port
 from tests.simulator.ocpp.central import Central, central_system
 from tests.stations.ocpp.foreign import Foreign16, Foreign21, Foreign201, station
 from tests.stations.ocpp.house import House, house, until
@@ -41,8 +42,8 @@ class Away:
 @asynccontextmanager
 async def away(kind: type[Any], version: str, folder: Path, **more: Any) -> AsyncIterator[Away]:
     async with AsyncExitStack() as stack:
-        async with central_system(version, {"e0": SECRET}) as first:
-            port = int(first.url.split(":")[2].split("/")[0])
+        port = free_port()
+        async with central_system(version, {"e0": SECRET}, port) as first:
             h = await stack.enter_async_context(house(folder, **before(first, hold_seconds=0.2, **more)))
             it = await stack.enter_async_context(station(kind, h, "e0", await h.enrol("e0")))
             await it.boot()
@@ -77,7 +78,7 @@ async def test_a_whole_stay_without_the_csms_is_told_to_it_in_order_and_once(
         await until(lambda: h.session("e0:1") is None)
         central = await world.back()
         ended = "StopTransaction" if version == "ocpp1.6" else "TransactionEvent Ended"
-        await until(lambda: ended in told(central), 30)
+        await until(lambda: ended in told(central))
         if version == "ocpp1.6":
             assert told(central) == ["StartTransaction", "MeterValues", "MeterValues", "StopTransaction"]
             # It goes under the number that the CSMS gave, whatever emw had called it.
@@ -93,7 +94,7 @@ async def test_a_whole_stay_without_the_csms_is_told_to_it_in_order_and_once(
         assert connection is not None
         relay = connection.relay
         assert isinstance(relay, Relayed)
-        await until(lambda: not relay.relay.standing, 30)
+        await until(lambda: not relay.relay.standing)
         await it.boot()
         assert central.boots == 1
         assert central.faults == []
@@ -106,7 +107,7 @@ async def test_a_stay_that_goes_on_keeps_both_its_numbers_over_a_restart(tmp_pat
             ours = world.it.transaction
             kept = {"transaction": ours, "profiles": world.it.profiles}
             central = await later.enter_async_context(central_system("ocpp1.6", {"e0": SECRET}, world._port))
-            await until(lambda: central.transactions, 30)
+            await until(lambda: central.transactions)
             number = central.transactions[0]
             assert str(ours) != number
             proxy = world.h.hub.proxy
@@ -144,7 +145,7 @@ async def test_what_is_owed_is_told_after_a_restart(tmp_path: Path) -> None:
         ):
             # What is new waits behind it.
             await it.plug_in()
-            await until(lambda: len(central.transactions) == 2, 30)
+            await until(lambda: len(central.transactions) == 2)
             assert told(central)[:3] == ["StartTransaction", "StopTransaction", "StartTransaction"]
             first, second = central.said("StartTransaction")
             assert str(central.said("StopTransaction")[0]["transactionId"]) == central.transactions[0]
@@ -171,8 +172,8 @@ async def test_what_cant_be_kept_is_not_answered_with_yes(
         # It comes again, as a station's does, and is the same transaction, told once.
         await world.it.plug_in()
         central = await world.back()
-        await until(lambda: central.transactions, 30)
-        await until(lambda: not owing.of("e0").frames, 30)
+        await until(lambda: central.transactions)
+        await until(lambda: not owing.of("e0").frames)
         assert len(central.transactions) == 1
 
 
@@ -190,7 +191,7 @@ async def test_a_csms_that_refuses_a_station_is_not_away(tmp_path: Path) -> None
         await world.it.status("Available")
         async with central_system("ocpp1.6", {"e0": "another"}, world._port):
             connection = world.h.hub.connected("e0")
-            await until(lambda: connection is None or connection.closed, 30)
+            await until(lambda: connection is None or connection.closed)
 
 
 async def test_standing_in_can_be_left_out(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ async def test_the_certificate_decides(
                 return
             csms = await calling
             csms.send(b"hello")
-            assert await asyncio.wait_for(heard.get(), 10) == "hello"
+            assert await asyncio.wait_for(heard.get(), 60) == "hello"
             csms.close()
     finally:
         upstream._tls.cache_clear()
