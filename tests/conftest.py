@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 import pytest
 import structlog
 from argon2 import PasswordHasher
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from emw.app.clock import SystemClock
@@ -15,7 +15,7 @@ from tests.loop import OwnTimeLoop, own_time
 from tests.needs import required
 
 # No example fails for having taken long: that measures the machine and what else runs on it. Speed has its benches.
-settings.register_profile("emw", deadline=None)
+settings.register_profile("emw", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("emw")
 
 # A password's hash is dear on purpose, and a login stands at the beginning of hundreds of tests. What the real one

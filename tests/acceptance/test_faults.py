@@ -74,7 +74,7 @@ def test_F22_out_of_files_it_serves_on_who_is_there_and_heals_without_hands(tmp_
         station.power_on()
         station.plug_in()
         known = socket.create_connection(("127.0.0.1", server.port))
-        known.settimeout(10)
+        known.settimeout(60)
         assert beat(known, station) == 200
         resource.prlimit(
             server.process.pid, resource.RLIMIT_NOFILE, (open_files(server.process.pid) + 8, 4096)

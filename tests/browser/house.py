@@ -10,6 +10,7 @@ from typing import Any, Final
 import uvicorn
 from playwright.async_api import BrowserContext, Page
 
+from tests.ports import free_port
 from tests.web.world import World
 
 FLAGS: Final = [
@@ -20,6 +21,8 @@ FLAGS: Final = [
     "--no-first-run",
     "--disable-quic",
 ]
+PATIENCE_MS: Final = 60_000
+"""A busy machine is slow, not wrong."""
 
 
 class Quiet(uvicorn.Server):
@@ -30,14 +33,15 @@ class Quiet(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(w: World, port: int = 0) -> AsyncGenerator[str, None]:
+async def serving(w: World, port: int | None = None) -> AsyncGenerator[str, None]:
     """The app on a port of its own."""
+    port = port or free_port()
     server = Quiet(uvicorn.Config(w.app, port=port, log_config=None, lifespan="off", access_log=False))
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - it tells by a flag
         await asyncio.sleep(0.02)
     try:
-        yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"http://localhost:{port}"
     finally:
         for connection in list(server.server_state.connections):
             connection.transport.abort()  # streams would go on without their server

@@ -7,7 +7,7 @@ from playwright.async_api import Browser
 
 from emw.domain.model import Role
 from emw.web.app import WebSettings
-from tests.browser.house import serving
+from tests.browser.house import PATIENCE_MS, serving
 from tests.web.world import HOSTILE, PASSWORD, stations, world
 
 pytestmark = pytest.mark.browser
@@ -21,6 +21,7 @@ async def test_a_key_is_made_shown_once_and_revoked_and_a_login_is_ended(
         await w.headend.admin.add_iso("test", "grid", ("East",))
         theirs = await w.log_in("vic")
         context = await browser.new_context(viewport={"width": 1300, "height": 900})
+        context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         heard: list[str] = []
         page.on("pageerror", lambda error: heard.append(str(error)))

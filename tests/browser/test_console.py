@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from emw.web.app import WebSettings
-from tests.browser.house import let_in, listen, serving
+from tests.browser.house import PATIENCE_MS, let_in, listen, serving
 from tests.web.world import HOSTILE, PASSWORD, World, stations, world
 
 pytestmark = pytest.mark.browser
@@ -39,6 +39,7 @@ async def served() -> AsyncGenerator[tuple[World, str], None]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(served: tuple[World, str], browser: Browser) -> AsyncGenerator[Page, None]:
     context = await browser.new_context(viewport={"width": 1400, "height": 1000}, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
     await let_in(context, *served)
     yield await context.new_page()
     await context.close()
@@ -139,6 +140,7 @@ async def test_halt_needs_its_word_and_the_page_is_usable_by_keyboard(
 async def test_the_first_administrator_is_made_in_the_page(browser: Browser) -> None:
     async with world(people=False) as w, serving(w) as url:
         page = await browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
         complaints = listen(page)
         await page.goto(url + w.app.state["setup_path"])
         assert "#" not in page.url  # the token is gone from the address at once

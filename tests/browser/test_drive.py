@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page
 
 from emw.web.app import WebSettings
 from emw.web.drive import driver_app
-from tests.browser.house import serving
+from tests.browser.house import PATIENCE_MS, serving
 from tests.service.test_drivers import limited, session_of, unplugged, until
 from tests.web.test_drive import Plane
 from tests.web.world import World, world
@@ -29,6 +29,7 @@ async def phone(browser: Browser) -> AsyncGenerator[tuple[Plane, Page, str], Non
             context = await browser.new_context(
                 viewport={"width": 390, "height": 780}, timezone_id="UTC", has_touch=True
             )
+            context.set_default_timeout(PATIENCE_MS)
             page = await context.new_page()
             yield plane, page, url
             await context.close()
@@ -54,7 +55,7 @@ async def test_a_driver_sees_the_limit_opts_out_and_tells_the_need(phone: tuple[
     await page.click("button[data-minutes='']")
     await page.wait_for_selector("#opted:not([hidden])")
     await until(w, lambda: w.headend.state.limits["E3"].max_a is None)
-    await page.wait_for_selector('#state[data-state="opted_out"]', timeout=15_000)
+    await page.wait_for_selector('#state[data-state="opted_out"]')
     await page.fill("input[name=energy]", "12")
     await page.fill("input[name=departure]", "2026-05-05T18:00")
     await page.click("#need button[type=submit]")

@@ -18,7 +18,7 @@ from emw.domain.model import Evse, Session
 from emw.service.settings import ServiceSettings
 from emw.web.app import WebSettings
 from emw.web.frame import PLACES
-from tests.browser.house import let_in, listen, serving
+from tests.browser.house import PATIENCE_MS, let_in, listen, serving
 from tests.browser.test_grid import Vtn
 from tests.web.world import HOSTILE, World, reads, stations, world
 
@@ -71,7 +71,7 @@ async def context_of(browser: Browser) -> AsyncGenerator[Windows, None]:
         async def made(w: World, url: str, **how: object) -> BrowserContext:
             given: dict[str, Any] = {"viewport": {"width": 1400, "height": 1000}, **how}
             context = await browser.new_context(**given)
-            context.set_default_timeout(60_000)  # a busy machine is slow, not wrong
+            context.set_default_timeout(PATIENCE_MS)
             windows.push_async_callback(context.close)
             await let_in(context, w, url)
             return context
@@ -188,7 +188,7 @@ async def test_a_page_out_of_sight_costs_nothing_and_comes_back(
     )
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     await page.clock.fast_forward(16_000)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while feed.viewers:  # noqa: ASYNC110 - it tells by a number
             await asyncio.sleep(0.05)
     reads(w, "E0001", 10)

@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 from emw.app.build import provider_of
 from emw.app.oidc_config import OidcSection, oidc_of
 from emw.web.app import WebSettings
-from tests.browser.house import serving
+from tests.browser.house import PATIENCE_MS, serving
 from tests.identity.mock_provider import running_provider
 from tests.web.world import World, world
 
@@ -41,6 +41,7 @@ async def test_log_in_at_the_provider_and_out_again(
 ) -> None:
     async with signing_on(monkeypatch) as (w, url):
         context = await browser.new_context()
+        context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         await page.goto(url)
         assert await page.inner_text("#sso") == "Log in at work"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 from datetime import timedelta
@@ -10,7 +9,8 @@ from datetime import timedelta
 import msgspec
 
 from emw.domain.model import Role
-from tests.web.world import HOSTILE, START, reads, stations, world
+from tests.web.test_by_hand import until
+from tests.web.world import HOSTILE, START, dispatched, reads, stations, world
 
 
 async def test_evses_are_filtered_sorted_and_paged() -> None:
@@ -46,7 +46,7 @@ async def test_a_limit_is_explained_in_words() -> None:
         body = {"territory": "East", "kW": 2, "requestID": "R7", "durationMinutes": 60}
         told = await w.call("POST", "/api/v1/requests", body, headers=me)
         assert told.status == 201
-        await asyncio.sleep(0.3)
+        await dispatched(w)
         one = (await w.call("GET", "/api/v1/evses/E1", headers=me)).json
         assert one["limit"]["limitAmps"] == one["evse"]["limitAmps"] == 11.0
         assert one["explanation"].startswith("11 A until 12:")
@@ -55,7 +55,7 @@ async def test_a_limit_is_explained_in_words() -> None:
         assert one["path"] == ["East", "Zone"]
         w.clock.at += timedelta(seconds=90)
         await w.call("POST", "/api/v1/evses/E1/optOut", {"minutes": 30, "reason": "ill"}, headers=me)
-        await asyncio.sleep(0.3)
+        await until(lambda: w.headend.state.limits["E1"].max_a is None)
         one = (await w.call("GET", "/api/v1/evses/E1", headers=me)).json
         assert "opted out until 12:31 EDT" in one["explanation"]
         assert one["evse"]["limitAmps"] is None
@@ -72,7 +72,7 @@ async def test_a_request_adds_up_and_returns_to_normal() -> None:
         assert (await w.call("POST", "/api/v1/requests", body, headers=me)).status == 201
         assert (await w.call("POST", "/api/v1/requests", body, headers=me)).status == 201
         assert (await w.call("POST", "/api/v1/requests", {**body, "kW": 21}, headers=me)).status == 409
-        await asyncio.sleep(0.3)
+        await dispatched(w)
         for path in ("/api/v1/requests", "/api/v1/requests/operator:R1"):
             told = (await w.call("GET", path, headers=me)).json
             one = told["items"][0] if "items" in told else told
@@ -103,7 +103,7 @@ async def test_the_tally_of_the_board_is_that_of_the_books() -> None:
         await stations(w, [f"E{n}" for n in range(10)])
         me = await w.log_in("opa")
         await w.call("POST", "/api/v1/requests", {"territory": "East", "kW": 20}, headers=me)
-        await asyncio.sleep(0.3)
+        await dispatched(w)
         w.clock.at += timedelta(seconds=60)
         for n in range(7):
             reads(w, f"E{n}", 9 + n)

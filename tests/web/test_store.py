@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 import msgspec
 
 from emw.store import Disk
 from emw.web.live import Feed
-from tests.web.world import HOSTILE, reads, stations, world
+from tests.web.world import HOSTILE, dispatched, reads, stations, world
 
 
 async def test_everything_that_is_asked_of_the_store_is_answered() -> None:
@@ -18,7 +17,7 @@ async def test_everything_that_is_asked_of_the_store_is_answered() -> None:
         me = await w.log_in()
         body = {"territory": "East", "kW": 2, "requestID": "R1"}
         assert (await w.call("POST", "/api/v1/requests", body, headers=me)).status == 201
-        await asyncio.sleep(0.3)
+        await dispatched(w)
         reads(w, "E1", 8)
         await w.headend.telemetry.flush()
         filters = (

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from emw.domain.model import Role
-from tests.web.world import stations, world
+from tests.web.world import dispatched, stations, world
 
 
 async def test_a_preview_is_what_dispatch_would_do_and_does_nothing() -> None:
@@ -25,7 +25,7 @@ async def test_a_preview_is_what_dispatch_would_do_and_does_nothing() -> None:
         assert not w.headend.state.requests
         assert not w.headend.state.limits
         await w.call("POST", "/api/v1/requests", {**asked, "requestID": "R1"}, headers=me)
-        await asyncio.sleep(0.3)
+        await dispatched(w)
         limits = {e: x.max_a for e, x in w.headend.state.limits.items()}
         assert limits == {e["evseID"]: e["limitA"] for e in told["evses"]}
 

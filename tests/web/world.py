@@ -348,6 +348,16 @@ async def world(
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def dispatched(w: World) -> None:
+    """Return once a round has limited somebody, all have answered, and it stands in the log."""
+    async with asyncio.timeout(60):
+        while not (limits := w.headend.state.limits.values()) or any(  # noqa: ASYNC110 - dispatch tells nobody
+            x.outcome is Outcome.PENDING for x in limits
+        ):
+            await asyncio.sleep(0.005)
+    await w.headend.ledger.settled()
+
+
 async def stations(
     w: World,
     names: Sequence[str],

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ async def house(
     *,
     speed: float = 1.0,
     quiet_s: float = 0.1,
+    ping_deadline_s: float = 60.0,
     networks: tuple[str, ...] = (),
     tls: dict[str, str] | None = None,
     **ocpp: Any,
@@ -116,7 +117,7 @@ async def house(
     async with parts_of(config) as parts:
         hub = parts.ocpp
         assert hub is not None
-        hub.settings = _quick(hub.settings, quiet_s)
+        hub.settings = replace(hub.settings, quiet_s=quiet_s, ping_deadline_s=ping_deadline_s)
         running = [asyncio.create_task(parts.headend.run()), asyncio.create_task(hub.run())]
         await parts.headend.ready.wait()
         await define_territories(config, parts.headend)
@@ -135,9 +136,3 @@ async def house(
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-
-
-def _quick(settings: Any, quiet_s: float) -> Any:
-    from dataclasses import replace
-
-    return replace(settings, quiet_s=quiet_s, ping_deadline_s=0.5)

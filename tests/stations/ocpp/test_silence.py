@@ -194,7 +194,7 @@ async def test_A17_a_station_that_answers_nothing_is_pending_and_holds_nobody_up
                 await charging(it)
             await until(lambda: all(h.session(f"CP{n}:1") for n in (1, 2)))
             asking = asyncio.create_task(decrease(h, 30.0))
-            await until(lambda: (x := limit(h, "CP2:1")) is not None and x.outcome is Outcome.APPLIED, 2.0)
+            await until(lambda: (x := limit(h, "CP2:1")) is not None and x.outcome is Outcome.APPLIED, 20)
             assert (await asking)["pendingKW"] > 0
             assert dead.most_flying == 1
             connection = h.hub.connected("CP1")
