@@ -9,9 +9,8 @@ from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from emw.app.clock import SystemClock
 from emw.web import passwords
-from tests.loop import OwnTimeLoop, own_time
+from tests.loop import OwnTimeLoop
 from tests.needs import required
 
 # No example fails for having taken long: that measures the machine and what else runs on it. Speed has its benches.
@@ -22,12 +21,6 @@ settings.load_profile("emw")
 # costs is held by tests/web/test_login.py.
 DEAR = passwords._HASHER
 setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))  # noqa: B010 - it is Final
-
-
-# The clock of a head-end in the test's own process keeps step with the loop it runs in.
-DEFAULTS = SystemClock.__init__.__kwdefaults__
-assert DEFAULTS is not None
-DEFAULTS["steady"] = own_time
 
 
 def pytest_configure() -> None:

@@ -11,6 +11,8 @@ import os
 import time
 from typing import Final
 
+from emw.app.clock import SystemClock
+
 _WAITED: Final = "/proc/thread-self/schedstat"
 """Its second word: ns for which this thread was ready to run, and others had all processors. Linux counts it."""
 
@@ -44,3 +46,9 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds, steady."""
         return own_time()
+
+
+def keep_step(clock: SystemClock) -> None:
+    """Let the clock of a head-end in this process go on in own time, as its loop does."""
+    passed_s = clock._steady() - clock._zero_s
+    clock._steady, clock._zero_s = own_time, own_time() - passed_s

@@ -22,6 +22,7 @@ from emw.simulator.fleet import Fleet, StationSpec, specs_for
 from emw.simulator.iso import IsoClient
 from emw.simulator.mix import Protocol, ways_of
 from emw.simulator.sessions import Session
+from tests.loop import keep_step
 
 START = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
 SPEED = 120.0
@@ -75,6 +76,7 @@ async def world(
     server = asyncio.create_task(serve_planes(config, on_ready=ready.set_result))
     try:
         serving = await asyncio.wait_for(ready, 60)
+        keep_step(serving.parts.clock)
         admin = serving.parts.headend.admin
         await admin.define_territory("test", EAST, kind="zone", time_zone="America/Los_Angeles")
         token = await admin.add_iso("test", "grid", (EAST,))

@@ -11,6 +11,7 @@ from typing import Any
 from emw.app.build import Parts, define_territories, parts_of
 from emw.app.config import Config
 from emw.app.server import server_for
+from tests.loop import keep_step
 
 DEADLINE_S = 60.0
 
@@ -27,6 +28,7 @@ async def until(what: Callable[[], Any]) -> Any:
 async def serving(config: Config, sock: socket.socket) -> AsyncGenerator[Parts, None]:
     """A head-end with its VENs, and its station plane at a socket."""
     async with parts_of(config) as parts, asyncio.TaskGroup() as tasks:
+        keep_step(parts.clock)
         running = [tasks.create_task(parts.headend.run())]
         await parts.headend.ready.wait()
         await define_territories(config, parts.headend)

@@ -21,6 +21,7 @@ from emw.domain.model import Evse
 from emw.service.admin import NOT_SAID, EvseDefaults
 from emw.service.headend import HeadEnd
 from emw.stations.ocpp.hub import Hub
+from tests.loop import keep_step
 
 EAST = "East"
 
@@ -117,6 +118,7 @@ async def house(
     async with parts_of(config) as parts:
         hub = parts.ocpp
         assert hub is not None
+        keep_step(parts.clock)
         hub.settings = replace(hub.settings, quiet_s=quiet_s, ping_deadline_s=ping_deadline_s)
         running = [asyncio.create_task(parts.headend.run()), asyncio.create_task(hub.run())]
         await parts.headend.ready.wait()
