@@ -74,10 +74,10 @@ LAUGHS = "<!DOCTYPE p [<!ENTITY a0 'ha'>" + "".join(
     ],
 )
 def test_A15_what_is_no_message_is_refused_at_once(body: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(BadXml):
         message_in(read(body))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_A15_only_what_is_signed_is_read(pair: tuple[str, str]) -> None:

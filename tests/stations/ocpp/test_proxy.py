@@ -55,7 +55,7 @@ def profile(version: str, amps: float, *, level: int = 1, number: int = 1) -> di
     schedule = {
         "charging_rate_unit": "A",
         "charging_schedule_period": [{"start_period": 0, "limit": amps}],
-        "duration": 10**8,
+        "duration": 10**9,
         "start_schedule": "2026-01-01T00:00:00Z",
     }
     body = {
