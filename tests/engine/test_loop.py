@@ -26,6 +26,18 @@ def test_what_is_asked_is_shed_from_the_first_minutes(share: float) -> None:
     assert shed_of(f)[3:] == pytest.approx([share * LOAD_KW] * 27, abs=max(0.03 * share * LOAD_KW, 1.5))
 
 
+@pytest.mark.parametrize("gap_a", [0.0, 0.9])
+def test_what_the_first_minutes_missed_the_rest_of_the_five_makes_up_for(gap_a: float) -> None:
+    """Of those who take more or less of their limit than was expected, until they were seen to."""
+    asked_kw = 0.3 * LOAD_KW
+    f = fleet(gap_a=gap_a)
+    f.event(asked_kw)
+    missed = [asked_kw - kw for kw in shed_of(f)[:5]]
+    assert abs(missed[0]) > 0.03 * asked_kw
+    assert sum(missed[2:]) * missed[0] < 0
+    assert abs(sum(missed)) < 1.5 * abs(missed[0])
+
+
 def test_everybody_is_free_again_and_nobody_was_asked_often() -> None:
     f = fleet()
     f.event(0.5 * LOAD_KW)

@@ -22,6 +22,10 @@ NOBODY = Moves(rows=np.zeros(0, dtype=np.int64), limit_a=np.zeros(0))
 
 SWAP_MIN = 5
 """Minutes between looks at who could hand on to whom."""
+INTERVAL_MIN = 5
+"""A shed is settled by the mean of such an interval, counted from the start of the request."""
+SHOWS_MIN = 2.0
+"""This long after a command a whole minute's mean has shown whether it is obeyed."""
 DEAF_MIN = 10.0
 """Minutes between two releases to a station that does not answer."""
 HOLD_MIN = 10.0
@@ -49,6 +53,8 @@ class Tuning:
     """Dead band as part of the request."""
     band_doubt: float = 0.2
     """Dead band as part of the counterfactual's standard deviation."""
+    carry_part: float = 0.02
+    """What the rest of an interval makes up for, of what its first minutes missed: at most this part of the request."""
     gap_min: float = 1.0
     """Least time between two commands to one EVSE, min."""
     taste: Taste = field(default_factory=Taste)
@@ -67,6 +73,8 @@ class Controller:
         self.sheddable_kw = 0.0
         self.doubt_kw = 0.0
         """Standard deviation of `est_kw`."""
+        self._missed_kw_min = 0.0
+        """By which this interval's minutes so far fell short."""
 
     def round(self, seen: Columns, request: Request) -> tuple[Ints, Floats]:
         """One round: rows of `seen` and their new limits in A."""
@@ -113,13 +121,15 @@ class Controller:
     def _askable(self, seen: Columns) -> Bools:
         s = self.est.state
         waits = seen.now_min - s.asked_min < self.tuning.gap_min
-        return seen.online & ~seen.opted_out & ~s.deaf & ~s.stuck & ~s.done & ~waits & s.learned
+        # Whether it obeys shows a minute after a change; no step is trimmed on who has not shown it.
+        shows: Bools = (s.lies == 0) & (seen.now_min - s.asked_min >= SHOWS_MIN)
+        return seen.online & ~seen.opted_out & ~s.deaf & shows & ~s.stuck & ~s.done & ~waits & s.learned
 
     def _shed(self, seen: Columns, request: Request, now_a: Floats) -> Moves:
         able = self._askable(seen)
         self.sheddable_kw = self.est_kw + float((seen.kw_per_a * now_a)[able].sum())
         # What the next round will bring counts: twins go on finishing while nobody looks.
-        error = request.kw - self.est_kw - self.est.trend_kw
+        error = request.kw - self.est_kw - self.est.trend_kw + self._carried_kw(seen, request)
         band = max(self.tuning.band_part * request.kw, self.tuning.band_doubt * self.doubt_kw)
         if abs(error) <= band:
             return NOBODY
@@ -145,6 +155,17 @@ class Controller:
             )
             return joined(back, more)
         return back
+
+    def _carried_kw(self, seen: Columns, request: Request) -> float:
+        """What each minute that is left of an interval sheds more, to make up for what those before it missed."""
+        passed = (seen.now_min - request.start_min) % INTERVAL_MIN
+        if passed < 1.0:
+            self._missed_kw_min = 0.0
+            return 0.0
+        shed_kw = float((self.est.would_kw(seen) - seen.kw_per_a * seen.draw_a).sum())
+        self._missed_kw_min += request.kw - shed_kw
+        most_kw = self.tuning.carry_part * request.kw
+        return float(np.clip(self._missed_kw_min / (INTERVAL_MIN - passed), -most_kw, most_kw))
 
     def _costs(self, seen: Columns, rows: Ints, now_a: Floats, request: Request) -> Costs:
         taste = self.tuning.taste
