@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from emw.domain.vtn import VTN_RECORDS, VtnRecord
+from emw.domain.vtn import VtnRecord
 
 
 class SignalKind(StrEnum):
@@ -151,11 +151,3 @@ class LoadInterval:
 
 
 GridRecord = GridSignal | GridLink | GridCeiling | GridReport | LoadInterval | VtnRecord
-GRID_RECORDS: tuple[type[GridRecord], ...] = (
-    GridSignal,
-    GridLink,
-    GridCeiling,
-    GridReport,
-    LoadInterval,
-    *VTN_RECORDS,
-)

@@ -1,4 +1,4 @@
-"""Electrical units: kept apart by type, converted in one place, rounded to the safe side.
+"""Electrical units: what they are, converted in one place.
 
 Sign: power drawn from the grid is positive. Amperes are per phase.
 """
@@ -7,12 +7,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Final, NewType
-
-Amps = NewType("Amps", float)
-Volts = NewType("Volts", float)
-Kilowatts = NewType("Kilowatts", float)
-KilowattHours = NewType("KilowattHours", float)
+from typing import Final
 
 FLOOR_A: Final = 6.0
 """The lowest current a vehicle can be offered; between 0 and this nothing exists (IEC 61851-1)."""
@@ -32,9 +27,3 @@ def kw_per_a(line_voltage_v: float, phases: int) -> float:
         return line_voltage_v / 1000
     to_neutral = line_voltage_v / math.sqrt(3) if line_voltage_v >= LINE_TO_LINE_FROM_V else line_voltage_v
     return phases * to_neutral / 1000
-
-
-def legal_limit(limit_a: float, floor_a: float = FLOOR_A, step_a: float = 1.0) -> float:
-    """The highest legal limit at or below `limit_a`: a whole step, or 0 where that falls under the floor."""
-    stepped = math.floor(limit_a / step_a + 1e-9) * step_a
-    return round(stepped, 6) if stepped >= floor_a else 0.0

@@ -77,4 +77,3 @@ class VtnObject:
 
 
 VtnRecord = VtnClient | VtnToken | VtnObject
-VTN_RECORDS: tuple[type[VtnRecord], ...] = (VtnClient, VtnToken, VtnObject)

@@ -29,7 +29,6 @@ from emw.store.database import GivenSqlite
 from emw.store.inline import Disk, InlineStore
 
 Do = Callable[[datetime], Awaitable[None]]
-At = Callable[[datetime, Do], None]
 
 ROOT = "replay"
 BEAT_S = 60

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from emw.domain import facts as f
 from emw.domain.fold import apply
@@ -249,8 +249,3 @@ def _difference(rows: Rows, records: Sequence[Record]) -> str:
 def over(state: RequestState) -> bool:
     """Whether a request changes no more."""
     return state in {RequestState.CLOSED, RequestState.CANCELLED}
-
-
-def at_seconds(at: datetime, start: datetime) -> float:
-    """Virtual seconds of a time."""
-    return (at - start).total_seconds()

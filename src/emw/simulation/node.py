@@ -88,7 +88,6 @@ class Node:
         self.life = 0
         self.up_at_s: float | None = None
         """Since when it serves; None while it does not."""
-        self.down_at_s = 0.0
         self.headend: HeadEnd | None = None
         self.plane: Plane | None = None
         self.answers: dict[int, int] = {}
@@ -184,7 +183,6 @@ class Node:
             self.commands += self.headend.dispatch.commands.sent
         self._loop.ended.add(self.life)
         self.headend = self.plane = self.up_at_s = None
-        self.down_at_s = self._loop.time()
         self.disk.killed()
         calls, self._open = list(self._open.values()), {}
         for answer in calls:

@@ -71,8 +71,6 @@ class Site:
         self.faults = faults or Faults()
         self.clock = clock
         self.cut = False
-        self.ghosts = 0
-        """Late or doubled messages of this station's that are still on the way may be believed."""
         self.plug_ins = 0
         self.changed_at_s = 0.0
         """When something last happened here (car, knob, reboot, cut), s."""

@@ -39,14 +39,6 @@ TREE: Final = (
 FAIR_S: Final = 420.0
 """A run ends with so much fair weather: longer than any retry's pause."""
 PLACES: Final = ("east", "e1", "e1a", "e1a", "e2", "e2", "west", "w1", "w1", "island")
-SEAMS: Final = (
-    "commit.before",
-    "commit.after",
-    "answer.before",
-    "command.before",
-    "command.sent",
-    "report.before",
-)
 
 
 class World:

@@ -34,7 +34,6 @@ log = structlog.get_logger()
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
-KEY_PREFIX: Final = "key_"
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 SINGLE: Final = "(single sign-on)"
 UNKNOWN: Final = "(unknown)"

@@ -6,7 +6,7 @@ the others are measured by: a test holds that every catalogue has the same keys 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -88,9 +88,6 @@ def _by_weight(accepted: str) -> list[str]:
         if 0 < weight <= 1:
             weighed.append((weight, tag.strip()))
     return [tag for _, tag in sorted(weighed, key=lambda w: -w[0])]
-
-
-Translate = Callable[..., str]
 
 
 def tongue_of(request: Request[Any, Any, Any]) -> Tongue:

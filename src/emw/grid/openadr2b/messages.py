@@ -11,7 +11,6 @@ from emw.grid.openadr2b.xml import EI, Node, ei, emix, oadr, power, pyld, scale,
 
 VERSION: Final = {f"{{{EI}}}schemaVersion": "2.0b"}
 OK: Final = 200
-INVALID_DATA: Final = 454
 SIGNAL_NOT_SUPPORTED: Final = 460
 TARGET_MISMATCH: Final = 462
 
@@ -54,11 +53,6 @@ def when(at: datetime) -> str:
 def span(length: timedelta) -> str:
     """A duration in whole seconds."""
     return f"PT{round(length.total_seconds())}S"
-
-
-def query_registration(request_id: str) -> Node:
-    """What profiles does the VTN speak?"""
-    return oadr.oadrQueryRegistration(pyld.requestID(request_id), VERSION)
 
 
 def create_party_registration(

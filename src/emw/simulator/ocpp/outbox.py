@@ -47,7 +47,6 @@ class Outbox:
 
     def __init__(self, patience_s: float) -> None:
         """`patience_s`: how long an answer may take before the connection counts as dead."""
-        self.refusals = 0
         self.said = 0
         self._patience = timedelta(seconds=patience_s)
         self._waiting: deque[Saying] = deque()
@@ -114,8 +113,6 @@ class Outbox:
         if saying.worth > Worth.PASSING and saying.attempts < _ATTEMPTS:
             self._waiting.appendleft(saying)
             self._hold_until = now + timedelta(seconds=_RETRY_S * saying.attempts)
-        else:
-            self.refusals += 1
         return saying
 
     def closed(self) -> None:

@@ -291,7 +291,6 @@ class OcppStation:
         try:
             saying.heard(said.payload, now)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.outbox.refusals += 1
             self._unheard(saying, now)
 
     def _failed(self, said: Failure, now: datetime) -> None:
