@@ -7,10 +7,11 @@ what the service refuses carries its own status. Nothing a caller sends ends in 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
+from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,10 +25,15 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+Answered = tuple[int, Headers, bytes]
+"""A status, the headers that go with it, and the body."""
 
 MOST_BODY: Final = 65_536
 NAMES: Final = "emw.names"
 """Where the server puts the names of a client's certificate in the scope."""
+UNDER_WAY: Final = "emw.under_way"
+"""Where the server puts the rest of a request that it has asked a door about, and that has to wait."""
 JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
 PROBLEM: Final = b"application/problem+json"
 ONCE: Final = (b"authorization", b"content-type", b"content-length", b"content-encoding", b"host")
@@ -67,7 +73,8 @@ class Told:
     status: int = 200
 
 
-Handler = Callable[[Caller, Any], Awaitable[Any]]
+Handler = Callable[[Caller, Any], Any]
+"""Gives a coroutine of the answer; or, behind a door `at_once`, the answer itself where nothing is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ class Door:
     method: str
     takes: type[msgspec.Struct] | None
     handler: Handler
+    at_once: bool = False
+    """It answers most of what comes without waiting: a server may ask it without a task, see `Plane.ask`."""
 
 
 class BadBody(Exception):
@@ -111,48 +120,45 @@ class Plane:
             path: msgspec.json.Decoder(door.takes) for path, door in doors.items() if door.takes is not None
         }
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
+        self.at_once = {path.encode(): path for path, door in doors.items() if door.at_once}
+        """Paths as they stand in a request line, of doors that may be asked without a task."""
         self.answers: dict[int, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        for path, app in self._rooms:
-            if scope["path"].startswith(path):
+        path = scope["path"]
+        for room, app in self._rooms:
+            if path.startswith(room):
                 await app(scope, receive, send)
                 return
-        headers = JSON_HEADERS
         try:
-            status, body = await self._answer(scope, receive)
-        except EmwError as error:
-            status = error.status
-            headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
-            if status == 401:
-                headers.append((b"www-authenticate", b"Bearer"))
-            if error.retry_after_s is not None:
-                headers.append((b"retry-after", str(self._again_s(status, error.retry_after_s)).encode()))
-            body = self._problem(status, error.title, error.detail, error.field)
-        except BadBody as error:
-            status = error.status
-            headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
-            if error.allow is not None:  # RFC 9110, 15.5.6
-                headers.append((b"allow", error.allow.encode()))
-            body = self._problem(status, TITLES.get(status, "Bad input"), str(error), error.field)
-        except Exception:  # a bug: the caller hears so, the log gets the trace, the server lives on
-            log.exception("plane.bug", path=scope["path"])
-            status, headers = 500, [(b"content-type", PROBLEM)]
-            body = self._problem(500, "emw failed", "this is a fault of emw; it is in its log", None)
-        self.answers[status] = self.answers.get(status, 0) + 1
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [*headers, (b"content-length", str(len(body)).encode())],
-            }
-        )
+            answered = self._told(await (scope.get(UNDER_WAY) or self._answer(scope, receive)))
+        except Exception as error:  # noqa: BLE001 - each has its answer
+            answered = self._refused(error, path)
+        status, headers, body = answered
+        headers = [*headers, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+    def ask(
+        self, path: str, headers: Headers, client: tuple[str, int] | None, names: tuple[str, ...], body: bytes
+    ) -> Answered | Coroutine[Any, Any, Any]:
+        """The answer to a POST that is there as a whole, at a door `at_once`. Hot: a heartbeat comes this way.
+
+        A coroutine: it has to wait. Whoever asked then calls the app, with the coroutine in the scope as `UNDER_WAY`.
+        """
+        try:
+            caller = _caller(headers, client, names, json=True)
+            if len(body) > MOST_BODY:  # it came in pieces, and nothing said how many
+                raise _too_large()
+            told = self._doors[path].handler(caller, self._decode(path, body))
+            return told if isinstance(told, CoroutineType) else self._told(told)
+        except Exception as error:  # noqa: BLE001 - each has its answer
+            return self._refused(error, path)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Any:
         path: str = scope["path"]
         door = self._doors.get(path)
         rest = ""
@@ -163,16 +169,40 @@ class Plane:
             door, rest, path = self._doors[prefix], path[len(prefix) :], prefix
         if scope["method"] != door.method:
             raise BadBody(405, f"use {door.method} here", allow=door.method)
-        content_type, caller = _read_headers(scope)
-        said: Any = rest
-        if door.takes is not None:
-            if content_type != b"application/json" and _plain(content_type) != b"application/json":
-                raise BadBody(415, "send JSON with Content-Type: application/json")
-            said = self._decode(path, await read_body(receive))
-        told = await door.handler(caller, said)
+        takes = door.takes is not None
+        caller = _caller(scope["headers"], scope.get("client"), scope.get(NAMES, ()), json=takes)
+        told = door.handler(caller, self._decode(path, await read_body(receive)) if takes else rest)
+        return await told if isinstance(told, CoroutineType) else told
+
+    def _told(self, told: Any) -> Answered:
+        status = 200
         if isinstance(told, Told):
-            return told.status, self._encode(told.body)
-        return 200, self._encode(told)
+            told, status = told.body, told.status
+        body = self._encode(told)
+        self.answers[status] = self.answers.get(status, 0) + 1
+        return status, JSON_HEADERS, body
+
+    def _refused(self, error: Exception, path: str) -> Answered:
+        """What a caller hears whose request was not done: by whose fault, and why."""
+        headers = [(b"content-type", PROBLEM), (b"x-content-type-options", b"nosniff")]
+        if isinstance(error, EmwError):
+            status = error.status
+            if status == 401:
+                headers.append((b"www-authenticate", b"Bearer"))
+            if error.retry_after_s is not None:
+                headers.append((b"retry-after", str(self._again_s(status, error.retry_after_s)).encode()))
+            body = self._problem(status, error.title, error.detail, error.field)
+        elif isinstance(error, BadBody):
+            status = error.status
+            if error.allow is not None:  # RFC 9110, 15.5.6
+                headers.append((b"allow", error.allow.encode()))
+            body = self._problem(status, TITLES.get(status, "Bad input"), str(error), error.field)
+        else:  # a bug: the caller hears so, the log gets the trace, the server lives on
+            log.error("plane.bug", path=path, exc_info=error)
+            status = 500
+            body = self._problem(500, "emw failed", "this is a fault of emw; it is in its log", None)
+        self.answers[status] = self.answers.get(status, 0) + 1
+        return status, headers, body
 
     def _decode(self, path: str, body: bytes) -> Any:
         try:
@@ -241,32 +271,39 @@ def _plain(content_type: bytes) -> bytes:
     return content_type.split(b";", 1)[0].strip().lower()
 
 
-def _read_headers(scope: Scope) -> tuple[bytes, Caller]:
-    headers: dict[bytes, bytes] = dict(scope["headers"])
-    if len(headers) != len(scope["headers"]):
-        _refuse_twice(scope["headers"])
+def _too_large() -> BadBody:
+    return BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+
+
+def _caller(lines: Headers, client: tuple[str, int] | None, names: tuple[str, ...], *, json: bool) -> Caller:
+    """Who speaks, by the headers of a request that can be taken. `json`: it has a body, which must be JSON. Hot."""
+    headers = dict(lines)
+    if len(headers) != len(lines):
+        _refuse_twice(lines)
     get = headers.get
     length, coding = get(b"content-length"), get(b"content-encoding")
     if length is not None:
         if not length.isdigit():
             raise BadBody(400, "Content-Length must be a number")
         if len(length) > 9 or int(length) > MOST_BODY:
-            raise BadBody(413, f"a message may have at most {MOST_BODY} bytes")
+            raise _too_large()
     if coding is not None and coding.lower() != b"identity":
         raise BadBody(415, "send the body uncompressed")
+    if json:
+        kind = get(b"content-type", b"")
+        if kind != b"application/json" and _plain(kind) != b"application/json":
+            raise BadBody(415, "send JSON with Content-Type: application/json")
     token = None
-    kind, _, secret = get(b"authorization", b"").partition(b" ")
-    if kind.lower() == b"bearer" and len(secret) <= 512:
+    scheme, _, secret = get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer" and len(secret) <= 512:
         token = secret.strip().decode("latin-1")
-    client = scope.get("client")
     prefer = get(b"prefer")
-    caller = Caller(
+    return Caller(
         token,
         client[0] if client else "local",
         "" if prefer is None else prefer.decode("latin-1"),
-        scope.get(NAMES, ()),
+        names,
     )
-    return get(b"content-type", b""), caller
 
 
 async def read_body(receive: Receive, most: int = MOST_BODY) -> bytes:

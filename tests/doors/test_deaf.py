@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from emw.app import server as of_app
+from emw.app import guarded as of_app
 from tests.doors.house import House, served
 
 ASK = b"GET /iso/requests HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer iso_guessed\r\n\r\n"

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from emw.app import server as server_module
+from emw.app import guarded as server_module
 from tests.doors.house import House, served
 
 Address = tuple[str, int]

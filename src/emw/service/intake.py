@@ -6,10 +6,11 @@ acknowledges is durable. A station speaks for itself only: the gate has bound it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from emw.domain import facts as f
 from emw.domain.model import Evse, Limit, Outcome, Session, Station
@@ -187,17 +188,27 @@ class Intake:
         return session_id, self._dispatch.commands.limit_to_tell(evse_id)
 
     async def heartbeat(self, station: Station, evse_id: str, said: HeartBeat) -> Limit | None:
-        """A reading. The hot path: nothing here waits unless something changed."""
+        """A reading; returns the limit that its station should hear of."""
+        waits = self.heard(station, evse_id, said)
+        if waits is not None:
+            await waits
+        return self._dispatch.commands.limit_to_tell(evse_id)
+
+    def heard(self, station: Station, evse_id: str, said: HeartBeat) -> Coroutine[Any, Any, None] | None:
+        """A reading. The hot path: it is taken here and now; what has to be waited for, if anything, is returned."""
         evse = self._evse(evse_id)
         now = self._clock.now()
         if evse.session_id is None:
-            await self._found_plugged_in(station, evse, said, now)
-            evse = self._evse(evse_id)
+            return self._without_session(station, evse, said, now)
+        if self.take(evse, said, now):
+            return self.look_closer(station, evse, said, now)
+        return None
+
+    async def _without_session(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> None:
+        await self._found_plugged_in(station, evse, said, now)
+        evse = self._evse(evse.evse_id)
         if self.take(evse, said, now):
             await self.look_closer(station, evse, said, now)
-        if evse_id not in self._state.limits:
-            return None
-        return self._dispatch.commands.limit_to_tell(evse_id)
 
     def take(self, evse: Evse, said: HeartBeat, now: datetime) -> bool:
         """Take a reading at once; returns whether `look_closer` has to see it."""

@@ -24,7 +24,7 @@ class ServiceSettings:
     report_retry_most_s: float = 600.0
     report_keep_s: float = 7 * 86_400.0
     telemetry_flush_s: float = 1.0
-    telemetry_group: int = 500
+    telemetry_group: int = 2_000
     telemetry_bound: int = 100_000
     roll_up_s: float = 60.0
     max_request_kw: float = 1_000_000.0

@@ -6,6 +6,7 @@ identity is its `evseID`.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -168,7 +169,7 @@ class RestStations:
             "/evse/powerOn": Door("POST", PowerOnIn, self.power_on),
             "/evse/powerOff": Door("POST", PowerOffIn, self.power_off),
             "/evse/plugIntoVehicle": Door("POST", PlugInIn, self.plug_in),
-            "/evse/plugInHeartBeat": Door("POST", HeartBeatIn, self.heartbeat),
+            "/evse/plugInHeartBeat": Door("POST", HeartBeatIn, self.heartbeat, at_once=True),
             "/evse/adjustedMaxAmps": Door("POST", AdjustedIn, self.adjusted),
             "/evse/unplugged": Door("POST", UnpluggedIn, self.unplugged),
         }
@@ -242,24 +243,31 @@ class RestStations:
             return SessionOut(session_id, self._limit(limit))
         return SessionOut(session_id, self._limit(limit), shown.url, shown.code)
 
-    async def heartbeat(self, caller: Caller, said: HeartBeatIn) -> LimitAnswer:
-        """A reading, once a minute or as the server asked."""
+    def heartbeat(self, caller: Caller, said: HeartBeatIn) -> LimitAnswer | Coroutine[Any, Any, LimitAnswer]:
+        """A reading, once a minute or as the server asked. Hot: answered at once unless it shows something new."""
         station = self._gate.station(said.evseID, caller.token, caller.address)
         if said.currentAmps > said.evseMaxAmps * OVER_KNOB + 2:
             raise BadInput("currentAmps", f"{said.currentAmps:g} A is more than the station's own maximum")
-        limit = await self._intake.heartbeat(
-            station,
-            said.evseID,
-            HeartBeat(
-                utc("timestamp", said.timestamp),
-                said.lineVoltage,
-                said.currentAmps,
-                said.evseMaxAmps,
-                said.carMaxAmps,
-                said.limitAmps,
-                said.energyKWh,
-            ),
+        reading = HeartBeat(
+            utc("timestamp", said.timestamp),
+            said.lineVoltage,
+            said.currentAmps,
+            said.evseMaxAmps,
+            said.carMaxAmps,
+            said.limitAmps,
+            said.energyKWh,
         )
+        waits = self._intake.heard(station, said.evseID, reading)
+        if waits is not None:
+            return self._after(waits, said.evseID)
+        return QUIET if said.evseID not in self._state.limits else self._quiet_or_limit(said.evseID)
+
+    async def _after(self, waits: Coroutine[Any, Any, None], evse_id: str) -> LimitAnswer:
+        await waits
+        return self._quiet_or_limit(evse_id)
+
+    def _quiet_or_limit(self, evse_id: str) -> LimitAnswer:
+        limit = self._headend.dispatch.commands.limit_to_tell(evse_id)
         return QUIET if limit is None else LimitAnswer(self._limit(limit))
 
     async def adjusted(self, caller: Caller, said: AdjustedIn) -> Nothing:

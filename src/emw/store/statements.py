@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 
-CHUNKS: Final = (128, 16, 1)
+CHUNKS: Final = (512, 64, 8, 1)
 """Rows per statement: few distinct texts, so that each stays prepared."""
 
 _DIALECTS: Final[dict[str, Dialect]] = {

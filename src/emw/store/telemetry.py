@@ -71,8 +71,9 @@ class TelemetryTables:
         if not readings:
             return
         time = self._time
-        rows = [
-            (
+        values: list[Any] = []
+        for r in readings:
+            values += (
                 time(r.at),
                 r.evse_id,
                 time(r.received_at),
@@ -81,16 +82,14 @@ class TelemetryTables:
                 r.kw,
                 r.limit_a,
                 r.energy_kwh,
-                bool(r.late),
+                r.late,
             )
-            for r in readings
-        ]
         # What is older than the raw readings kept can't be worked out again: the mean stays as it is.
         stale = {(floor(r.at), r.evse_id) for r in readings if self._kept_from <= r.at < self._sealed}
         marks = [(time(start), evse_id, 0, None, None, None, None, True) for start, evse_id in sorted(stale)]
 
         def work(cursor: Any) -> None:
-            self._readings.run(cursor, rows)
+            self._readings.run_flat(cursor, values)
             self._marks.run(cursor, marks)
 
         self._writer.transact(work)
