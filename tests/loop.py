@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Final
 
 from emw.app.clock import SystemClock
@@ -46,6 +47,14 @@ class OwnTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds, steady."""
         return own_time()
+
+
+def waited_s(pid: int) -> float:
+    """For how long a process that runs has waited for a processor so far, s; 0 where nobody counts it."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def keep_step(clock: SystemClock) -> None:

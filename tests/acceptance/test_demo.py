@@ -5,20 +5,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
+from tests.loop import waited_s
+
 
 def test_demo_once_runs_a_whole_request_and_its_numbers_add_up() -> None:
-    done = subprocess.run(
+    demo = subprocess.Popen(
         [sys.executable, "-m", "emw", "demo", "--once", "--json", "--operator", "127.0.0.1:0"],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=100,
-        check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
+    starved_s, ends = 0.0, time.monotonic() + 300
+    while demo.poll() is None and time.monotonic() < ends:
+        starved_s = max(starved_s, waited_s(demo.pid))
+        time.sleep(0.1)
+    demo.kill()  # if it never ends
+    stdout, stderr = demo.communicate()
+    assert demo.returncode == 0, stdout + stderr
+    told = json.loads(stdout)
     parts = told["confirmedKW"] + told["shortKW"]
     assert told["problems"] == []
     assert told["requestedKW"] >= parts - 0.001
@@ -27,4 +35,4 @@ def test_demo_once_runs_a_whole_request_and_its_numbers_add_up() -> None:
     assert told["affectedEVSEs"] > 20
     assert told["commands"] >= told["affectedEVSEs"]
     assert told["facts"] > 1000
-    assert told["seconds"] < 60
+    assert told["seconds"] - starved_s < 60, "with a processor to itself"

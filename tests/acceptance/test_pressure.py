@@ -88,6 +88,7 @@ def test_F8_a_process_that_slept_while_another_took_over_is_fenced_and_commands_
             station.close()
 
 
+@pytest.mark.alone
 def test_F18_hundreds_boot_at_once_on_real_sockets_and_the_event_goes_on(server: Server) -> None:
     stations, token = field(server, 3)
     try:
