@@ -29,12 +29,15 @@ class OwnTime:
             self._waited_fd = -1
 
     def __call__(self) -> float:
-        """Seconds, steady: never less than before, although two counts are read one after the other."""
-        waited_s = 0.0
-        if self._waited_fd >= 0:
-            waited_s = int(os.pread(self._waited_fd, 64, 0).split()[1]) / 1e9
-        self._latest_s = max(self._latest_s, time.monotonic() - waited_s)
-        return self._latest_s
+        """Seconds, steady. They never stand still while it runs: no two messages share a moment by chance."""
+        while True:
+            waited_s, now_s = self._waited_s(), time.monotonic()
+            if waited_s == self._waited_s():  # else it had to wait between a look at the one and at the other
+                self._latest_s = max(self._latest_s, now_s - waited_s)
+                return self._latest_s
+
+    def _waited_s(self) -> float:
+        return 0.0 if self._waited_fd < 0 else int(os.pread(self._waited_fd, 64, 0).split()[1]) / 1e9
 
 
 own_time: Final = OwnTime()
