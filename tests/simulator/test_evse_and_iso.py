@@ -77,9 +77,13 @@ async def test_a_limit_of_an_agent_ends_when_the_server_is_dead(server: tuple[St
     agent = asyncio.create_task(run(options(url, behind_nat=True, car=CAR), stop=stop))
     await stub.until("/evse/plugIntoVehicle")
     assert stub.access_urls == {"e0": None}
-    until = (datetime.now(UTC) + timedelta(seconds=1.2)).isoformat()
-    stub.limits["e0"] = {"commandID": "c1", "maxAmps": 8, "until": until}
-    assert (await stub.until("/evse/adjustedMaxAmps"))[0]["newMaxAmps"] == 8.0
+    async with asyncio.timeout(60):
+        while not stub.count("/evse/adjustedMaxAmps"):  # it comes with the answer to the next heartbeat
+            until = (datetime.now(UTC) + timedelta(seconds=1.2)).isoformat()
+            stub.limits["e0"] = {"commandID": "c1", "maxAmps": 8, "until": until}
+            await asyncio.sleep(0.01)
+    stub.limits.clear()
+    assert stub.said("/evse/adjustedMaxAmps")[0]["newMaxAmps"] == 8.0
     beats = await stub.until("/evse/plugInHeartBeat", stub.count("/evse/plugInHeartBeat") + 2)
     assert beats[-1]["limitAmps"] is None
     stop.set()
