@@ -116,12 +116,13 @@ def _role(claims: Mapping[str, Any], trust: Trust) -> Role | None:
     value: Any = claims
     for part in trust.role_claim.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
-    held = {value} if isinstance(value, str) else {v for v in _list(value) if isinstance(v, str)}
+    held = {value} if isinstance(value, str) else {v for v in list_in(value) if isinstance(v, str)}
     given = [role for role in Role if trust.roles.get(role, frozenset()) & held]
     return given[-1] if given else trust.default_role
 
 
-def _list(value: Any) -> Sequence[Any]:
+def list_in(value: Any) -> Sequence[Any]:
+    """A list of somebody's JSON; anything else is an empty one."""
     return value if isinstance(value, list) else ()
 
 

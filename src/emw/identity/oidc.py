@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -19,7 +19,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 
-from emw.identity.id_token import Trust, person_of
+from emw.identity.id_token import Trust, list_in, person_of
 from emw.outgoing import CallFailed, Reply, UrlRefused
 from emw.service.sign_on import Flow, NotVouchedFor, Person
 
@@ -158,7 +158,7 @@ class Provider:
         if self._keys is not None and not anew and self._now() - self._keys[1] < KEPT:
             return self._keys[0]
         told = _decoded(await self._call("GET", found.jwks_uri), dict[str, Any])
-        usable = [key for raw in _list(told.get("keys")) if (key := _public_key(raw)) is not None]
+        usable = [key for raw in list_in(told.get("keys")) if (key := _public_key(raw)) is not None]
         if not usable:
             raise self._unusable("none of its keys can be used")
         keys = KeySet(usable)
@@ -183,10 +183,6 @@ class Provider:
         """What people are told names no internals; the log does."""
         log.warning("oidc.unusable", issuer=self._settings.trust.issuer, why=why)
         return NotVouchedFor(NOT_THERE)
-
-
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
 
 
 def _public_key(raw: Any) -> Key | None:
