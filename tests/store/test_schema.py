@@ -23,6 +23,7 @@ from emw.store import SqlStore, StoreUnusable, loading, schema
 from emw.store.columns import time_text
 from emw.store.migrate import MIGRATIONS, migrate
 from emw.store.queries import ask
+from emw.store.recent import read_recent
 from tests.store.conftest import Place, commit_all, database
 from tests.store.world import START, stations
 
@@ -185,6 +186,7 @@ async def test_F2_every_commit_is_flushed(file: Place) -> None:
 async def test_neither_start_nor_pages_scan_the_log(file: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     store = file.open()
     await store.load()
+    await commit_all(store, stations(1))
     plans: list[str] = []
 
     class Explaining:
@@ -195,6 +197,7 @@ async def test_neither_start_nor_pages_scan_the_log(file: Place, monkeypatch: py
     connection = database(store).connect()
     await store.add_readings([])
     loading.read_state(Explaining(), "sqlite")
+    read_recent(Explaining(), "sqlite")
     loading.read_readings(Explaining(), "sqlite")
     connection.execute(
         "INSERT INTO telemetry VALUES ('2026-05-04T07:00:00.000000Z','A','2026-05-04T07:00:00.000000Z',1,1,1,1,1,0)"
