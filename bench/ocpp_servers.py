@@ -119,11 +119,13 @@ def serve_emw(pipe: Connection, folder: str, stations: int) -> None:
     from emw.app.build import define_territories, parts_of, upgrade_of
     from emw.app.config import Config, OcppSection, TerritorySection
     from emw.app.logs import set_up_logs
+    from emw.app.loop import collect_seldom
     from emw.app.server import bind, server_for
     from emw.stations.ocpp import rates
 
     async def run() -> None:
         set_up_logs("error")
+        collect_seldom()  # as `emw serve` does
         rates.RATES["MeterValues"] = (1e9, 1e9)  # one connection stands for thousands here
         ocpp = OcppSection(
             territory="East", security_profiles=(0, 1), connects_per_second=100_000.0, ping_seconds=0.0

@@ -60,13 +60,18 @@ class Span(NamedTuple):
         passed = at - self.at
         if kwh < self.kwh or not NO_TIME < passed <= GAP:
             return begun(at, kw, kwh), None
-        hours = passed.total_seconds() / 3600
-        least_kwh = self.least_kwh + hours * min(self.kw, kw)
-        most_kwh = self.most_kwh + hours * max(self.kw, kw)
+        hours, before_kw = passed.total_seconds() / 3600, self.kw
+        lower_kw, higher_kw = (before_kw, kw) if before_kw < kw else (kw, before_kw)
+        least_kwh = self.least_kwh + hours * lower_kw
+        most_kwh = self.most_kwh + hours * higher_kw
         gained_kwh = kwh - self.first_kwh
-        if at - self.since < LONG_ENOUGH or max(gained_kwh, least_kwh) < ENOUGH_KWH:
-            return Span(self.since, self.first_kwh, at, kwh, kw, least_kwh, most_kwh), None
+        if (gained_kwh < ENOUGH_KWH and least_kwh < ENOUGH_KWH) or at - self.since < LONG_ENOUGH:
+            return _span((self.since, self.first_kwh, at, kwh, kw, least_kwh, most_kwh)), None
         return begun(at, kw, kwh), Judged(self.since, gained_kwh, least_kwh, most_kwh)
+
+
+_span = Span._make
+"""The quick way to make one: of a tuple."""
 
 
 def begun(at: datetime, kw: float, kwh: float) -> Span:

@@ -21,6 +21,7 @@ from emw.service.settings import ServiceSettings
 
 SKEW = timedelta(minutes=2)
 """A station clock further off than this is not believed: its readings are dated by arrival."""
+LEAST_SKEW = -SKEW
 RUNS = timedelta(seconds=10)
 """Two readings whose station times lie as far apart as their arrivals, to this, show a clock that runs."""
 GAP_A = 3.0
@@ -186,7 +187,7 @@ class Telemetry:
         told = voltage_v / line_v if line_v else 1.0
         # Direct current has the battery's voltage; else one that is far off says more of the meter than of the line.
         kw = evse.kw_per_a * current_a * (told if evse.dc or -OFF_LINE <= told - 1.0 <= OFF_LINE else 1.0)
-        seen_at = at if late or -SKEW <= skew <= SKEW else now
+        seen_at = at if late or LEAST_SKEW <= skew <= SKEW else now
         reading = Reading(
             evse_id, seen_at, now, voltage_v, current_a, kw, said.limit_a, said.energy_kwh, late
         )

@@ -21,7 +21,7 @@ class Links:
         """Send one command."""
         if station.protocol == "rest":
             return await self._rest.send(station, evse, limit, now)
-        return self._ocpp.send(evse, limit, now)
+        return self._ocpp.send(station, evse, limit, now)
 
     async def greet(self, station: Station) -> None:
         """Only REST stations are given a token of ours."""

@@ -11,7 +11,6 @@ Rules held here (OCPP 1.6-J 4.1.1 and 4.2; OCPP 2.0.1 and 2.1 part 4, 4.1 and 4.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -96,8 +95,7 @@ class Call(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
         return b"[3,%b,%b]" % (_text_of(self.id), payload)
 
 
-@dataclass(slots=True, eq=False)
-class Ask:
+class Ask(msgspec.Struct, eq=False):
     """A CALL of ours. `key`: of those that wait, only the newest of a key goes out. `tag` is the asker's own.
 
     `frame`: a CALL of somebody else's that goes out as it came, under its own `id`.

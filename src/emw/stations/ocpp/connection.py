@@ -154,7 +154,9 @@ class Connection:
         """A text frame came. Whatever it is, nothing is raised."""
         peer = self.peer
         now_s = self.heard_s = peer.heard_s = self._hub.loop.time()
-        peer.frames.append((now_s, False, frame[:FRAME_KEPT]))
+        kept = peer.frames
+        kept.append(now_s)
+        kept.append(frame[:FRAME_KEPT])
         if self.relay is not None:
             self.relay.station_says(frame)
             return
@@ -396,5 +398,7 @@ class Connection:
     def _send(self, frame: bytes, now_s: float | None = None) -> None:
         if not self.closed:
             at_s = self._hub.loop.time() if now_s is None else now_s
-            self.peer.frames.append((at_s, True, frame[:FRAME_KEPT]))
+            kept = self.peer.frames
+            kept.append(-1.0 - at_s)  # it went out
+            kept.append(frame[:FRAME_KEPT])
             self.wire.send(frame)

@@ -59,7 +59,7 @@ class Console:
         peer = self._known(station_id)
         return [
             FrameSeen(self._hub.at(at_s), outgoing, frame.decode("utf-8", "replace"))
-            for at_s, outgoing, frame in reversed(peer.frames)
+            for at_s, outgoing, frame in reversed(peer.kept())
         ]
 
     async def call(self, station_id: str, action: str, payload: Any) -> CallSeen:

@@ -22,7 +22,7 @@ from emw.stations.ocpp.charging import Charging
 from emw.stations.ocpp.connection import Connection, Handler, Hot
 from emw.stations.ocpp.due import Due
 from emw.stations.ocpp.models import Models
-from emw.stations.ocpp.peer import Peer, number_of
+from emw.stations.ocpp.peer import Peer, Plug, number_of
 from emw.stations.ocpp.seams import Between, Wire
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import read, write
@@ -83,6 +83,7 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self.charging = Charging(headend, settings)
         self._peers: dict[str, Peer] = {}
+        self.plugs: dict[str, Plug] = {}
         self._connections: dict[str, Connection] = {}
         self._trials: dict[str, Connection] = {}
         self._asking: Due[Connection] = Due()
@@ -139,7 +140,10 @@ class Hub:
         if peer is None:
             known = self.state.traits.get(station_id)
             peer = Peer(
-                station_id, read(known.traits if known is not None else ""), self.settings.frames_kept
+                station_id,
+                read(known.traits if known is not None else ""),
+                self.settings.frames_kept,
+                self.plugs,
             )
             peer.pin = self.models.pinned(known)
             for evse in self.state.evses_of(station_id):

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from emw.domain.model import Evse, Limit, Outcome
+from emw.domain.model import Evse, Limit, Outcome, Station
 from emw.service.ports import Answer
 from emw.stations.ocpp import profiles, theirs
 from emw.stations.ocpp.connection import Connection
@@ -60,10 +60,13 @@ def _has_valid_to(peer: Peer) -> bool:
 class Order(ABC):
     """One command on its way to one EVSE over one connection. `outcome`: what came of it, once that is known."""
 
-    __slots__ = ("_connection", "_evse", "_hub", "_limit", "_plug", "outcome")
+    __slots__ = ("_connection", "_evse", "_hub", "_limit", "_plug", "_station", "outcome")
 
-    def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
+    def __init__(
+        self, hub: Hub, connection: Connection, plug: Plug, station: Station, evse: Evse, limit: Limit
+    ) -> None:
         self._hub = hub
+        self._station = station
         self._connection = connection
         self._plug = plug
         self._evse = evse
@@ -93,8 +96,10 @@ class LimitOrder(Order):
 
     __slots__ = ("_refused", "_way", "_why", "_without_end")
 
-    def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
-        super().__init__(hub, connection, plug, evse, limit)
+    def __init__(
+        self, hub: Hub, connection: Connection, plug: Plug, station: Station, evse: Evse, limit: Limit
+    ) -> None:
+        super().__init__(hub, connection, plug, station, evse, limit)
         self._refused: tuple[tuple[Purpose, RateUnit], ...] = ()
         self._why = "rejected"
         self._way: tuple[Purpose, RateUnit] | None = None
@@ -138,7 +143,6 @@ class LimitOrder(Order):
         traits = connection.peer.traits
         if traits.theirs:
             limit_a = theirs.cap_a(self._covered(purpose, now), limit_a, kw_per_a)
-        station = self._hub.state.stations[connection.peer.station_id]
         payload = profiles.limit_profile(
             connection.version,
             plug.number,
@@ -146,7 +150,7 @@ class LimitOrder(Order):
             unit,
             limit_a,
             kw_per_a,
-            None if self._evse.dc else station.phases or self._hub.settings.evses.phases or 3,
+            None if self._evse.dc else self._station.phases or self._hub.settings.evses.phases or 3,
             self._limit.until,
             now,
             traits.max_stack or 0,
@@ -258,8 +262,10 @@ class ReleaseOrder(Order):
 
     __slots__ = ("_left",)
 
-    def __init__(self, hub: Hub, connection: Connection, plug: Plug, evse: Evse, limit: Limit) -> None:
-        super().__init__(hub, connection, plug, evse, limit)
+    def __init__(
+        self, hub: Hub, connection: Connection, plug: Plug, station: Station, evse: Evse, limit: Limit
+    ) -> None:
+        super().__init__(hub, connection, plug, station, evse, limit)
         used = [p for p in Purpose if p.value in connection.peer.traits.used]
         self._left = used or [Purpose.TX, Purpose.TX_DEFAULT]
 
@@ -291,23 +297,23 @@ class OcppLink:
     def __init__(self) -> None:
         self.hub: Hub | None = None
 
-    def send(self, evse: Evse, limit: Limit, now: datetime) -> Answer:
-        """Send one command."""
+    def send(self, station: Station, evse: Evse, limit: Limit, now: datetime) -> Answer:
+        """Send one command. Hot."""
         hub = self.hub
-        connection = None if hub is None else hub.connected(evse.station_id)
-        if hub is None or connection is None:
-            return Answer(Outcome.OFFLINE, reason="it is not connected")
-        plug = connection.peer.plug_of(evse.evse_id)
-        if plug is None:
-            return Answer(Outcome.OFFLINE, reason="it has not shown this EVSE since emw started")
+        plug = None if hub is None else hub.plugs.get(evse.evse_id)
+        connection = None if plug is None else plug.peer.connection
+        if hub is None or plug is None or not isinstance(connection, Connection):
+            unseen = hub is not None and hub.connected(evse.station_id) is not None
+            why = "it has not shown this EVSE since emw started" if unseen else "it is not connected"
+            return Answer(Outcome.OFFLINE, reason=why)
         if limit.max_a is None:
-            order: Order = ReleaseOrder(hub, connection, plug, evse, limit)
+            order: Order = ReleaseOrder(hub, connection, plug, station, evse, limit)
         elif connection.peer.traits.smart is False:
             return Answer(Outcome.REJECTED, reason=NO_SMART_CHARGING)
         elif limit.until <= now:
             return Answer(Outcome.REJECTED, reason="it was over before it was sent")
         else:
-            order = LimitOrder(hub, connection, plug, evse, limit)
+            order = LimitOrder(hub, connection, plug, station, evse, limit)
         plug.order = order  # an older one does not go on from here
         if not order.go(now):
             return order.stuck()

@@ -56,7 +56,7 @@ class Meters:
         lie between two readings of an EVSE that has not gone anywhere.
         """
         connection = self._hub.connected(evse.station_id)
-        plug = None if connection is None else connection.peer.plug_of(evse.evse_id)
+        plug = self._hub.plugs.get(evse.evse_id)
         live = self._hub.headend.telemetry.live.get(evse.evse_id)
         if connection is None or plug is None or live is None or live.reading is None:
             return False

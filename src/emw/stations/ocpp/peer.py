@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -84,6 +84,7 @@ class Plug:
         "order",
         "others",
         "over",
+        "peer",
         "phases_seen",
         "status",
         "supply",
@@ -91,7 +92,8 @@ class Plug:
         "trouble",
     )
 
-    def __init__(self, number: int, evse_id: str) -> None:
+    def __init__(self, peer: Peer, number: int, evse_id: str) -> None:
+        self.peer = peer
         self.number = number
         self.evse_id = evse_id
         self.status = ""
@@ -126,6 +128,7 @@ class Peer:
     """One station."""
 
     __slots__ = (
+        "_by_evse",
         "connection",
         "frames",
         "gone_at",
@@ -138,13 +141,19 @@ class Peer:
         "traits",
     )
 
-    def __init__(self, station_id: str, traits: Traits, frames_kept: int) -> None:
+    def __init__(
+        self, station_id: str, traits: Traits, frames_kept: int, by_evse: dict[str, Plug] | None = None
+    ) -> None:
+        """`by_evse`: where its EVSEs are entered by their names."""
+        self._by_evse = {} if by_evse is None else by_evse
         self.station_id = station_id
         self.traits = traits
         self.pin: Pin | None = None  # what the operator says of its make
         self.connection: Line | None = None
         self.plugs: dict[int, Plug] = {}
-        self.frames: deque[tuple[float, bool, bytes]] = deque(maxlen=max(frames_kept, 1))
+        # The last frames, as two entries each: when, in the loop's time, and the frame; no tuple of both, which would
+        # be one more piece of cold memory to write, and to free, for each. Of what went out the time is below 0.
+        self.frames: deque[float | bytes] = deque(maxlen=2 * max(frames_kept, 1))
         self.skew: timedelta | None = None
         self.heard_s: float | None = None  # in the loop's time, like `gone_at` and the frames'
         self.gone_at: float | None = None  # when its connection was lost, in the loop's time
@@ -154,15 +163,16 @@ class Peer:
         """The EVSE of this number."""
         plug = self.plugs.get(number)
         if plug is None:
-            plug = self.plugs[number] = Plug(number, evse_id)
+            plug = self.plugs[number] = self._by_evse[evse_id] = Plug(self, number, evse_id)
         return plug
 
-    def plug_of(self, evse_id: str) -> Plug | None:
-        """The EVSE of this name. A station has few."""
-        for plug in self.plugs.values():
-            if plug.evse_id == evse_id:
-                return plug
-        return None
+    def kept(self) -> list[tuple[float, bool, bytes]]:
+        """The last frames, oldest first: when, in the loop's time, whether it went out, and its first bytes."""
+        told: Any = list(self.frames)
+        return [
+            (at_s, False, frame) if at_s >= 0 else (went_out(at_s), True, frame)
+            for at_s, frame in zip(told[::2], told[1::2], strict=True)
+        ]
 
     def remember(self, transactions: Iterable[Transaction]) -> None:
         """Take up open transactions from the store."""
@@ -191,6 +201,11 @@ class Peer:
             plug.memory, plug.order, plug.others, plug.doubt = NOTHING, None, {}, ""
             if plug.installed is not None and plug.installed.purpose is Purpose.TX:
                 plug.installed = None
+
+
+def went_out(at_s: float) -> float:
+    """The time of a frame that went out, as it is kept; and back."""
+    return -1.0 - at_s
 
 
 def number_of(evse_id: str) -> int:
