@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from emw.app.config import Config
 from emw.cli.control import Control
+from tests.loop import waited_s
 from tests.ports import free_port
 
 
@@ -43,7 +44,7 @@ class Server:
         self.control = Control(Config(data_dir=str(self.data)))
 
     def start(self) -> float:
-        """Start it; returns how long it took to serve, s."""
+        """Start it; returns how long it took to serve, s, without what it waited for a processor."""
         began = time.monotonic()
         command = [sys.executable, "-m", "emw", "serve", "--json", "--data-dir", str(self.data)]
         command += ["--stations", f"127.0.0.1:{self.port}", "--operator", f"127.0.0.1:{self.operator_port}"]
@@ -53,7 +54,13 @@ class Server:
         assert self.process.stdout is not None
         self.ready = json.loads(self.process.stdout.readline())
         assert self.ready["ready"] is True
-        return time.monotonic() - began
+        return time.monotonic() - began - self.waited_s
+
+    @property
+    def waited_s(self) -> float:
+        """For how long it has waited for a processor since its start, s: others have the machine, too."""
+        assert self.process is not None
+        return waited_s(self.process.pid)
 
     def kill(self) -> None:
         """Kill -9: no goodbye."""

@@ -58,7 +58,9 @@ def test_P1_P2_after_kill_9_every_acknowledged_fact_is_there_once_and_the_reques
             station.limit_a = None  # they forget
         started = server.start()
         assert started < 10
-        wait_for(lambda: held_kw(stations) > 19.5, 10)
+        waited_s = server.waited_s
+        bites_s = wait_for(lambda: held_kw(stations) > 19.5, 60)
+        assert bites_s - (server.waited_s - waited_s) < 10
         status, request = server.get("/iso/requests/r1", token)
         assert (status, request["state"]) == (200, "active"), round_number
         parts = request["confirmedKW"] + request["pendingKW"] + request["refusedKW"] + request["shortKW"]
