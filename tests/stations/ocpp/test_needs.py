@@ -140,6 +140,38 @@ async def test_what_others_limit_lowers_what_an_evse_can_draw(tmp_path: Path) ->
             await until(lambda: h.evse("CP1:1").max_a == 32.0)
 
 
+async def test_2_1_priority_charging_is_an_opt_out_for_the_stay(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, "ocpp2.1") as it:
+
+            async def priority(*, on: bool, transaction: str = "tx1") -> None:
+                body = {"transactionId": transaction, "activated": on}
+                assert await it.call("NotifyPriorityCharging", body) == {}
+
+            await boot(it)
+            await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            await priority(on=True, transaction="another")
+            await priority(on=False)
+            assert h.evse("CP1:1").opted_out_until is None
+            await decrease(h)
+            await until(settled(h, Outcome.APPLIED))
+            await priority(on=True)
+            assert h.evse("CP1:1").opted_out_until is not None
+            await until(lambda: it.names("ClearChargingProfile"))
+            await priority(on=False)
+            assert h.evse("CP1:1").opted_out_until is None
+            # What a driver has said to us himself, the station does not take back.
+            await h.headend.admin.opt_out("driver:x", "CP1:1", 60.0, "the driver")
+            await priority(on=True)
+            await priority(on=False)
+            assert h.evse("CP1:1").opted_out_until is not None
+            assert await it.call("PullDynamicScheduleUpdate", {"chargingProfileId": 1}) == {
+                "status": "Rejected"
+            }
+
+
 async def test_the_composite_schedule_is_asked_after_each_limit(tmp_path: Path) -> None:
     shows = [32.0]
 

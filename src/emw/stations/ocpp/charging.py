@@ -14,15 +14,15 @@ from typing import Any, Final
 import structlog
 
 from emw.domain.model import Evse, Station, Transaction
-from emw.domain.units import FLOOR_A
+from emw.service.drivers import WHOLE_STAY
 from emw.service.headend import HeadEnd
 from emw.service.intake import PlugIn
-from emw.service.ports import HeartBeat
 from emw.service.station_book import evse_id_of
 from emw.stations.ocpp.meter import ALIVE_W, Metered, normalise
 from emw.stations.ocpp.needs import lowest_a, need_of
-from emw.stations.ocpp.peer import Peer, Plug, Supply, number_of
+from emw.stations.ocpp.peer import Peer, Plug, number_of
 from emw.stations.ocpp.profiles import to_neutral_v
+from emw.stations.ocpp.said import said_by, supply_of
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import Purpose
 from emw.stations.ocpp.wire import Values, parse_time
@@ -32,8 +32,6 @@ log = structlog.get_logger()
 
 REPLACED: Final = "another began"
 """Why a transaction ended whose own end was never told."""
-MOST_TIMES: Final = 30
-"""So many times what an EVSE can draw is no reading: some meters say kWh and mean Wh. Less may be a wrong knob."""
 ORDER: Final = timedelta(seconds=5)
 """What a station dates by so much before a session began was so before it."""
 STEADY: Final = 2
@@ -234,7 +232,7 @@ class Charging:
         station = self._state.stations[evse.station_id]
         if plug.installed is not None and plug.installed.purpose is Purpose.TX:
             plug.installed = None  # it ends with its transaction
-        plug.left_at, plug.need = self._clock.now(), None
+        plug.left_at, plug.need, plug.priority = self._clock.now(), None, False
         await self._intake.unplugged(station, evse.evse_id, energy_kwh)
         now = self._state.evses[evse.evse_id]
         if not now.dc:
@@ -272,6 +270,23 @@ class Charging:
         plug.need = need_of(said, self._clock.now())
         await self._book.needs(evse, plug.need.energy_kwh, plug.need.departure_at)
         return evse
+
+    async def priority(self, peer: Peer, transaction_id: str, *, on: bool) -> None:
+        """A driver wants to charge without limits, or no more: an opt-out from all sheds, for this stay.
+
+        One that the driver has told us himself stands: what the station takes back is only its own.
+        """
+        plug = next((p for p in peer.plugs.values() if p.transaction_id == transaction_id), None)
+        evse = None if plug is None else self._state.evses.get(plug.evse_id)
+        if plug is None or evse is None or evse.session_id is None or plug.priority is on:
+            return
+        told = evse.opted_out_until is not None and evse.opted_out_until > self._clock.now()
+        if on and told:
+            return
+        plug.priority = on
+        minutes = WHOLE_STAY.total_seconds() / 60 if on else None
+        why = "priority charging" if on else "priority charging is over"
+        await self._headend.admin.opt_out(f"station:{peer.station_id}", evse.evse_id, minutes, why)
 
     async def others(
         self, peer: Peer, number: int | None, source: str, schedules: Sequence[LimitSchedule] | None
@@ -366,30 +381,3 @@ class Charging:
             neutral_v = to_neutral_v(evse.line_voltage_v, evse.phases)
             said = said_by(evse, metered, plug.held_a(now), neutral_v, evse.kw_per_a)
             self._intake.take(evse, said, now)
-
-
-def supply_of(evse: Evse) -> Supply:
-    """What an EVSE is supplied by."""
-    neutral_v, kw_per_a = to_neutral_v(evse.line_voltage_v, evse.phases), evse.kw_per_a
-    return Supply(evse, neutral_v, kw_per_a, MOST_TIMES * 1000 * kw_per_a * max(evse.max_a, FLOOR_A))
-
-
-def said_by(
-    evse: Evse, metered: Metered, held_a: float | None, neutral_v: float, kw_per_a: float
-) -> HeartBeat:
-    """A reading in the service's words: voltage and current such that their product is the metered power.
-
-    The voltage is measured where the meter says it, else follows from power and current, else is the EVSE's own; it is
-    told as the EVSE's line voltage is meant, against neutral or between phases.
-    """
-    kw, line_v, max_a = (metered.power_w or 0.0) / 1000, evse.line_voltage_v, evse.max_a
-    volts, amps, energy_wh = metered.voltage_v, metered.current_a, metered.energy_wh
-    share = 1.0
-    if volts is not None and neutral_v > 0:
-        share = volts / neutral_v
-    elif amps is not None and amps > 1.0:
-        share = kw / (kw_per_a * amps)
-    if not 0.8 < share < 1.2:
-        share = 1.0  # no grid is that far off: other phases are in use, or the meter means something else
-    energy_kwh = None if energy_wh is None or energy_wh < 0 else energy_wh / 1000
-    return HeartBeat(metered.at, line_v * share, kw / (kw_per_a * share), max_a, max_a, held_a, energy_kwh)

@@ -154,9 +154,7 @@ class Connection:
         """A text frame came. Whatever it is, nothing is raised."""
         peer = self.peer
         now_s = self.heard_s = peer.heard_s = self._hub.loop.time()
-        kept = peer.frames
-        kept.append(now_s)
-        kept.append(frame[:FRAME_KEPT])
+        peer.frames.extend((now_s, frame[:FRAME_KEPT]))
         if self.relay is not None:
             self.relay.station_says(frame)
             return
@@ -398,7 +396,5 @@ class Connection:
     def _send(self, frame: bytes, now_s: float | None = None) -> None:
         if not self.closed:
             at_s = self._hub.loop.time() if now_s is None else now_s
-            kept = self.peer.frames
-            kept.append(-1.0 - at_s)  # it went out
-            kept.append(frame[:FRAME_KEPT])
+            self.peer.frames.extend((-1.0 - at_s, frame[:FRAME_KEPT]))  # a time below 0: it went out
             self.wire.send(frame)

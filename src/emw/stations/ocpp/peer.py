@@ -86,6 +86,7 @@ class Plug:
         "over",
         "peer",
         "phases_seen",
+        "priority",
         "status",
         "supply",
         "transaction_id",
@@ -107,6 +108,7 @@ class Plug:
         self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
         self.asked_in_vain = 0  # how often in a row its silent meter was asked
         self.need: Need | None = None  # what its vehicle said that it needs
+        self.priority = False  # its station says that its driver wants no limits
         self.others: dict[str, float] = {}  # who else limits it, and to what, A
         self.doubt = ""  # what speaks against its limit being in force, in words
         self.trouble = ""  # what is odd about its meter, in words

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from emw.domain.units import LINE_TO_LINE_FROM_V
+from emw.domain.units import FLOOR_A, LINE_TO_LINE_FROM_V
 from emw.stations.ocpp.traits import Purpose, RateUnit
 from emw.stations.ocpp.wire import encode, seconds
 from emw.stations.ocppj import Version
@@ -44,9 +44,13 @@ def to_neutral_v(line_voltage_v: float, phases: int) -> float:
 
 
 def limit_in(unit: RateUnit, limit_a: float, kw_per_a: float) -> float | int:
-    """The limit in A per phase (one decimal) or W in all (whole), rounded down; whole numbers are written as such."""
+    """The limit in A per phase (one decimal) or W in all (whole), rounded down; whole numbers are written as such.
+
+    But 6 A is never told as a watt less: a station that keeps to the standard would stop charging.
+    """
     if unit is RateUnit.WATTS:
-        return math.floor(limit_a * kw_per_a * 1000 + 1e-6)
+        watts = math.floor(limit_a * kw_per_a * 1000 + 1e-6)
+        return watts if limit_a < FLOOR_A else max(watts, math.ceil(FLOOR_A * kw_per_a * 1000 - 1e-6))
     tenths = math.floor(limit_a * 10 + 1e-6)
     return tenths // 10 if tenths % 10 == 0 else tenths / 10
 

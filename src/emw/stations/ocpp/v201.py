@@ -62,6 +62,8 @@ class V201:
             "NotifyChargingLimit": (w.NotifyChargingLimit, self.limited),
             "ClearedChargingLimit": (w.ClearedChargingLimit, self.free_again),
             "NotifyEVChargingNeeds": (w.NotifyEVChargingNeeds, self.needs),
+            "NotifyPriorityCharging": (w.NotifyPriorityCharging, self.priority),
+            "PullDynamicScheduleUpdate": (Anything, self._hub.always(REFUSED)),
             "NotifyEVChargingSchedule": (Anything, self._hub.always(ACCEPTED)),
             "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
             "SignCertificate": (Anything, self._hub.always(REFUSED)),
@@ -202,6 +204,12 @@ class V201:
     async def free_again(self, c: Connection, said: w.ClearedChargingLimit) -> bytes:
         """K13. Somebody else limits no more."""
         await self._charging.others(c.peer, said.evseId, said.chargingLimitSource, None)
+        return EMPTY
+
+    async def priority(self, c: Connection, said: w.NotifyPriorityCharging) -> bytes:
+        """K22. Its driver has paid for it, or has a reason: no shed asks of this stay, until that is over."""
+        log.info("ocpp.priority", station_id=c.peer.station_id, activated=said.activated)
+        await self._charging.priority(c.peer, said.transactionId, on=said.activated)
         return EMPTY
 
     async def needs(self, c: Connection, said: w.NotifyEVChargingNeeds) -> bytes:

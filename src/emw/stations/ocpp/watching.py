@@ -25,6 +25,7 @@ KEPT: Final = (
     "NotifyChargingLimit",
     "ClearedChargingLimit",
     "NotifyEVChargingNeeds",
+    "NotifyPriorityCharging",
 )
 
 

@@ -173,6 +173,13 @@ class ClearedChargingLimit(Struct, gc=False):
     evseId: EvseNumber | None = None
 
 
+class NotifyPriorityCharging(Struct, gc=False):
+    """2.1: a driver wants to charge without limits, or no more."""
+
+    transactionId: str
+    activated: bool
+
+
 class Named(Struct, gc=False):
     """A component or a variable."""
 
