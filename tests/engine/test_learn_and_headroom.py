@@ -168,6 +168,15 @@ def _held(evse_id: str, amps: float) -> EvseView:
     )
 
 
+def test_the_minute_in_which_a_vehicle_finishes_says_nothing_of_what_it_draws() -> None:
+    learner = Learner()
+    wants = []
+    for minute, draw_a in enumerate([16.0, 16.0, 16.0, 7.0, 7.0, 3.0, 0.0]):
+        learner.look(columns(540.0 + minute, [draw_a], [32.0], [0 if minute else -1]))
+        wants.append(learner.beliefs()[0].would_a)
+    assert wants == pytest.approx([16.0, 16.0, 16.0, 16.0, 7.0, 3.0, 0.0])
+
+
 def test_a_halted_tree_has_no_ceilings() -> None:
     node = Territory(territory_id="East", ceiling_kw=1.0)
     view = View(root="East", territories={"East": node}, evses=[_held("E1", 6.0)], requests=())

@@ -29,6 +29,8 @@ WHOLE_MIN = 2.0
 """This long after plug-in the last minute's mean is that of a whole minute of charging."""
 STAYS_MIN = 5.0
 """A car that stays this long after its last draw has finished by itself."""
+DIP = 0.9
+"""A free car that draws less than this part of what it drew may have finished within the minute."""
 AMPLE_A = 2.5
 """A limit this much above the draw does not bind."""
 
@@ -72,6 +74,8 @@ class State:
     size: Ints
     came: Ints
     got_kwh: Floats
+    dips: Ints
+    """Rounds in a row drawing much less than before, though free: it has finished within the minute, or will soon."""
     more_a: Floats
     """Wants more than this: the highest limit that it was seen to use up, A."""
 
@@ -93,7 +97,8 @@ class State:
             ended_min=np.full(n, np.nan), still=none(),
             awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
             asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
-            learned=no(), req_kwh=zeros(), scale=zeros(), size=none(), came=none(), got_kwh=zeros(), more_a=zeros(),
+            learned=no(), req_kwh=zeros(), scale=zeros(), size=none(), came=none(), got_kwh=zeros(), dips=none(),
+            more_a=zeros(),
         )  # fmt: skip
 
     def aligned(self, was: Ints) -> State:
@@ -160,8 +165,10 @@ class Estimator:
         free = ~held & live & ~changed
         s.done &= ~live
         jump = np.abs(seen.draw_a - s.would_a) > 0.2 + 0.03 * s.would_a
+        # The mean of the minute in which a car finishes is neither what it drew nor what it will draw.
+        s.dips = np.where(free & (seen.draw_a < DIP * s.would_a), s.dips + 1, 0)
         s.would_a = np.where(
-            free, np.where(jump, seen.draw_a, s.would_a + 0.2 * (seen.draw_a - s.would_a)), s.would_a
+            free & (s.dips != 1), np.where(jump, seen.draw_a, s.would_a + 0.2 * (seen.draw_a - s.would_a)), s.would_a
         )
         s.would_a = np.where(held & live & (seen.draw_a > s.would_a * 1.03), seen.draw_a, s.would_a)
         s.learned |= free & (seen.now_min - s.plug_min >= WHOLE_MIN)

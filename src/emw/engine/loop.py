@@ -122,7 +122,7 @@ class Controller:
         s = self.est.state
         waits = seen.now_min - s.asked_min < self.tuning.gap_min
         # Whether it obeys shows a minute after a change; no step is trimmed on who has not shown it.
-        shows: Bools = (s.lies == 0) & (seen.now_min - s.asked_min >= SHOWS_MIN)
+        shows: Bools = (s.lies == 0) & (seen.now_min - s.asked_min >= SHOWS_MIN) & (s.dips == 0)
         return seen.online & ~seen.opted_out & ~s.deaf & shows & ~s.stuck & ~s.done & ~waits & s.learned
 
     def _shed(self, seen: Columns, request: Request, now_a: Floats) -> Moves:
