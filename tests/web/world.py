@@ -316,6 +316,7 @@ async def world(
     real: Store | None = None,
     sign_on: SignOn | None = None,
     service: ServiceSettings | None = None,
+    link: Obeying | None = None,
 ) -> AsyncGenerator[World, None]:
     """A running head-end with three people: vic looks, opa operates, ann administers."""
     store, clock, ids = FakeStore(), TestClock(), CountedIds()
@@ -325,7 +326,7 @@ async def world(
         clock=clock,
         ids=ids,
         chance=Random(2),
-        stations=Obeying(),
+        stations=link or Obeying(),
         reports=NoReports(),
         settings=service or ServiceSettings(),
         version="1.2.3",

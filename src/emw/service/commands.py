@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from emw.domain import facts as f
-from emw.domain.model import Cause, Evse, Limit, Outcome
+from emw.domain.model import Cause, Evse, Limit, Outcome, Station
 from emw.engine.governor import Governor
 from emw.engine.view import Order
 from emw.service.accounts import Accounts
@@ -255,13 +255,21 @@ class Commands:
                 async with self._room:
                     fault_point("command.before")
                     told = _under_knob(limit, evse)
-                    answer = await self._link.send(station, evse, told, self._clock.now())
+                    answer = await self._say(station, evse, told)
                     self.sent += 1
                     fault_point("command.sent")
             if answer.outcome is not Outcome.PENDING:
                 await self._answered(limit, answer, "emw")
         except Unavailable as error:
             log.warning("dispatch.answer_not_written", evse_id=limit.evse_id, why=error.detail)
+
+    async def _say(self, station: Station, evse: Evse, told: Limit) -> Answer:
+        """Over the station's wire. A fault of ours there is this one station's: all others are commanded on."""
+        try:
+            return await self._link.send(station, evse, told, self._clock.now())
+        except Exception:
+            log.exception("dispatch.not_sent", evse_id=evse.evse_id, command_id=told.command_id)
+            return Answer(Outcome.OFFLINE, reason="a fault of emw while it was sent; it is in its log")
 
     async def greet(self, evse_id: str) -> None:
         """A station (re)booted: give it our token, then what it should hold."""
