@@ -7,11 +7,7 @@ import numpy as np
 from emw.engine.columns import Columns
 from emw.engine.estimate import Estimator
 from emw.engine.need import (
-    AHEAD_H,
-    AHEAD_STEPS,
     NEED_QUANTILES,
-    SOON,
-    STAY_QUANTILES,
     Finish,
     Leave,
     needs_at,
@@ -34,14 +30,6 @@ def test_survival_falls_from_one_and_its_integral_rises() -> None:
     needs = needs_at(alive)
     assert (np.diff(needs, axis=1) >= 0).all()
     assert needs.shape == (8, len(NEED_QUANTILES))
-
-
-def test_nobody_leaves_before_the_finish_that_the_departure_belongs_to() -> None:
-    told_kwh, plug_h, depart_h = cars()
-    finish_h = np.cumsum(np.full((8, 6), 0.7), axis=1)
-    leave_h = Leave().ahead(11.0, plug_h, np.where(np.isnan(told_kwh), np.nan, depart_h), finish_h)
-    assert (leave_h >= finish_h[:, :, None] - 1e-9).all()
-    assert (np.diff(leave_h, axis=2) >= -1e-9).all()
 
 
 def test_finishes_seen_move_the_hazard() -> None:
@@ -134,32 +122,17 @@ def test_a_paused_car_says_nothing() -> None:
     assert est.would_kw(seen(614, limit=0, draw=0, got=8.3))[0] > 2
 
 
-def drivers(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def drivers(n: int) -> tuple[np.ndarray, np.ndarray]:
     """When they came, when they said they would leave (some on the quarter, some not at all), when they finish."""
     rng = np.random.default_rng(5)
     plug_h = np.where(rng.random(n) < 0.3, np.floor(rng.uniform(-20, 10, n) * 4) / 4, rng.uniform(-20, 10, n))
     depart_h = np.where(rng.random(n) < 0.3, np.floor(rng.uniform(0, 40, n) * 4) / 4, rng.uniform(0, 40, n))
     depart_h[rng.random(n) < 0.2] = np.nan
-    return plug_h, depart_h, np.sort(rng.uniform(0, 16, (n, 6)), axis=1)
+    return plug_h, depart_h
 
 
 def test_the_table_of_one_time_of_day_says_what_the_hazard_says() -> None:
-    plug_h, depart_h, _ = drivers(3_000)
+    plug_h, depart_h = drivers(3_000)
     for now_h in (0.0, 7.5, 11.016, 23.99, 30.2):
         plain = Leave().plain(np.full(3_000, now_h), now_h - plug_h, now_h - depart_h)
         np.testing.assert_array_equal(Leave().plain_now(now_h, now_h - plug_h, now_h - depart_h), plain)
-
-
-def test_departures_of_many_are_what_a_search_car_by_car_finds() -> None:
-    leave, now_h = Leave(), 10.25
-    plug_h, depart_h, finish_h = drivers(300)
-    at_h = now_h + (np.arange(AHEAD_STEPS, dtype=np.float64) + 0.5) * AHEAD_H
-    found = leave.ahead(now_h, plug_h, depart_h, finish_h)
-    for car in range(300):
-        hazard = leave.plain(at_h, at_h - plug_h[car], at_h - depart_h[car])
-        gone = np.concatenate(([0.0], np.cumsum(hazard * (AHEAD_H * leave.finished * SOON))))
-        edges = np.arange(AHEAD_STEPS + 1)
-        for need, at in enumerate(finish_h[car]):
-            begin = np.interp(min(at / AHEAD_H, AHEAD_STEPS - 1e-6), edges, gone)
-            steps = np.interp(begin - np.log(1 - STAY_QUANTILES), gone, edges)
-            np.testing.assert_allclose(found[car, need], np.maximum(steps * AHEAD_H, at), rtol=1e-12)

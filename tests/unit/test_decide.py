@@ -158,6 +158,36 @@ def test_a_joiner_takes_part_and_a_leaver_is_made_up_for() -> None:
     assert fleet.shed_kw() >= 12.0 - STEP_KW, "to the step for which a command is worth its while"
 
 
+def test_a_joiner_is_not_told_at_once_what_would_shed_nothing_with_most() -> None:
+    for would_a, told in ((16.0, False), (32.0, True)):
+        fleet = Fleet(alike(10, would_a=would_a), QUICK)
+        fleet.request("R1", 0.1 * 10 * 0.23 * would_a)
+        fleet.round()
+        fleet.now += timedelta(seconds=60)
+        fleet.cars["Z"] = Car(evse_id="Z", would_a=32.0, plugged_at=fleet.now)
+        fleet.run(30)
+        assert (fleet.held_a(fleet.cars["Z"]) is not None) is told, "its draw is not known: the others' is"
+
+
+def test_who_fits_is_let_go_as_a_whole_rather_than_the_dearest_in_part() -> None:
+    price = {"A": 0.9, "B": 0.8, "C": 0.7, "D": 0.1}
+    would_a = {"A": 31.0, "B": 16.0, "C": 10.0, "D": 31.0}
+    fleet = Fleet(
+        {
+            n: Car(evse_id=n, would_a=would_a[n], price=Price(floor=price[n], pause=9.0, hold=price[n]))
+            for n in price
+        }
+    )
+    fleet.request("R1", 0.23 * (25 + 10 + 4 + 25))
+    fleet.round()
+    assert all(fleet.held_a(car) == 6.0 for car in fleet.cars.values())
+    fleet.now += timedelta(seconds=61)
+    fleet.requests["R1"] = replace(fleet.requests["R1"], kw=0.23 * (25 + 4 + 25))
+    fleet.run(10)
+    held = {n: fleet.held_a(car) for n, car in fleet.cars.items()}
+    assert held == {"A": 6.0, "B": None, "C": 6.0, "D": 6.0}, "A would have been told twice"
+
+
 def test_who_opted_out_is_freed_first_and_never_asked() -> None:
     fleet = Fleet(alike(10), QUICK)
     fleet.request("R1", 10.0)

@@ -1,4 +1,4 @@
-"""How much a car will still take and how long it will stay: survival of energy and of stay.
+"""How much a car will still take and when it leaves: survival of energy, and what a stay says.
 
 What drivers tell is evidence, not truth: a median car takes 0.6 of what was told, and one in twenty leaves hours early.
 So both are hazards (chance of finishing per kWh, of leaving per hour) that depend on what was told, on what has
@@ -19,11 +19,6 @@ TAU_H: Floats = np.array([0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 
 NEED_QUANTILES = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
 NEED_WEIGHTS = np.array([0.1, 0.2, 0.2, 0.2, 0.2, 0.1])
 """The need of a car is looked at where this much of its distribution lies below."""
-STAY_QUANTILES = np.array([0.1, 0.3, 0.55, 0.85])
-STAY_WEIGHTS = np.array([0.2, 0.2, 0.3, 0.3])
-"""So is the time that it stays after its twin has finished."""
-AHEAD_H = 0.25
-AHEAD_STEPS = 56
 LEAST_STAY_H = 0.2
 """A stay told is taken to be at least so long."""
 GROUPS = np.array([0.0, 0.3, 0.6, 0.95])
@@ -33,8 +28,6 @@ TRUST = 25.0
 CHARGING = 0.3
 FINISHED = 1.1
 """Factors on the hazard of leaving of cars that charge and of cars that have finished."""
-SOON = 1.3
-"""Who has just finished leaves sooner than who finished long ago."""
 RUSH_H = 1.5
 """How fast the hurry of those who have just finished wears off."""
 NO_PAST_H = -2.3
@@ -97,25 +90,6 @@ _PAST = _stretch(priors.PAST_EDGES, priors.LEAVE_BY_PAST, 0.25, -8.25, 8.25)
 _STAY = _stretch(priors.STAY_EDGES, priors.LEAVE_BY_STAY, 0.25, 0.0, 15.25)
 _CLOCK_UNTOLD = _stretch(priors.CLOCK_EDGES, priors.LEAVE_UNTOLD_BY_CLOCK, 0.5, 0.0, 24.0)
 _STAY_UNTOLD = _stretch(priors.STAY_EDGES, priors.LEAVE_UNTOLD_BY_STAY, 0.25, 0.0, 15.25)
-
-
-def _stretches(table: Floats) -> Floats:
-    """The AHEAD_STEPS values from each place on, from AHEAD_STEPS before the table to its last: rows to be added."""
-    wide = np.pad(table, AHEAD_STEPS, mode="edge")
-    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(wide, AHEAD_STEPS)[:-1])
-
-
-def _begin(size: int, x: Floats, low: float) -> Ints:
-    """The row of `_stretches` that begins at `x`."""
-    scaled = np.floor((x - low) * (1 / AHEAD_H) + 1e-9) + AHEAD_STEPS
-    found: Ints = np.clip(scaled, 0, AHEAD_STEPS + size - 1).astype(np.int64)
-    return found
-
-
-_PAST_AHEAD = _stretches(_PAST)
-_STAY_AHEAD = np.concatenate((_stretches(_STAY), _stretches(_STAY_UNTOLD)))
-_WIDE = 64
-"""The power of two above AHEAD_STEPS + 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,54 +285,6 @@ class Leave:
         for i, rows in enumerate((~finished, finished)):
             self.expected[i] += float(chance[rows].sum())
             self.seen[i] += int(left[rows].sum())
-
-    def ahead(self, now_h: float, plug_h: Floats, depart_h: Floats, finish_h: Floats) -> Floats:
-        """Hours from now to departure for cars finishing `finish_h` hours from now (rows by m).
-
-        One more axis for STAY_QUANTILES.
-        """
-        n = len(finish_h)
-        at_h: Floats = now_h + (np.arange(AHEAD_STEPS, dtype=np.float64) + 0.5) * AHEAD_H
-        gone = np.full((n, _WIDE), np.inf)
-        gone[:, 0] = 0.0
-        hazard = self._hazards(at_h, plug_h, depart_h)
-        hazard *= AHEAD_H * self.finished * SOON
-        np.cumsum(hazard, axis=1, out=gone[:, 1 : AHEAD_STEPS + 1])
-        flat, first = gone.ravel(), np.arange(n)[:, None] * _WIDE
-        start = np.clip(finish_h / AHEAD_H, 0, AHEAD_STEPS - 1e-6)
-        j = start.astype(np.int64)
-        low = _look(flat, first + j)
-        high = _look(flat, first + j + 1)
-        begin = low + (start - j) * (high - low)
-        level = begin[:, :, None] - np.log(1 - STAY_QUANTILES)
-        # Each row is sorted and as wide as a power of two, so all are searched at once by halving.
-        start_of_row = first[:, :, None]
-        at = np.broadcast_to(start_of_row, level.shape).copy()
-        step = _WIDE // 2
-        while step:
-            at += step * (_look(flat, at + step) < level)
-            step //= 2
-        place = np.minimum(at - start_of_row + 1, AHEAD_STEPS)
-        low = _look(flat, start_of_row + place - 1)
-        high = _look(flat, start_of_row + place)
-        part = np.clip((level - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
-        found: Floats = np.maximum((place - 1 + part) * AHEAD_H, finish_h[:, :, None])
-        return found
-
-    @staticmethod
-    def _hazards(at_h: Floats, plug_h: Floats, depart_h: Floats) -> Floats:
-        """`plain` of each row at times a step of both tables apart: from one look to the next a row moves on by one
-        place in each, so that it needs a stretch of either and no look-up per time.
-        """
-        clock = at_h % 24
-        by_told = _at(_CLOCK, clock, 0.5) + _PAST_AHEAD
-        both = np.concatenate((by_told, _at(_CLOCK_UNTOLD, clock, 0.5)[None, :]))
-        known = np.isfinite(depart_h)
-        past = _begin(len(_PAST), np.where(known, at_h[0] - depart_h, 0.0), -8.25)
-        stay = _begin(len(_STAY), at_h[0] - plug_h, 0.0)
-        logs = _look(both, np.where(known, past, len(_PAST_AHEAD)))
-        logs += _look(_STAY_AHEAD, np.where(known, stay, stay + len(_STAY_AHEAD) // 2))
-        return np.exp(logs, out=logs)
 
 
 def needs_at(alive: Floats) -> Floats:

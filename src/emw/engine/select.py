@@ -16,12 +16,11 @@ from emw.engine.estimate import Estimator
 from emw.engine.need import (
     NEED_QUANTILES,
     NEED_WEIGHTS,
-    STAY_QUANTILES,
-    STAY_WEIGHTS,
     TAU_H,
     integral_at,
     needs_at,
 )
+from emw.engine.stay import STAY_QUANTILES, STAY_WEIGHTS, departures
 
 COARSE_NEED = np.array([0.3, 0.4, 0.3])
 COARSE_STAY = np.array([0.4, 0.6])
@@ -48,7 +47,7 @@ UNKNOWN_COST = 0.2
 class Taste:
     """Prices, in kWh unserved per kWh shed."""
 
-    finish: float = 0.6
+    finish: float = 0.9
     """Of a car certain to finish before the event ends."""
     doubt: float = 0.0
     """Of a car as large as the whole request whose twin finishes half-way to the end of the event."""
@@ -123,11 +122,9 @@ class Outlook:
             s.told.pick(due), seen.got_kwh[due], full_kw, now_h - ahead_h
         )
         self.need_h[due] = needs_at(self.alive[due])
-        self.leave_h[due] = est.leave.ahead(
-            now_h,
-            seen.plug_min[due] / 60,
-            seen.depart_min[due] / 60,
-            np.maximum(self.need_h[due] - ahead_h[:, None], 0.0),
+        got_kwh = seen.got_kwh[due][:, None] + self.need_h[due] * full_kw[:, None]
+        self.leave_h[due] = departures(
+            now_h, s.told.pick(due), np.maximum(self.need_h[due] - ahead_h[:, None], 0.0), got_kwh
         )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 
 from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
 from emw.engine.allocate import Allocation, Flexible, allocate
@@ -22,6 +22,10 @@ from emw.engine.view import EvseView, Rules, Shortfall, View
 NEAR_KW = 1e-9
 WORTH_A = 0.25
 """A vehicle that could give less than this is not sent a command for it."""
+SHALLOW = 0.75
+"""Where a shed leaves more than this of what is drawn, most limits at its level would lie above the draw."""
+NEXT_FEW = 10
+"""Drivers next in price are as good as one another."""
 
 
 def shed(
@@ -48,7 +52,7 @@ def shed(
     if error_kw > band_kw:
         _ask(lead, node_id, error_kw, askable, wanted, now)
     elif error_kw < -band_kw:
-        _give_back(lead, node_id, -error_kw, own, wanted, now)
+        _give_back(lead, node_id, -error_kw, band_kw / 2, own, wanted, now)
     given_kw = _given(askable, wanted)
     return [
         Shortfall(
@@ -125,10 +129,13 @@ def _join(
     if would_kw <= NEAR_KW:
         return
     level = 1 - min(lead.kw / would_kw, 1.0)
+    draws_a = [e.would_draw_a for e in others if e.would_draw_a > 0]
+    # What a joiner will draw is not known yet: a limit above what the others draw would shed nothing with most.
+    typical_a = sum(draws_a) / len(draws_a) if level > SHALLOW else inf
     for e in young:
         steps = ceil((e.would_draw_a * level - e.floor_a) / e.step_a - 1e-9)
         limit_a = e.floor_a + max(steps, 0) * e.step_a
-        if limit_a < min(e.would_draw_a, e.max_a):
+        if limit_a < min(e.would_draw_a, e.max_a, typical_a):
             wanted[e.evse_id] = Wanted(limit_a, Cause.SHED, lead, node_id)
 
 
@@ -233,11 +240,16 @@ def _give_back(
     lead: ReductionRequest,
     node_id: str,
     over_kw: float,
+    near_kw: float,
     own: Sequence[EvseView],
     wanted: dict[str, Wanted],
     now: datetime,
 ) -> None:
-    """Let go of the dearest, the last one part of the way; where no price is known, share anew among the held."""
+    """Let go of the dearest; where no price is known, share anew among the held.
+
+    The last one is let go of part of the way, unless one of the next few comes within `near_kw` as a whole: whoever
+    is let go of in parts is told twice.
+    """
     # Who was just handed on is not held any more.
     able = [e for e in own if e.evse_id in wanted and not _waits(e, now)]
     if not any(e.price is not None for e in able):
@@ -249,12 +261,20 @@ def _give_back(
             else:
                 wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
         return
-    for e in sorted(able, key=lambda e: (-_hold_price(e), e.evse_id)):
-        rise_kw = _rise_kw(e, wanted[e.evse_id])
-        if rise_kw <= over_kw:
+    dearest = sorted(able, key=lambda e: (-_hold_price(e), e.evse_id))
+    rises_kw = [_rise_kw(e, wanted[e.evse_id]) for e in dearest]
+    for n, (e, rise_kw) in enumerate(zip(dearest, rises_kw, strict=True)):
+        if over_kw <= near_kw:
+            return
+        if rise_kw <= over_kw + near_kw:
             wanted.pop(e.evse_id)
             over_kw -= rise_kw
         else:
+            few = range(n + 1, min(n + NEXT_FEW, len(dearest)))
+            fit = next((m for m in few if abs(rises_kw[m] - over_kw) <= near_kw), None)
+            if fit is not None:
+                wanted.pop(dearest[fit].evse_id)
+                return
             steps = int(over_kw / (e.kw_per_a * e.step_a) + 1e-9)
             limit_a = wanted[e.evse_id].limit_a
             raised_a = limit_a + steps * e.step_a
