@@ -168,7 +168,9 @@ class Estimator:
         # The mean of the minute in which a car finishes is neither what it drew nor what it will draw.
         s.dips = np.where(free & (seen.draw_a < DIP * s.would_a), s.dips + 1, 0)
         s.would_a = np.where(
-            free & (s.dips != 1), np.where(jump, seen.draw_a, s.would_a + 0.2 * (seen.draw_a - s.would_a)), s.would_a
+            free & (s.dips != 1),
+            np.where(jump, seen.draw_a, s.would_a + 0.2 * (seen.draw_a - s.would_a)),
+            s.would_a,
         )
         s.would_a = np.where(held & live & (seen.draw_a > s.would_a * 1.03), seen.draw_a, s.would_a)
         s.learned |= free & (seen.now_min - s.plug_min >= WHOLE_MIN)
