@@ -24,7 +24,10 @@ Ints = NDArray[np.int64]
 Feature = tuple[Ints, int]
 """Bin of each piece, and how many bins there are."""
 
-PART_EDGES = (*np.round(np.arange(0.05, 0.96, 0.05), 2), 0.98, 1.02, 1.1, 1.3)
+PART_EDGES = (
+    *np.round(np.arange(0.05, 0.96, 0.05), 2),
+    *(0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03, 1.05, 1.1, 1.2, 1.3, 1.45),
+)
 GOT_EDGES = (0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 25, 30, 40)
 TOLD_EDGES = (4, 6, 8.5, 10.5, 12.5, 16.5, 20.5, 25, 32, 42, 60)
 CLOCK_EDGES = tuple(np.arange(5.0, 24.0, 0.5))
@@ -36,7 +39,7 @@ SHARE_EDGES = (0.2, 0.4, 0.6, 0.8, 0.95, 1.05, 1.3)
 SIZE_EDGES = (6.0, 10.5, 16.5, 25.0, 42.0)
 SPELL_EDGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 RATE_EDGES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0)
-DUSK_EDGES = (16.0, 17.0, 17.5, 18.0)
+HOUR_EDGES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0, 17.5, 18.0, 19.0, 21.0)
 CAME_EDGES = (8.0, 10.0, 12.0, 15.0)
 TOOK_EDGES = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
 VEHICLES = (101, 102, 103)
@@ -79,7 +82,7 @@ def fit(features: list[Feature], exposure: Floats, happened: Floats) -> list[Flo
     return out
 
 
-DRAWN = 12.0
+DRAWN = 40.0
 """How many events' weight draws a bin towards its feature's mean."""
 
 
@@ -154,7 +157,7 @@ def finishing(s: Sessions) -> dict[str, Floats]:
         "BY_RATE": binned(
             kwh / np.maximum((s.told_leave_min - s.plug_min)[r] / 60, LEAST_STAY_H), RATE_EDGES
         ),
-        "BY_DUSK": binned(at / 60 % 24, DUSK_EDGES),
+        "BY_SHARE_HOUR": pair(share, binned(at / 60 % 24, HOUR_EDGES)),
         "BY_CAME_TOOK": pair(binned(s.plug_min[r] / 60, CAME_EDGES), binned(got, TOOK_EDGES)),
     }
     found = fit(list(features.values()), took / kwh, finished)
@@ -162,6 +165,7 @@ def finishing(s: Sessions) -> dict[str, Floats]:
     for name, edges in (
         ("SHARE_SIZE", SHARE_EDGES),
         ("SHARE_SPELL", SHARE_EDGES),
+        ("SHARE_HOUR", SHARE_EDGES),
         ("CAME_TOOK", CAME_EDGES),
     ):
         out[f"FINISH_BY_{name}"] = out[f"FINISH_BY_{name}"].reshape(len(edges) + 1, -1)
@@ -181,7 +185,7 @@ WHY = {
     "SIZE_EDGES": "Edges of energy told, kWh, for pairs.",
     "SPELL_EDGES": "Edges of the time since plug-in, h, for pairs.",
     "RATE_EDGES": "Edges of energy told over stay told, kW.",
-    "DUSK_EDGES": "Edges of local time, h, for finishing.",
+    "HOUR_EDGES": "Edges of local time, h, for pairs.",
     "CAME_EDGES": "Edges of the local time of plug-in, h, for pairs.",
     "TOOK_EDGES": "Edges of energy delivered, kWh, for pairs.",
     "FINISH_BY_PART": "Log hazard of finishing per unit of delivered over told, by the same.",
@@ -192,7 +196,7 @@ WHY = {
     "FINISH_BY_SHARE_SIZE": "Added to it, by delivered over told (rows) and energy told.",
     "FINISH_BY_SHARE_SPELL": "Added to it, by delivered over told (rows) and time since plug-in.",
     "FINISH_BY_RATE": "Added to it, by energy told over stay told: who needs much soon, and who has all day.",
-    "FINISH_BY_DUSK": "Added to it, by local time: at the end of a working day cars are taken.",
+    "FINISH_BY_SHARE_HOUR": "Added to it, by delivered over told (rows) and local time.",
     "FINISH_BY_CAME_TOOK": "Added to it, by the local time of plug-in (rows) and energy delivered.",
     "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of any driver, for who told nothing, by energy delivered.",
     "LEAVE_BY_CLOCK": "Log hazard of leaving per hour, by local time.",

@@ -70,7 +70,6 @@ def _look(table: Floats, place: Ints) -> Floats:
 
 _PART = _stretch(priors.PART_EDGES, priors.FINISH_BY_PART, 0.01, 0.0, 1.5)
 _GOT = _stretch(priors.GOT_EDGES, priors.FINISH_BY_GOT, 0.5, 0.0, 45.0)
-_DUSK = _stretch(priors.DUSK_EDGES, priors.FINISH_BY_DUSK, 0.5, 0.0, 24.0)
 _GOT_UNTOLD = _stretch(priors.GOT_EDGES, priors.FINISH_UNTOLD_BY_GOT, 0.5, 0.0, 45.0)
 _GOT_SILENT = _stretch(priors.GOT_EDGES, priors.FINISH_SILENT_BY_GOT, 0.5, 0.0, 45.0)
 _DUE = _stretch(priors.DUE_EDGES, priors.FINISH_BY_DUE, 0.5, -8.5, 4.5)
@@ -82,6 +81,9 @@ _PART_SIZE = _PART + np.asarray(priors.FINISH_BY_SHARE_SIZE).T[:, _SHARE]
 _PART_SINCE = (
     _SINCE + np.asarray(priors.FINISH_BY_SHARE_SPELL)[np.ix_(_SHARE, _bins(priors.SPELL_EDGES, 0.25, 8.25))]
 )
+_PART_HOUR = np.asarray(priors.FINISH_BY_SHARE_HOUR)[np.ix_(_SHARE, _bins(priors.HOUR_EDGES, 0.5, 24.0))]
+_HOURS = _PART_HOUR.shape[1]
+_PART_HOUR = _PART_HOUR.ravel()
 _CAME_GOT = _GOT + np.asarray(priors.FINISH_BY_CAME_TOOK)[:, _bins(priors.TOOK_EDGES, 0.5, 45.0)]
 _PARTS, _SINCES, _GOTS = len(_PART), len(_SINCE), len(_GOT)
 _PART_SIZE, _PART_SINCE, _CAME_GOT = _PART_SIZE.ravel(), _PART_SINCE.ravel(), _CAME_GOT.ravel()
@@ -179,7 +181,7 @@ class Finish:
         logs += _look(_PART_SINCE, part * _SINCES + since)
         logs += _look(_CAME_GOT, who.came * _GOTS + got)
         logs += due
-        logs += _at(_DUSK, np.atleast_1d(at_h) % 24, 0.5)
+        logs += _look(_PART_HOUR, part * _HOURS + _place(_HOURS, np.atleast_1d(at_h) % 24, 0.5))
         group = _GROUP.take(part, mode="clip")
         if not known.all():
             silent = _GOT_UNTOLD + self.tell * (_GOT_SILENT - _GOT_UNTOLD)
