@@ -372,8 +372,10 @@ def give_back(
                     to >= seen.floor_a[r] - NEAR_A
                     and abs(to - gap_a[r] - now_a[r] - missing / seen.kw_per_a[r]) < 1.0
                 ):
+                    # A limit at the draw sheds nothing: it is let go.
+                    free = to - gap_a[r] > would_a[r] - NEAR_A
                     to_rows.append(np.array([r]))
-                    to_a.append(np.array([min(to, seen.max_a[r])]))
+                    to_a.append(np.array([seen.max_a[r] if free else min(to, seen.max_a[r])]))
                     break
     return Moves(rows=np.concatenate(to_rows), limit_a=np.concatenate(to_a))
 
