@@ -17,7 +17,7 @@ from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
 from emw.engine.allocate import Allocation, Flexible, allocate
 from emw.engine.cheapest import UNKNOWN, cheapest
 from emw.engine.orders import Wanted, gives
-from emw.engine.view import EvseView, Rules, Shortfall, View
+from emw.engine.view import NAMED_KW, EvseView, Rules, Shortfall, View, short_of
 
 NEAR_KW = 1e-9
 WORTH_A = 0.25
@@ -54,14 +54,7 @@ def shed(
     elif error_kw < -band_kw:
         _give_back(lead, node_id, -error_kw, band_kw / 2, own, wanted, now)
     given_kw = _given(askable, wanted)
-    return [
-        Shortfall(
-            request_key=r.request_key,
-            kw=max(r.kw - given_kw, 0.0),
-            why=why_short(pool, wanted, r.kw - given_kw),
-        )
-        for r in here
-    ]
+    return [shortfall(r, pool, wanted, r.kw - given_kw) for r in here]
 
 
 def _given(evses: Iterable[EvseView], wanted: Mapping[str, Wanted]) -> float:
@@ -326,23 +319,31 @@ def _hand_on(
 # --- in words
 
 
-def why_short(pool: Sequence[EvseView], wanted: Mapping[str, Wanted], short_kw: float) -> str:
-    """The shortfall in words: what keeps the rest of the load from being asked."""
+def shortfall(
+    request: ReductionRequest, pool: Sequence[EvseView], wanted: Mapping[str, Wanted], short_kw: float
+) -> Shortfall:
+    """What is short of a request, and in words what keeps the rest of the load from being asked."""
+    key = request.request_key
     if short_kw <= 1e-6:
-        return ""
+        return Shortfall(request_key=key, kw=max(short_kw, 0.0), why="")
+    spare_kw, parts = _kept_from(pool, wanted)
     if not pool:
-        return "no vehicle is charging here"
-    spare_kw = 0.0
-    for e in pool:
-        if e.why_not is None:
-            spare_kw += e.kw_per_a * (e.now_a(_limit_a(wanted, e)) - _lowest_a(e))
+        return Shortfall(request_key=key, kw=short_kw, why="no vehicle is charging here")
     if spare_kw > short_kw:
-        return "less than a step, or than is worth a command to every station"
+        why = "less than a step, or than is worth a command to every station"
+        return Shortfall(request_key=key, kw=short_kw, why=why)
+    why = short_of(short_kw, parts or ["nothing is being drawn"])
+    return Shortfall(request_key=key, kw=short_kw, why=why, parts=tuple(parts))
+
+
+def _kept_from(pool: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> tuple[float, list[str]]:
+    """What could still be asked, kW, and what can't, kW with its reason."""
+    spare_kw = 0.0
     kw: defaultdict[str, float] = defaultdict(float)
     for e in pool:
         if e.why_not is None:
+            spare_kw += e.kw_per_a * (e.now_a(_limit_a(wanted, e)) - _lowest_a(e))
             kw["at floor"] += e.kw_per_a * min(e.would_draw_a, e.floor_a)
         else:
             kw[e.why_not] += e.kw_per_a * e.would_draw_a
-    parts = [f"{value:.1f} kW {why}" for why, value in sorted(kw.items()) if value >= 0.05]
-    return f"short {short_kw:.1f} kW: " + (", ".join(parts) if parts else "nothing is being drawn")
+    return spare_kw, [f"{value:.1f} kW {why}" for why, value in sorted(kw.items()) if value >= NAMED_KW]

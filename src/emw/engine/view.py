@@ -12,6 +12,10 @@ from emw.engine.allocate import Price
 
 REFUSING = "refusing"
 """Why an EVSE that answered no, or that its meter gives the lie, can't be asked for a while."""
+HELD = "held by the governor"
+"""Why what could be asked is not asked yet: ramp, rhythm or the minimum gap between two changes."""
+NAMED_KW = 0.05
+"""Less is not named."""
 SMALL_A = 0.05
 """Limits closer than this are the same to a station."""
 
@@ -198,6 +202,19 @@ class Shortfall:
     request_key: str
     kw: float
     why: str
+    parts: tuple[str, ...] = ()
+    """What keeps the rest from being asked, as `why` names it: kW and reason."""
+
+    def with_held(self, held_kw: float) -> str:
+        """Why, where of what was proposed the governor held back `held_kw` besides."""
+        if held_kw < NAMED_KW:
+            return self.why
+        return short_of(self.kw + held_kw, (*self.parts, f"{held_kw:.1f} kW {HELD}"))
+
+
+def short_of(short_kw: float, parts: Sequence[str]) -> str:
+    """A shortfall in words."""
+    return f"short {short_kw:.1f} kW: {', '.join(parts)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,10 +153,10 @@ class Accounts:
         stopped = request.why_short == NOT_STARTED and request.state is not RequestState.PENDING
         return "dispatch is stopped" if stopped else request.why_short
 
-    def note_shortfalls(self, shortfalls: Iterable[Shortfall]) -> None:
-        """Remember what the last round could not place, and why."""
+    def note_shortfalls(self, shortfalls: Iterable[Shortfall], held_kw: Mapping[str, float]) -> None:
+        """Remember what the last round could not place, and why; `held_kw` of each request waits for the governor."""
         for short in shortfalls:
-            self._why[short.request_key] = short.why
+            self._why[short.request_key] = short.with_held(held_kw.get(short.request_key, 0.0))
 
     def all_answered(self, key: str | None) -> bool:
         """Whether no EVSE of a request still owes an answer."""

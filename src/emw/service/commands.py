@@ -125,14 +125,23 @@ class Commands:
             return
         self._picture.ended(command.command_id, evse, command.would_draw_a, command.max_a, at)
 
-    async def issue(self, orders: Sequence[Order], now: datetime) -> None:
-        """Check, book, write, send. Raises Unavailable when the ledger can't write: then only releases went out."""
+    async def issue(self, orders: Sequence[Order], now: datetime) -> Mapping[str, float]:
+        """Check, book, write, send; returns what the governor held back of what each request was to get, kW.
+
+        Raises Unavailable when the ledger can't write: then only releases went out.
+        """
+        held_kw: dict[str, float] = {}
         facts: list[f.Fact] = []
         going: list[str] = []
         releases: list[Limit] = []
         for order in orders:
             evse = self._state.evses.get(order.evse_id)
-            if evse is None or not self._legal(order, evse, now) or not self._admitted(order, evse, now):
+            if evse is None or not self._legal(order, evse, now):
+                continue
+            falls_kw = -self._moves_kw(order, evse, now)
+            if not self._admitted(order, evse, -falls_kw, now):
+                if order.request_key is not None and falls_kw > 0:
+                    held_kw[order.request_key] = held_kw.get(order.request_key, 0.0) + falls_kw
                 continue
             if order.request_key is not None and order.limit_a is not None and not order.renewal:
                 facts += self._accounts.enrol(order.request_key, order.evse_id, now)
@@ -172,6 +181,7 @@ class Commands:
             self._unwritten.difference_update(going)
         for evse_id in going:
             self.resend(evse_id)
+        return held_kw
 
     def _legal(self, order: Order, evse: Evse, now: datetime) -> bool:
         """Promise P4 at the last step: 0 or floor to knob, with an end ahead and no further than the lease."""
@@ -187,20 +197,24 @@ class Commands:
             )
         return in_range and in_time
 
-    def _admitted(self, order: Order, evse: Evse, now: datetime) -> bool:
-        """Promise P7 at the last step: ramp, rhythm, gap. A renewal moves nothing and is free."""
-        if order.renewal:
-            return True
+    def _moves_kw(self, order: Order, evse: Evse, now: datetime) -> float:
+        """By how much it makes load rise (or fall: less than 0), kW."""
         limit = self._state.limits.get(order.evse_id)
         before_a = order.would_draw_a
         if limit is not None and limit.in_force(now) and limit.max_a is not None:
             before_a = min(before_a, limit.max_a)
         after_a = order.would_draw_a if order.limit_a is None else min(order.would_draw_a, order.limit_a)
+        return evse.kw_per_a * (after_a - before_a)
+
+    def _admitted(self, order: Order, evse: Evse, moves_kw: float, now: datetime) -> bool:
+        """Promise P7 at the last step: ramp, rhythm, gap. A renewal moves nothing and is free."""
+        if order.renewal:
+            return True
         request = self._state.requests.get(order.request_key) if order.request_key else None
         held = self._governor.admit(
             order.evse_id,
             self._picture.path(evse.territory_id),
-            evse.kw_per_a * (after_a - before_a),
+            moves_kw,
             self._picture.seconds(now),
             emergency=request is not None and request.emergency,
             law=order.law,

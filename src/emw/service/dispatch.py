@@ -158,8 +158,8 @@ class Dispatch:
         self.thought_s += self.stopwatch() - began_s
         try:
             await self._live_on(plan, now)
-            await self.commands.issue(plan.orders, now)
-            self._accounts.note_shortfalls(plan.shortfalls)
+            held_kw = await self.commands.issue(plan.orders, now)
+            self._accounts.note_shortfalls(plan.shortfalls, held_kw)
             await self._accounts.look(view.requests, self._clock.now())
         except Unavailable as error:
             log.warning("dispatch.not_written", root=root, why=error.detail)
