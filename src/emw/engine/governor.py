@@ -74,10 +74,6 @@ class Governor:
         """How much of the node's load was let rise within the last minute, kW."""
         return self._moved(self._node(node_id), +1, now)
 
-    def may_turn_down(self, node_id: str, now: float) -> bool:
-        """Whether the rhythm lets this node's load fall now."""
-        return self._may_turn(self._node(node_id), -1, now)
-
     def next_change(self, evse_id: str) -> float | None:
         """When this EVSE's limit may change again, on the caller's clock; None: it never did."""
         last = self._last_change.get(evse_id)
