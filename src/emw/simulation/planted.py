@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -57,7 +57,7 @@ def command_before_commit() -> contextlib.AbstractContextManager[None]:
     """Sends first and writes afterwards."""
     issue = Commands.issue
 
-    async def hasty(self: Commands, wanted: Any, now: datetime) -> None:
+    async def hasty(self: Commands, wanted: Any, now: datetime) -> Mapping[str, float]:
         ledger = self._ledger
         put = ledger.put
 
@@ -70,7 +70,7 @@ def command_before_commit() -> contextlib.AbstractContextManager[None]:
 
         ledger.put = put_and_send  # type: ignore[method-assign]
         try:
-            await issue(self, wanted, now)
+            return await issue(self, wanted, now)
         finally:
             ledger.put = put  # type: ignore[method-assign]
 
