@@ -13,6 +13,7 @@ import numpy as np
 
 from emw.engine import priors
 from emw.engine.columns import Bools, Floats, Ints
+from emw.engine.tables import bins, look, place
 
 TAU_H: Floats = np.array([0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0])
 """Hours of charging at full draw at which the survival of energy is tabulated."""
@@ -45,27 +46,8 @@ def _stretch(
     return table
 
 
-def _bins(edges: tuple[float, ...], step: float, high: float) -> Ints:
-    """The bin of each place of an even grid from 0."""
-    found: Ints = np.digitize(np.arange(step / 2, high + step, step), edges)
-    return found
-
-
-def _place(size: int, x: Floats, step: float, low: float = 0.0) -> Ints:
-    scaled = (x - low if low else x) * (1 / step)
-    scaled += 1e-9
-    np.maximum(scaled, 0.0, out=scaled)
-    np.minimum(scaled, size - 1.0, out=scaled)
-    return scaled.astype(np.int64)
-
-
 def _at(table: Floats, x: Floats, step: float, low: float = 0.0) -> Floats:
-    return _look(table, _place(len(table), x, step, low))
-
-
-def _look(table: Floats, place: Ints) -> Floats:
-    """Rows of a table at places that are known to lie in it: `take` without its check is much the fastest."""
-    return table.take(place, axis=0, mode="clip")
+    return look(table, place(len(table), x, step, low))
 
 
 _PART = _stretch(priors.PART_EDGES, priors.FINISH_BY_PART, 0.01, 0.0, 1.5)
@@ -74,17 +56,17 @@ _GOT_UNTOLD = _stretch(priors.GOT_EDGES, priors.FINISH_UNTOLD_BY_GOT, 0.5, 0.0, 
 _GOT_SILENT = _stretch(priors.GOT_EDGES, priors.FINISH_SILENT_BY_GOT, 0.5, 0.0, 45.0)
 _DUE = _stretch(priors.DUE_EDGES, priors.FINISH_BY_DUE, 0.5, -8.5, 4.5)
 _SINCE = _stretch(priors.SINCE_EDGES, priors.FINISH_BY_SINCE, 0.25, 0.0, 8.25)
-_SHARE = _bins(priors.SHARE_EDGES, 0.01, 1.5)
-_GROUP = _bins(tuple(GROUPS[1:]), 0.01, 1.5)
+_SHARE = bins(priors.SHARE_EDGES, 0.01, 1.5)
+_GROUP = bins(tuple(GROUPS[1:]), 0.01, 1.5)
 # What hangs on two things at once is summed into one table, so that a hazard is five look-ups.
 _PART_SIZE = _PART + np.asarray(priors.FINISH_BY_SHARE_SIZE).T[:, _SHARE]
 _PART_SINCE = (
-    _SINCE + np.asarray(priors.FINISH_BY_SHARE_SPELL)[np.ix_(_SHARE, _bins(priors.SPELL_EDGES, 0.25, 8.25))]
+    _SINCE + np.asarray(priors.FINISH_BY_SHARE_SPELL)[np.ix_(_SHARE, bins(priors.SPELL_EDGES, 0.25, 8.25))]
 )
-_PART_HOUR = np.asarray(priors.FINISH_BY_SHARE_HOUR)[np.ix_(_SHARE, _bins(priors.HOUR_EDGES, 0.5, 24.0))]
+_PART_HOUR = np.asarray(priors.FINISH_BY_SHARE_HOUR)[np.ix_(_SHARE, bins(priors.HOUR_EDGES, 0.5, 24.0))]
 _HOURS = _PART_HOUR.shape[1]
 _PART_HOUR = _PART_HOUR.ravel()
-_CAME_GOT = _GOT + np.asarray(priors.FINISH_BY_CAME_TOOK)[:, _bins(priors.TOOK_EDGES, 0.5, 45.0)]
+_CAME_GOT = _GOT + np.asarray(priors.FINISH_BY_CAME_TOOK)[:, bins(priors.TOOK_EDGES, 0.5, 45.0)]
 _PARTS, _SINCES, _GOTS = len(_PART), len(_SINCE), len(_GOT)
 _PART_SIZE, _PART_SINCE, _CAME_GOT = _PART_SIZE.ravel(), _PART_SINCE.ravel(), _CAME_GOT.ravel()
 _CLOCK = _stretch(priors.CLOCK_EDGES, priors.LEAVE_BY_CLOCK, 0.5, 0.0, 24.0)
@@ -173,19 +155,19 @@ class Finish:
         nobody tells, and silence is anybody's; the more drivers tell, the more it is a sign of a small need.
         """
         known = np.isfinite(who.req_kwh)
-        part = _place(len(_PART), got_kwh / np.where(known, who.req_kwh, 1.0), 0.01)
-        since = _place(len(_SINCE), at_h - who.plug_h, 0.25)
+        part = place(len(_PART), got_kwh / np.where(known, who.req_kwh, 1.0), 0.01)
+        since = place(len(_SINCE), at_h - who.plug_h, 0.25)
         due = _at(_DUE, np.where(np.isfinite(who.depart_h), at_h - who.depart_h, -3.0), 0.5, -8.5)
-        got = _place(len(_GOT), got_kwh, 0.5)
-        logs = _look(_PART_SIZE, who.size * _PARTS + part)
-        logs += _look(_PART_SINCE, part * _SINCES + since)
-        logs += _look(_CAME_GOT, who.came * _GOTS + got)
+        got = place(len(_GOT), got_kwh, 0.5)
+        logs = look(_PART_SIZE, who.size * _PARTS + part)
+        logs += look(_PART_SINCE, part * _SINCES + since)
+        logs += look(_CAME_GOT, who.came * _GOTS + got)
         logs += due
-        logs += _look(_PART_HOUR, part * _HOURS + _place(_HOURS, np.atleast_1d(at_h) % 24, 0.5))
+        logs += look(_PART_HOUR, part * _HOURS + place(_HOURS, np.atleast_1d(at_h) % 24, 0.5))
         group = _GROUP.take(part, mode="clip")
         if not known.all():
             silent = _GOT_UNTOLD + self.tell * (_GOT_SILENT - _GOT_UNTOLD)
-            logs = np.where(known, logs, _look(silent, got))
+            logs = np.where(known, logs, look(silent, got))
             group = np.where(known, group, 1)
         logs += who.scale
         return np.exp(logs, out=logs), group
@@ -271,16 +253,16 @@ class Leave:
 
     def plain_now(self, clock_h: float, stay_h: Floats, past_h: Floats) -> Floats:
         """The same for all at one time of day: what is left is one look-up in a table made for it."""
-        clock = int(_place(len(_CLOCK), np.array([clock_h % 24]), 0.5)[0])
+        clock = int(place(len(_CLOCK), np.array([clock_h % 24]), 0.5)[0])
         by_told = np.add.outer(_CLOCK[clock] + _PAST, _STAY)
         untold = (_CLOCK_UNTOLD[clock] + _STAY_UNTOLD)[None, :]
         table = np.exp(np.concatenate((by_told, untold)).ravel())
         known = np.isfinite(past_h)
-        row = _place(len(_PAST), np.where(known, past_h, 0.0), 0.25, -8.25)
+        row = place(len(_PAST), np.where(known, past_h, 0.0), 0.25, -8.25)
         row[~known] = len(_PAST)
         row *= len(_STAY)
-        row += _place(len(_STAY), stay_h, 0.25)
-        return _look(table, row)
+        row += place(len(_STAY), stay_h, 0.25)
+        return look(table, row)
 
     def learn(self, chance: Floats, finished: Bools, left: Bools) -> None:
         """Cars whose state was plain to see, their chances of leaving by the tables, and who left."""

@@ -11,6 +11,7 @@ import numpy as np
 from emw.engine import prior_stays as priors
 from emw.engine.columns import Bools, Floats, Ints
 from emw.engine.need import Told
+from emw.engine.tables import bins, look, place
 
 STAY_QUANTILES = np.array([0.1, 0.3, 0.55, 0.85])
 STAY_WEIGHTS = np.array([0.2, 0.2, 0.3, 0.3])
@@ -21,22 +22,6 @@ TYPICAL_KWH = 20.0
 """Taken where a driver told a departure and no energy."""
 _WIDE = 64
 """The power of two above AHEAD_STEPS + 1."""
-
-
-def _grid(edges: tuple[float, ...], step: float, low: float, high: float) -> Ints:
-    """The bin of each place of an even grid, so that a look-up is one multiplication."""
-    found: Ints = np.digitize(np.arange(low + step / 2, high + step, step), edges)
-    return found
-
-
-def _place(size: int, x: Floats, step: float, low: float = 0.0) -> Ints:
-    scaled = np.floor((x - low) * (1 / step) + 1e-9)
-    found: Ints = np.clip(scaled, 0, size - 1).astype(np.int64)
-    return found
-
-
-def _look(table: Floats, place: Ints) -> Floats:
-    return table.take(place, axis=0, mode="clip")
 
 
 def _stretches(table: Floats) -> Floats:
@@ -53,11 +38,11 @@ def _begin(size: int, x: Floats, low: float) -> Ints:
 
 
 _LOW_H = -8.25
-_PAST = np.asarray(priors.LATER_BY_CAME_PAST)[:, _grid(priors.PAST_EDGES, AHEAD_H, _LOW_H, 8.25)]
-_STAY_BINS = _grid(priors.STAY_EDGES, AHEAD_H, 0.0, 15.25)
+_PAST = np.asarray(priors.LATER_BY_CAME_PAST)[:, bins(priors.PAST_EDGES, AHEAD_H, 8.25, _LOW_H)]
+_STAY_BINS = bins(priors.STAY_EDGES, AHEAD_H, 15.25)
 _STAY = np.asarray(priors.LATER_BY_STAY)[_STAY_BINS]
 _STAY_UNTOLD = np.asarray(priors.LATER_UNTOLD_BY_STAY)[_STAY_BINS]
-_CLOCK_BINS = _grid(priors.CLOCK_EDGES, 0.5, 0.0, 24.0)
+_CLOCK_BINS = bins(priors.CLOCK_EDGES, 0.5, 24.0)
 _CLOCK = np.asarray(priors.LATER_BY_CLOCK)[_CLOCK_BINS]
 _CLOCK_UNTOLD = np.asarray(priors.LATER_UNTOLD_BY_CLOCK)[_CLOCK_BINS]
 _PASTS = _PAST.shape[1]
@@ -66,14 +51,12 @@ _PAST_AHEAD = np.ascontiguousarray(_stretches(_PAST)[:, :_STARTS].reshape(-1, AH
 _CAME_UNTOLD = np.asarray(priors.LATER_UNTOLD_BY_CAME)
 _STAY_STARTS = AHEAD_STEPS + len(_STAY)
 _STAY_AHEAD = np.concatenate([_stretches(t)[:_STAY_STARTS] for t in (_STAY, _STAY_UNTOLD)])
-_FIRST_CLOCK = np.asarray(priors.FIRST_BY_CLOCK)[_grid(priors.FIRST_CLOCK_EDGES, 0.5, 0.0, 24.0)]
-_FIRST_CLOCK_UNTOLD = np.asarray(priors.FIRST_UNTOLD_BY_CLOCK)[
-    _grid(priors.FIRST_CLOCK_EDGES, 0.5, 0.0, 24.0)
-]
-_FIRST_PAST = np.asarray(priors.FIRST_BY_CAME_PAST)[:, _grid(priors.FIRST_PAST_EDGES, AHEAD_H, _LOW_H, 8.25)]
+_FIRST_CLOCK = np.asarray(priors.FIRST_BY_CLOCK)[bins(priors.FIRST_CLOCK_EDGES, 0.5, 24.0)]
+_FIRST_CLOCK_UNTOLD = np.asarray(priors.FIRST_UNTOLD_BY_CLOCK)[bins(priors.FIRST_CLOCK_EDGES, 0.5, 24.0)]
+_FIRST_PAST = np.asarray(priors.FIRST_BY_CAME_PAST)[:, bins(priors.FIRST_PAST_EDGES, AHEAD_H, 8.25, _LOW_H)]
 _FIRST_PASTS = _FIRST_PAST.shape[1]
 _FIRST_PAST = _FIRST_PAST.ravel()
-_FIRST_SHARE = np.asarray(priors.FIRST_BY_SHARE)[_grid(priors.SHARE_EDGES, 0.01, 0.0, 1.5)]
+_FIRST_SHARE = np.asarray(priors.FIRST_BY_SHARE)[bins(priors.SHARE_EDGES, 0.01, 1.5)]
 _FIRST_UNTOLD = np.asarray(priors.FIRST_UNTOLD_BY_CAME)
 
 
@@ -97,8 +80,8 @@ def departures(now_h: float, who: Told, finish_h: Floats, got_kwh: Floats) -> Fl
     flat, first = gone.ravel(), np.arange(n)[:, None] * _WIDE
     start = np.clip(finish_h / AHEAD_H, 0, AHEAD_STEPS - 1e-6)
     j = start.astype(np.int64)
-    low = _look(flat, first + j)
-    begin = low + (start - j) * (_look(flat, first + j + 1) - low)
+    low = look(flat, first + j)
+    begin = low + (start - j) * (look(flat, first + j + 1) - low)
     ahead = np.maximum(-np.log(1 - STAY_QUANTILES) - at_once[:, :, None], 0.0)
     level = begin[:, :, None] + ahead
     # Each row is sorted and as wide as a power of two, so all are searched at once by halving.
@@ -106,13 +89,13 @@ def departures(now_h: float, who: Told, finish_h: Floats, got_kwh: Floats) -> Fl
     at = np.broadcast_to(start_of_row, level.shape).copy()
     step = _WIDE // 2
     while step:
-        at += step * (_look(flat, at + step) < level)
+        at += step * (look(flat, at + step) < level)
         step //= 2
-    place = np.minimum(at - start_of_row + 1, AHEAD_STEPS)
-    low = _look(flat, start_of_row + place - 1)
-    high = _look(flat, start_of_row + place)
+    step_of = np.minimum(at - start_of_row + 1, AHEAD_STEPS)
+    low = look(flat, start_of_row + step_of - 1)
+    high = look(flat, start_of_row + step_of)
     part = np.clip((level - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
-    found: Floats = np.maximum((place - 1 + part) * AHEAD_H, finish_h[:, :, None])
+    found: Floats = np.maximum((step_of - 1 + part) * AHEAD_H, finish_h[:, :, None])
     return found
 
 
@@ -121,23 +104,23 @@ def _later(now_h: float, plug_h: Floats, told_h: Floats, known: Bools, came: Int
     each table, so that it needs a stretch of each and no look-up per time.
     """
     at_h = now_h + (np.arange(AHEAD_STEPS, dtype=np.float64) + 0.5) * AHEAD_H
-    clock = _place(len(_CLOCK), at_h % 24, 0.5)
+    clock = place(len(_CLOCK), at_h % 24, 0.5)
     both = np.concatenate((_PAST_AHEAD + _CLOCK[clock], _CAME_UNTOLD[:, None] + _CLOCK_UNTOLD[clock]))
     past = came * _STARTS + _begin(_PASTS, at_h[0] - told_h, _LOW_H)
     stay = _begin(len(_STAY), at_h[0] - plug_h, 0.0)
-    logs = _look(both, np.where(known, past, len(_PAST_AHEAD) + came))
-    logs += _look(_STAY_AHEAD, np.where(known, stay, stay + _STAY_STARTS))
+    logs = look(both, np.where(known, past, len(_PAST_AHEAD) + came))
+    logs += look(_STAY_AHEAD, np.where(known, stay, stay + _STAY_STARTS))
     return np.exp(logs, out=logs)
 
 
 def _first(at_h: Floats, told_h: Floats, known: Bools, came: Ints, share: Floats) -> Floats:
     """Chance of leaving per hour right after finishing at `at_h` (rows by m)."""
-    clock = _place(len(_FIRST_CLOCK), at_h % 24, 0.5)
-    past = _place(_FIRST_PASTS, at_h - told_h[:, None], AHEAD_H, _LOW_H)
-    logs = _look(_FIRST_CLOCK, clock)
-    logs += _look(_FIRST_PAST, came[:, None] * _FIRST_PASTS + past)
-    logs += _look(_FIRST_SHARE, _place(len(_FIRST_SHARE), share, 0.01))
+    clock = place(len(_FIRST_CLOCK), at_h % 24, 0.5)
+    past = place(_FIRST_PASTS, at_h - told_h[:, None], AHEAD_H, _LOW_H)
+    logs = look(_FIRST_CLOCK, clock)
+    logs += look(_FIRST_PAST, came[:, None] * _FIRST_PASTS + past)
+    logs += look(_FIRST_SHARE, place(len(_FIRST_SHARE), share, 0.01))
     if not known.all():
-        untold = _look(_FIRST_CLOCK_UNTOLD, clock) + _FIRST_UNTOLD[came][:, None]
+        untold = look(_FIRST_CLOCK_UNTOLD, clock) + _FIRST_UNTOLD[came][:, None]
         logs = np.where(known[:, None], logs, untold)
     return np.exp(logs, out=logs)

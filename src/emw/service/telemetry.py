@@ -110,8 +110,8 @@ def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outloo
     return Outlook(would_a, would_a * belief.alive, belief.gap_a, belief.price)
 
 
-def _says(reading: Reading | None, said: HeartBeat) -> bool:
-    """Whether this was heard already."""
+def _repeats(said: HeartBeat, reading: Reading | None) -> bool:
+    """Whether it says what the reading before it said."""
     return reading is not None and (
         reading.current_a,
         reading.voltage_v,
@@ -160,7 +160,7 @@ class Telemetry:
         if live.station_at is None:
             return False
         at = said.at
-        newer = at > live.station_at or (at == live.station_at and not _says(live.reading, said))
+        newer = at > live.station_at or (at == live.station_at and not _repeats(said, live.reading))
         skew = at - now
         if abs(skew) <= SKEW < abs(live.skew):
             return False
