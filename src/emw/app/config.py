@@ -6,16 +6,15 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from emw.app.ocpp_config import OcppSection, proxy_of, settings_of
 from emw.app.oidc_config import OidcParts, OidcSection, oidc_of, rules_for
 from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
 from emw.app.vtn_config import ServerParts, server_of
-from emw.stations.ocpp.traits import Pin, Purpose, RateUnit
 
 # What the parts of emw want of the configuration is loaded by who asks for it: a command that only looks up where the
 # data folder is would spend a second on it.
@@ -53,57 +52,6 @@ class StationPlane(Struct, forbid_unknown_fields=True, kw_only=True):
     tls_certificate: str | None = None
     tls_key: str | None = None
     tls_without_forward_secrecy: bool = False
-
-
-class OcppModelSection(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What the operator says of a make of stations, above what they say and show."""
-
-    vendor: str = "*"
-    model: str = "*"
-    firmware: str = "*"
-    unit: RateUnit | None = None
-    purposes: tuple[Purpose, ...] = ()
-    valid_to: bool | None = None
-    smart_charging: bool | None = None
-
-
-class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):
-    """emw between stations and the CSMS that their operator has. `url` none: emw is the central system."""
-
-    url: str | None = None
-    stations: tuple[str, ...] = ("*",)
-    territories: list[str] = []
-    password: str | None = None
-    passwords: dict[str, str] = {}
-    hold_seconds: Annotated[float, Meta(ge=0, le=3600)] = 20.0
-    stand_in: bool = True
-
-
-class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
-    """emw as central system for stations that speak OCPP. See docs/reference/ocpp for what each means."""
-
-    enabled: bool = True
-    security_profiles: tuple[Literal[0, 1, 2, 3], ...] = (1, 2, 3)
-    no_credential_beyond_loopback: bool = False
-    client_ca: str | None = None
-    unknown_stations: Literal["refuse", "pending", "accept"] = "refuse"
-    territory: str | None = None
-    max_amps: Annotated[float, Meta(gt=0, le=2000)] = 32.0
-    line_voltage: Annotated[float, Meta(ge=50, le=1500)] = 230.0
-    phases: Annotated[int, Meta(ge=1, le=3)] = 3
-    current: Literal["ac", "dc"] = "ac"
-    may_pause: bool = False
-    accept_any_token: bool = True
-    tokens: list[str] = []
-    heartbeat_seconds: Annotated[int, Meta(ge=10, le=900)] = 300
-    sample_seconds: Annotated[int, Meta(ge=5, le=900)] = 60
-    ping_seconds: Annotated[float, Meta(ge=0, le=600)] = 45.0
-    no_ping: list[str] = []
-    offline_seconds: Annotated[float, Meta(ge=10, le=3600)] = 120.0
-    connects_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 500.0
-    frames_kept: Annotated[int, Meta(ge=1, le=1000)] = 20
-    models: list[OcppModelSection] = []
-    proxy: OcppProxySection = field(default_factory=OcppProxySection)
 
 
 class OperatorPlane(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -260,56 +208,14 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def ocpp_settings(self) -> OcppSettings | None:
         """How emw is a central system; None: not at all."""
-        from emw.service.admin import EvseDefaults  # noqa: PLC0415 - see the head of this file
-        from emw.stations.ocpp.settings import OcppSettings  # noqa: PLC0415
-
-        o = self.ocpp
-        if not o.enabled:
-            return None
-        return OcppSettings(
-            profiles=frozenset(o.security_profiles),
-            no_credential_beyond_loopback=o.no_credential_beyond_loopback,
-            unknown=o.unknown_stations,
-            evses=EvseDefaults(
-                territory_id=o.territory,
-                max_a=o.max_amps,
-                line_voltage_v=o.line_voltage,
-                phases=o.phases,
-                dc=o.current == "dc",
-                may_pause=o.may_pause,
-            ),
-            tokens=None if o.accept_any_token else frozenset(o.tokens),
-            pins=tuple(Pin(**msgspec.structs.asdict(m)) for m in o.models),
-            heartbeat_s=o.heartbeat_seconds,
-            sample_s=o.sample_seconds,
-            ping_s=o.ping_seconds,
-            no_ping=frozenset(o.no_ping),
-            offline_s=o.offline_seconds,
-            connects_per_s=o.connects_per_second,
-            frames_kept=o.frames_kept,
-        )
+        return settings_of(self.ocpp)
 
     def proxy_settings(self) -> ProxySettings | None:
         """For which stations emw stands before another CSMS; None: for none. Raises ConfigError."""
-        from emw.stations.ocpp.settings import ProxySettings  # noqa: PLC0415 - see the head of this file
-
-        p = self.ocpp.proxy
-        if p.url is None:
-            return None
-        host = urlsplit(p.url).netloc
-        if not p.url.startswith(("ws://", "wss://")) or "{stationID}" not in p.url or "{" in host:
-            raise ConfigError(
-                f"ocpp.proxy.url: write it like 'wss://csms.example.org/ocpp/{{stationID}}' (got {p.url!r})"
-            )
-        return ProxySettings(
-            url=p.url,
-            stations=p.stations,
-            territories=frozenset(p.territories),
-            password=p.password,
-            passwords=dict(p.passwords),
-            hold_s=p.hold_seconds,
-            stand_in=p.stand_in,
-        )
+        try:
+            return proxy_of(self.ocpp.proxy)
+        except Wrong as error:
+            raise ConfigError(str(error)) from error
 
     def service_settings(self) -> ServiceSettings:
         """The service's settings."""

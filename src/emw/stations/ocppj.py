@@ -11,6 +11,7 @@ Rules held here (OCPP 1.6-J 4.1.1 and 4.2; OCPP 2.0.1 and 2.1 part 4, 4.1 and 4.
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -44,6 +45,9 @@ class Version(StrEnum):
         return self.removeprefix("ocpp")
 
 
+ALL: Final = tuple(Version)
+
+
 class Fault(StrEnum):
     """Why a CALL is refused, in the words of 2.x; `code_of` knows those of 1.6."""
 
@@ -74,13 +78,13 @@ def code_of(fault: Fault, version: Version) -> str:
     return _OLD_WORDS.get(fault, fault.value) if version is Version.V16 else fault.value
 
 
-def choose(offered: list[str]) -> tuple[Version, str] | None:
+def choose(offered: list[str], among: Collection[Version] = ALL) -> tuple[Version, str] | None:
     """The highest version both sides speak, and how the station spells it: it is told the same. None: none in common.
 
-    Stations were seen that write OCPP1.6, or ocpp1.6J.
+    Stations were seen that write OCPP1.6, or ocpp1.6J. `among`: the versions that we speak.
     """
     spelled = {name.strip().casefold().removesuffix("j"): name.strip() for name in reversed(offered)}
-    return next(((v, spelled[v.value]) for v in reversed(Version) if v.value in spelled), None)
+    return next(((v, spelled[v.value]) for v in reversed(Version) if v in among and v.value in spelled), None)
 
 
 class Call(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):

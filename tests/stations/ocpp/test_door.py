@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.stations.ocpp.house import house, until
@@ -47,6 +49,55 @@ async def test_the_highest_subprotocol_and_none_in_common(tmp_path: Path) -> Non
         await socket.close()
         socket = await h.socket("CP1", secret, "ocpp2.0", "chat")
         assert socket.subprotocol is None
+        await socket.wait_closed()
+        assert socket.close_code == 1002
+
+
+@pytest.mark.parametrize("offers", [("ocpp2.1", "ocpp1.6"), ("ocpp1.6", "OCPP2.0.1"), ("ocpp1.6J",)])
+async def test_a_version_that_is_not_spoken_here_is_as_if_not_offered(
+    offers: tuple[str, ...], tmp_path: Path
+) -> None:
+    async with house(tmp_path, versions=["ocpp1.6"]) as h:
+        secret = await h.enrol("CP1")
+        socket = await h.socket("CP1", secret, *offers)
+        assert socket.subprotocol in {"ocpp1.6", "ocpp1.6J"}
+        assert await alive(socket)
+        await socket.close()
+
+
+@pytest.mark.parametrize("header", [None, "", " "])
+@pytest.mark.parametrize("speaks", [None, "ocpp1.6", "ocpp2.0.1"])
+async def test_who_names_no_version_is_let_in_only_where_a_setting_says_what_it_speaks(
+    header: str | None, speaks: str | None, tmp_path: Path
+) -> None:
+    async with house(tmp_path, no_subprotocol=speaks or "close") as h:
+        secret = await h.enrol("CP1")
+        basic = base64.b64encode(f"CP1:{secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}"}
+        if header is not None:
+            headers["Sec-WebSocket-Protocol"] = header
+        socket = await connect(
+            f"ws://127.0.0.1:{h.port}/ocpp/CP1", additional_headers=headers, compression=None
+        )
+        assert socket.subprotocol is None
+        if speaks is None:
+            await socket.wait_closed()
+            assert (socket.close_code, socket.close_reason) == (
+                1002,
+                "offer one of ocpp1.6, ocpp2.0.1, ocpp2.1",
+            )
+        else:
+            seen = h.hub.connected("CP1")
+            assert seen is not None
+            assert seen.version == speaks
+            assert await alive(socket)
+            await socket.close()
+
+
+async def test_who_names_versions_that_nobody_speaks_is_closed_whatever_the_setting(tmp_path: Path) -> None:
+    async with house(tmp_path, no_subprotocol="ocpp1.6") as h:
+        secret = await h.enrol("CP1")
+        socket = await h.socket("CP1", secret, "ocpp1.5", "ocpp2.0")
         await socket.wait_closed()
         assert socket.close_code == 1002
 

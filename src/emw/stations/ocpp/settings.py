@@ -6,18 +6,23 @@ from dataclasses import dataclass, field
 
 from emw.service.admin import NOT_SAID, EvseDefaults
 from emw.stations.ocpp.traits import Pin
+from emw.stations.ocppj import Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OcppSettings:
     """How emw is a central system.
 
+    `versions`: those that are spoken. `no_subprotocol`: what a station speaks that names no version; None: it is not
+    let in.
     `profiles`: the security profiles that are let in: 0 no credential, 1 Basic over ws, 2 Basic over wss, 3 client
     certificate. `unknown`: what becomes of a station that nobody enrolled: `refuse` (404), `pending` (it may connect
     and is told to wait), `accept` (it is enrolled into the default territory).
     `tokens`: who may charge; None: anybody. `pins`: what the operator says of makes.
     """
 
+    versions: frozenset[Version] = frozenset(Version)
+    no_subprotocol: Version | None = None
     profiles: frozenset[int] = frozenset({1, 2, 3})
     no_credential_beyond_loopback: bool = False
     unknown: str = "refuse"

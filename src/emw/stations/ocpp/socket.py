@@ -136,14 +136,18 @@ class Doorman:
         proof = self._prove(guest, request, station_id, known)
         if known is not None and proof.profile < self._hub.peer(station_id).traits.secured(known.secret_hash):
             raise Turned(403, "this station has proved itself by a higher security profile; renew its secret")
-        offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", [])).split(",")
-        chosen = choose(offered)
-        if chosen is None:
-            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), _Unwelcome())
-        version, spelled = chosen
-        response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": spelled})
+        offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", [])).strip()
+        version, spelled = choose(offered.split(","), self._settings.versions) or (None, "")
+        if version is None and not offered:
+            version = self._settings.no_subprotocol
+        if version is None:
+            spoken = ", ".join(v.value for v in Version if v in self._settings.versions)
+            log.info("ocpp.no_version", station_id=station_id, offers=offered[:LONGEST_NAME], spoken=spoken)
+            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), _Unwelcome(spoken))
+        # Who offered none is told none: a client must fail on an answer to what it did not ask (RFC 6455, 4.1).
+        named = {"Sec-WebSocket-Protocol": spelled} if spelled else None
         listener = OcppSocket(self._hub, station_id, version, guest.address, proof)
-        return WSUpgradeResponseWithListener(response, listener)
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(named), listener)
 
     def _pace(self) -> None:
         """So many connections a second: after a power cut all come at once."""
@@ -290,11 +294,15 @@ class OcppSocket(WSListener):
 
 
 class _Unwelcome(WSListener):
-    """No subprotocol in common: the handshake is finished without one, and then it is goodbye (1.6-J 3.3)."""
+    """No subprotocol in common: the handshake is finished without one, and then it is goodbye (1.6-J 3.2)."""
+
+    def __init__(self, spoken: str) -> None:
+        super().__init__()
+        self._spoken = spoken
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Close."""
-        transport.send_close(WSCloseCode.PROTOCOL_ERROR, b"offer ocpp1.6, ocpp2.0.1 or ocpp2.1")
+        transport.send_close(WSCloseCode.PROTOCOL_ERROR, f"offer one of {self._spoken}".encode())
         transport.disconnect()
 
 
