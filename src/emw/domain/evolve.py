@@ -153,6 +153,7 @@ def _session_started(s: State, x: f.SessionStarted) -> tuple[Record, ...]:
         vehicle=x.vehicle,
         energy_requested_kwh=x.energy_requested_kwh,
         departure_at=x.departure_at,
+        car_min_a=x.car_min_a,
     )
     evse = replace(
         s.evses[x.evse_id],

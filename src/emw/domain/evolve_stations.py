@@ -143,6 +143,10 @@ def _need_told(s: State, x: f.NeedTold) -> tuple[Record, ...]:
     )
 
 
+def _vehicle_told(s: State, x: f.VehicleTold) -> tuple[Record, ...]:
+    return (replace(s.sessions[x.session_id], car_max_a=x.car_max_a, car_min_a=x.car_min_a),)
+
+
 def _log_only(_: State, __: object) -> tuple[Record, ...]:
     return ()
 
@@ -166,6 +170,7 @@ EVOLVE_STATIONS: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]
     f.TransactionStarted: _transaction_started,
     f.TransactionEnded: _transaction_ended,
     f.NeedTold: _need_told,
+    f.VehicleTold: _vehicle_told,
     f.MeterDoubted: _meter_doubted,
     f.MeterTrusted: _meter_trusted,
 }

@@ -53,6 +53,7 @@ from emw.domain.station_facts import (
     StationLearned,
     TransactionEnded,
     TransactionStarted,
+    VehicleTold,
 )
 from emw.domain.vtn_facts import VtnFact
 
@@ -101,6 +102,7 @@ class SessionStarted(Stamped):
     vehicle: str | None = None
     energy_requested_kwh: float | None = None
     departure_at: datetime | None = None
+    car_min_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +350,7 @@ Fact = (
     | MeterTrusted
     | OptedOut
     | NeedTold
+    | VehicleTold
     | CommandIssued
     | CommandAnswered
     | IsoConnected

@@ -154,6 +154,7 @@ class Session:
     energy_kwh: float | None = None
     end_reason: str | None = None
     told_by_driver: bool = False  # need and departure, instead of the station's word
+    car_min_a: float | None = None  # below this the vehicle does not charge; None: it does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,16 @@ class NeedTold(Stamped):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleTold(Stamped):
+    """A vehicle said what it can take, by way of its station: A per phase. `car_min_a` None: it does not say."""
+
+    session_id: str
+    evse_id: str
+    car_max_a: float
+    car_min_a: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StationCalled(Stamped):
     """An operator sent a message to a station by hand; `outcome` is what came back, in a word."""
 

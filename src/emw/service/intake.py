@@ -59,6 +59,7 @@ class PlugIn:
     vehicle: str | None = None
     energy_requested_kwh: float | None = None
     departure_at: datetime | None = None
+    car_min_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ class Intake:
                 vehicle=said.vehicle,
                 energy_requested_kwh=said.energy_requested_kwh,
                 departure_at=said.departure_at,
+                car_min_a=said.car_min_a,
             )
         )
         if not evse.online:

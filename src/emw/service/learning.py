@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState, Session
+from emw.domain.reach import floor_a
 from emw.domain.state import State
 from emw.engine.columns import Columns
 from emw.engine.forecast import Ahead
@@ -192,7 +193,7 @@ class Learning:
                 (
                     evse.kw_per_a,
                     evse.max_a,
-                    evse.floor_a,
+                    floor_a(evse, session),
                     evse.step_a,
                     shown.limit_a,
                     shown.draw_a,

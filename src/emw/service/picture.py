@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState, Territory
+from emw.domain.reach import floor_a
 from emw.domain.state import State
 from emw.engine.governor import Governor
 from emw.engine.turns import Turns
@@ -212,7 +213,7 @@ class Picture:
                     max_a=evse.max_a,
                     would_draw_a=would_a,
                     potential_a=0.0 if session is None else min(evse.max_a, session.car_max_a),
-                    floor_a=evse.floor_a,
+                    floor_a=floor_a(evse, session),
                     step_a=evse.step_a,
                     may_pause=evse.may_pause,
                     baseline_a=baseline_a,

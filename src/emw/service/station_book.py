@@ -247,6 +247,23 @@ class StationBook:
         )
         self._dispatch.wake(evse.territory_id)
 
+    async def vehicle(self, evse: Evse, car_min_a: float | None, car_max_a: float) -> None:
+        """The vehicle said what it can take, A per phase: dispatch asks for nothing that it can't do."""
+        session = self._state.sessions.get(evse.session_id or "")
+        if session is None or (car_min_a, car_max_a) == (session.car_min_a, session.car_max_a):
+            return
+        await self._ledger.record(
+            f.VehicleTold(
+                at=self._clock.now(),
+                actor=f"station:{evse.station_id}",
+                session_id=session.session_id,
+                evse_id=evse.evse_id,
+                car_max_a=car_max_a,
+                car_min_a=car_min_a,
+            )
+        )
+        self._dispatch.wake(evse.territory_id)
+
     # --- commands
 
     async def answered(self, station_id: str, evse_id: str, command_id: str, answer: Answer) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState, Session
+from emw.domain.reach import floor_a
 from emw.domain.state import State
 from emw.service.telemetry import Live, Telemetry, outlook_of
 
@@ -65,15 +66,15 @@ def standing_of(
     opted_out = evse.opted_out_until is not None and evse.opted_out_until > now
     believed = online and evse.doubted_at is None
     able = believed and counts and session is not None and not opted_out
-    floor_a = 0.0 if evse.may_pause else evse.floor_a
+    lowest_a = 0.0 if evse.may_pause else floor_a(evse, session)
     if limit is None or session is None or not limit.in_force(now):
-        return evse.kw_per_a, floor_a, believed, able, NOT_HELD, 0.0
+        return evse.kw_per_a, lowest_a, believed, able, NOT_HELD, 0.0
     waits = limit.outcome is Outcome.PENDING
     if online and (limit.outcome is Outcome.APPLIED or (waits and limit.answered_a is not None)):
         held, limit_a = AGREED, limit.answered_a
     else:
         held, limit_a = WAITS if waits and online else REFUSED, limit.max_a
-    return evse.kw_per_a, floor_a, believed, able, held, np.inf if limit_a is None else limit_a
+    return evse.kw_per_a, lowest_a, believed, able, held, np.inf if limit_a is None else limit_a
 
 
 def seen_of(live: Live | None, evse: Evse, session: Session | None) -> tuple[float, ...]:

@@ -43,7 +43,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "sessions": (
         "session_id", "evse_id", "started_at", "ended_at", "end_reason", "vehicle", "evse_max_a", "car_max_a",
-        "energy_requested_kwh", "energy_kwh", "departure_at",
+        "car_min_a", "energy_requested_kwh", "energy_kwh", "departure_at",
     ),
     "enrolments": (
         "request_key", "evse_id", "joined_at", "left_at", "why_left", "asked_kw", "confirmed_kw", "measured_kwh",

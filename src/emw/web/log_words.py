@@ -25,6 +25,7 @@ AMPS: Final = {
     "max_a": "maxAmps",
     "evse_max_a": "evseMaxAmps",
     "car_max_a": "carMaxAmps",
+    "car_min_a": "carMinAmps",
     "answered_a": "answeredAmps",
     "would_draw_a": "wouldDrawAmps",
     "limit_a": "limitAmps",
@@ -47,6 +48,7 @@ MORE: Final[dict[str, tuple[str, ...]]] = {
     "TerritoryDefined": ("parent_id", "ceiling_kw"),
     "StationBooted": ("firmware",),
     "NeedTold": ("departure_at",),
+    "VehicleTold": ("car_min_a",),
 }
 """What is added where the fact has it: `says.<kind>.<field>`."""
 REASONED: Final = frozenset(

@@ -219,6 +219,7 @@ class SessionOut(Out):
     vehicle: str | None = None
     evse_max_amps: float | None = None
     car_max_amps: float | None = None
+    car_min_amps: float | None = None
     energy_requested_kwh: float | None = None
     energy_kwh: float | None = None
     departure_time: datetime | None = None

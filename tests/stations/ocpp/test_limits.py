@@ -19,8 +19,8 @@ from tests.stations.ocpp.plain import SILENT, Plain, Refuse, boot, meter, plain,
 BOTH = pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"])
 
 
-async def charging(it: Plain) -> str:
-    """A transaction runs on EVSE 1; its id."""
+async def charging(it: Plain, named: str = "tx1") -> str:
+    """A transaction runs on EVSE 1; its id, which in 2.x is its own (`named`)."""
     if it.judge.version == "ocpp1.6":
         return str(await start(it))
     await it.call(
@@ -30,11 +30,11 @@ async def charging(it: Plain) -> str:
             "timestamp": it.stamp(),
             "triggerReason": "CablePluggedIn",
             "seqNo": 0,
-            "transactionInfo": {"transactionId": "tx1"},
+            "transactionInfo": {"transactionId": named},
             "evse": {"id": 1, "connectorId": 1},
         },
     )
-    return "tx1"
+    return named
 
 
 async def decrease(h: House, kw: float = 4.0, name: str = "r1") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from emw.stations.ocpp.wire201 import ChargingNeeds, LimitSchedule
 from tests.stations.ocpp.foreign import stamp
 from tests.stations.ocpp.house import House, house, until
 from tests.stations.ocpp.plain import Plain, boot, plain, polite
-from tests.stations.ocpp.test_limits import charging, decrease, settled
+from tests.stations.ocpp.test_limits import charging, decrease, profile_of, settled
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 NEW = pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
@@ -41,7 +41,101 @@ NEW = pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
     ],
 )
 def test_what_a_vehicle_needs(said: dict[str, Any], need: Need) -> None:
-    assert need_of(msgspec.convert(said, ChargingNeeds), NOW) == need
+    assert need_of(msgspec.convert(said, ChargingNeeds), NOW, 0.69) == need
+
+
+@pytest.mark.parametrize(
+    ("said", "kw_per_a", "range_a"),
+    [
+        ({"acChargingParameters": {"evMinCurrent": 10, "evMaxCurrent": 16}}, 0.69, (10.0, 16.0)),
+        ({"acChargingParameters": {"evMinCurrent": 6, "evMaxCurrent": 32}}, 0.69, (None, 32.0)),
+        ({"acChargingParameters": {"evMinCurrent": 20, "evMaxCurrent": 16}}, 0.69, (None, 16.0)),
+        ({"acChargingParameters": {"evMinCurrent": 0, "evMaxCurrent": 0}}, 0.69, (None, None)),
+        ({"acChargingParameters": {"evMaxCurrent": 32_000}}, 0.69, (None, None)),
+        (
+            {"dcChargingParameters": {"evMaxCurrent": 300, "evMaxVoltage": 450, "evMaxPower": 100_000}},
+            0.4,
+            (None, 250.0),
+        ),
+        ({"dcChargingParameters": {"evMaxCurrent": 300, "evMaxVoltage": 400}}, 0.4, (None, 300.0)),
+        ({"v2xChargingParameters": {"minChargePower": 8_000, "maxChargePower": 40_000}}, 0.4, (20.0, 100.0)),
+        (
+            {"v2xChargingParameters": {f"maxChargePower{phase}": 3_680 for phase in ("", "_L2", "_L3")}},
+            0.69,
+            (None, 16.0),
+        ),
+    ],
+)
+def test_what_a_vehicle_can_take(
+    said: dict[str, Any], kw_per_a: float, range_a: tuple[float | None, float | None]
+) -> None:
+    need = need_of(msgspec.convert(said, ChargingNeeds), NOW, kw_per_a)
+    assert need[2:] == pytest.approx(range_a)
+
+
+@NEW
+@pytest.mark.parametrize("first", ["needs", "transaction"])
+async def test_nothing_is_asked_that_a_vehicle_cant_do(version: str, first: str, tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, version) as it:
+
+            async def takes(least: int, most: int) -> None:
+                ac = {"energyAmount": 9_000, "evMinCurrent": least, "evMaxCurrent": most, "evMaxVoltage": 400}
+                told = {"requestedEnergyTransfer": "AC_three_phase", "acChargingParameters": ac}
+                await it.call("NotifyEVChargingNeeds", {"evseId": 1, "chargingNeeds": told})
+
+            await boot(it)
+            if first == "needs":
+                await takes(10, 16)
+                await charging(it)
+            else:
+                await charging(it)
+                await takes(10, 16)
+            await until(lambda: h.session("CP1:1"))
+            session = session_of(h)
+            assert (session.car_min_a, session.car_max_a) == (10.0, 16.0)
+            # Three phases of 230 V: 16 A is all that it may draw, 10 A the least, so 6 A are all there is to shed.
+            told = await decrease(h, 9.0)
+            assert told["availableKW"] == pytest.approx(6 * 0.69, abs=0.1)
+            assert told["shortKW"] == pytest.approx(9.0 - 6 * 0.69, abs=0.1)
+            await until(settled(h, Outcome.APPLIED))
+            _, schedule = profile_of(it.names("SetChargingProfile")[-1])
+            assert schedule["chargingSchedulePeriod"][0]["limit"] == 10
+            # The next vehicle has said nothing of the kind.
+            await it.call(
+                "TransactionEvent",
+                {
+                    "eventType": "Ended",
+                    "timestamp": it.stamp(),
+                    "triggerReason": "EVDeparted",
+                    "seqNo": 1,
+                    "transactionInfo": {"transactionId": "tx1"},
+                },
+            )
+            await charging(it, "tx2")
+            await until(lambda: h.session("CP1:1"))
+            session = session_of(h)
+            assert (session.car_min_a, session.car_max_a) == (None, 32.0)
+
+
+async def test_a_vehicle_that_came_while_others_limited_takes_all_once_they_dont(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, "ocpp2.0.1") as it:
+            await boot(it)
+            schedule = {
+                "id": 1,
+                "chargingRateUnit": "A",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10}],
+            }
+            body = {"chargingLimit": {"chargingLimitSource": "EMS"}, "chargingSchedule": [schedule]}
+            await it.call("NotifyChargingLimit", {**body, "evseId": 1})
+            await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            await it.call("ClearedChargingLimit", {"chargingLimitSource": "EMS"})
+            await until(lambda: h.evse("CP1:1").max_a == 32.0)
+            assert session_of(h).car_max_a == 32.0
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from emw.service.headend import HeadEnd
 from emw.service.intake import PlugIn
 from emw.service.station_book import evse_id_of
 from emw.stations.ocpp.meter import ALIVE_W, Metered, normalise
-from emw.stations.ocpp.needs import lowest_a, need_of
+from emw.stations.ocpp.needs import NO_NEED, lowest_a, need_of
 from emw.stations.ocpp.peer import Peer, Plug, number_of
 from emw.stations.ocpp.profiles import to_neutral_v
 from emw.stations.ocpp.said import said_by, supply_of
@@ -172,15 +172,18 @@ class Charging:
 
     async def _arrive(self, peer: Peer, evse: Evse, plug: Plug) -> None:
         plug.phases_seen = (0, 0)
+        need = plug.need or NO_NEED
         await self._intake.plugged_in(
             self.station(peer),
             evse.evse_id,
             PlugIn(
                 line_voltage_v=evse.line_voltage_v,
                 evse_max_a=evse.max_a,
-                car_max_a=evse.max_a,
-                energy_requested_kwh=None if plug.need is None else plug.need.energy_kwh,
-                departure_at=None if plug.need is None else plug.need.departure_at,
+                # One that does not say takes all that there is, also once others limit its EVSE no more.
+                car_max_a=need.car_max_a or max(evse.max_a, self._own_a(peer)),
+                energy_requested_kwh=need.energy_kwh,
+                departure_at=need.departure_at,
+                car_min_a=need.car_min_a,
             ),
         )
 
@@ -267,8 +270,10 @@ class Charging:
     async def needs(self, peer: Peer, number: int, said: ChargingNeeds) -> Evse:
         """A vehicle said what it needs: its session's, or that of the one to come. Raises Refused."""
         evse, plug = await self.evse(peer, number)
-        plug.need = need_of(said, self._clock.now())
-        await self._book.needs(evse, plug.need.energy_kwh, plug.need.departure_at)
+        plug.need = need = need_of(said, self._clock.now(), evse.kw_per_a)
+        await self._book.needs(evse, need.energy_kwh, need.departure_at)
+        if need.car_max_a is not None:
+            await self._book.vehicle(evse, need.car_min_a, need.car_max_a)
         return evse
 
     async def priority(self, peer: Peer, transaction_id: str, *, on: bool) -> None:
@@ -305,12 +310,15 @@ class Charging:
 
     async def turn_knobs(self, peer: Peer) -> None:
         """What each EVSE can draw: the operator's word, or the lowest of what others allow."""
-        station = self.station(peer)
-        own_a = station.max_a or self._settings.evses.max_a or 32.0
+        station, own_a = self.station(peer), self._own_a(peer)
         for plug in list(peer.plugs.values()):
             evse = self._state.evses.get(plug.evse_id)
             if evse is not None and evse.powered:
                 await self._intake.adjusted(station, evse.evse_id, min([own_a, *plug.others.values()]), None)
+
+    def _own_a(self, peer: Peer) -> float:
+        """What each EVSE of a station can draw where nobody else limits it: the operator's word."""
+        return self.station(peer).max_a or self._settings.evses.max_a or 32.0
 
     # --- readings
 

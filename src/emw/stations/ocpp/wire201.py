@@ -103,24 +103,35 @@ class TokenOut(Struct):
 
 
 class AcNeeds(Struct, gc=False):
-    """What a vehicle on alternating current wants: Wh."""
+    """What a vehicle on alternating current wants, Wh, and what it can take, A per phase."""
 
     energyAmount: float | None = None
+    evMinCurrent: float | None = None
+    evMaxCurrent: float | None = None
 
 
 class DcNeeds(Struct, gc=False):
-    """What a vehicle on direct current wants: Wh, or per cent of its battery."""
+    """What a vehicle on direct current wants: Wh, or per cent of its battery; and what it can take: A, V, W."""
 
     energyAmount: float | None = None
     stateOfCharge: float | None = None
     evEnergyCapacity: float | None = None
     fullSoC: float | None = None
+    evMaxCurrent: float | None = None
+    evMaxVoltage: float | None = None
+    evMaxPower: float | None = None
 
 
 class V2xNeeds(Struct, gc=False):
-    """2.1, ISO 15118-20: Wh."""
+    """2.1, ISO 15118-20: Wh, and W: of all phases, or where L2 and L3 are told of L1 alone."""
 
     evTargetEnergyRequest: float | None = None
+    minChargePower: float | None = None
+    minChargePower_L2: float | None = None
+    minChargePower_L3: float | None = None
+    maxChargePower: float | None = None
+    maxChargePower_L2: float | None = None
+    maxChargePower_L3: float | None = None
 
 
 class ChargingNeeds(Struct, gc=False):
