@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from emw.engine import measured as m
-from emw.engine.baseline import TEN_OF_TEN
+from emw.engine.baseline import BEFORE, DAYS, WINDOW, Span, like_days, on_day, ten_of_ten
 from emw.service import shed_parts as parts
 from emw.service.ports import Store
 from emw.service.shed_case import MOST, Case, Row, read_case
@@ -125,16 +125,47 @@ async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]
     notes: list[str] = []
     for i, (day, intervals) in enumerate(by_day.items()):
         window = _window(case) if i == 0 else []
-        candidates = _candidates(case, day)
-        # Only like days are read, newest first, and no more of them than are needed.
-        spans = _Spans(case, store)
-        found = await spans.baseline(day, intervals, window, candidates, _event_days(case), holidays)
+        like = await _like(case, store, day, [*window, *intervals], holidays)
+        found = ten_of_ten(like, await _span(case, store, window) if window else None)
         notes.append(f"{day}: {found.why}" if len(by_day) > 1 else found.why)
-        if found.days:
-            notes[-1] += f" ({', '.join(str(d) for d in found.days)})"
+        if like:
+            notes[-1] += f" ({', '.join(str(d) for d in like)})"
         if found.kw:
-            rows += _metered_rows(case, TEN, found.kw, intervals, len(found.days))
+            rows += _metered_rows(case, TEN, found.kw, intervals, len(like))
     return [*rows, total(case, TEN, rows, "; ".join(notes))]
+
+
+async def _like(
+    case: Case, store: Store, day: date, intervals: Sequence[datetime], holidays: frozenset[date]
+) -> dict[date, Span]:
+    """What was metered at these clock times on like days, newest first; with too little, the next older."""
+    if case.first_at is None:
+        return {}
+    like: dict[date, Span] = {}
+    first = case.first_at.astimezone(case.zone).date()  # a day in part
+    for other in like_days(day, first, _event_days(case), holidays):
+        there = on_day(intervals, other, case.zone)
+        span = await _span(case, store, there) if there is not None else None
+        if span is not None and span.whole:
+            like[other] = span
+        if len(like) == DAYS:
+            break
+    return like
+
+
+async def _span(case: Case, store: Store, intervals: Sequence[datetime]) -> Span:
+    """What the territory was metered to draw."""
+    rows: dict[datetime, Row] = {}
+    for since, until in _runs(intervals):
+        found = await store.query(
+            "territory_loads", territory_ids=case.territory_ids, since=since, until=until
+        )
+        rows |= {r["interval_start"]: r for r in found}
+    expected = m.cells(case.stays, intervals)
+    have = sum(rows[at]["evses"] for at in intervals if at in rows)
+    # Where no vehicle was there, no reading is a load of nothing.
+    kw = tuple(rows[at]["kw"] if at in rows else 0.0 for at in intervals)
+    return Span(kw, min(1.0, have / expected) if expected else 1.0)
 
 
 def _window(case: Case) -> list[datetime]:
@@ -143,8 +174,8 @@ def _window(case: Case) -> list[datetime]:
     day = begun.astimezone(case.zone).date()
     known = min(noticed, begun)
     # Told the day before: the last hours before the start that nobody was limited in are this day's.
-    end = (known if known.astimezone(case.zone).date() == day else begun) - m.BEFORE
-    window = m.whole_intervals(end - m.WINDOW, end)
+    end = (known if known.astimezone(case.zone).date() == day else begun) - BEFORE
+    window = m.whole_intervals(end - WINDOW, end)
     if not window or window[0].astimezone(case.zone).date() != day:
         return []
     for other in case.related:
@@ -173,76 +204,6 @@ def _event_days(case: Case) -> frozenset[date]:
             days.add(day)
             day += timedelta(days=1)
     return frozenset(days)
-
-
-def _candidates(case: Case, day: date) -> list[date]:
-    """Days back to the first whole one of which there are means."""
-    if case.first_at is None:
-        return []
-    first = case.first_at.astimezone(case.zone).date()
-    days = (day - timedelta(days=i) for i in range(1, TEN_OF_TEN.lookback_days + 1))
-    return [d for d in days if d > first]
-
-
-class _Spans:
-    """Past loads of the territory, read as the engine asks for them."""
-
-    def __init__(self, case: Case, store: Store) -> None:
-        self._case, self._store = case, store
-        self._known: dict[tuple[datetime, ...], m.Span] = {}
-
-    async def baseline(
-        self,
-        day: date,
-        intervals: Sequence[datetime],
-        window: Sequence[datetime],
-        candidates: Sequence[date],
-        events: frozenset[date],
-        holidays: frozenset[date],
-    ) -> m.DayBaseline:
-        """The engine is pure: what it lacks is fetched, then it is asked again."""
-        while True:
-            try:
-                return m.ten_of_ten(
-                    day,
-                    intervals,
-                    window,
-                    zone=self._case.zone,
-                    candidates=candidates,
-                    events=events,
-                    holidays=holidays,
-                    read=self._read,
-                )
-            except _Missing as missing:
-                self._known[missing.intervals] = await self._fetch(missing.intervals)
-
-    def _read(self, intervals: Sequence[datetime]) -> m.Span:
-        key = tuple(intervals)
-        if key not in self._known:
-            raise _Missing(key)
-        return self._known[key]
-
-    async def _fetch(self, intervals: Sequence[datetime]) -> m.Span:
-        case = self._case
-        rows: dict[datetime, Row] = {}
-        for since, until in _runs(intervals):
-            found = await self._store.query(
-                "territory_loads", territory_ids=case.territory_ids, since=since, until=until
-            )
-            rows |= {r["interval_start"]: r for r in found}
-        expected = m.cells(case.stays, intervals)
-        have = sum(rows[at]["evses"] for at in intervals if at in rows)
-        # Where no vehicle was there, no reading is a load of nothing.
-        kw = tuple(rows[at]["kw"] if at in rows else 0.0 for at in intervals)
-        return m.Span(kw, min(1.0, have / expected) if expected else 1.0)
-
-
-class _Missing(Exception):
-    """These intervals have to be read first."""
-
-    def __init__(self, intervals: tuple[datetime, ...]) -> None:
-        super().__init__()
-        self.intervals = intervals
 
 
 def _runs(intervals: Sequence[datetime]) -> list[tuple[datetime, datetime]]:

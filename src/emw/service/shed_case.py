@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from emw.domain.units import kw_per_a
 from emw.engine import measured as m
-from emw.engine.baseline import TEN_OF_TEN
+from emw.engine.baseline import LOOKBACK_DAYS
 from emw.service.errors import NotFound
 from emw.service.ports import Store
 
@@ -124,7 +124,7 @@ async def read_case(store: Store, request_key: str) -> Case:
     begun, ended = request["started_at"], request["ended_at"] or request["end_at"]
     so_far = min(ended or until, until)
     intervals = () if begun is None else tuple(m.whole_intervals(begun, so_far))
-    near = (intervals[0] if intervals else begun or until) - TEN_OF_TEN.lookback_days * timedelta(days=1)
+    near = (intervals[0] if intervals else begun or until) - timedelta(days=LOOKBACK_DAYS)
     # The interval that an event ends in is in no figure of the meter's, but live intervals reach into it.
     last = max(m.grid_ceil(so_far), (begun or until) + m.STEP)
     stays = await store.query("stays", territory_ids=under, since=near, until=last)
