@@ -7,6 +7,7 @@ there before, so that a commit that failed can be taken back to the letter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from emw.domain.hand import HandLimit, Priority, TerritoryStop
@@ -96,41 +97,36 @@ class State:
         self.vtn_tokens: dict[tuple[str, int], VtnToken] = {}
         self.vtn_objects: dict[str, VtnObject] = {}
         self._of_station: dict[str, list[str]] = {}
-        self._by_type: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], Any], Callable[[Any], bool]]] = {
-            Territory: (self.territories, lambda r: r.territory_id, _always),
-            Station: (self.stations, lambda r: r.station_id, _always),
-            Evse: (self.evses, lambda r: r.evse_id, _always),
-            Session: (self.sessions, lambda r: r.session_id, lambda r: r.ended_at is None),
-            Limit: (self.limits, lambda r: r.evse_id, _always),
-            StationTraits: (self.traits, lambda r: r.station_id, _always),
-            Transaction: (
-                self.transactions,
-                lambda r: (r.station_id, r.transaction_id),
-                lambda r: r.ended_at is None,
-            ),
-            Iso: (self.isos, lambda r: r.iso_id, _always),
-            ReductionRequest: (self.requests, lambda r: r.request_key, _always),
-            Enrolment: (self.enrolments, lambda r: (r.request_key, r.evse_id), lambda r: r.left_at is None),
-            RequestInterval: (self.intervals, lambda r: (r.request_key, r.start_at), _never),
-            Report: (self.reports, lambda r: r.report_id, lambda r: not (r.delivered_at or r.dropped_at)),
-            Operator: (self.operators, lambda r: r.name, _always),
-            ApiKey: (self.api_keys, lambda r: r.key_id, _always),
-            Halt: (self.halt, lambda r: r.name, _always),
-            GridSignal: (self.signals, lambda r: (r.source_id, r.event_id), lambda r: r.ended_at is None),
-            GridLink: (self.grid_links, lambda r: r.source_id, _always),
-            GridCeiling: (self.grid_ceilings, lambda r: r.territory_id, lambda r: r.kw is not None),
-            GridReport: (
-                self.grid_reports,
-                lambda r: (r.source_id, r.event_id, r.name),
-                lambda r: r.closed_at is None,
-            ),
-            HandLimit: (self.hand_limits, lambda r: r.evse_id, lambda r: r.max_a is not None),
-            Priority: (self.priorities, lambda r: r.evse_id, lambda r: r.priority != 1.0),
-            TerritoryStop: (self.stops, lambda r: r.territory_id, lambda r: r.stopped),
-            LoadInterval: (self.load_intervals, lambda r: (r.territory_id, r.start_at), _never),
-            VtnClient: (self.vtn_clients, lambda r: r.client_id, _always),
-            VtnToken: (self.vtn_tokens, lambda r: (r.client_id, r.slot), _always),
-            VtnObject: (self.vtn_objects, lambda r: r.object_id, lambda r: r.deleted_at is None),
+        kept: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], bool]]] = {
+            Territory: (self.territories, _always),
+            Station: (self.stations, _always),
+            Evse: (self.evses, _always),
+            Session: (self.sessions, lambda r: r.ended_at is None),
+            Limit: (self.limits, _always),
+            StationTraits: (self.traits, _always),
+            Transaction: (self.transactions, lambda r: r.ended_at is None),
+            Iso: (self.isos, _always),
+            ReductionRequest: (self.requests, _always),
+            Enrolment: (self.enrolments, lambda r: r.left_at is None),
+            RequestInterval: (self.intervals, _never),
+            Report: (self.reports, lambda r: not (r.delivered_at or r.dropped_at)),
+            Operator: (self.operators, _always),
+            ApiKey: (self.api_keys, _always),
+            Halt: (self.halt, _always),
+            GridSignal: (self.signals, lambda r: r.ended_at is None),
+            GridLink: (self.grid_links, _always),
+            GridCeiling: (self.grid_ceilings, lambda r: r.kw is not None),
+            GridReport: (self.grid_reports, lambda r: r.closed_at is None),
+            LoadInterval: (self.load_intervals, _never),
+            HandLimit: (self.hand_limits, lambda r: r.max_a is not None),
+            Priority: (self.priorities, lambda r: r.priority != 1.0),
+            TerritoryStop: (self.stops, lambda r: r.stopped),
+            VtnClient: (self.vtn_clients, _always),
+            VtnToken: (self.vtn_tokens, _always),
+            VtnObject: (self.vtn_objects, lambda r: r.deleted_at is None),
+        }
+        self._by_type = {
+            kind: (table, attrgetter(*kind.key_fields), stays) for kind, (table, stays) in kept.items()
         }
 
     def put(self, record: Record) -> Undo:
@@ -141,7 +137,7 @@ class State:
         if stays(record):
             table[key] = record
             if before is None and type(record) is Evse:
-                self._of_station.setdefault(record.station_id, []).append(key)
+                self._of_station.setdefault(record.station_id, []).append(record.evse_id)
         elif before is not None:
             del table[key]
         return table, key, before
@@ -158,11 +154,14 @@ class State:
         else:
             table.update((key_of(record), record) for record in records if stays(record))
 
+    def session_of(self, evse: Evse) -> Session | None:
+        """The stay of the vehicle that is plugged in; None: there is none."""
+        return None if evse.session_id is None else self.sessions.get(evse.session_id)
+
     def evses_of(self, station_id: str) -> list[Evse]:
         """A station's EVSEs, in the order they were found."""
-        keys = dict.fromkeys(
-            self._of_station.get(station_id, ())
-        )  # one taken back and put again is there twice
+        # One that was taken back and put again is there twice.
+        keys = dict.fromkeys(self._of_station.get(station_id, ()))
         found = (self.evses.get(key) for key in keys)
         return [evse for evse in found if evse is not None and evse.station_id == station_id]
 

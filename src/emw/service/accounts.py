@@ -256,7 +256,7 @@ class Accounts:
     def _meter_evses(self, request: ReductionRequest, seconds: float, now: datetime) -> None:
         for evse_id in self._taking_part.get(request.request_key, ()):
             evse = self._state.evses[evse_id]
-            session = self._state.sessions.get(evse.session_id) if evse.session_id else None
+            session = self._state.session_of(evse)
             limit = self._state.limits.get(evse_id)
             kw = self._telemetry.drawn_kw(evse_id)
             if session is None or kw is None or not evse.online or evse.doubted_at is not None:

@@ -135,7 +135,7 @@ class Drivers:
         evse = state.evses.get(self._stuck.get(token, ""))
         if evse is None:
             raise NotFound(UNKNOWN)
-        session = state.sessions.get(evse.session_id or "")
+        session = state.session_of(evse)
         if session is None:
             raise Conflict("no vehicle is plugged in here; plug in first, then scan again")
         if now - session.started_at > SCAN:

@@ -155,7 +155,7 @@ class Intake:
         """A vehicle came: a session starts, and joins what runs in its territory."""
         evse = self._evse(evse_id)
         now = self._clock.now()
-        open_session = self._session(evse)
+        open_session = self._state.session_of(evse)
         same = open_session is not None and self._same_stay(evse, open_session, said, now)
         if said.departure_at is not None and said.departure_at <= now:
             said = replace(said, departure_at=None)
@@ -339,9 +339,6 @@ class Intake:
         if evse is None:
             raise NotFound("this station has not powered on yet", field="evseID")
         return evse
-
-    def _session(self, evse: Evse) -> Session | None:
-        return None if evse.session_id is None else self._state.sessions.get(evse.session_id)
 
     def _same_stay(self, evse: Evse, session: Session, said: PlugIn, now: datetime) -> bool:
         """A plug-in said again is the same stay: the first answer was lost on the way, perhaps long ago.

@@ -165,7 +165,7 @@ class Learning:
         state, live_of = self._state, self._telemetry.live
         rows = []
         for evse in evses:
-            session = state.sessions.get(evse.session_id) if evse.session_id is not None else None
+            session = state.session_of(evse)
             live = live_of.get(evse.evse_id)
             if session is not None and live is not None and live.reading is not None:
                 limit = state.limits.get(evse.evse_id)

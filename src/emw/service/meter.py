@@ -82,7 +82,7 @@ def drawn_in(
         where = evse.territory_id
         if where not in under:
             under[where] = [sums[node] for node in state.path(where) if node in sums]
-        session = state.sessions.get(evse.session_id) if under[where] else None
+        session = state.session_of(evse) if under[where] else None
         if session is None:
             continue
         outlook = telemetry.outlook(evse, session)

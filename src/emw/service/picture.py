@@ -143,7 +143,7 @@ class Picture:
         """Tell the governor how much load there is, before anything is decided; per node, kW."""
         controllable: defaultdict[str, float] = defaultdict(float)
         for evse in self._state.evses.values():
-            session = self._state.sessions.get(evse.session_id) if evse.session_id is not None else None
+            session = self._state.session_of(evse)
             for node_id in self.path(evse.territory_id):
                 controllable[node_id] += evse.kw_per_a * self._telemetry.outlook(evse, session).would_a
         self._governor.know(controllable)
@@ -185,7 +185,7 @@ class Picture:
                 continue
             limit = state.limits.get(evse.evse_id)
             held = limit is not None and limit.in_force(now)
-            session = state.sessions.get(evse.session_id) if evse.session_id is not None else None
+            session = state.session_of(evse)
             by_hand = state.hand_limits.get(evse.evse_id)
             if by_hand is not None and not by_hand.in_force(now):
                 by_hand = None

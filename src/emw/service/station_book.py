@@ -228,7 +228,7 @@ class StationBook:
 
     async def needs(self, evse: Evse, energy_kwh: float | None, departure_at: datetime | None) -> None:
         """The vehicle said what it needs. What its driver said himself stands above that."""
-        session = self._state.sessions.get(evse.session_id or "")
+        session = self._state.session_of(evse)
         told = (energy_kwh, departure_at)
         if session is None or session.told_by_driver or told == (None, None):
             return

@@ -132,7 +132,7 @@ def tally(
     `beyond`: EVSEs that are one too many for their customer; what they could give is not available.
     """
     live, limits = telemetry.live, state.limits
-    plugged = [(e, s) for e in evses if e.session_id and (s := state.sessions.get(e.session_id)) is not None]
+    plugged = [(e, s) for e in evses if (s := state.session_of(e)) is not None]
     if not plugged:
         return summed(request, Part())
     standing = [

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import msgspec
 
-from emw.domain.model import Limit, Outcome, Session
+from emw.domain.model import Limit, Outcome
 from emw.engine.view import Rules
 from emw.service.headend import HeadEnd
 from emw.simulation.disk import Disk
@@ -177,7 +177,7 @@ class Checks:
         kw = 0.0
         for evse in shadow.evses.values():
             limit = shadow.limits.get(evse.evse_id)
-            session: Session | None = shadow.sessions.get(evse.session_id) if evse.session_id else None
+            session = shadow.session_of(evse)
             if session is None or limit is None or territory not in shadow.path(evse.territory_id):
                 continue
             if limit.in_force(now - timedelta(seconds=60)) or now - limit.issued_at < timedelta(seconds=60):

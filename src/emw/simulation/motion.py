@@ -150,7 +150,7 @@ class Motion:
     def _standing_kw(self, node_id: str, shadow: State, now: datetime) -> float:
         kw = 0.0
         for evse in shadow.evses.values():
-            session = shadow.sessions.get(evse.session_id) if evse.session_id else None
+            session = shadow.session_of(evse)
             if session is None or node_id not in shadow.path(evse.territory_id):
                 continue
             limit = shadow.limits.get(evse.evse_id)
@@ -172,7 +172,7 @@ class Motion:
             limit, evse = shadow.limits[evse_id], shadow.evses[evse_id]
             if limit.command_id != command_id or limit.max_a is None:
                 continue
-            session = shadow.sessions.get(evse.session_id) if evse.session_id else None
+            session = shadow.session_of(evse)
             if session is None or session.started_at >= until:
                 continue  # nobody stood there when it ended
             rise_kw = evse.kw_per_a * max(self.would_draw_a(evse_id) - limit.max_a, 0.0)

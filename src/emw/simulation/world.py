@@ -296,7 +296,7 @@ class World:
         if headend is None:
             return 0.0
         evse = headend.state.evses[evse_id]
-        session = headend.state.sessions.get(evse.session_id) if evse.session_id else None
+        session = headend.state.session_of(evse)
         return headend.telemetry.outlook(evse, session).would_a
 
     # --- seams

@@ -189,16 +189,16 @@ class Board:
 
     def _settle(self, places: Iterable[int], now: datetime) -> None:
         """What follows from an EVSE's records alone."""
-        sessions, limits = self._headend.state.sessions, self._headend.state.limits
+        state = self._headend.state
         for place in places:
             row, evse = self._order[place], self._evses[place]
-            limit = limits.get(evse.evse_id)
+            limit = state.limits.get(evse.evse_id)
             if row.evse is None or row.evse.territory_id != evse.territory_id:
                 self._by_leaf = None
             opt_out = evse.opted_out_until
             opted_out = opt_out is not None and opt_out > now
             row.evse, row.limit = evse, limit
-            row.session = sessions.get(evse.session_id) if evse.session_id else None
+            row.session = state.session_of(evse)
             row.limited = limit is not None and limit.in_force(now)
             row.turns_at = limit.until if row.limited and limit is not None else NEVER
             if opted_out and opt_out is not None:

@@ -96,7 +96,7 @@ class Charging:
         if at is not None and not peer.is_fresh(at, now, self._fresh):
             return
         self._headend.telemetry.heard(evse.evse_id, now)
-        session = self._state.sessions.get(evse.session_id or "")
+        session = self._state.session_of(evse)
         if word == "Available" and session is not None:
             if at is None or peer.by_our_clock(at) >= session.started_at - ORDER:
                 await self._leave(evse, plug, None)

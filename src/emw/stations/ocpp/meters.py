@@ -64,7 +64,7 @@ class Meters:
 
     def _is_silent(self, connection: Connection, plug: Plug, evse: Evse) -> bool:
         live = self._hub.headend.telemetry.live.get(plug.evse_id)
-        session = self._state.sessions.get(evse.session_id or "")
+        session = self._state.session_of(evse)
         since = connection.opened_at
         if session is not None:
             since = max(since, session.started_at)
