@@ -41,6 +41,7 @@ class State:
     __slots__ = (
         "_by_type",
         "_of_station",
+        "_paths",
         "api_keys",
         "enrolments",
         "evses",
@@ -97,6 +98,7 @@ class State:
         self.vtn_tokens: dict[tuple[str, int], VtnToken] = {}
         self.vtn_objects: dict[str, VtnObject] = {}
         self._of_station: dict[str, list[str]] = {}
+        self._paths: dict[str, tuple[str, ...]] = {}
         kept: dict[type[Any], tuple[dict[Any, Any], Callable[[Any], bool]]] = {
             Territory: (self.territories, _always),
             Station: (self.stations, _always),
@@ -136,8 +138,10 @@ class State:
         before = table.get(key)
         if stays(record):
             table[key] = record
-            if before is None and type(record) is Evse:
+            if before is None and isinstance(record, Evse):
                 self._of_station.setdefault(record.station_id, []).append(record.evse_id)
+            elif isinstance(record, Territory):
+                self._paths.clear()
         elif before is not None:
             del table[key]
         return table, key, before
@@ -145,7 +149,7 @@ class State:
     def fill(self, kind: type[Record], records: Iterable[Any]) -> None:
         """Put all records of one kind in at once, as a start does with hundreds of thousands."""
         table, key_of, stays = self._by_type[kind]
-        if kind is Evse:
+        if kind in {Evse, Territory}:
             for record in records:
                 self.put(record)
         elif stays is _always:
@@ -165,9 +169,9 @@ class State:
         found = (self.evses.get(key) for key in keys)
         return [evse for evse in found if evse is not None and evse.station_id == station_id]
 
-    @staticmethod
-    def undo(steps: Iterable[Undo]) -> None:
+    def undo(self, steps: Iterable[Undo]) -> None:
         """Take back what `put` did. `steps` in the order they were made."""
+        self._paths.clear()
         for table, key, before in reversed(list(steps)):
             if before is None:
                 table.pop(key, None)
@@ -185,13 +189,22 @@ class State:
         both = (self.territories[territory_id].ceiling_kw, None if by_grid is None else by_grid.kw)
         return min((kw for kw in both if kw is not None), default=None)
 
-    def path(self, territory_id: str | None) -> tuple[str, ...]:
+    def path(self, territory_id: str) -> tuple[str, ...]:
         """The nodes from `territory_id` up to its root, nearest first. Unknown nodes end the path."""
+        path = self._paths.get(territory_id, ())
+        if path or territory_id not in self.territories:
+            return path
         nodes: list[str] = []
-        while territory_id is not None and territory_id in self.territories and territory_id not in nodes:
-            nodes.append(territory_id)
-            territory_id = self.territories[territory_id].parent_id
-        return tuple(nodes)
+        node_id: str | None = territory_id
+        while node_id is not None and node_id in self.territories and node_id not in nodes:
+            nodes.append(node_id)
+            node_id = self.territories[node_id].parent_id
+        path = self._paths[territory_id] = tuple(nodes)
+        return path
+
+    def root(self, territory_id: str) -> str:
+        """The root of the tree that a node hangs in."""
+        return (self.path(territory_id) or (territory_id,))[-1]
 
 
 def _always(_: object) -> bool:

@@ -105,7 +105,7 @@ class _Meter:
 
     def __init__(self, play: _Play, street: Street, began: datetime) -> None:
         self.minutes: list[Minute] = []
-        self._play, self._street, self._began = play, street, began
+        self._play, self._street = play, street
         self._before = street.energies_kwh(began)
 
     async def read(self, now: datetime) -> None:

@@ -105,9 +105,9 @@ class Commands:
             after_a = would_a if fact.max_a is None else min(would_a, fact.max_a)
             self._governor.recall(
                 fact.evse_id,
-                self._picture.path(evse.territory_id),
+                self._state.path(evse.territory_id),
                 evse.kw_per_a * (after_a - before_a),
-                self._picture.seconds(fact.at),
+                fact.at.timestamp(),
                 fact.could_kw,
             )
         now = self._clock.now()
@@ -162,7 +162,7 @@ class Commands:
                 replaces_a=before.max_a if before is not None and before.in_force(now) else None,
                 could_kw=()
                 if order.renewal
-                else self._governor.could_kw(self._picture.path(evse.territory_id)),
+                else self._governor.could_kw(self._state.path(evse.territory_id)),
             )
             facts.append(command)
             going.append(order.evse_id)
@@ -213,9 +213,9 @@ class Commands:
         request = self._state.requests.get(order.request_key) if order.request_key else None
         held = self._governor.admit(
             order.evse_id,
-            self._picture.path(evse.territory_id),
+            self._state.path(evse.territory_id),
             moves_kw,
-            self._picture.seconds(now),
+            now.timestamp(),
             emergency=request is not None and request.emergency,
             law=order.law,
             halt=order.cause == Cause.HALT,
@@ -320,7 +320,7 @@ class Commands:
         if outcome is Outcome.APPLIED and above_a > OBEYED_A / 10:
             outcome, reason = Outcome.REJECTED, f"went to {went_to:g} A instead of {asked_a:g} A"
         now = self._clock.now()
-        self._picture.note_outcome(limit.evse_id, outcome, now)
+        self._picture.asking.note_outcome(limit.evse_id, outcome, now)
         self._say_again.discard(limit.evse_id)
         stands = self._state.limits.get(limit.evse_id)
         same = stands is not None and stands.command_id == limit.command_id

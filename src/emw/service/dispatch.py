@@ -65,7 +65,7 @@ class Dispatch:
         self._settings = settings
         self._accounts = accounts
         self.governor = Governor(settings.rules)
-        self.picture = Picture(ledger.state, telemetry, self.governor, clock, settings)
+        self.picture = Picture(ledger.state, telemetry, self.governor, settings)
         self.commands = Commands(ledger, link, self.picture, self.governor, accounts, clock, ids, settings)
         self.commands.wake = self.wake
         self.rounds = 0
@@ -86,13 +86,13 @@ class Dispatch:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.commands.resume(tasks)
-            for root in sorted({self.picture.root(t) for t in self._state.territories}):
+            for root in sorted({self._state.root(t) for t in self._state.territories}):
                 self.wake(root)
             await asyncio.Event().wait()
 
     def wake(self, territory_id: str) -> None:
         """Something changed under this node: look again soon."""
-        root = self.picture.root(territory_id)
+        root = self._state.root(territory_id)
         tree = self._trees.get(root)
         if tree is None:
             tree = self._trees[root] = _Tree()
@@ -103,8 +103,7 @@ class Dispatch:
 
     def wake_all(self) -> None:
         """Look again everywhere."""
-        self.picture.forget_paths()
-        for root in sorted({self.picture.root(t) for t in self._state.territories}):
+        for root in sorted({self._state.root(t) for t in self._state.territories}):
             self.wake(root)
 
     def halt(self, *, on: bool) -> None:
@@ -137,7 +136,7 @@ class Dispatch:
     async def next_round(self, territory_id: str) -> None:
         """Return when a round that began after this call is through: decided, durable, on its way."""
         self.wake(territory_id)
-        tree = self._trees[self.picture.root(territory_id)]
+        tree = self._trees[self._state.root(territory_id)]
         asked = tree.asked
         async with tree.changed:
             await tree.changed.wait_for(lambda: tree.done >= asked)
@@ -186,7 +185,7 @@ class Dispatch:
     def powered_on(self, evse_id: str) -> None:
         """A station (re)booted: greet it, say what it should hold, look again."""
         self.governor.forget(evse_id)
-        self.picture.forgive(evse_id)
+        self.picture.asking.forgive(evse_id)
         evse = self._state.evses[evse_id]
         if self._tasks is not None:
             self._tasks.create_task(self.commands.greet(evse_id))
@@ -195,8 +194,8 @@ class Dispatch:
     async def joined(self, evse_id: str) -> None:
         """A vehicle came. Where something runs, the answer to its station waits for the round that takes it in."""
         evse = self._state.evses[evse_id]
-        self.picture.forgive(evse_id)
-        path = self.picture.path(evse.territory_id)
+        self.picture.asking.forgive(evse_id)
+        path = self._state.path(evse.territory_id)
         runs = any(self._state.ceiling_kw(n) is not None for n in path) or any(
             r.state is RequestState.ACTIVE and r.territory_id in path for r in self._accounts.live_requests()
         )

@@ -70,7 +70,7 @@ class HeadEnd:
         """The operator's way to single stations; None where no protocol of this head-end has one."""
         self.requests = Requests(self.ledger, self.accounts, self.dispatch, store, clock, settings)
         self.signals = Signals(self.ledger, self.requests, self.accounts, self.dispatch, clock, settings)
-        self.oracle = Oracle(self.dispatch, clock, settings)
+        self.oracle = Oracle(self.state, self.dispatch, clock, settings)
         self.admin = Admin(self.ledger, self.dispatch, clock, ids)
         self.by_hand = ByHand(self.ledger, self.dispatch, self.accounts, self.requests, clock, settings)
         self.vtn_clients = VtnClients(self.ledger, clock, ids)
@@ -82,7 +82,6 @@ class HeadEnd:
         self.watch = Watch(self.ledger, self.telemetry, self.twins, self.dispatch, store, clock, settings)
         self.ready = asyncio.Event()
         self._recall(loaded)
-        self.ledger.listen(self._tree_changed)
         self.ledger.listen(self._noted)
 
     def _recall(self, loaded: Loaded) -> None:
@@ -107,20 +106,16 @@ class HeadEnd:
         self.dispatch.commands.recall(loaded.recent)
 
     def _noted(self, _: int, facts: Sequence[f.Fact]) -> None:
-        picture = self.dispatch.picture
+        asking = self.dispatch.picture.asking
         for fact in facts:
             if isinstance(fact, f.EnrolmentEnded):
-                picture.turns.ended(fact.evse_id, fact.request_key, fact.at, fact.measured_kwh)
+                asking.turns.ended(fact.evse_id, fact.request_key, fact.at, fact.measured_kwh)
             elif isinstance(fact, f.OptedOut):
-                picture.note_opt_out(fact.evse_id, by_driver=fact.actor.startswith(DRIVER))
-
-    def _tree_changed(self, _: int, facts: Sequence[f.Fact]) -> None:
-        if any(isinstance(fact, f.TerritoryDefined) for fact in facts):
-            self.dispatch.picture.forget_paths()
+                asking.note_opt_out(fact.evse_id, by_driver=fact.actor.startswith(DRIVER))
 
     async def _recall_turns(self) -> None:
         """Whose turn it was lately. The server serves meanwhile: it matters for the next request, not for this one."""
-        turns = self.dispatch.picture.turns
+        turns = self.dispatch.picture.asking.turns
         since = self.clock.now() - self.settings.season.length
         for row in await self.store.query("parts", since=since):
             turns.ended(row["evse_id"], row["request_key"], row["left_at"], row["measured_kwh"])

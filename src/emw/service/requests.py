@@ -78,7 +78,7 @@ class Requests:
         return sorted(t for t in self._state.territories if self._may_name(iso, t))
 
     def _may_name(self, iso: Iso, territory_id: str) -> bool:
-        return not set(iso.territories).isdisjoint(self._dispatch.picture.path(territory_id))
+        return not set(iso.territories).isdisjoint(self._state.path(territory_id))
 
     # --- asking
 

@@ -70,11 +70,8 @@ class Signals:
     ) -> None:
         self._ledger = ledger
         self._state = ledger.state
-        self._requests = requests
-        self._accounts = accounts
         self._dispatch = dispatch
         self._clock = clock
-        self._settings = settings
         self.open_ended_s: dict[str, float] = {}
         """Per source: how long what has no end is held once the source can't be heard."""
         self._wake = asyncio.Event()

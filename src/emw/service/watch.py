@@ -85,7 +85,7 @@ class Watch:
             self._dispatch.wake(territory_id)
 
     def _timed_out(self, limit: Limit, now: datetime) -> f.Fact:
-        self._dispatch.picture.note_outcome(limit.evse_id, Outcome.TIMED_OUT, now)
+        self._dispatch.picture.asking.note_outcome(limit.evse_id, Outcome.TIMED_OUT, now)
         return f.CommandAnswered(
             at=now,
             actor="emw",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from emw.domain.model import ReductionRequest, RequestState
+from emw.domain.state import State
 from emw.engine.decide import decide
 from emw.engine.forecast import Ahead
 from emw.engine.view import EvseView, Order, View
@@ -66,7 +67,8 @@ class WhatIf:
 class Oracle:
     """Answers what would happen."""
 
-    def __init__(self, dispatch: Dispatch, clock: Clock, settings: ServiceSettings) -> None:
+    def __init__(self, state: State, dispatch: Dispatch, clock: Clock, settings: ServiceSettings) -> None:
+        self._state = state
         self._dispatch = dispatch
         self._clock = clock
         self._settings = settings
@@ -153,9 +155,9 @@ class Oracle:
         return self._ahead(root, under, hours), load
 
     def _root(self, territory_id: str) -> str:
-        if not self._dispatch.picture.path(territory_id):
+        if not self._state.path(territory_id):
             raise NotFound(f"there is no territory {territory_id!r}", field="territory")
-        return self._dispatch.picture.root(territory_id)
+        return self._state.root(territory_id)
 
     def _ahead(self, root: str, evses: Sequence[EvseView], hours: Sequence[float]) -> list[Ahead]:
         gives_kw = {e.evse_id: _most_kw(e) for e in evses if e.why_not is None}

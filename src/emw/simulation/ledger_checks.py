@@ -192,7 +192,7 @@ class LedgerChecks:
     def same_as(self, live: State) -> str | None:
         """Where the live view differs from the log's; None: nowhere."""
         for name in State.__slots__:
-            if name == "_by_type":
+            if name in {"_by_type", "_paths"}:
                 continue
             here, there = getattr(self.shadow, name), getattr(live, name)
             if here != there:

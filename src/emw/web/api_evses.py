@@ -162,8 +162,7 @@ class Evses(Controller):
         board.look()
         inside = None
         if territory is not None:
-            path = headend.dispatch.picture.path
-            inside = {t for t in headend.state.territories if territory in path(t)}
+            inside = {t for t in headend.state.territories if territory in headend.state.path(t)}
         rows = filtered(board.rows.values(), inside=inside, state=only_state, text=text, evse_id=evse_id)
         rows.sort(key=_key(sort, board), reverse=sort.startswith("-"))
         items = [board.told(row) for row in rows[offset : offset + limit]]

@@ -241,7 +241,7 @@ class Board:
 
     def _sum_tree(self) -> None:
         """From the leaves up. A node's target is its largest request, or what its children's come to."""
-        state, path = self._headend.state, self._headend.dispatch.picture.path
+        state = self._headend.state
         lines = np.column_stack([self._parts, self._parts[:, LOAD] > DRAWS_KW])
         if self._by_leaf is None:
             self._by_leaf = self._group()
@@ -251,7 +251,7 @@ class Board:
         counts = self._counts
         below_of: dict[str, list[int]] = {territory_id: [] for territory_id in state.territories}
         for leaf, territory_id in enumerate(self._leaves):
-            for node_id in path(territory_id):
+            for node_id in state.path(territory_id):
                 if node_id in below_of:
                     below_of[node_id].append(leaf)
         sums = {
@@ -268,15 +268,15 @@ class Board:
 
     def wanted(self, requests: Iterable[ReductionRequest]) -> dict[str, float]:
         """What these requests together ask of each node, kW: its largest one, or what its children's come to."""
-        territories, path = self._headend.state.territories, self._headend.dispatch.picture.path
-        wanted = dict.fromkeys(sorted(territories, key=lambda n: -len(path(n))), 0.0)
+        state = self._headend.state
+        wanted = dict.fromkeys(sorted(state.territories, key=lambda n: -len(state.path(n))), 0.0)
         for request in requests:
             if request.territory_id in wanted:
                 wanted[request.territory_id] = max(wanted[request.territory_id], request.kw)
         below = dict.fromkeys(wanted, 0.0)
         for node_id, kw in wanted.items():  # from the leaves up
             wanted[node_id] = max(kw, below[node_id])
-            parent_id = territories[node_id].parent_id
+            parent_id = state.territories[node_id].parent_id
             if parent_id in below:
                 below[parent_id] += wanted[node_id]
         return wanted

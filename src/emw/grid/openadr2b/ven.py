@@ -49,7 +49,6 @@ class Ven2b:
         self.client = client
         self.link = Link(settings.source_id, settings.name, headend, chance)
         self.standing = self.link.standing
-        self._headend = headend
         self._signals = headend.signals
         self._state = headend.state
         self._clock = headend.clock

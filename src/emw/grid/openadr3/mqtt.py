@@ -106,7 +106,6 @@ class MqttWake:
         self._programs = programs
         self._told = told
         self._said = said
-        self._tls = tls
 
     async def run(self) -> None:
         """Listen, and come back after every loss, until cancelled."""
