@@ -257,7 +257,13 @@ class _Story:
         return facts
 
     async def _show(self) -> None:
-        """A progress view that says what happens now."""
+        """What happens now: as a table that changes, or, where nobody watches a terminal, a line a step."""
+        told = ""
+        while not err.is_terminal:
+            if self._step != told:
+                told = self._step
+                err.print(f"{self._clock.now():%H:%M} UTC  {told}", highlight=False)
+            await asyncio.sleep(0.5)
         with Live(console=err, refresh_per_second=4, transient=True) as live:
             while True:
                 live.update(self._table())
