@@ -120,6 +120,30 @@ def test_a_meter_with_a_register_alone_shows_power_by_its_slope() -> None:
     assert shown[1:] == pytest.approx([7200.0] * 3)
 
 
+@pytest.mark.parametrize(
+    ("registers", "watts"),
+    [
+        # It leaps, and counts on: what lies before the leap is let go after a quarter of an hour.
+        ([0, 100, 500_000, 500_100], [None, 6_000.0, None, None]),
+        # It counts ten times too fast, as one that means Wh and says 10 Wh does.
+        ([0, 1_000, 2_000], [None, None, None]),
+        # A coarse one counts 100 Wh at a time, more than its EVSE draws, then nothing: no more than its step is wrong.
+        ([0, 100, 100, 200], [None, 6_000.0, 0.0, 6_000.0]),
+        # A step that can't be is spread over the time since the one before.
+        ([0, 250, 250, 250], [None, None, 7_500.0, 0.0]),
+    ],
+)
+def test_a_register_that_counts_faster_than_its_evse_draws_shows_no_power(
+    registers: list[int], watts: list[float | None]
+) -> None:
+    memory, shown = NOTHING, []
+    for minute, register in enumerate(registers):
+        at = NOW + timedelta(minutes=minute)
+        got, memory = normalise(values(s(register), at=at), memory, at, 230.0, 1, 3_680.0)
+        shown.append(None if got is None else got.power_w)
+    assert shown == pytest.approx(watts)
+
+
 def test_a_power_of_nothing_is_not_believed_while_the_register_counts() -> None:
     memory = NOTHING
     shown = []

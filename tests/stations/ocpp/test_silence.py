@@ -169,6 +169,35 @@ async def test_what_no_evse_can_draw_is_no_reading(watts: float, tmp_path: Path)
             assert "can't be" in h.hub.console.seen("CP1").troubles["CP1:1"]
 
 
+async def test_a_register_that_leapt_is_no_load_and_its_standing_still_no_shed(tmp_path: Path) -> None:
+    """A meter without power, whose register leaps by 1 kWh in a minute and then stands: 60 kW, and gone."""
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            number = await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            for register_wh, shown_kw, odd in (
+                (1_000, None, False),
+                (1_120, 7.2, False),
+                (2_240, 7.2, True),
+                (2_240, 7.2, True),
+            ):
+                sampled = [{"value": str(register_wh), "unit": "Wh"}]
+                body = {
+                    "connectorId": 1,
+                    "transactionId": int(number),
+                    "meterValue": [{"timestamp": it.stamp(), "sampledValue": sampled}],
+                }
+                assert await it.call("MeterValues", body) == {}
+                reading = h.headend.telemetry.live["CP1:1"].reading
+                assert (None if reading is None else reading.kw) == (
+                    None if shown_kw is None else pytest.approx(shown_kw, abs=0.05)
+                )
+                assert ("can't be" in h.hub.console.seen("CP1").troubles.get("CP1:1", "")) is odd
+                pass_time(h, 60)
+
+
 async def test_a_clock_that_is_off_is_shown(tmp_path: Path) -> None:
     async with house(tmp_path) as h:
         secret = await h.enrol("CP1")

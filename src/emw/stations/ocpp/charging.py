@@ -332,11 +332,13 @@ class Charging:
             return None
         supply = plug.supply
         if supply is None or supply.evse is not evse:
-            supply = plug.supply = supply_of(evse)
-        _, neutral_v, kw_per_a, most_w = supply
+            supply = plug.supply = supply_of(evse, self._own_a(peer))
+        _, neutral_v, kw_per_a, knob_w, most_w = supply
         now = self._turn()
-        metered, plug.memory = normalise(values, plug.memory, now, neutral_v, evse.phases)
+        metered, plug.memory = normalise(values, plug.memory, now, neutral_v, evse.phases, knob_w)
         if metered is None or not metered.live or (power_w := metered.power_w) is None:
+            if plug.memory.too_fast_w:
+                self._odd(peer, plug, plug.memory.too_fast_w)
             return None
         if power_w > most_w:
             self._odd(peer, plug, power_w)

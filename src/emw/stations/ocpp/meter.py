@@ -67,12 +67,22 @@ _MEANINGS_KEPT: Final = 4_096
 _LONGEST_WORDS: Final = 200
 
 
+OVER_KNOB: Final = 1.25
+"""A register that counts faster than the EVSE can draw, by more than this, says nothing of power."""
+STEP_WH: Final = 100.0
+"""The coarsest step of a register that is met in the field: so much of a slope may be the step's."""
+
+
 class Memory(NamedTuple):
-    """What must be remembered of an EVSE's meter from one message to the next."""
+    """What must be remembered of an EVSE's meter from one message to the next.
+
+    `too_fast_w`: the slope of its register since then, where it can't be; 0: it can.
+    """
 
     energy_wh: float | None = None
     at: datetime | None = None
     zeros: int = 0
+    too_fast_w: float = 0.0
 
 
 NOTHING: Final = Memory()
@@ -179,27 +189,31 @@ def _sum(first: float | None, second: float | None, third: float | None) -> floa
 
 
 def normalise(
-    values: Values, memory: Memory, now: datetime, to_neutral_v: float, phases: int
+    values: Values, memory: Memory, now: datetime, to_neutral_v: float, phases: int, knob_w: float = MOST_W
 ) -> tuple[Metered | None, Memory]:
     """The latest reading in `values`, and what to remember.
 
-    `to_neutral_v`, `phases`: the EVSE's, where the meter does not say. The moments of one message are taken in the
-    order of their times, so that a message with several is as good as
-    several with one.
+    `to_neutral_v`, `phases`: the EVSE's, where the meter does not say. `knob_w`: what it can draw at most. The moments
+    of one message are taken in the order of their times, so that a message with several is as good as several with one.
     """
     if len(values) == 1:
-        return _moment(values[0], memory, now, to_neutral_v, phases)
+        return _moment(values[0], memory, now, to_neutral_v, phases, knob_w)
     found: Metered | None = None
     moments: list[MeterValue | MeasuredValue] = [*values]
     for value in sorted(moments, key=lambda v: parse_time(v.timestamp, now)):
-        got, memory = _moment(value, memory, now, to_neutral_v, phases)
+        got, memory = _moment(value, memory, now, to_neutral_v, phases, knob_w)
         if got is not None and (found is None or got.live or not found.live):
             found = got
     return found, memory
 
 
 def _moment(
-    value: MeterValue | MeasuredValue, memory: Memory, now: datetime, to_neutral_v: float, phases: int
+    value: MeterValue | MeasuredValue,
+    memory: Memory,
+    now: datetime,
+    to_neutral_v: float,
+    phases: int,
+    knob_w: float,
 ) -> tuple[Metered | None, Memory]:
     power_w, w1, w2, w3, total_a, a1, a2, a3, energy_wh, wh1, wh2, wh3, _, v1, v2, v3, neutral_a, live = (
         _laid_out(value.sampledValue)
@@ -216,7 +230,7 @@ def _moment(
     if power_w is None and current_a is not None:
         power_w = _by_current(total_a, (a1, a2, a3), (v1, v2, v3), voltage_v or to_neutral_v, phases)
     if live and energy_wh is not None:
-        power_w, memory = _by_register(power_w, energy_wh, at, memory)
+        power_w, memory = _by_register(power_w, energy_wh, at, memory, knob_w)
     if power_w is None and current_a is None and energy_wh is None:
         return None, memory
     if power_w is not None and not 0.0 <= power_w <= MOST_W:
@@ -259,10 +273,14 @@ def _by_current(
 
 
 def _by_register(
-    power_w: float | None, energy_wh: float, at: datetime, memory: Memory
+    power_w: float | None, energy_wh: float, at: datetime, memory: Memory, knob_w: float
 ) -> tuple[float | None, Memory]:
-    """Power by the slope of the register where the meter says none, or says 0 again and again while it counts."""
-    before_wh, before, zeros = memory
+    """Power by the slope of the register where the meter says none, or says 0 again and again while it counts.
+
+    A slope that the EVSE can't draw is none, and what it was measured from is kept: a register that leapt, or counts in
+    another unit, would else be load that seems shed as soon as it stops. It is one again once it can be.
+    """
+    before_wh, before, zeros, _ = memory
     # Of a power that is not believed nothing is said until the register says more.
     doubted = power_w is not None and power_w < DEAD_W and zeros >= ZEROS
     if before_wh is None or before is None or energy_wh < before_wh:
@@ -275,6 +293,8 @@ def _by_register(
     slope_w = (energy_wh - before_wh) * 3600.0 / span_s
     if span_s > SLOPE_MOST_S:
         return (None if doubted else power_w), Memory(energy_wh, at, zeros)
+    if slope_w > OVER_KNOB * knob_w + STEP_WH * 3600.0 / span_s:
+        return (None if doubted else power_w), Memory(before_wh, before, zeros, slope_w)
     if power_w is None:
         return slope_w, Memory(energy_wh, at, zeros)
     zeros = zeros + 1 if power_w < DEAD_W and slope_w > ALIVE_W else 0

@@ -65,8 +65,10 @@ class Supply(NamedTuple):
     evse: Evse
     to_neutral_v: float
     kw_per_a: float
+    knob_w: float
+    """What it draws at most where nobody else limits it."""
     most_w: float
-    """No reading can be above this."""
+    """No reading can be above this: some meters say kWh and mean Wh. Less may be a wrong knob."""
 
 
 class Plug:

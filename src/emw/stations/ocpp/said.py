@@ -12,13 +12,13 @@ from emw.stations.ocpp.peer import Supply
 from emw.stations.ocpp.profiles import to_neutral_v
 
 MOST_TIMES: Final = 30
-"""So many times what an EVSE can draw is no reading: some meters say kWh and mean Wh. Less may be a wrong knob."""
 
 
-def supply_of(evse: Evse) -> Supply:
-    """What an EVSE is supplied by."""
+def supply_of(evse: Evse, own_a: float) -> Supply:
+    """What an EVSE is supplied by. `own_a`: its maximum where nobody else limits it, A per phase."""
     neutral_v, kw_per_a = to_neutral_v(evse.line_voltage_v, evse.phases), evse.kw_per_a
-    return Supply(evse, neutral_v, kw_per_a, MOST_TIMES * 1000 * kw_per_a * max(evse.max_a, FLOOR_A))
+    knob_w = 1000 * kw_per_a * max(evse.max_a, own_a, FLOOR_A)
+    return Supply(evse, neutral_v, kw_per_a, knob_w, MOST_TIMES * knob_w)
 
 
 def said_by(
