@@ -41,7 +41,7 @@ class Server:
         """Where it logs; None: where this test does."""
         self.ready: dict[str, Any] = {}
         """What it said when it was ready."""
-        self.control = Control(Config(data_dir=str(self.data)))
+        self.control = Control(Config(data_dir=str(self.data)), first=True)
 
     def start(self) -> float:
         """Start it; returns how long it took to serve, s, without what it waited for a processor."""

@@ -41,7 +41,7 @@ def territory_add(
         "ceilingKW": ceiling_kw,
         "timeZone": time_zone,
     }
-    told = Control(configured(config_path, data_dir)).post("/territories", body)
+    told = Control(configured(config_path, data_dir), first=True).post("/territories", body)
     print_json(told) if as_json else say(f"territory {name} is there")
 
 
@@ -68,7 +68,7 @@ def operator_add(
 ) -> None:
     """Give a person a login. The password is asked for, never an argument."""
     body = {"name": name, "password": password, "role": role}
-    told = Control(configured(config_path, data_dir)).post("/operators", body)
+    told = Control(configured(config_path, data_dir), first=True).post("/operators", body)
     print_json(told) if as_json else say(f"{name} may log in as {role}")
 
 
@@ -95,7 +95,7 @@ def token_add(
     as_json: AsJson = False,
 ) -> None:
     """Make an API key; it is shown once."""
-    told = Control(configured(config_path, data_dir)).post(
+    told = Control(configured(config_path, data_dir), first=True).post(
         "/tokens", {"name": name, "role": role, "scopes": scope or None, "days": days}
     )
     print_json(told) if as_json else print_one(told)

@@ -16,6 +16,8 @@ import msgspec
 
 from emw.app.config import Config
 
+NAME_IT = "name its folder with --data-dir, or its settings with --config"
+
 
 class ControlError(Exception):
     """emw refused, or can't be reached; the text says why."""
@@ -36,11 +38,18 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Control:
-    """Calls the operator's API as the administrator of this machine."""
+    """Calls the operator's API as the administrator of this machine.
 
-    def __init__(self, config: Config) -> None:
+    `first`: it may be the very first command, which makes the data folder. `running`: only a running server can answer.
+    """
+
+    def __init__(self, config: Config, *, first: bool = False, running: bool = False) -> None:
         self._config = config
         self._socket = config.data / "control.sock"
+        self._first = first
+        self._running = running
+        self.in_process = False
+        """Whether the last call was answered without a server."""
 
     def get(self, path: str, **query: Any) -> Any:
         """GET a resource."""
@@ -57,6 +66,11 @@ class Control:
         try:
             status, got = self._over_socket(method, path, payload)
         except (FileNotFoundError, ConnectionRefusedError):
+            if self._running:
+                raise ControlError(f"no server runs with {self._place}: start it, or {NAME_IT}") from None
+            if not self._first and not self._config.data.is_dir():
+                raise ControlError(f"there is no {self._place}: {NAME_IT}") from None
+            self.in_process = True
             status, got = asyncio.run(self._in_process(method, path, payload))
         except OSError as error:
             raise ControlError(f"{self._socket}: {error}") from error
@@ -67,6 +81,10 @@ class Control:
         if status >= 400:
             raise ControlError(str(answer.get("detail", answer)) if isinstance(answer, dict) else str(answer))
         return answer
+
+    @property
+    def _place(self) -> str:
+        return f"data folder {self._config.data.absolute()}"
 
     def _over_socket(self, method: str, path: str, payload: bytes | None) -> tuple[int, bytes]:
         connection = _UnixConnection(self._socket)

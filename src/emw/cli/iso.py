@@ -40,7 +40,7 @@ def add(
 ) -> None:
     """Give a grid operator a token; it is shown once."""
     body = {"isoID": name, "territories": territory, "certificate": certificate, "renew": renew}
-    told = Control(configured(config_path, data_dir)).post("/isos", body)
+    told = Control(configured(config_path, data_dir), first=True).post("/isos", body)
     print_json(told) if as_json else print_one(told)
 
 

@@ -87,8 +87,12 @@ def halt(
     as_json: AsJson = False,
 ) -> None:
     """Stop all dispatch and free every car along the ramp. Needs no working database."""
-    told = Control(configured(config_path, data_dir)).post("/halt", {"reason": reason})
-    print_json(told) if as_json else say("dispatch is stopped; cars are freed along the ramp")
+    control = Control(configured(config_path, data_dir))
+    told = control.post("/halt", {"reason": reason})
+    done = "dispatch is stopped; cars are freed along the ramp"
+    if control.in_process:
+        done = "no server runs; it will start with dispatch stopped"
+    print_json(told) if as_json else say(done)
 
 
 def resume(
@@ -98,8 +102,10 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Let dispatch go on after a halt."""
-    told = Control(configured(config_path, data_dir)).post("/resume", {"reason": reason})
-    print_json(told) if as_json else say("dispatch goes on")
+    control = Control(configured(config_path, data_dir))
+    told = control.post("/resume", {"reason": reason})
+    done = "no server runs; once it does, dispatch goes on" if control.in_process else "dispatch goes on"
+    print_json(told) if as_json else say(done)
 
 
 def add_to(app: typer.Typer) -> None:

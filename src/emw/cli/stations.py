@@ -79,7 +79,7 @@ def station_add(
         "current": None if current is None else current.value,
         "mayPause": may_pause,
     }
-    told = Control(configured(config_path, data_dir)).post("/stations", body)
+    told = Control(configured(config_path, data_dir), first=True).post("/stations", body)
     print_json(told) if as_json else print_one(told)
 
 
@@ -262,7 +262,7 @@ def fleet(
     ids = sorted({s.evse_id for s in recorded})
     ways = ways_of(ids, protocol, seed=seed, habits=_habits(habit))
     planned = specs_for(recorded, dict.fromkeys(ids, ""), territory=territory, ways=ways)
-    specs = enrol(Control(configured(config_path, data_dir)), planned)
+    specs = enrol(Control(configured(config_path, data_dir), running=True), planned)
     faults = FaultShares(deaf=deaf, slow=slow, lost=lost)
 
     async def run(stop: asyncio.Event) -> None:

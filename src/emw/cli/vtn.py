@@ -36,7 +36,7 @@ def client_add(
 ) -> None:
     """Enrol a client; its secret is shown once."""
     body = {"clientID": name, "role": role.value, "renew": renew}
-    told = Control(configured(config_path, data_dir)).post("/vtn/clients", body)
+    told = Control(configured(config_path, data_dir), first=True).post("/vtn/clients", body)
     print_json(told) if as_json else print_one(told)
 
 

@@ -29,7 +29,7 @@ def preview(
 ) -> None:
     """Show who would be limited to what, what it costs drivers and how sure it is. Nothing is asked of anybody."""
     body = {"territory": territory, "kW": kw, "durationMinutes": minutes, "start": start}
-    told = Control(configured(config_path, data_dir)).post("/preview", body)
+    told = Control(configured(config_path, data_dir), running=True).post("/preview", body)
     if as_json:
         print_json(told)
         return
@@ -48,7 +48,9 @@ def forecast(
     as_json: AsJson = False,
 ) -> None:
     """Show what can be shed now and in the coming hours, by the vehicles that are plugged in now."""
-    told = Control(configured(config_path, data_dir)).get(f"/territories/{segment(territory)}/forecast")
+    told = Control(configured(config_path, data_dir), running=True).get(
+        f"/territories/{segment(territory)}/forecast"
+    )
     print_json(told) if as_json else print_table(
         told["hours"], ["at", "kW", "lowKW", "highKW"], told["basis"]
     )

@@ -249,7 +249,7 @@ class StationBook:
 
     async def vehicle(self, evse: Evse, car_min_a: float | None, car_max_a: float) -> None:
         """The vehicle said what it can take, A per phase: dispatch asks for nothing that it can't do."""
-        session = self._state.sessions.get(evse.session_id or "")
+        session = self._state.session_of(evse)
         if session is None or (car_min_a, car_max_a) == (session.car_min_a, session.car_max_a):
             return
         await self._ledger.record(
