@@ -19,7 +19,7 @@ def emw(*said: str) -> None:
 )
 def test_nothing_is_halted_or_listed_where_no_emw_is(tmp_path: Path, said: tuple[str, ...]) -> None:
     folder = tmp_path / "elsewhere"
-    with pytest.raises(ControlError, match="there is no data folder .*--data-dir"):
+    with pytest.raises(ControlError, match=r"there is no data folder .*--data-dir"):
         emw(*said, "--data-dir", str(folder))
     assert not folder.exists()
 

@@ -56,6 +56,15 @@ def run(*words: str | Path) -> Any:
 REQUEST = {"requestID": "R1", "kW": 15.0, "start": START.isoformat(), "durationMinutes": 30}
 
 
+def test_the_request_of_the_documentation_is_played_over_the_sample(tmp_path: Path) -> None:
+    page = Path("docs/howto/replay.md").read_text()
+    requests = tmp_path / "requests.json"
+    requests.write_text(page.split("```json\n")[1].split("```")[0])
+    result = run("--requests", requests, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["figures"]["intervals"] == 6
+
+
 def test_acn_json_is_played_and_the_same_seed_tells_the_same(tmp_path: Path) -> None:
     words: list[str | Path] = [
         "--sessions",

@@ -54,6 +54,8 @@ def replay_sessions(
         stays = read(sessions, seed) if sessions is not None else sample(seed)
     except (BadRequests, BadRecord, OSError, ValueError) as error:
         raise fail(str(error)) from error
+    if not stays:
+        raise fail(f"there is no session in {sessions}")
     if overlay_days:
         stays = _laid(stays, overlay_days, seed, asked)
     began = time.perf_counter()
@@ -75,8 +77,9 @@ def replay_sessions(
             progress=go_on,
         )
     if not done.figures["sessions"]:
+        first, last = min(s.plug for s in stays).date(), max(s.unplug for s in stays).date()
         raise fail(
-            "no session lies near these requests; see --overlay, or take requests of the sessions' days"
+            f"no session lies near these requests: they are of {first} to {last}; or lay them with --overlay"
         )
     _show(done, time.perf_counter() - began, json=json)
 
