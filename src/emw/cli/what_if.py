@@ -48,12 +48,13 @@ def forecast(
     as_json: AsJson = False,
 ) -> None:
     """Show what can be shed now and in the coming hours, by the vehicles that are plugged in now."""
-    told = Control(configured(config_path, data_dir), running=True).get(
-        f"/territories/{segment(territory)}/forecast"
-    )
-    print_json(told) if as_json else print_table(
-        told["hours"], ["at", "kW", "lowKW", "highKW"], told["basis"]
-    )
+    control = Control(configured(config_path, data_dir), running=True)
+    told = control.get(f"/territories/{segment(territory)}/forecast")
+    if as_json:
+        print_json(told)
+        return
+    rows = [hour | {"at": f"{hour['at'][:16]}Z"} for hour in told["hours"]]
+    print_table(rows, ["at", "kW", "lowKW", "highKW"], told["basis"])
 
 
 def add_to(app: typer.Typer) -> None:

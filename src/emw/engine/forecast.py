@@ -33,6 +33,8 @@ class Ahead:
     kw: float
     doubt_kw: float
     """Standard deviation."""
+    most_kw: float
+    """If every vehicle still charged."""
 
     @property
     def low_kw(self) -> float:
@@ -42,11 +44,11 @@ class Ahead:
     @property
     def high_kw(self) -> float:
         """Nine of ten outcomes are below."""
-        return self.kw + BAND * self.doubt_kw
+        return min(self.kw + BAND * self.doubt_kw, self.most_kw)
 
     def chance_of(self, kw: float) -> float:
         """The chance that at least `kw` can be shed then."""
-        if self.doubt_kw <= 0:
+        if self.doubt_kw <= 0 or kw > self.most_kw:
             return 1.0 if self.kw >= kw else 0.0
         return 0.5 * (1 + erf((self.kw - kw) / self.doubt_kw / sqrt(2)))
 
@@ -75,8 +77,10 @@ def ahead(gives_kw: Floats, charging: Sequence[Floats], hours: Sequence[float]) 
     Each goes on charging or does not by itself, and a part of the doubt is common to all: see SHARED.
     """
     found = []
+    most_kw = float(gives_kw.sum())
     for h, p in zip(hours, charging, strict=True):
         alone = float((gives_kw**2 * p * (1 - p)).sum())
         common = SHARED * float((gives_kw * p * (1 - p)).sum())
-        found.append(Ahead(hours=h, kw=float((gives_kw * p).sum()), doubt_kw=sqrt(alone + common**2)))
+        kw = float((gives_kw * p).sum())
+        found.append(Ahead(hours=h, kw=kw, doubt_kw=sqrt(alone + common**2), most_kw=most_kw))
     return found

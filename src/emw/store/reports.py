@@ -120,10 +120,11 @@ def _text(value: Any) -> str:
 
 def _write_table(rows: Sequence[Row], columns: Sequence[str], file: BinaryIO) -> None:
     terminal = file is getattr(sys.stdout, "buffer", None) and sys.stdout.isatty()
+    told = [c for c in columns if not rows or any(row.get(c) is not None for row in rows)]
     text = io.StringIO()
     console = Console(file=text, highlight=False, force_terminal=terminal, width=None if terminal else 10_000)
     table = Table(show_edge=False)
-    for column in columns:
+    for column in told:
         number = any(_is_number(row.get(column)) for row in rows)
         table.add_column(
             Text(plain(column)),
@@ -131,7 +132,7 @@ def _write_table(rows: Sequence[Row], columns: Sequence[str], file: BinaryIO) ->
             overflow="fold" if terminal else "ignore",
         )
     for row in rows:
-        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+        table.add_row(*(Text(_cell(row.get(column))) for column in told))
     console.print(table)
     lines = text.getvalue().splitlines()
     file.write("".join(line.rstrip() + "\n" for line in lines).encode())
