@@ -7,7 +7,7 @@ import sys
 
 import typer.main
 
-from emw.cli.main import ROOMS, app_for
+from emw.cli.main import PANELS, ROOMS, app_for
 
 HEAVY = {"aiohttp", "litestar", "numpy", "sqlalchemy"}
 
@@ -23,6 +23,7 @@ def test_each_command_is_where_it_is_looked_for() -> None:
             assert names_of(command) == {*commands, "version"}, room
     assert names_of("") == {"version", *(c for commands in ROOMS.values() for c in commands)}
     assert names_of("no-such-command") == names_of("")
+    assert sorted(name for names in PANELS.values() for name in names) == sorted(names_of(""))
 
 
 def test_a_version_is_told_without_web_and_database() -> None:

@@ -268,6 +268,19 @@ async def in_format(folder: Path, form: str) -> None:
     assert [float(r["shed_kwh"]) for r in own] == [73.5]
 
 
+async def test_a_table_tells_totals_and_the_log_in_sentences(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'emw.db'}")
+    await told(store, EXAMPLE)
+    await store.close()
+    for said, tells in (
+        (["shed", KEY], {TEN: 1, BEFORE_AFTER: 1, TWIN: 1}),
+        (["activity", "--kind", "RequestReceived"], {"asks for": 1, "payload": 0}),
+    ):
+        words = ["report", *said, "--data-dir", str(tmp_path)]
+        result = await asyncio.to_thread(CliRunner().invoke, app_for("report"), words)
+        assert {word: result.output.count(word) for word in tells} == tells
+
+
 async def test_the_command_names_what_is_wrong(tmp_path: Path) -> None:
     store = SqlStore(f"sqlite:///{tmp_path / 'emw.db'}")
     await store.load()

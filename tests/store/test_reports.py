@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,32 @@ def test_no_rows_are_a_report_too(form: str) -> None:
         assert [str(field.type) for field in found] == ["string", "timestamp[us, tz=UTC]", "double"]
     elif form != "json":
         assert b"name" in data
+
+
+class Screen:
+    """Standard output that is a terminal."""
+
+    def __init__(self) -> None:
+        self.buffer = io.BytesIO()
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("width", "lists"), [(40, True), (80, False)])
+def test_a_terminal_too_narrow_for_a_table_gets_a_list_a_row_and_nothing_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, width: int, lists: bool
+) -> None:
+    screen = Screen()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys, "stdout", screen)
+    why = "every word of a long reason is to be read, however narrow it is"
+    rows = [{"request_key": f"grid:R{n}", "territory_id": "East", "why_short": why} for n in range(2)]
+    reports.write(rows, ("request_key", "territory_id", "empty", "why_short"), "table")
+    shown = screen.buffer.getvalue().decode()
+    assert shown.count("request_key") == (2 if lists else 1)
+    assert "empty" not in shown
+    assert all(shown.count(word) == 2 for word in ("every", "reason", "however", "grid:R"))
 
 
 def test_A18_a_written_report_is_for_its_owner(tmp_path: Path) -> None:

@@ -15,21 +15,29 @@ import typer
 from emw import __version__
 
 ROOMS: Final = {
-    "serve": ("serve", "halt", "resume"),
     "demo": ("demo",),
-    "admin": ("territory", "operator", "token", "request"),
+    "doctor": ("doctor",),
+    "serve": ("serve", "halt", "resume"),
+    "what_if": ("forecast", "preview"),
+    "reports": ("report",),
+    "admin": ("territory", "request", "operator", "token"),
     "stations": ("station", "evse", "fleet"),
     "iso": ("iso",),
     "grid": ("grid",),
     "vtn": ("vtn",),
-    "what_if": ("preview", "forecast"),
-    "engine": ("allocate",),
-    "replay": ("replay",),
-    "reports": ("report",),
-    "doctor": ("doctor",),
     "database": ("db",),
+    "replay": ("replay",),
+    "engine": ("allocate",),
 }
-"""Modules of this package and the commands they add, in the order in which `--help` lists them."""
+"""Modules of this package and the commands they add."""
+PANELS: Final = {
+    "Run it": ("demo", "doctor", "serve", "halt", "resume", "db", "version"),
+    "Run an event": ("forecast", "preview", "request", "report"),
+    "Who and what there is": ("territory", "station", "iso", "grid", "vtn", "operator", "token"),
+    "The other side, simulated or real": ("evse", "fleet"),
+    "Measure the engine": ("replay", "allocate"),
+}
+"""How `--help` groups them."""
 
 
 def app_for(command: str) -> typer.Typer:
@@ -47,6 +55,11 @@ def app_for(command: str) -> typer.Typer:
     for room in rooms:
         import_module(f"emw.cli.{room}").add_to(app)
     app.command()(version)
+    panel_of = {name: panel for panel, names in PANELS.items() for name in names}
+    for group in app.registered_groups:
+        group.rich_help_panel = panel_of[str(group.name)]
+    for one in app.registered_commands:
+        one.rich_help_panel = panel_of[str(one.name or getattr(one.callback, "__name__", ""))]
     return app
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,9 +15,13 @@ from emw.cli.serve import ConfigPath, DataDir, configured
 from emw.cli.show import fail
 from emw.service import settlement as settled
 from emw.service import shed as books
+from emw.service.ports import Store
 from emw.store.reports import COLUMNS, FORMATS, write
 
-report = typer.Typer(help="Tables of what was said, asked, done and measured.", no_args_is_help=True)
+report = typer.Typer(
+    help="Tables of what was said, asked, done and measured; the other formats have every column and interval.",
+    no_args_is_help=True,
+)
 Format = Annotated[
     str | None,
     typer.Option(
@@ -30,7 +34,32 @@ SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: the terminal.")]
 Since = Annotated[str | None, typer.Option(help="From this time on, ISO-8601 with offset.")]
 Until = Annotated[str | None, typer.Option(help="Up to this time.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+Request = Annotated[str, typer.Argument(help="The request: ISO:requestID.")]
+Holidays = Annotated[
+    list[str] | None,
+    typer.Option("--holiday", help="A day to be matched with holidays only, like 2026-05-25."),
+]
+Evse = Annotated[str | None, typer.Option(help="Only this EVSE.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000_000, help="At most so many rows, newest first.")]
+FOR_PEOPLE = {
+    "activity": ("seq", "at", "actor", "kind", "text"),
+    "requests": (
+        "request_key", "territory_id", "state", "kw", "short_kw", "measured_kw", "start_at", "why_short",
+    ),
+    "evses": ("evse_id", "territory_id", "status", "online", "phases", "max_a", "session_id"),
+    "shed": (
+        "method", "territory_id", "evse_id", "asked_kw", "baseline_kw", "load_kw", "shed_kw", "shed_kwh", "error_pct",
+        "note",
+    ),
+    "month": (
+        "part", "request_key", "site", "customer_id", "asked_kw", "shed_kw", "shed_kwh", "delivered_share", "amount",
+        "note",
+    ),
+}  # fmt: skip
+"""What a table has room for; the other formats have every column."""
+ALL = {**COLUMNS, "shed": books.COLUMNS, "month": settled.COLUMNS}
+Read = Callable[[Store], Awaitable[list[dict[str, Any]]]]
 
 
 def _time(text: str | None, option: str) -> datetime | None:
@@ -52,8 +81,10 @@ def _days(texts: list[str] | None) -> frozenset[date]:
         raise fail("--holiday: write a day like 2026-05-25", 2) from error
 
 
-def _checked(form: str | None, output: Path | None) -> str:
+def _checked(form: str | None, output: Path | None, *, as_json: bool) -> str:
     """The format asked for, or the one that the file's name promises."""
+    if as_json:
+        return "json"
     if form is None:
         form = "table" if output is None else SUFFIXES.get(output.suffix.lower(), "table")
     if form not in FORMATS:
@@ -63,61 +94,48 @@ def _checked(form: str | None, output: Path | None) -> str:
     return form
 
 
-def _write(rows: list[dict[str, Any]], columns: Sequence[str], form: str, output: Path | None) -> None:
-    """Write the table. Ends with a reason where the file can't be written."""
-    try:
-        write(rows, columns, form, output)
-    except OSError as error:
-        raise fail(f"--output: {error.filename or output}: {error.strerror}") from error
-
-
 def _report(
+    read: Read,
     name: str,
+    form: str,
+    output: Path | None,
     config_path: Path | None,
     data_dir: str | None,
-    form: str | None,
-    output: Path | None,
-    **asked: Any,
 ) -> None:
-    """Ask the store (beside a running server, read-only) and write the rows."""
-    form = _checked(form, output)
+    """Read the store (also beside a running server) and write the rows. Ends with a reason where that can't be."""
+    columns = ALL[name]
+    if form == "table":
+        columns = FOR_PEOPLE.get(name, columns)
     config = configured(config_path, data_dir)
 
     async def rows() -> list[dict[str, Any]]:
         from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
 
         async with reader_of(config) as store:
-            return await store.query(name, **{k: v for k, v in asked.items() if v is not None})
+            return await read(store)
 
-    _write(asyncio.run(rows()), COLUMNS[name], form, output)
+    found = asyncio.run(rows())
+    try:
+        write(found, columns, form, output)
+    except OSError as error:
+        raise fail(f"--output: {error.filename or output}: {error.strerror}") from error
 
 
-def _command(name: str, text: str) -> Callable[..., None]:
-    def command(
-        form: Format = None,
-        output: Output = None,
-        since: Since = None,
-        until: Until = None,
-        evse: Annotated[str | None, typer.Option(help="Only this EVSE.")] = None,
-        limit: Limit = 1_000,
-        as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-        config_path: ConfigPath = None,
-        data_dir: DataDir = None,
-    ) -> None:
-        _report(
-            name,
-            config_path,
-            data_dir,
-            "json" if as_json else form,
-            output,
-            since=_time(since, "--since"),
-            until=_time(until, "--until"),
-            evse_id=evse,
-            limit=limit,
-        )
+def _query(name: str, **asked: Any) -> Read:
+    """One of the store's own reports, by what was asked of it."""
+    given = {k: v for k, v in asked.items() if v is not None}
+    return lambda store: store.query(name, **given)
 
-    command.__doc__ = text
-    return command
+
+def _in_words(read: Read) -> Read:
+    """Rows of the log as the console tells them."""
+    from emw.web.log_words import activity_of  # other reports need no words
+
+    async def told(store: Store) -> list[dict[str, Any]]:
+        found = [activity_of(row) for row in await read(store)]
+        return [{name: getattr(x, name) for name in FOR_PEOPLE["activity"]} for x in found]
+
+    return told
 
 
 def activity(
@@ -128,22 +146,19 @@ def activity(
     kind: Annotated[
         str | None, typer.Option(help="Only this kind of fact, for example SessionStarted.")
     ] = None,
-    evse: Annotated[str | None, typer.Option(help="Only this EVSE.")] = None,
+    evse: Evse = None,
     request: Annotated[str | None, typer.Option(help="Only this request (ISO:requestID).")] = None,
     actor: Annotated[str | None, typer.Option(help="Only what this one did, for example station:E1.")] = None,
     text: Annotated[str | None, typer.Option(help="Only rows with this text.")] = None,
     limit: Limit = 1_000,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: AsJson = False,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
 ) -> None:
     """The activity log, newest first."""
-    _report(
+    form = _checked(form, output, as_json=as_json)
+    read = _query(
         "activity",
-        config_path,
-        data_dir,
-        "json" if as_json else form,
-        output,
         since=_time(since, "--since"),
         until=_time(until, "--until"),
         kind=kind,
@@ -153,6 +168,7 @@ def activity(
         text=text,
         limit=limit,
     )
+    _report(_in_words(read) if form == "table" else read, "activity", form, output, config_path, data_dir)
 
 
 def requests(
@@ -163,84 +179,100 @@ def requests(
     ] = None,
     iso: Annotated[str | None, typer.Option(help="Only this ISO's.")] = None,
     limit: Limit = 1_000,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: AsJson = False,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
 ) -> None:
     """The reduction requests: asked, confirmed, measured, short."""
-    form = "json" if as_json else form
-    _report("requests", config_path, data_dir, form, output, state=state, iso_id=iso, limit=limit)
+    form = _checked(form, output, as_json=as_json)
+    read = _query("requests", state=state, iso_id=iso, limit=limit)
+    _report(read, "requests", form, output, config_path, data_dir)
 
 
 def evses(
     form: Format = None,
     output: Output = None,
     limit: Limit = 100_000,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: AsJson = False,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
 ) -> None:
     """The EVSEs as they are."""
-    _report("evses", config_path, data_dir, "json" if as_json else form, output, limit=limit)
+    form = _checked(form, output, as_json=as_json)
+    _report(_query("evses", limit=limit), "evses", form, output, config_path, data_dir)
+
+
+def sessions(
+    form: Format = None,
+    output: Output = None,
+    since: Since = None,
+    until: Until = None,
+    evse: Evse = None,
+    limit: Limit = 1_000,
+    as_json: AsJson = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+) -> None:
+    """The sessions: who stayed how long and took how much."""
+    form = _checked(form, output, as_json=as_json)
+    from_at, to_at = _time(since, "--since"), _time(until, "--until")
+    read = _query("sessions", since=from_at, until=to_at, evse_id=evse, limit=limit)
+    _report(read, "sessions", form, output, config_path, data_dir)
 
 
 def enrolments(
-    request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
+    request: Request,
     form: Format = None,
     output: Output = None,
     limit: Limit = 100_000,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: AsJson = False,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
 ) -> None:
     """Who took part in a request: asked, confirmed, measured, joined, left, why."""
-    form = "json" if as_json else form
-    _report("enrolments", config_path, data_dir, form, output, request_key=request, limit=limit)
+    form = _checked(form, output, as_json=as_json)
+    read = _query("enrolments", request_key=request, limit=limit)
+    _report(read, "enrolments", form, output, config_path, data_dir)
 
 
 def intervals(
-    request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
+    request: Request,
     form: Format = None,
     output: Output = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: AsJson = False,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
 ) -> None:
     """A request's intervals: asked, measured, baseline and its method."""
-    form = "json" if as_json else form
-    _report("intervals", config_path, data_dir, form, output, request_key=request)
+    form = _checked(form, output, as_json=as_json)
+    read = _query("intervals", request_key=request)
+    _report(read, "intervals", form, output, config_path, data_dir)
 
 
 def shed(
-    request: Annotated[str, typer.Argument(help="The request: ISO:requestID.")],
+    request: Request,
     form: Format = None,
     output: Output = None,
     evses: Annotated[bool, typer.Option("--evses", help="The rows of each EVSE, too.")] = False,
     territories: Annotated[
         bool, typer.Option("--territories", help="The rows of each node under it, too.")
     ] = False,
-    holiday: Annotated[
-        list[str] | None, typer.Option(help="A day to be matched with holidays only, like 2026-05-25.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    holiday: Holidays = None,
+    as_json: AsJson = False,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
 ) -> None:
     """What a request shed, by each method: live counterfactual, before/after, 10-of-10 with same-day adjustment."""
-    form = "json" if as_json else form
-    form = _checked(form, output)
+    form = _checked(form, output, as_json=as_json)
     holidays = _days(holiday)
-    config = configured(config_path, data_dir)
 
-    async def rows() -> list[dict[str, Any]]:
-        from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
+    async def read(store: Store) -> list[dict[str, Any]]:
+        rows = await books.shed_report(
+            store, request, evses=evses, territories=territories, holidays=holidays
+        )
+        return [r for r in rows if r["part"] == "total"] if form == "table" else rows
 
-        async with reader_of(config) as store:
-            return await books.shed_report(
-                store, request, evses=evses, territories=territories, holidays=holidays
-            )
-
-    _write(asyncio.run(rows()), books.COLUMNS, form, output)
+    _report(read, "shed", form, output, config_path, data_dir)
 
 
 def month(
@@ -249,38 +281,23 @@ def month(
     output: Output = None,
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(settled.METHODS)}.")] = settled.METHODS[0],
     rate: Annotated[float | None, typer.Option(min=0, help="What a kWh that was shed is worth.")] = None,
-    holiday: Annotated[
-        list[str] | None, typer.Option(help="A day to be matched with holidays only, like 2026-05-25.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    holiday: Holidays = None,
+    as_json: AsJson = False,
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
 ) -> None:
     """A month as it is settled: a line per request, then what each site and customer gave, then the total."""
-    form = "json" if as_json else form
-    form = _checked(form, output)
-    holidays = _days(holiday)
-    config = configured(config_path, data_dir)
+    form = _checked(form, output, as_json=as_json)
+    holidays, which = _days(holiday), settled.month_of(month)
 
-    async def rows() -> list[dict[str, Any]]:
-        from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
+    def read(store: Store) -> Awaitable[list[dict[str, Any]]]:
+        return settled.month_report(store, which, method=method, rate=rate, holidays=holidays)
 
-        async with reader_of(config) as store:
-            return await settled.month_report(
-                store, settled.month_of(month), method=method, rate=rate, holidays=holidays
-            )
-
-    _write(asyncio.run(rows()), settled.COLUMNS, form, output)
+    _report(read, "month", form, output, config_path, data_dir)
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    report.command()(activity)
-    report.command()(requests)
-    report.command()(evses)
-    report.command("sessions")(_command("sessions", "The sessions: who stayed how long and took how much."))
-    report.command()(enrolments)
-    report.command()(intervals)
-    report.command()(shed)
-    report.command()(month)
+    for command in (activity, requests, evses, sessions, enrolments, intervals, shed, month):
+        report.command()(command)
     app.add_typer(report, name="report")

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Literal, cast
 
 import msgspec
 from rich.console import Console
@@ -26,6 +26,8 @@ from emw.domain.model import RECORDS
 from emw.store.columns import kinds_of
 
 Row = Mapping[str, Any]
+SHORT: Final = 24
+"""Where a terminal is too narrow, longer texts are folded; where that is not enough, each row is a list of its own."""
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "activity": (
@@ -120,20 +122,27 @@ def _text(value: Any) -> str:
 
 def _write_table(rows: Sequence[Row], columns: Sequence[str], file: BinaryIO) -> None:
     terminal = file is getattr(sys.stdout, "buffer", None) and sys.stdout.isatty()
-    told = [c for c in columns if not rows or any(row.get(c) is not None for row in rows)]
+    found = {c: [_cell(row.get(c)) for row in rows] for c in columns}
+    told = {c: cells for c, cells in found.items() if any(cells) or not rows}
+    widths = {c: max(map(len, [c, *cells])) for c, cells in told.items()}
     text = io.StringIO()
     console = Console(file=text, highlight=False, force_terminal=terminal, width=None if terminal else 10_000)
-    table = Table(show_edge=False)
-    for column in told:
-        number = any(_is_number(row.get(column)) for row in rows)
-        table.add_column(
-            Text(plain(column)),
-            justify="right" if number else "left",
-            overflow="fold" if terminal else "ignore",
-        )
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(column))) for column in told))
-    console.print(table)
+    if sum(min(width, SHORT) + 3 for width in widths.values()) > console.width:
+        for row in zip(*told.values(), strict=True):
+            for column, cell in zip(told, row, strict=True):
+                if cell:
+                    console.print(Text(f"{column:<{SHORT}}{cell}"))
+            console.print()
+    else:
+        table = Table(show_edge=False)
+        for column, width in widths.items():
+            justify: Literal["left", "right"] = (
+                "right" if any(_is_number(row.get(column)) for row in rows) else "left"
+            )
+            table.add_column(Text(plain(column)), justify=justify, overflow="fold", no_wrap=width <= SHORT)
+        for row in zip(*told.values(), strict=True):
+            table.add_row(*map(Text, row))
+        console.print(table)
     lines = text.getvalue().splitlines()
     file.write("".join(line.rstrip() + "\n" for line in lines).encode())
 
