@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from emw.domain.facts import Fact, StationLearned
 from tests.stations.ocpp.house import House, house, until
-from tests.stations.ocpp.plain import Plain, boot, plain, start, stop
+from tests.stations.ocpp.plain import Plain, boot, plain, polite, start, stop
 
 
 def drawn_kw(h: House) -> float | None:
@@ -151,3 +153,31 @@ async def test_a_storm_of_states_changes_nothing_and_costs_the_station_nothing(t
             assert {type(fact) for fact in seen} <= {StationLearned}, "what it was asked meanwhile"
             refused = [f for f in h.hub.console.frames("CP1") if f.outgoing and f.text.startswith("[4")]
             assert refused == []
+
+
+@pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.0.1"])
+async def test_what_a_station_keeps_to_only_after_a_reboot_is_named_until_then(
+    version: str, tmp_path: Path
+) -> None:
+    word = ["RebootRequired"]
+
+    def answer(action: str, payload: dict[str, Any]) -> Any:
+        if action == "ChangeConfiguration" and payload["key"] == "MeterValuesSampledData":
+            return {"status": word[0]}
+        if action == "SetVariables" and payload["setVariableData"][0]["variable"] == {
+            "name": "TxUpdatedMeasurands"
+        }:
+            return {"setVariableResult": [{"attributeStatus": word[0], **payload["setVariableData"][0]}]}
+        return polite(action, payload)
+
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, version, answer) as it:
+            await boot(it)
+            name = (
+                "MeterValuesSampledData" if version == "ocpp1.6" else "SampledDataCtrlr.TxUpdatedMeasurands"
+            )
+            await until(lambda: h.hub.console.seen("CP1").traits.get("reboot_for") == [name])
+            word[0] = "Accepted"
+            await boot(it)
+            await until(lambda: not h.hub.console.seen("CP1").traits.get("reboot_for"))

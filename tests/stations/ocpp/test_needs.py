@@ -293,3 +293,11 @@ async def test_the_composite_schedule_is_asked_after_each_limit(tmp_path: Path) 
             await until(lambda: len(it.names("GetCompositeSchedule")) == 2)
             await until(lambda: not h.hub.console.seen("CP1").troubles)
             assert len(it.names("SetChargingProfile")) == 2
+            # Nothing that ends within what is asked for: there are stations that never come back from that.
+            assert {p["duration"] for p in it.names("GetCompositeSchedule")} == {10}
+            held = h.headend.state.limits["CP1:1"]
+            h.parts.clock._start_s += (held.until - it.now()).total_seconds() - 15
+            h.headend.book.say_again([h.evse("CP1:1")])
+            await until(lambda: len(it.names("SetChargingProfile")) == 3)
+            await until(lambda: h.hub.peer("CP1").plugs[1].order.outcome is Outcome.APPLIED)  # type: ignore[union-attr]
+            assert len(it.names("GetCompositeSchedule")) == 2

@@ -15,7 +15,7 @@ import pytest
 from emw.domain.facts import CommandAnswered, Fact
 from emw.domain.model import Outcome
 from tests.stations.ocpp.house import House, house, until
-from tests.stations.ocpp.plain import SILENT, Plain, boot, meter, plain, polite
+from tests.stations.ocpp.plain import SILENT, Plain, boot, meter, plain, polite, stop
 from tests.stations.ocpp.test_limits import BOTH, charging, decrease, last_id, limit, settled
 
 
@@ -196,6 +196,38 @@ async def test_a_register_that_leapt_is_no_load_and_its_standing_still_no_shed(t
                 )
                 assert ("can't be" in h.hub.console.seen("CP1").troubles.get("CP1:1", "")) is odd
                 pass_time(h, 60)
+
+
+async def test_a_register_says_nothing_of_the_time_before_a_vehicle_came(tmp_path: Path) -> None:
+    """A slope over the minutes without a vehicle would be the low draw of the next one."""
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+
+            async def registers(number: str, *told_wh: int) -> None:
+                for wh in told_wh:
+                    sampled = [{"value": str(wh), "unit": "Wh"}]
+                    body = {
+                        "connectorId": 1,
+                        "transactionId": int(number),
+                        "meterValue": [{"timestamp": it.stamp(), "sampledValue": sampled}],
+                    }
+                    assert await it.call("MeterValues", body) == {}
+                    pass_time(h, 60)
+
+            await boot(it)
+            number = await charging(it)
+            await registers(number, 1_000, 1_120)
+            await stop(it, int(number))
+            pass_time(h, 300)
+            number = await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            await registers(number, 1_121)
+            assert h.headend.telemetry.live["CP1:1"].reading is None
+            await registers(number, 1_241)
+            reading = h.headend.telemetry.live["CP1:1"].reading
+            assert reading is not None
+            assert reading.kw == pytest.approx(7.2, abs=0.05)
 
 
 async def test_a_clock_that_is_off_is_shown(tmp_path: Path) -> None:

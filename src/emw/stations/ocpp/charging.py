@@ -18,7 +18,7 @@ from emw.service.drivers import WHOLE_STAY
 from emw.service.headend import HeadEnd
 from emw.service.intake import PlugIn
 from emw.service.station_book import evse_id_of
-from emw.stations.ocpp.meter import ALIVE_W, Metered, normalise
+from emw.stations.ocpp.meter import ALIVE_W, NOTHING, Metered, normalise
 from emw.stations.ocpp.needs import NO_NEED, lowest_a, need_of
 from emw.stations.ocpp.peer import Peer, Plug, number_of
 from emw.stations.ocpp.profiles import to_neutral_v
@@ -172,6 +172,7 @@ class Charging:
 
     async def _arrive(self, peer: Peer, evse: Evse, plug: Plug) -> None:
         plug.phases_seen = (0, 0)
+        plug.memory = NOTHING._replace(zeros=plug.memory.zeros)  # before it came, no slope was this vehicle's
         need = plug.need or NO_NEED
         await self._intake.plugged_in(
             self.station(peer),

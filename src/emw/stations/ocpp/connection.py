@@ -17,7 +17,7 @@ import structlog
 from emw.service.errors import EmwError
 from emw.service.ports import Clock
 from emw.stations.ocpp.peer import FRAME_KEPT, Peer
-from emw.stations.ocpp.rates import Rates
+from emw.stations.ocpp.rates import REFUSED, Rates
 from emw.stations.ocpp.seams import Between, Decoder, Heard, Owed, Refusal, Watched, Wire, fault_for
 from emw.stations.ocpp.wire import Whole
 from emw.stations.ocppj import (
@@ -37,8 +37,6 @@ from emw.stations.ocppj import (
 log = structlog.get_logger()
 
 MOST_WAITING: Final = 32
-MOST_REFUSED: Final = 200
-"""So many frames that can't be taken, and the connection is closed."""
 
 Said = Callable[["Connection", Any], bytes | Coroutine[Any, Any, bytes]]
 
@@ -106,7 +104,6 @@ class Connection:
         "_hub",
         "_in_line",
         "_rates",
-        "_refused",
         "_watched",
         "address",
         "closed",
@@ -133,7 +130,6 @@ class Connection:
         self._busy = False
         self._after: Coroutine[Any, Any, None] | None = None
         self._in_line: list[Call] | None = None
-        self._refused = 0
         self.peer = peer
         self.version = version
         self.wire = wire
@@ -309,8 +305,7 @@ class Connection:
             self._send(frame)
 
     def _count_refused(self) -> None:
-        self._refused += 1
-        if self._refused > MOST_REFUSED:
+        if not self._rates.admits(REFUSED, self._hub.loop.time()):
             self.close(1008, "too many frames that can't be taken")
 
     def pong(self) -> None:

@@ -32,6 +32,7 @@ WANTED: Final = (
     REGISTER,
 )
 """Lists of measurands, best first: some stations refuse a list that names one they don't know."""
+SET: Final = ("Accepted", "RebootRequired")
 KEYS_16: Final = (
     "SupportedFeatureProfiles",
     "ChargingScheduleAllowedChargingRateUnit",
@@ -123,6 +124,7 @@ class Learner:
 
     async def _configure(self, told: dict[str, str]) -> None:
         """Set what we need for dispatch, where it stands otherwise."""
+        self._peer.traits.reboot_for = []
         wanted = str(self._hub.settings.sample_s)
         names = (
             ("MeterValueSampleInterval", "MeterValuesSampledData", "WebSocketPingInterval")
@@ -148,15 +150,22 @@ class Learner:
     async def _set(self, name: str, value: str) -> bool:
         if self._old:
             got = await self._connection.call("ChangeConfiguration", encode({"key": name, "value": value}))
-            return isinstance(got, Answered) and status_of(got.payload) in {"Accepted", "RebootRequired"}
+            word = status_of(got.payload) if isinstance(got, Answered) else ""
+            return self._is_set(name, word)
         component, _, variable = name.partition(".")
         data: list[dict[str, Any]] = [
             {"attributeValue": value, "component": {"name": component}, "variable": {"name": variable}}
         ]
         got = await self._connection.call("SetVariables", encode({"setVariableData": data}))
-        return isinstance(got, Answered) and (
-            b'"Accepted"' in got.payload or b'"RebootRequired"' in got.payload
-        )
+        told = got.payload if isinstance(got, Answered) else b""
+        return self._is_set(name, next((w for w in SET if f'"{w}"'.encode() in told), ""))
+
+    def _is_set(self, name: str, word: str) -> bool:
+        """Whether a value was taken; from when on, is noted."""
+        if word == SET[1]:
+            log.info("ocpp.reboot_required", station_id=self._peer.station_id, setting=name)
+            self._peer.traits.reboot_for.append(name)
+        return word in SET
 
     async def _tell_state(self) -> None:
         """Let it say how its connectors stand and what its meters show."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -31,6 +31,8 @@ NO_ROOM: Final = "its CSMS holds the highest stack levels"
 NOT_OFFERED: Final = "not offered"
 MORE_A: Final = 1.0
 """A composite schedule this much above the limit says that another profile of the station's wins."""
+NEAR_ITS_END: Final = timedelta(seconds=2 * profiles.ASKED_S)
+"""A limit that ends so soon is not looked for in a composite schedule: it would end in it."""
 PENDING: Final = Answer(Outcome.PENDING)
 
 
@@ -231,6 +233,8 @@ class LimitOrder(Order):
     def _prove(self, unit: RateUnit) -> None:
         """Ask what holds now: where that is more than was set, another profile wins, and it is said so."""
         asked_a, kw_per_a, peer = self._limit.max_a or 0.0, self._evse.kw_per_a, self._connection.peer
+        if self._limit.until - self._hub.clock.now() < NEAR_ITS_END:
+            return
 
         def heard(got: Answered | Failed | None) -> None:
             if got is None or self._plug.order is not self:

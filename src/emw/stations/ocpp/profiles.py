@@ -112,10 +112,16 @@ def clear_profile(version: Version, evse_number: int, purpose: Purpose) -> bytes
     return encode({"id" if version is Version.V16 else "chargingProfileId": number})
 
 
-def ask_composite(version: Version, evse_number: int, unit: RateUnit, *, duration_s: int = 60) -> bytes:
+ASKED_S: Final = 10
+"""So far ahead a composite schedule is asked for: only what holds now matters. Stations were seen that never come back
+from one in which a profile ends.
+"""
+
+
+def ask_composite(version: Version, evse_number: int, unit: RateUnit) -> bytes:
     """The payload of GetCompositeSchedule."""
     place = "connectorId" if version is Version.V16 else "evseId"
-    return encode({place: evse_number, "duration": duration_s, "chargingRateUnit": unit.value})
+    return encode({place: evse_number, "duration": ASKED_S, "chargingRateUnit": unit.value})
 
 
 class _Period(msgspec.Struct, gc=False):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 USUAL: Final = (5.0, 60.0)
+REFUSED: Final = ""
+"""Of frames that can't be taken, whatever they say, so many are borne: then the connection is closed."""
 RATES: Final[dict[str, tuple[float, float]]] = {
     "BootNotification": (0.2, 10.0),
     "Heartbeat": (1.0, 30.0),
@@ -18,6 +20,7 @@ RATES: Final[dict[str, tuple[float, float]]] = {
     "StartTransaction": (100.0, 2_000.0),
     "StopTransaction": (100.0, 2_000.0),
     "StatusNotification": (20.0, 500.0),
+    REFUSED: (0.1, 200.0),
 }
 """Messages a second in the long run, and at once."""
 

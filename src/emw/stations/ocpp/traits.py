@@ -71,6 +71,7 @@ class Traits(Struct, omit_defaults=True):
 
     `refused`: pairs of purpose and unit, as "TxProfile/A", that it rejected while another was accepted.
     `used`: purposes under which a profile of ours may lie in it.
+    `reboot_for`: settings that it has taken, and keeps to only from its next boot on.
     `trigger_event`: whether a 2.x station tells of a transaction when asked to; else its meter alone is asked.
     `security`: the highest security profile by which it has proved itself, with the secret of `security_of`.
     """
@@ -86,6 +87,7 @@ class Traits(Struct, omit_defaults=True):
     composite: str | None = None
     measurands: str | None = None
     sample_s: int | None = None
+    reboot_for: list[str] = []
     trigger: bool | None = None
     trigger_event: bool | None = None
     security: int = 0
