@@ -15,7 +15,6 @@ from emw.domain.evolve_stations import EVOLVE_STATIONS
 from emw.domain.model import (
     ApiKey,
     Enrolment,
-    Evse,
     Iso,
     Limit,
     Operator,
@@ -25,7 +24,6 @@ from emw.domain.model import (
     Report,
     RequestInterval,
     RequestState,
-    Session,
     Territory,
 )
 
@@ -100,100 +98,6 @@ def _key_added(_: State, x: f.ApiKeyAdded) -> tuple[Record, ...]:
 
 def _key_revoked(s: State, x: f.ApiKeyRevoked) -> tuple[Record, ...]:
     return (replace(s.api_keys[x.key_id], revoked=True),)
-
-
-def _powered_on(s: State, x: f.PoweredOn) -> tuple[Record, ...]:
-    known = s.evses.get(x.evse_id)
-    station = replace(
-        s.stations[x.station_id],
-        token_hash=x.token_hash,
-        token_at=x.at,
-        access_url=x.access_url,
-        protocol="rest",
-        customer_id=s.stations[x.station_id].customer_id or x.customer_id,
-    )
-    evse = Evse(
-        evse_id=x.evse_id,
-        station_id=x.station_id,
-        territory_id=x.territory_id,
-        model=x.model,
-        line_voltage_v=x.line_voltage_v,
-        phases=x.phases,
-        max_a=x.max_a,
-        status=x.status,
-        powered=True,
-        online=True,
-        powered_at=x.at,
-        may_pause=x.may_pause,
-        site=x.site,
-        latitude=x.latitude,
-        longitude=x.longitude,
-        session_id=known.session_id if known else None,
-        opted_out_until=known.opted_out_until if known else None,
-        doubted_at=known.doubted_at if known else None,
-    )
-    return (station, evse)
-
-
-def _powered_off(s: State, x: f.PoweredOff) -> tuple[Record, ...]:
-    evse = s.evses[x.evse_id]
-    return (
-        replace(s.stations[x.station_id], token_hash=None),
-        replace(evse, powered=False, online=False, status=x.status or evse.status, offline_since=x.at),
-    )
-
-
-def _session_started(s: State, x: f.SessionStarted) -> tuple[Record, ...]:
-    session = Session(
-        session_id=x.session_id,
-        evse_id=x.evse_id,
-        started_at=x.at,
-        evse_max_a=x.evse_max_a,
-        car_max_a=x.car_max_a,
-        vehicle=x.vehicle,
-        energy_requested_kwh=x.energy_requested_kwh,
-        departure_at=x.departure_at,
-        car_min_a=x.car_min_a,
-    )
-    evse = replace(
-        s.evses[x.evse_id],
-        session_id=x.session_id,
-        line_voltage_v=x.line_voltage_v,
-        max_a=x.evse_max_a,
-        status="occupied",
-    )
-    return (session, evse)
-
-
-def _session_ended(s: State, x: f.SessionEnded) -> tuple[Record, ...]:
-    session = s.sessions[x.session_id]
-    evse = s.evses[x.evse_id]
-    ended = replace(
-        session,
-        ended_at=x.at,
-        end_reason=x.reason,
-        energy_kwh=session.energy_kwh if x.energy_kwh is None else x.energy_kwh,
-    )
-    if evse.session_id != x.session_id:
-        return (ended,)
-    # A driver's refusal is for his stay: the next car has not refused anything.
-    return (ended, replace(evse, session_id=None, status="available", opted_out_until=None))
-
-
-def _knob(s: State, x: f.KnobTurned) -> tuple[Record, ...]:
-    return (replace(s.evses[x.evse_id], max_a=x.max_a),)
-
-
-def _offline(s: State, x: f.WentOffline) -> tuple[Record, ...]:
-    return (replace(s.evses[x.evse_id], online=False, offline_since=x.last_heard_at),)
-
-
-def _back(s: State, x: f.CameBack) -> tuple[Record, ...]:
-    return (replace(s.evses[x.evse_id], online=True, offline_since=None),)
-
-
-def _opted_out(s: State, x: f.OptedOut) -> tuple[Record, ...]:
-    return (replace(s.evses[x.evse_id], opted_out_until=x.until),)
 
 
 def _issued(s: State, x: f.CommandIssued) -> tuple[Record, ...]:
@@ -364,14 +268,6 @@ _EVOLVE: Final[dict[type[f.Fact], Callable[[State, Any], tuple[Record, ...]]]] =
     **dict.fromkeys((f.LoggedIn, f.LoginRefused, f.SignedOn, f.LoginEnded, f.ServerStarted), _log_only),
     f.ApiKeyAdded: _key_added,
     f.ApiKeyRevoked: _key_revoked,
-    f.PoweredOn: _powered_on,
-    f.PoweredOff: _powered_off,
-    f.SessionStarted: _session_started,
-    f.SessionEnded: _session_ended,
-    f.KnobTurned: _knob,
-    f.WentOffline: _offline,
-    f.CameBack: _back,
-    f.OptedOut: _opted_out,
     f.CommandIssued: _issued,
     f.CommandAnswered: _answered,
     f.IsoConnected: _iso_connected,

@@ -1,4 +1,4 @@
-"""Facts of stations that tell more than the project's own protocol asks for: boots, EVSEs found, transactions."""
+"""Facts of stations: what they are, who is plugged in, whether they are heard, what was learned of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,93 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from emw.domain.admin_facts import Stamped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoweredOn(Stamped):
+    """A station powered on and proved who it is; earlier tokens of it are dead."""
+
+    evse_id: str
+    station_id: str
+    territory_id: str
+    model: str
+    line_voltage_v: float
+    phases: int
+    max_a: float
+    status: str
+    token_hash: str
+    customer_id: str | None = None
+    access_url: str | None = None
+    may_pause: bool = False
+    site: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoweredOff(Stamped):
+    """A station said goodbye; its token is dead."""
+
+    evse_id: str
+    station_id: str
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted(Stamped):
+    """A vehicle was plugged in."""
+
+    session_id: str
+    evse_id: str
+    line_voltage_v: float
+    evse_max_a: float
+    car_max_a: float
+    vehicle: str | None = None
+    energy_requested_kwh: float | None = None
+    departure_at: datetime | None = None
+    car_min_a: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(Stamped):
+    """A vehicle left, or the station lost it."""
+
+    session_id: str
+    evse_id: str
+    reason: str
+    energy_kwh: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnobTurned(Stamped):
+    """The station's own maximum changed."""
+
+    evse_id: str
+    max_a: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WentOffline(Stamped):
+    """Nothing was heard for three heartbeat intervals: its shed counts as nothing."""
+
+    evse_id: str
+    last_heard_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameBack(Stamped):
+    """A silent station was heard again."""
+
+    evse_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptedOut(Stamped):
+    """A driver or station refuses to be limited until a time; None takes the refusal back."""
+
+    evse_id: str
+    until: datetime | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

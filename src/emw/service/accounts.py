@@ -24,8 +24,8 @@ from emw.service.telemetry import Telemetry
 from emw.service.twins import METHOD, Twins
 
 NOT_STARTED = "not started"
-CANCELLED = "cancelled before its start"
 """Why a request is short that no round has looked at yet (`evolve` says so)."""
+CANCELLED = "cancelled before its start"
 WAITS = "commands wait for the next round (ramp, rhythm or the minimum gap between two changes)"
 
 
