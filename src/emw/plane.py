@@ -6,7 +6,6 @@ what the service refuses carries its own status. Nothing a caller sends ends in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 
+from emw.misfit import decoded
 from emw.service.errors import BadInput, EmwError
 
 log = structlog.get_logger()
@@ -46,11 +46,6 @@ TITLES: Final = {
     415: "Wrong media type",
 }
 """How it is called when the plane itself refuses, before a door has looked; all else is bad input."""
-WHERE: Final = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`")
-MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]*)`")
-AT_BYTE: Final = re.compile(r"\(byte (\d+)\)")
-LAST_NAME: Final = re.compile(rb'"([^"\\\x00-\x1f]{1,64})"\s*:\s*(?:"[^"]*|[^",{}\[\]]*)\Z')
-"""The name of the value that a text breaks off in."""
 
 
 class Caller(NamedTuple):
@@ -89,12 +84,11 @@ class Door:
 
 
 class BadBody(Exception):
-    """A request that can't be taken: status, the field at fault, and why. `allow`: the method that can be."""
+    """A request that can't be taken: status, and why. `allow`: the method that can be."""
 
-    def __init__(self, status: int, why: str, field: str | None = None, *, allow: str | None = None) -> None:
+    def __init__(self, status: int, why: str, *, allow: str | None = None) -> None:
         super().__init__(why)
         self.status = status
-        self.field = field
         self.allow = allow
 
 
@@ -116,8 +110,10 @@ class Plane:
         self._rooms = tuple((path + "/", app) for path, app in (rooms or {}).items())
         self._doors = dict(doors)
         self._prefixes = sorted((p for p in doors if p.endswith("/")), key=len, reverse=True)
-        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {
-            path: msgspec.json.Decoder(door.takes) for path, door in doors.items() if door.takes is not None
+        self._takes: dict[str, Callable[[bytes], Any]] = {
+            path: msgspec.json.Decoder(door.takes).decode
+            for path, door in doors.items()
+            if door.takes is not None
         }
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
         self.at_once = {path.encode(): path for path, door in doors.items() if door.at_once}
@@ -153,7 +149,7 @@ class Plane:
             caller = _caller(headers, client, names, json=True)
             if len(body) > MOST_BODY:  # it came in pieces, and nothing said how many
                 raise _too_large()
-            told = self._doors[path].handler(caller, self._decode(path, body))
+            told = self._doors[path].handler(caller, decoded(self._takes[path], body))
             return told if isinstance(told, CoroutineType) else self._told(told)
         except Exception as error:  # noqa: BLE001 - each has its answer
             return self._refused(error, path)
@@ -171,7 +167,7 @@ class Plane:
             raise BadBody(405, f"use {door.method} here", allow=door.method)
         takes = door.takes is not None
         caller = _caller(scope["headers"], scope.get("client"), scope.get(NAMES, ()), json=takes)
-        told = door.handler(caller, self._decode(path, await read_body(receive)) if takes else rest)
+        told = door.handler(caller, decoded(self._takes[path], await read_body(receive)) if takes else rest)
         return await told if isinstance(told, CoroutineType) else told
 
     def _told(self, told: Any) -> Answered:
@@ -196,27 +192,13 @@ class Plane:
             status = error.status
             if error.allow is not None:  # RFC 9110, 15.5.6
                 headers.append((b"allow", error.allow.encode()))
-            body = self._problem(status, TITLES.get(status, "Bad input"), str(error), error.field)
+            body = self._problem(status, TITLES.get(status, "Bad input"), str(error), None)
         else:  # a bug: the caller hears so, the log gets the trace, the server lives on
             log.error("plane.bug", path=path, exc_info=error)
             status = 500
             body = self._problem(500, "emw failed", "this is a fault of emw; it is in its log", None)
         self.answers[status] = self.answers.get(status, 0) + 1
         return status, headers, body
-
-    def _decode(self, path: str, body: bytes) -> Any:
-        try:
-            return self._decoders[path].decode(body)
-        except msgspec.ValidationError as error:
-            raise named(error) from error
-        except msgspec.DecodeError as error:
-            field = _field_at(body, error)
-            why = f"{field}: this is not JSON: {error}" if field else f"the body is not JSON: {error}"
-            raise BadBody(400, why, field) from error
-        except UnicodeDecodeError as error:
-            raise BadBody(400, f"the body is not JSON: {error}") from error
-        except RecursionError as error:
-            raise BadBody(400, "the body is nested too deeply") from error
 
     def _again_s(self, status: int, retry_after_s: int) -> int:
         """A wait that one caller earned is told to the second; one that all are told is spread, up to its double."""
@@ -228,27 +210,6 @@ class Plane:
         if field is not None:
             body["field"] = field
         return self._encode(body)
-
-
-def named(error: msgspec.ValidationError) -> BadBody:
-    """The validation error with the field it is about, in the words of the wire."""
-    text = str(error)
-    where = WHERE.search(text)
-    path = where["path"] if where else ""
-    missing = MISSING.search(text)
-    if missing:
-        path = f"{path}.{missing['name']}".lstrip(".")
-    why = WHERE.sub("", text)
-    return BadBody(400, f"{path}: {why}" if path else why, path or None)
-
-
-def _field_at(body: bytes, error: msgspec.DecodeError) -> str | None:
-    """The field whose value is no JSON: `NaN` and its like end the reading, so nobody else can name it."""
-    at = AT_BYTE.search(str(error))
-    # Without a byte it breaks off at the end, or in the text before the last brackets.
-    end = int(at[1]) if at is not None else len(body.rstrip(b'"}] \t\r\n'))
-    name = LAST_NAME.search(body[max(0, end - 512) : end])
-    return None if name is None else name[1].decode("utf-8", "replace")
 
 
 def utc(field: str, when: datetime) -> datetime:

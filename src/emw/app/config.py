@@ -15,6 +15,7 @@ from emw.app.ocpp_config import OcppSection, proxy_of, settings_of
 from emw.app.oidc_config import OidcParts, OidcSection, oidc_of, rules_for
 from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
 from emw.app.vtn_config import ServerParts, server_of
+from emw.misfit import misfit
 
 # What the parts of emw want of the configuration is loaded by who asks for it: a command that only looks up where the
 # data folder is would spend a second on it.
@@ -275,7 +276,7 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
     try:
         return msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {error}") from error
+        raise ConfigError(f"{file}: {misfit(error)}") from error
 
 
 def _lay_over(raw: dict[str, Any], key: str, value: str) -> None:

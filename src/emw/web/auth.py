@@ -19,13 +19,13 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from emw.domain import facts as f
 from emw.domain.model import Role
+from emw.misfit import decoded
 from emw.service.errors import Conflict, EmwError, Forbidden, TooMany, Unauthorised, Unavailable
 from emw.service.gate import Guesses, hash_of
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.service.sign_on import Flow, NotVouchedFor, SignOn
 from emw.web.passwords import Passwords, check_new_password
-from emw.web.problems import misfit, no_json
 from emw.web.sessions import COOKIE, Session, Sessions
 from emw.web.settings import WebSettings
 from emw.web.shell import CHANGING, host_name
@@ -359,12 +359,8 @@ def check_body(connection: Connection, handler: BaseRouteHandler) -> None:
     body: bytes | None = connection.scope.get("emw.body")  # type: ignore[assignment]
     if body is None or handler.parsed_data_field is None:
         return
-    try:
-        msgspec.json.decode(body, type=handler.parsed_data_field.annotation)
-    except msgspec.ValidationError as error:
-        raise misfit(error) from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise no_json(body, error) from error
+    kind = handler.parsed_data_field.annotation
+    decoded(lambda said: msgspec.json.decode(said, type=kind), body)
 
 
 viewer: Final = needs(Role.VIEWER)

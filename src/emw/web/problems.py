@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,8 +10,8 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from emw.plane import AT_BYTE, LAST_NAME
-from emw.service.errors import BadInput, EmwError
+from emw.misfit import in_words
+from emw.service.errors import EmwError
 from emw.web.refusals import refusal
 from emw.web.tongue import tongue_of
 from emw.web.wire import wire_name
@@ -33,8 +32,6 @@ TITLES: Final = {
     500: "emw failed",
     503: "Not available now",
 }
-WHERE: Final = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`")
-NAMED: Final = re.compile(r"(?:missing required|contains unknown) field `(?P<name>[^`]*)`")
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -72,34 +69,11 @@ def _emw(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     return answer(problem(error.status, detail, error.field, error.title), headers)
 
 
-def misfit(error: msgspec.ValidationError) -> BadInput:
-    """What of a body does not fit its type, with the field as the wire names it."""
-    where = WHERE.search(str(error))
-    why = WHERE.sub("", str(error))
-    path = where["path"] if where else ""
-    named = NAMED.search(why)
-    if named is None:
-        return BadInput(path, why)
-    return BadInput(
-        f"{path}.{named['name']}".lstrip("."), "is missing" if "missing" in why else "is not a field here"
-    )
-
-
-def no_json(body: bytes, error: Exception) -> BadInput:
-    """What is not JSON, with the field in which the reading ended (`NaN` and its like)."""
-    if isinstance(error, RecursionError):
-        return BadInput("", "the body is nested too deeply")
-    at = AT_BYTE.search(str(error))
-    end = int(at[1]) if at else 0
-    name = LAST_NAME.search(body[max(0, end - 512) : end])
-    return BadInput(name[1].decode("utf-8", "replace") if name else "", f"this is not JSON: {error}")
-
-
 def _validation(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """What does not fit its type, with the field as the wire names it."""
     assert isinstance(error, ValidationException)  # noqa: S101 - registered for it
     first = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
-    why = str(first.get("message", error.detail))
+    why = in_words(str(first.get("message", error.detail)))
     key = str(first.get("key", ""))
     # Bodies were looked at before (auth.check_body): what is left are queries and paths.
     field = wire_name(key.removeprefix("only_")) if first.get("source") == "query" else key

@@ -21,7 +21,8 @@ from emw.grid.vtn.rights import Client
 from emw.grid.vtn.settings import BASE, ServerSettings
 from emw.grid.vtn.tokens import AuthRefused, Tokens
 from emw.grid.vtn.wire import TAKES
-from emw.plane import PROBLEM, BadBody, Receive, Scope, Send, named, read_body
+from emw.misfit import decoded
+from emw.plane import PROBLEM, BadBody, Receive, Scope, Send, read_body
 from emw.service.errors import BadInput, EmwError
 
 log = structlog.get_logger()
@@ -231,17 +232,10 @@ def _media(ask: Ask) -> bytes:
 
 
 def _said(ask: Ask, kind: VtnKind) -> Any:
-    """The body as the kind's request. Raises BadBody naming the field."""
+    """The body as the kind's request. Raises BadInput naming the field."""
     if ask.client is None and _media(ask) != b"application/json":
         raise BadBody(415, "send JSON with Content-Type: application/json")
-    try:
-        return TAKES[kind].decode(ask.body)
-    except msgspec.ValidationError as error:
-        raise named(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadBody(400, f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise BadBody(400, "the body is nested too deeply") from error
+    return decoded(TAKES[kind].decode, ask.body)
 
 
 def _filter(raw: bytes, kind: VtnKind) -> tuple[Filter, int, int]:
@@ -320,7 +314,7 @@ def refused(error: BadBody | EmwError) -> Answer:
         if error.retry_after_s is not None:
             headers.append((b"retry-after", str(error.retry_after_s).encode()))
         return _problem(error.status, error.title, error.detail, error.field, headers)
-    return _problem(error.status, "Bad input", str(error), error.field, headers)
+    return _problem(error.status, "Bad input", str(error), None, headers)
 
 
 def _problem(
