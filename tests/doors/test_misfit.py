@@ -47,7 +47,7 @@ class Inner(msgspec.Struct):
         ('{"kw": NaN}', "kw: this is not JSON: JSON is malformed: invalid character (byte 7)"),
     ],
 )
-def test_P9_a_misfit_is_told_with_its_field_in_words(said: str, why: str) -> None:
+def test_a_misfit_is_told_with_its_field_in_words(said: str, why: str) -> None:
     decode: Any = msgspec.json.Decoder(Body).decode
     with pytest.raises(BadInput) as refused:
         decoded(decode, said.encode())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 
 from emw.domain.model import Role
+from emw.service.ports import HeartBeat
 from tests.web.test_by_hand import until
 from tests.web.world import HOSTILE, START, dispatched, reads, stations, world
 
@@ -223,11 +225,26 @@ async def test_telemetry_and_sessions_are_told_with_units() -> None:
             "currentAmps": 20.0,
             "loadKW": 4.6,
             "limitAmps": None,
+            "limitKW": None,
             "energyKWh": 1.5,
             "late": False,
         }
         (session,) = (await w.call("GET", "/api/v1/sessions?evseID=E1", key=key)).json["items"]
         assert (session["evseID"], session["carMaxAmps"], session["endedAt"]) == ("E1", 32.0, None)
+
+
+async def test_a_limit_is_told_as_load_by_what_the_voltage_means() -> None:
+    """Three phases at 400 V between two of them: 10 A are 6.9 kW, and not 12."""
+    async with world() as w:
+        await stations(w, ["E1"])
+        evse = replace(w.headend.state.evses["E1"], line_voltage_v=400.0, phases=3)
+        said = HeartBeat(w.clock.now() + timedelta(seconds=1), 400.0, 10.0, 32.0, 32.0, 10.0, None)
+        w.headend.telemetry.take(evse, None, w.clock.now(), said)
+        w.headend.state.put(evse)
+        await w.headend.telemetry.flush()
+        told = await w.call("GET", "/api/v1/evses/E1/telemetry?limit=1", key=await w.key(Role.VIEWER))
+        (reading,) = told.json["items"]
+        assert (reading["loadKW"], reading["limitAmps"], reading["limitKW"]) == (6.928, 10.0, 6.928)
 
 
 async def test_the_api_describes_itself() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
@@ -219,19 +220,7 @@ class Evses(Controller):
         asked = {"since": aware(since, "since"), "until": aware(until, "until")}
         asked = {k: v for k, v in asked.items() if v is not None}
         rows = await headend.store.query("telemetry", evse_id=evse.evse_id, limit=limit, **asked)
-        items = [
-            TelemetryOut(
-                timestamp=r["at"],
-                received_at=r.get("received_at"),
-                line_voltage=r.get("voltage_v"),
-                current_amps=r.get("current_a"),
-                load_kw=None if r.get("kw") is None else round(r["kw"], 3),
-                limit_amps=r.get("limit_a"),
-                energy_kwh=r.get("energy_kwh"),
-                late=bool(r.get("late", False)),
-            )
-            for r in rows
-        ]
+        items = [_reading(evse, row) for row in rows]
         return Page(items=items, limit=limit)
 
     @post("/{evse_id:str}/optOut", guards=[operator], status_code=200, summary="Opt a driver out, or back in")
@@ -241,6 +230,21 @@ class Evses(Controller):
         """For `minutes` the EVSE is not limited for a shed; without `minutes` the refusal is taken back."""
         await headend.admin.opt_out(caller.actor, id_of(evse_id), data.minutes, data.reason)
         return Done()
+
+
+def _reading(evse: Evse, row: Mapping[str, Any]) -> TelemetryOut:
+    kw, limit_a = row.get("kw"), row.get("limit_a")
+    return TelemetryOut(
+        timestamp=row["at"],
+        received_at=row.get("received_at"),
+        line_voltage=row.get("voltage_v"),
+        current_amps=row.get("current_a"),
+        load_kw=None if kw is None else round(kw, 3),
+        limit_amps=limit_a,
+        limit_kw=None if limit_a is None else round(limit_a * evse.kw_per_a, 3),
+        energy_kwh=row.get("energy_kwh"),
+        late=bool(row.get("late", False)),
+    )
 
 
 class Sessions(Controller):

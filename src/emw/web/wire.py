@@ -265,7 +265,7 @@ class EvseDetail(Out):
 
 
 class TelemetryOut(Out):
-    """One reading."""
+    """One reading. `limitKW`: what its limit allowed, at the EVSE's own voltage and phases."""
 
     timestamp: datetime
     received_at: datetime | None = None
@@ -273,6 +273,7 @@ class TelemetryOut(Out):
     current_amps: float | None = None
     load_kw: float | None = None
     limit_amps: float | None = None
+    limit_kw: float | None = None
     energy_kwh: float | None = None
     late: bool = False
 

@@ -56,7 +56,7 @@ async function look() {
 async function readings() {
   const since = new Date(now() - 6 * 3600e3).toISOString();
   const rows = await call("GET", `${path}/telemetry?limit=2000&since=${encodeURIComponent(since)}`);
-  trace.show(rows.items.reverse(), told);
+  trace.show(rows.items.reverse());
 }
 
 /** Commands are facts: one row each, with the answer that came to it. */

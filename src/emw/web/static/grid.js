@@ -95,6 +95,8 @@ async function load() {
   $("events").replaceChildren(...(events.items.length ? events.items.map(event) : [empty(5, t("grid.no_events"))]));
   $("unserved").replaceChildren(...(odd.items.length ? odd.items.map(unserved) : [empty(4, t("grid.all_served"))]));
   say($("grid-at"), t("grid.at", { time: minuteOf(now()) }));
+  $("events").closest("section").hidden = !links.items.length && !events.items.length;
+  $("unserved").closest("section").hidden = !links.items.length && !odd.items.length;
   say($("grid-span"), t("grid.span", { from: minuteOf(now() - BEHIND_MS), hours: count((BEHIND_MS + AHEAD_MS) / 3_600_000) }));
 }
 

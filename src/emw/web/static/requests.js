@@ -141,7 +141,7 @@ export class Requests {
     say(made.age, ageOf(age));
     made.waits.hidden = !request.held;
     if (request.held) say(made.waits, t("agree.waits", { who: request.askedBy ?? request.isoID, why: request.held }));
-    say(made.why, !request.held && request.state === "active" && request.shortKW > 0.05 && request.whyShort ? request.whyShort : "");
+    say(made.why, !request.held && request.state === "active" && request.shortKW > Math.max(0.05, 0.01 * total) && request.whyShort ? request.whyShort : "");
     made.agree.hidden = !request.held;
     made.changes.hidden = !this.change || request.isoID !== "operator" || request.state === "restoring";
     made.when.replaceChildren(...spanOf(request, clock));

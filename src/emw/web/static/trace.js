@@ -18,10 +18,9 @@ export class Trace {
     new ResizeObserver(() => this.draw()).observe(host);
   }
 
-  /** `readings` oldest first, as the API tells them; `told`: the EVSE. */
-  show(readings, told) {
-    const perA = (told.lineVoltage * told.phases) / 1000;
-    this.rows = readings.map((r) => [Date.parse(r.timestamp), r.loadKW, r.limitAmps === null ? null : r.limitAmps * perA]);
+  /** `readings` oldest first, as the API tells them. */
+  show(readings) {
+    this.rows = readings.map((r) => [Date.parse(r.timestamp), r.loadKW, r.limitKW]);
     const last = this.rows.at(-1);
     picture(this.canvas, last ? t("trace.says", { kw: num(last[1]), n: this.rows.length }) : t("trace.none"));
     this.draw();
