@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from emw.cli.main import app_for
 from emw.domain.model import Role
 from emw.service.errors import BadInput
-from emw.service.settlement import COLUMNS, month_of, month_report, parts_of
-from emw.service.shared_kwh import given_once, told_twice_kwh
-from emw.service.shed import BEFORE_AFTER, TEN, TWIN, shed_report
+from emw.service.evidence.month import COLUMNS, month_of, month_report, parts_of
+from emw.service.evidence.shared import given_once, told_twice_kwh
+from emw.service.evidence.shed import BEFORE_AFTER, TEN, TWIN, shed_report
 from emw.store import Disk, SqlStore
 from tests.service.test_shed import BEGIN, EXAMPLE, KEY, M5, beat, of, request_facts, told
 from tests.web.world import segment, stations, world

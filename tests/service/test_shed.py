@@ -21,8 +21,8 @@ from emw.domain import facts as f
 from emw.domain.model import RequestState, Role
 from emw.domain.state import State
 from emw.service.errors import NotFound
+from emw.service.evidence.shed import BEFORE_AFTER, COLUMNS, TEN, TWIN, shed_report
 from emw.service.ports import HeartBeat, Reading
-from emw.service.shed import BEFORE_AFTER, COLUMNS, TEN, TWIN, shed_report
 from emw.store import Disk, SqlStore
 from tests.store.conftest import AnyStore, commit_all
 from tests.store.world import plug

@@ -13,8 +13,8 @@ import typer
 
 from emw.cli.serve import ConfigPath, DataDir, configured
 from emw.cli.show import fail
-from emw.service import settlement as settled
-from emw.service import shed as books
+from emw.service.evidence import month as settled
+from emw.service.evidence import shed as books
 from emw.service.ports import Store
 from emw.store.reports import COLUMNS, FORMATS, write
 

@@ -10,8 +10,9 @@ from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from emw.service import settlement, shed
 from emw.service.errors import BadInput, NotFound, Unavailable
+from emw.service.evidence import month as settlement
+from emw.service.evidence import shed
 from emw.service.headend import HeadEnd
 from emw.web.api_evses import Limited, Since, Until, aware, id_of, settled
 from emw.web.api_requests import known

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from litestar import Controller, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from emw.service.shed import shed_report
+from emw.service.evidence.shed import shed_report
 from emw.web.api_evses import settled
 from emw.web.api_requests import known
 from emw.web.auth import viewer

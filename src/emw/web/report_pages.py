@@ -12,10 +12,11 @@ from litestar import Request, Response, get
 from litestar.params import FromPath, FromQuery
 from markupsafe import Markup, escape
 
-from emw.service import settlement, shed
 from emw.service.errors import Forbidden
+from emw.service.evidence import month as settlement
+from emw.service.evidence import shed
+from emw.service.evidence.case import MOST
 from emw.service.headend import HeadEnd
-from emw.service.shed_case import MOST
 from emw.web.api_evses import id_of, settled
 from emw.web.api_reports import Holidays, Method, Rate, month_rows
 from emw.web.api_requests import known

@@ -1,6 +1,6 @@
 """A month as it is settled: a line per request, and what each site and customer gave, each with where its rows are.
 
-Made from the same rows as a request's own report (`service.shed`), so a line and that report can't differ.
+Made from the same rows as a request's own report (`shed`), so a line and that report can't differ.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 from urllib.parse import quote, urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from emw.engine.measured import STEP, down, grid_floor
 from emw.service.errors import BadInput
+from emw.service.evidence.case import MOST, Row, path_of, zone_of
+from emw.service.evidence.shared import given_once, told_twice_kwh
+from emw.service.evidence.shed import BEFORE_AFTER, TEN, TWIN, shed_report
 from emw.service.ports import Store
-from emw.service.shared_kwh import given_once, told_twice_kwh
-from emw.service.shed import BEFORE_AFTER, TEN, TWIN, shed_report
-from emw.service.shed_case import MOST, Row
 
 METHODS: Final = (TEN, BEFORE_AFTER, TWIN)
 """What a month may be settled by; the first is the usual one."""
@@ -53,7 +53,7 @@ async def month_report(
     requests = [
         r
         for r in await store.query("requests", limit=MOST)
-        if _month(r["started_at"] or r["start_at"], _zone(nodes, r["territory_id"])) == month
+        if _month(r["started_at"] or r["start_at"], zone_of(nodes, r["territory_id"])) == month
         and r["started_at"] is not None
     ]
     requests.sort(key=lambda r: (r["started_at"], r["request_key"]))
@@ -70,15 +70,8 @@ async def month_report(
         enrolled += await store.query("enrolments", request_key=key, limit=MOST)
         beliefs += await store.query("counterfactuals", request_key=key)
     given = [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
-    twice_kwh = told_twice_kwh(intervals, {t: _above(nodes, t) for t in nodes})
+    twice_kwh = told_twice_kwh(intervals, {t: path_of(nodes, t) for t in nodes})
     return [*lines, *parts_of(given, given_once(enrolled, beliefs)), _total(lines, method, rate, twice_kwh)]
-
-
-def _above(nodes: Mapping[str, Row], territory_id: str) -> list[str]:
-    path = [territory_id]
-    while (parent := nodes.get(path[-1], {}).get("parent_id")) is not None and parent not in path:
-        path.append(parent)
-    return path
 
 
 def parts_of(given: Sequence[Row], kwh: Mapping[str, float] | None = None) -> list[Row]:
@@ -89,13 +82,6 @@ def parts_of(given: Sequence[Row], kwh: Mapping[str, float] | None = None) -> li
     if kwh is None:
         kwh = {e["evse_id"]: e["measured_kwh"] for e in given}
     return [*_part("site", "site", given, kwh), *_part("customer", "customer_id", given, kwh)]
-
-
-def _zone(nodes: Mapping[str, Row], territory_id: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(nodes[territory_id]["time_zone"]) if territory_id in nodes else ZoneInfo("UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
 
 
 def _month(at: datetime, zone: ZoneInfo) -> date:

@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from emw.engine import measured as m
 from emw.engine.baseline import BEFORE, DAYS, WINDOW, Span, like_days, on_day, ten_of_ten
-from emw.service import shed_parts as parts
+from emw.service.evidence import parts
+from emw.service.evidence.case import MOST, Case, Row, read_case
+from emw.service.evidence.rows import BEFORE_AFTER, COLUMNS, TEN, TWIN, interval, total
 from emw.service.ports import Store
-from emw.service.shed_case import MOST, Case, Row, read_case
-from emw.service.shed_rows import BEFORE_AFTER, COLUMNS, TEN, TWIN, interval, total
 
 __all__ = ["BEFORE_AFTER", "COLUMNS", "TEN", "TWIN", "shed_report"]
 

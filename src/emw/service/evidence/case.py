@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from emw.domain.units import kw_per_a
 from emw.engine import measured as m
@@ -136,11 +136,11 @@ async def read_case(store: Store, request_key: str) -> Case:
     twin = sorted(
         await store.query("intervals", request_key=request_key), key=lambda r: (r["start_at"], r["end_at"])
     )
-    touching = set(under) | set(_path(nodes, request["territory_id"]))
+    touching = set(under) | set(path_of(nodes, request["territory_id"]))
     requests = await store.query("requests", limit=MOST)
     return Case(
         request,
-        ZoneInfo(nodes[request["territory_id"]]["time_zone"]) if request["territory_id"] in nodes else _UTC,
+        zone_of(nodes, request["territory_id"]),
         under,
         _paths(nodes, request["territory_id"], under),
         intervals,
@@ -153,7 +153,8 @@ async def read_case(store: Store, request_key: str) -> Case:
     )
 
 
-def _path(nodes: Mapping[str, Row], territory_id: str | None) -> list[str]:
+def path_of(nodes: Mapping[str, Row], territory_id: str | None) -> list[str]:
+    """The nodes from `territory_id` up to its root, by the rows of `territories`."""
     path: list[str] = []
     while territory_id is not None and territory_id not in path:
         path.append(territory_id)
@@ -161,14 +162,22 @@ def _path(nodes: Mapping[str, Row], territory_id: str | None) -> list[str]:
     return path
 
 
+def zone_of(nodes: Mapping[str, Row], territory_id: str) -> ZoneInfo:
+    """A node's time zone; UTC where this machine does not know it."""
+    try:
+        return ZoneInfo(nodes[territory_id]["time_zone"]) if territory_id in nodes else _UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return _UTC
+
+
 def _under(nodes: Mapping[str, Row], territory_id: str) -> tuple[str, ...]:
-    return tuple(sorted(n for n in {*nodes, territory_id} if territory_id in _path(nodes, n)))
+    return tuple(sorted(n for n in {*nodes, territory_id} if territory_id in path_of(nodes, n)))
 
 
 def _paths(nodes: Mapping[str, Row], top: str, under: Sequence[str]) -> dict[str, tuple[str, ...]]:
     paths = {}
     for node in under:
-        path = _path(nodes, node)
+        path = path_of(nodes, node)
         paths[node] = tuple(path[: path.index(top) + 1])
     return paths
 

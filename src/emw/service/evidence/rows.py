@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from emw.engine import measured as m
-from emw.service.shed_case import Case, Row
+from emw.service.evidence.case import Case, Row
 
 TWIN = "virtual-twin"
 BEFORE_AFTER = "before-after"
