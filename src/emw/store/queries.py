@@ -13,11 +13,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from emw.domain.facts import FACTS, SECRET_FIELDS
+from emw.domain.model import RequestState
 from emw.service.errors import BadInput
 from emw.store import schema
-from emw.store.report_queries import QUESTIONS as REPORT_QUESTIONS
+from emw.store.evidence_queries import QUESTIONS
 from emw.store.rows import shown
-from emw.store.shed_queries import QUESTIONS
 from emw.store.telemetry import INTERVAL
 
 Rows = list[dict[str, Any]]
@@ -27,9 +27,7 @@ INTERVAL_H: Final = INTERVAL.total_seconds() / 3600.0
 MOST: Final = 10_000_000
 """The most rows one answer may have."""
 
-_QUESTIONS: Final[dict[str, Question]] = {
-    question.__name__: question for question in (*QUESTIONS, *REPORT_QUESTIONS)
-}
+_QUESTIONS: Final[dict[str, Question]] = {question.__name__: question for question in QUESTIONS}
 
 
 def ask(connection: sa.Connection, name: str, parameters: dict[str, Any]) -> Rows:
@@ -235,6 +233,8 @@ def requests(
     connection: sa.Connection, iso_id: str | None = None, state: str | None = None, limit: int = 200
 ) -> Rows:
     """Reduction requests, newest first."""
+    if state is not None and state not in set(RequestState):
+        raise BadInput("state", f"is none of {', '.join(RequestState)}")
     r = schema.metadata.tables["requests"]
     query = sa.select(*_told(r)).where(*_equal(r, iso_id=iso_id, state=state))
     query = query.order_by(r.c.received_at.desc(), r.c.request_key).limit(_limited(limit))

@@ -1,4 +1,4 @@
-"""The questions behind `emw report shed`: grouped, over a territory's EVSEs, oldest first."""
+"""The questions behind `emw report shed` and `emw report month`: over a territory's EVSEs, oldest first."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ def territories(connection: sa.Connection) -> Rows:
     """The nodes of the tree, by id."""
     t = schema.metadata.tables["territories"]
     return _rows(connection, sa.select(t).order_by(t.c.territory_id))
+
+
+def places(connection: sa.Connection, limit: int = 10_000_000) -> Rows:
+    """Each EVSE with its site, its territory and the customer of its station, by id."""
+    e, s = schema.metadata.tables["evses"], schema.metadata.tables["stations"]
+    query = (
+        sa.select(e.c.evse_id, e.c.site, e.c.territory_id, s.c.customer_id)
+        .join_from(e, s, e.c.station_id == s.c.station_id, isouter=True)
+        .order_by(e.c.evse_id)
+        .limit(limit)
+    )
+    return _rows(connection, query)
 
 
 def means_until(connection: sa.Connection) -> Rows:
@@ -128,5 +140,5 @@ def counterfactual_sums(connection: sa.Connection, request_key: str) -> Rows:
 
 
 QUESTIONS: Final = (
-    territories, means_until, territory_loads, evse_means, stays, counterfactuals, counterfactual_sums,
+    territories, places, means_until, territory_loads, evse_means, stays, counterfactuals, counterfactual_sums,
 )  # fmt: skip
