@@ -198,6 +198,7 @@ async def test_the_command_line_says_it_and_its_exit_status_tells(tmp_path: Path
         assert "-> check client_id" in said
         status, said = await emw("grid", "check", "nobody", "--config", str(config))
         assert status == 2
+    await emw("territory", "add", "East", "--config", str(config))
     status, said = await emw("grid", "status", "--json", "--config", str(config))
     told = msgspec.json.decode(said)
     assert (status, told["ok"]) == (1, False)

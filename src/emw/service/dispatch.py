@@ -26,6 +26,7 @@ from emw.service.picture import Picture
 from emw.service.ports import Clock, Ids, StationLink
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import Telemetry
+from emw.service.wake import woken
 
 log = structlog.get_logger()
 BREATH_S = 0.05
@@ -119,12 +120,7 @@ class Dispatch:
     async def _run_tree(self, root: str, tree: _Tree) -> None:
         wait_s = 0.0
         while True:
-            try:
-                async with asyncio.timeout(self._clock.loop_seconds(wait_s)):
-                    await tree.wake.wait()
-            except TimeoutError:
-                pass
-            tree.wake.clear()
+            await woken(tree.wake, self._clock, wait_s)
             asked = tree.asked
             thought_s = self.thought_s
             wait_s = await self._round(root)

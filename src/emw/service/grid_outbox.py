@@ -22,6 +22,7 @@ from emw.service.faults import fault_point
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock
 from emw.service.settings import ServiceSettings
+from emw.service.wake import woken
 
 log = structlog.get_logger()
 Key = tuple[str, str, str]
@@ -93,12 +94,7 @@ class GridOutbox:
         pause_s = 0.0
         while True:
             pause_s = await self._turn(source_id, link, pause_s)
-            try:
-                async with asyncio.timeout(self._clock.loop_seconds(pause_s) if pause_s else None):
-                    await event.wait()
-            except TimeoutError:
-                pass
-            event.clear()
+            await woken(event, self._clock, pause_s or None)
 
     async def forget(self, known: Sequence[str]) -> None:
         """Nobody will ever deliver what is owed to grid systems that are no longer configured."""

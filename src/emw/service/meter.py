@@ -21,6 +21,7 @@ from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Store
 from emw.service.telemetry import Telemetry
+from emw.service.wake import woken
 
 log = structlog.get_logger()
 LOOK_S: Final = 10.0
@@ -133,13 +134,7 @@ class Meter:
                 await self._write(self._look(self._clock.now()))
             except Unavailable as error:
                 log.warning("meter.not_written", why=error.detail)
-            wait_s = self._clock.loop_seconds(LOOK_S) if self._wanted or self._open else None
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await woken(self._wake, self._clock, LOOK_S if self._wanted or self._open else None)
 
     async def cut(self, territories: Iterable[str]) -> None:
         """An interval of a report begins or ends here: so does one of ours. Durable when this returns."""

@@ -16,6 +16,7 @@ from emw.service.faults import fault_point
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, ReportLink
 from emw.service.settings import ServiceSettings
+from emw.service.wake import woken
 
 log = structlog.get_logger()
 
@@ -65,12 +66,7 @@ class Outbox:
     async def _serve(self, iso_id: str, event: asyncio.Event) -> None:
         pause_s = 0.0
         while True:
-            try:
-                async with asyncio.timeout(self._clock.loop_seconds(pause_s) if pause_s else None):
-                    await event.wait()
-            except TimeoutError:
-                pass
-            event.clear()
+            await woken(event, self._clock, pause_s or None)
             try:
                 pause_s = await self._deliver_all(iso_id, pause_s)
             except Unavailable as error:

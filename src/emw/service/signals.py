@@ -28,6 +28,7 @@ from emw.service.owing import Owing
 from emw.service.ports import Clock
 from emw.service.requests import Requests
 from emw.service.settings import ServiceSettings
+from emw.service.wake import woken
 
 log = structlog.get_logger()
 TRACK_S = 30.0
@@ -186,12 +187,7 @@ class Signals:
             except Unavailable as error:
                 log.warning("signals.not_written", why=error.detail)
                 wait_s = 1.0
-            try:
-                async with asyncio.timeout(self._clock.loop_seconds(wait_s)):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await woken(self._wake, self._clock, wait_s)
 
     def _sleep_s(self) -> float:
         now, asked = self._clock.now(), self._asked()

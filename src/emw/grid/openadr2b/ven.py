@@ -32,6 +32,7 @@ from emw.service.errors import Unavailable
 from emw.service.grid_standing import GridSeen
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
+from emw.service.wake import woken
 
 log = structlog.get_logger()
 PROTOCOL: Final = "openadr-2.0b"
@@ -81,12 +82,7 @@ class Ven2b:
         while True:
             wait_s = await self.turn()
             self.standing.next_at = self._clock.now() + timedelta(seconds=wait_s)
-            try:
-                async with asyncio.timeout(self._clock.loop_seconds(wait_s)):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await woken(self._wake, self._clock, wait_s)
 
     async def turn(self) -> float:
         """One look at the VTN; returns how long to wait for the next, s."""

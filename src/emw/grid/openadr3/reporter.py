@@ -25,6 +25,7 @@ from emw.grid.openadr3.telling import AGGREGATED, Figures, body_of, state_of, su
 from emw.service.errors import Unavailable
 from emw.service.grid_outbox import Delivery, Later, Taken, Unwanted
 from emw.service.headend import HeadEnd
+from emw.service.wake import woken
 from emw.service.what_if import MOST_HOURS
 
 log = structlog.get_logger()
@@ -58,12 +59,7 @@ class Reporter:
             except Unavailable as error:
                 log.warning("reporter.not_written", vtn=self._settings.name, why=error.detail)
                 wait_s = 1.0
-            try:
-                async with asyncio.timeout(self._clock.loop_seconds(wait_s)):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await woken(self._wake, self._clock, wait_s)
 
     async def turn(self) -> float:
         """Make what is due now; returns how long until there is something to do again, s."""

@@ -12,6 +12,7 @@ import structlog
 from emw.grid.openadr3.client import V301, Trouble, VtnClient, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
 from emw.service.ports import Clock
+from emw.service.wake import woken
 
 log = structlog.get_logger()
 RENEW_S: Final = 600.0
@@ -63,12 +64,7 @@ class Subscriber:
             else:
                 failed, wait_s = 0, RENEW_S
                 self._said(None)
-            try:
-                async with asyncio.timeout(self._clock.loop_seconds(wait_s * self._chance.uniform(0.8, 1.0))):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await woken(self._wake, self._clock, wait_s * self._chance.uniform(0.8, 1.0))
 
     async def look(self) -> None:
         """Make what is missing, renew what an earlier life of ours left, drop what is there twice."""

@@ -30,6 +30,7 @@ from emw.service.errors import Unavailable
 from emw.service.grid_standing import GridSeen
 from emw.service.headend import HeadEnd
 from emw.service.signals import Heard
+from emw.service.wake import woken
 
 log = structlog.get_logger()
 AHEAD: Final = timedelta(days=8)
@@ -131,13 +132,9 @@ class Ven:
         while True:
             wait_s = await self.turn()
             self.standing.next_at = self._clock.now() + timedelta(seconds=wait_s)
-            try:
-                async with asyncio.timeout(self._clock.loop_seconds(wait_s)):
-                    await self._wake.wait()
-                    await self._clock.sleep(WOKEN_GAP_S)
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            if await woken(self._wake, self._clock, wait_s):
+                await self._clock.sleep(WOKEN_GAP_S)
+                self._wake.clear()
 
     async def turn(self) -> float:
         """One poll; returns how long to wait for the next, s."""
