@@ -165,10 +165,13 @@ async def test_configuration_stays_the_csms_own(tmp_path: Path) -> None:
         house(tmp_path, **before(central)) as h,
         station(Foreign16, h, "e0", await h.enrol("e0")) as it,
     ):
+        own = it.configuration = {"MeterValueSampleInterval": "30"}
         await it.boot()
         await until(lambda: h.hub.peer("e0").traits.asked)
         await until(lambda: it.calls)  # it is triggered after it was configured
-        assert it.configuration == {}
+        assert it.configuration is own
+        assert own == {"MeterValueSampleInterval": "30"}
+        assert h.hub.peer("e0").traits.sample_s == 30  # a meter silent for longer is silent here, too
 
 
 async def test_what_the_station_came_with_is_passed_on(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ WANTED: Final = (
     REGISTER,
 )
 """Lists of measurands, best first: some stations refuse a list that names one they don't know."""
+INTERVALS: Final = ("MeterValueSampleInterval", "SampledDataCtrlr.TxUpdatedInterval")
 SET: Final = ("Accepted", "RebootRequired")
 KEYS_16: Final = (
     "SupportedFeatureProfiles",
@@ -88,8 +89,11 @@ class Learner:
         pin = self._peer.pin
         if pin is not None and pin.smart_charging is not None:
             self._peer.traits.smart = pin.smart_charging
-        if self._connection.relay is None:  # else its configuration is its CSMS's
+        if self._connection.relay is None:
             await self._configure(told)
+        else:  # its configuration is its CSMS's: how often it meters is only read
+            every = _number(told.get(INTERVALS[not self._old]))
+            self._peer.traits.sample_s = every if every else None
         connectors = self._peer.traits.connectors or 0
         for number in range(1, min(connectors, MOST_CONNECTORS) + 1):
             await self._hub.charging.evse(self._peer, number)
@@ -127,10 +131,10 @@ class Learner:
         self._peer.traits.reboot_for = []
         wanted = str(self._hub.settings.sample_s)
         names = (
-            ("MeterValueSampleInterval", "MeterValuesSampledData", "WebSocketPingInterval")
+            (INTERVALS[0], "MeterValuesSampledData", "WebSocketPingInterval")
             if self._old
             else (
-                "SampledDataCtrlr.TxUpdatedInterval",
+                INTERVALS[1],
                 "SampledDataCtrlr.TxUpdatedMeasurands",
                 "OCPPCommCtrlr.WebSocketPingInterval",
             )
