@@ -27,6 +27,7 @@ class OcppModelSection(Struct, forbid_unknown_fields=True, kw_only=True):
     purposes: tuple[Purpose, ...] = ()
     valid_to: bool | None = None
     smart_charging: bool | None = None
+    dynamic: bool | None = None
 
 
 class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):

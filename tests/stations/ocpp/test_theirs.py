@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emw.stations.ocpp.theirs import after_clear, after_set, cap_a, covered, is_free
+from emw.stations.ocpp.theirs import after_clear, after_set, after_update, cap_a, covered, is_free
 from emw.stations.ocpp.traits import Purpose, Their
 
 NOW = datetime(2026, 5, 5, 12, tzinfo=UTC)
@@ -49,6 +49,19 @@ def test_one_that_is_over_or_of_another_transaction_counts_no_more() -> None:
     other = after_set([], told(9.0, chargingProfilePurpose="TxProfile", transactionId=8))
     assert cap(over) == cap(other) == 16.0
     assert cap(after_set([], told(9.0, chargingProfilePurpose="TxProfile", transactionId=7))) == 9.0
+
+
+@pytest.mark.parametrize(("unit", "limit", "amps"), [("A", 8.0, 8.0), ("W", 5_520.0, 8.0), ("A", -3.0, 0.0)])
+@pytest.mark.parametrize("word", ["limit", "setpoint"])
+def test_one_that_is_changed_in_place_counts_as_changed(
+    word: str, unit: str, limit: float, amps: float
+) -> None:
+    held = after_set([], told(13.0 if unit == "A" else 8_970.0, unit=unit))
+    changed = json.dumps({"chargingProfileId": 1, "scheduleUpdate": {word: limit}}).encode()
+    assert cap(after_update(held, changed)) == pytest.approx(amps)
+    assert cap(after_update(held, changed.replace(b": 1", b": 2", 1))) == pytest.approx(13.0)
+    assert after_update(held, b'{"chargingProfileId": 1, "scheduleUpdate": {}}') == held
+    assert after_update(held, b"{}") == held
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -51,6 +51,14 @@ VARIABLES_201: Final = (
     ("SampledDataCtrlr", "TxUpdatedInterval"),
     ("OCPPCommCtrlr", "WebSocketPingInterval"),
 )
+VARIABLES_21: Final = (
+    {"component": {"name": "SmartChargingCtrlr"}, "variable": {"name": "SupportsDynamicProfiles"}},
+    {
+        "component": {"name": "SmartChargingCtrlr"},
+        "variable": {"name": "SupportsFeature", "instance": "DynamicProfiles"},
+    },
+)
+"""Whether it takes Dynamic profiles, by either edition of 2.1."""
 _configuration = msgspec.json.Decoder(wire16.Configuration)
 _variables = msgspec.json.Decoder(wire201.Variables)
 
@@ -89,11 +97,13 @@ class Learner:
         pin = self._peer.pin
         if pin is not None and pin.smart_charging is not None:
             self._peer.traits.smart = pin.smart_charging
+        if pin is not None and pin.dynamic is False:
+            self._peer.traits.dynamic = False
         if self._connection.relay is None:
             await self._configure(told)
         else:  # its configuration is its CSMS's: how often it meters is only read
             every = _number(told.get(INTERVALS[not self._old]))
-            self._peer.traits.sample_s = every if every else None
+            self._peer.traits.sample_s = every or None
         connectors = self._peer.traits.connectors or 0
         for number in range(1, min(connectors, MOST_CONNECTORS) + 1):
             await self._hub.charging.evse(self._peer, number)
@@ -112,7 +122,9 @@ class Learner:
         return {key.key: key.value for key in told.configurationKey if key.value is not None}
 
     async def _ask_201(self) -> dict[str, str] | None:
-        data = [{"component": {"name": c}, "variable": {"name": v}} for c, v in VARIABLES_201]
+        data: list[Any] = [{"component": {"name": c}, "variable": {"name": v}} for c, v in VARIABLES_201]
+        if self._connection.version is Version.V21:
+            data += VARIABLES_21
         got = await self._connection.call("GetVariables", encode({"getVariableData": data}))
         if not isinstance(got, Answered):
             return None
@@ -203,6 +215,8 @@ def read_traits(traits: Traits, told: dict[str, str], *, old: bool) -> None:
     enabled = told.get("SmartChargingCtrlr.Enabled")
     if enabled is not None:
         traits.smart = enabled.strip().lower() == "true"
+    names = ("SmartChargingCtrlr.SupportsDynamicProfiles", "SmartChargingCtrlr.SupportsFeature")
+    traits.dynamic = any(told.get(name, "").strip().lower() == "true" for name in names)
     units = told.get("SmartChargingCtrlr.RateUnit", "")
     traits.units = [unit.value for unit in RateUnit if unit.value in {u.strip() for u in units.split(",")}]
     traits.max_stack = _number(told.get("SmartChargingCtrlr.ProfileStackLevel"))

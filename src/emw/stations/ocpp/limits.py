@@ -16,7 +16,7 @@ import structlog
 
 from emw.domain.model import Evse, Limit, Outcome, Station
 from emw.service.ports import Answer
-from emw.stations.ocpp import profiles, theirs
+from emw.stations.ocpp import dynamic, profiles, theirs
 from emw.stations.ocpp.connection import Connection
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.peer import Installed, Line, Peer, Plug
@@ -96,7 +96,7 @@ class Order(ABC):
 class LimitOrder(Order):
     """A limit on its way through one station's purposes and units."""
 
-    __slots__ = ("_refused", "_way", "_why", "_without_end")
+    __slots__ = ("_dynamic", "_plain", "_refused", "_updates", "_way", "_why", "_without_end")
 
     def __init__(
         self, hub: Hub, connection: Connection, plug: Plug, station: Station, evse: Evse, limit: Limit
@@ -106,6 +106,9 @@ class LimitOrder(Order):
         self._why = "rejected"
         self._way: tuple[Purpose, RateUnit] | None = None
         self._without_end = False
+        self._dynamic: dynamic.Held | None = None  # as what it is being said, where that is a Dynamic profile
+        self._updates = False  # and whether as a change of the one that is there
+        self._plain = False  # the station has refused a Dynamic one
 
     def go(self, now: datetime) -> bool:
         """Send the next try; False: there is none, or it can't be sent."""
@@ -145,6 +148,9 @@ class LimitOrder(Order):
         traits = connection.peer.traits
         if traits.theirs:
             limit_a = theirs.cap_a(self._covered(purpose, now), limit_a, kw_per_a)
+        phases = None if self._evse.dc else self._station.phases or self._hub.settings.evses.phases or 3
+        if traits.dynamic and not self._plain:
+            return self._send_dynamic(purpose, unit, profiles.limit_in(unit, limit_a, kw_per_a), phases, now)
         payload = profiles.limit_profile(
             connection.version,
             plug.number,
@@ -152,7 +158,7 @@ class LimitOrder(Order):
             unit,
             limit_a,
             kw_per_a,
-            None if self._evse.dc else self._station.phases or self._hub.settings.evses.phases or 3,
+            phases,
             self._limit.until,
             now,
             traits.max_stack or 0,
@@ -162,6 +168,29 @@ class LimitOrder(Order):
             payload = profiles.of_transaction(payload, connection.version, plug.transaction_id)
         return connection.ask("SetChargingProfile", payload, self._heard, key=plug)
 
+    def _send_dynamic(
+        self, purpose: Purpose, unit: RateUnit, limit: float, phases: int | None, now: datetime
+    ) -> bool:
+        """2.1: change the Dynamic profile that is there, or write one."""
+        plug, until, before = self._plug, self._limit.until, self._plug.installed
+        held = dynamic.held_until(plug.number, purpose, unit, phases, plug.transaction_id, until, now)
+        if before is not None and before.dynamic is not None and before.dynamic.carries(held, until, now):
+            self._dynamic, self._updates = before.dynamic, True
+            payload = dynamic.ask_update(before.dynamic, limit)
+            return self._connection.ask("UpdateDynamicSchedule", payload, self._heard, key=plug)
+        self._dynamic, self._updates = held, False
+        level = self._connection.peer.traits.max_stack or 0
+        payload = dynamic.new_profile(held, plug.number, purpose, limit, level, now)
+        return self._connection.ask("SetChargingProfile", payload, self._heard, key=plug)
+
+    def _not_dynamic(self, why: str) -> None:
+        """A change was refused: the profile is written anew. Writing it was: then as one that is not Dynamic."""
+        if self._plug.installed is not None:
+            self._plug.installed.dynamic = None
+        self._plain, self._dynamic = not self._updates, None
+        if self._plug.order is self and not self._send(self._hub.clock.now()):
+            self._tell(Answer(Outcome.REJECTED, reason=f"it said {why}"))
+
     def _heard(self, got: Answered | Failed | None) -> None:
         if got is None:
             if self._connection.closed:
@@ -170,11 +199,16 @@ class LimitOrder(Order):
                 self._tell(Answer(Outcome.TIMED_OUT, reason="no answer in 30 s; it may hold the limit"))
             return
         if isinstance(got, Failed):
-            self._failed(got)
+            if self._dynamic is not None:
+                self._not_dynamic(got.code)
+            else:
+                self._failed(got)
             return
         word = status_of(got.payload)
         if word == "Accepted":
             self._accepted()
+        elif self._dynamic is not None:
+            self._not_dynamic(word or "answered without a status")
         elif word == "NotSupported":
             self._never(word)
         else:
@@ -213,7 +247,10 @@ class LimitOrder(Order):
         purpose, unit = self._way
         peer = self._connection.peer
         traits = peer.traits
-        news = self._without_end or traits.smart is not True or purpose not in traits.used
+        news = self._without_end or self._plain or traits.smart is not True or purpose not in traits.used
+        if self._plain:  # it took the same that is not Dynamic
+            log.info("ocpp.no_dynamic_profiles", station_id=peer.station_id)
+            traits.dynamic = False
         for way in self._refused:
             name = f"{way[0].value}/{way[1].value}"
             # A TxProfile may be rejected because *this* transaction is not known: only its unit is learned then.
@@ -223,7 +260,7 @@ class LimitOrder(Order):
         if purpose not in traits.used:
             traits.used.append(purpose.value)
         traits.smart = True
-        self._plug.installed = Installed(purpose, self._limit.max_a, self._limit.until)
+        self._plug.installed = Installed(purpose, self._limit.max_a, self._limit.until, self._dynamic)
         self._tell(_applied(self._limit.max_a))
         if news:
             self._hub.spawn(self._hub.keep_traits(peer))

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from emw.domain.model import Evse, Limit, Transaction
+from emw.stations.ocpp.dynamic import Held
 from emw.stations.ocpp.meter import NOTHING, Memory
 from emw.stations.ocpp.needs import Need
 from emw.stations.ocpp.traits import Pin, Purpose, Traits
@@ -25,11 +26,12 @@ OFF: Final = timedelta(minutes=2)
 
 
 class Installed(msgspec.Struct):
-    """A limit of ours that the station has accepted."""
+    """A limit of ours that the station has accepted. `dynamic`: the profile that can be changed in place."""
 
     purpose: Purpose
     limit_a: float
     until: datetime
+    dynamic: Held | None = None
 
 
 class Line(Protocol):

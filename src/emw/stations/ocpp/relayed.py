@@ -42,6 +42,7 @@ STEADY_S: Final = 60.0
 """A CSMS that stayed so long is called again soon."""
 TRIES: Final = 3
 """So often is a message told that the CSMS refuses for a fault of its own."""
+CHANGES: Final = frozenset({"SetChargingProfile", "ClearChargingProfile", "UpdateDynamicSchedule"})
 FOR_GOOD: Final = frozenset({"NotImplemented", "NotSupported"})
 
 
@@ -342,13 +343,16 @@ class Relayed:
     def _limited(self, news: Theirs) -> None:
         """The CSMS set or took away profiles: ours are said again, and never allow more than theirs."""
         action = news.call.action
-        if action not in {"SetChargingProfile", "ClearChargingProfile"} or status_of(news.told) != "Accepted":
+        if action not in CHANGES or status_of(news.told) != "Accepted":
             return
         hub, peer = self._means.hub, self._connection.peer
         traits, before = peer.traits, peer.traits.theirs
         again = True
         if action == "SetChargingProfile":
             traits.theirs = theirs.after_set(before, bytes(news.call.payload))
+        elif action == "UpdateDynamicSchedule":
+            traits.theirs = theirs.after_update(before, bytes(news.call.payload))
+            again = traits.theirs != before
         else:
             traits.theirs, maybe_ours = theirs.after_clear(before, bytes(news.call.payload))
             again = maybe_ours or traits.theirs != before

@@ -61,6 +61,17 @@ class _Clear(Struct, gc=False):
     chargingProfileCriteria: _Criteria | None = None
 
 
+class _Changed(Struct, gc=False):
+    limit: float | None = None
+    setpoint: float | None = None
+
+
+class _Update(Struct, gc=False):
+    chargingProfileId: int
+    scheduleUpdate: _Changed
+
+
+_update = msgspec.json.Decoder(_Update)
 _set = msgspec.json.Decoder(_Set)
 _clear = msgspec.json.Decoder(_Clear)
 
@@ -107,6 +118,25 @@ def _their(payload: bytes) -> Their | None:
         valid_to=profile.validTo,
         transaction=None if profile.transactionId is None else str(profile.transactionId),
     )
+
+
+def after_update(held: list[Their], payload: bytes) -> list[Their]:
+    """What the station holds of theirs after an UpdateDynamicSchedule of 2.1 that it accepted."""
+    try:
+        said = _update.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return held
+    limit = (
+        said.scheduleUpdate.limit if said.scheduleUpdate.limit is not None else said.scheduleUpdate.setpoint
+    )
+    if limit is None:
+        return held
+    return [_updated(t, limit) if t.number == said.chargingProfileId else t for t in held]
+
+
+def _updated(their: Their, limit: float) -> Their:
+    amps = their.limit_a is not None
+    return msgspec.structs.replace(their, **{"limit_a" if amps else "limit_w": max(limit, 0.0)})
 
 
 def after_clear(held: list[Their], payload: bytes) -> tuple[list[Their], bool]:

@@ -59,6 +59,7 @@ class Pin(Struct, frozen=True, kw_only=True):
     purposes: tuple[Purpose, ...] = ()
     valid_to: bool | None = None
     smart_charging: bool | None = None
+    dynamic: bool | None = None
 
     def fits(self, vendor: str, model: str, firmware: str | None) -> bool:
         """Whether it is said of these stations."""
@@ -71,6 +72,7 @@ class Traits(Struct, omit_defaults=True):
 
     `refused`: pairs of purpose and unit, as "TxProfile/A", that it rejected while another was accepted.
     `used`: purposes under which a profile of ours may lie in it.
+    `dynamic`: whether a 2.1 station's profiles can be changed in place, as it says, until it shows otherwise.
     `reboot_for`: settings that it has taken, and keeps to only from its next boot on.
     `trigger_event`: whether a 2.x station tells of a transaction when asked to; else its meter alone is asked.
     `security`: the highest security profile by which it has proved itself, with the secret of `security_of`.
@@ -85,6 +87,7 @@ class Traits(Struct, omit_defaults=True):
     used: list[str] = []
     valid_to: bool = True
     composite: str | None = None
+    dynamic: bool = False
     measurands: str | None = None
     sample_s: int | None = None
     reboot_for: list[str] = []

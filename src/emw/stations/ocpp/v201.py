@@ -12,10 +12,12 @@ from emw.domain.model import Evse
 from emw.stations.ocpp import wire201 as w
 from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.connection import Connection, Handler, Hot
+from emw.stations.ocpp.dynamic import update
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.meter import PHASES
 from emw.stations.ocpp.meter import number as in_wh
 from emw.stations.ocpp.peer import number_of
+from emw.stations.ocpp.profiles import limit_in
 from emw.stations.ocpp.wire import (
     EMPTY,
     STATUSES,
@@ -63,7 +65,7 @@ class V201:
             "ClearedChargingLimit": (w.ClearedChargingLimit, self.free_again),
             "NotifyEVChargingNeeds": (w.NotifyEVChargingNeeds, self.needs),
             "NotifyPriorityCharging": (w.NotifyPriorityCharging, self.priority),
-            "PullDynamicScheduleUpdate": (Anything, self._hub.always(REFUSED)),
+            "PullDynamicScheduleUpdate": (w.PullDynamicScheduleUpdate, self.pull),
             "NotifyEVChargingSchedule": (Anything, self._hub.always(ACCEPTED)),
             "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
             "SignCertificate": (Anything, self._hub.always(REFUSED)),
@@ -217,6 +219,24 @@ class V201:
         log.info("ocpp.priority", station_id=c.peer.station_id, activated=said.activated)
         await self._charging.priority(c.peer, said.transactionId, on=said.activated)
         return EMPTY
+
+    def pull(self, c: Connection, said: w.PullDynamicScheduleUpdate) -> bytes:
+        """K28. It asks what holds. An answer renews it: none, where that would be longer than the command allows."""
+        now = self._clock.now()
+        for plug in c.peer.plugs.values():
+            held = plug.installed
+            profile = None if held is None else held.dynamic
+            if held is None or profile is None or profile.number != said.chargingProfileId:
+                continue
+            evse, limit = self._hub.state.evses[plug.evse_id], self._hub.state.limits.get(plug.evse_id)
+            if (
+                limit is not None
+                and limit.max_a == held.limit_a
+                and profile.carries(profile, limit.until, now)
+            ):
+                told = update(profile, limit_in(profile.unit, held.limit_a, evse.kw_per_a))
+                return encode({"status": "Accepted", "scheduleUpdate": told})
+        return REFUSED
 
     async def needs(self, c: Connection, said: w.NotifyEVChargingNeeds) -> bytes:
         """K15. The needs are taken in any case; the answer says whether a profile of ours follows."""

@@ -191,6 +191,12 @@ class NotifyPriorityCharging(Struct, gc=False):
     activated: bool
 
 
+class PullDynamicScheduleUpdate(Struct, gc=False):
+    """2.1: what holds of a Dynamic profile?"""
+
+    chargingProfileId: int
+
+
 class Named(Struct, gc=False):
     """A component or a variable."""
 
