@@ -15,7 +15,7 @@ from emw.domain.model import Evse, Limit, Outcome, Session
 from emw.engine.allocate import Price
 from emw.engine.learn import Belief
 from emw.engine.plausible import Judged, Span, begun
-from emw.service.errors import Unavailable
+from emw.service.groups import hand_over
 from emw.service.ports import HeartBeat, Reading, Store
 from emw.service.settings import ServiceSettings
 
@@ -301,15 +301,6 @@ class Telemetry:
         return len(self._buffer)
 
     async def flush(self) -> None:
-        """Hand what waits to the store, in groups. A store that can't write keeps them waiting, oldest lost first."""
-        while self._buffer:
-            group = [
-                self._buffer.popleft() for _ in range(min(self._settings.telemetry_group, len(self._buffer)))
-            ]
-            try:
-                await self._store.add_readings(group)
-            except Unavailable:
-                room = (self._buffer.maxlen or 0) - len(self._buffer)
-                self.dropped += max(0, len(group) - room)
-                self._buffer.extendleft(reversed(group[max(0, len(group) - room) :]))
-                return
+        """Hand what waits to the store."""
+        size = self._settings.telemetry_group
+        self.dropped += await hand_over(self._buffer, size, self._store.add_readings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from datetime import UTC, datetime, timedelta
 
-from emw.service.errors import Unavailable
+from emw.service.groups import hand_over
 from emw.service.ports import Believed, Store
 from emw.service.settings import ServiceSettings
 
@@ -67,7 +67,7 @@ class Twins:
         one.load += load_kw * seconds
 
     async def flush(self, now: datetime | None = None) -> None:
-        """Write intervals that are over, in groups; without `now` all there are. Unavailable: they go on waiting."""
+        """Write intervals that are over; without `now` all there are."""
         # A look after an interval's end may still reach back into it.
         late = INTERVAL + timedelta(seconds=2 * self._settings.rules.round_s)
         for start in [s for s in self._open if now is None or s + late <= now]:
@@ -75,16 +75,8 @@ class Twins:
             rows = [_row(start, evse_id, one) for evse_id, one in sorted(sums.items()) if one.seconds > 0]
             self.dropped += max(0, len(self._waiting) + len(rows) - (self._waiting.maxlen or 0))
             self._waiting.extend(rows)
-        while self._waiting:
-            size = min(self._settings.telemetry_group, len(self._waiting))
-            group = [self._waiting.popleft() for _ in range(size)]
-            try:
-                await self._store.add_beliefs(group)
-            except Unavailable:
-                room = (self._waiting.maxlen or 0) - len(self._waiting)
-                self.dropped += max(0, len(group) - room)
-                self._waiting.extendleft(reversed(group[max(0, len(group) - room) :]))
-                return
+        size = self._settings.telemetry_group
+        self.dropped += await hand_over(self._waiting, size, self._store.add_beliefs)
 
 
 def _row(start: datetime, evse_id: str, one: _Sum) -> Believed:
