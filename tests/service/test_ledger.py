@@ -193,7 +193,7 @@ async def test_P13_listeners_hear_what_is_durable_with_its_number() -> None:
         assert heard == [(1, 2), (3, 1)]
 
 
-# --- any history, any failures: the live view is what the log says (design 5.4)
+# --- any history, any failures: the live view is what the log says
 
 
 def powered(name: str, n: int) -> f.Fact:

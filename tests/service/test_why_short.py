@@ -23,7 +23,7 @@ async def test_what_the_governor_holds_back_is_named_and_the_parts_make_the_whol
         asked = Decrease(request_id="R1", territory_id="East", kw=40.0, minutes=60, emergency=False)
         await w.headend.requests.decrease("operator", asked, actor="operator:opa")
         await w.headend.dispatch.next_round("East")
-        told = w.headend.accounts.as_told(w.headend.state.requests["operator:R1"], w.clock.now())
+        told = w.headend.accounts.told(w.headend.state.requests["operator:R1"], w.clock.now())
         assert told["shortKW"] > 10, "the ramp lets a part of it through in the first round"
         found = re.fullmatch(r"short ([\d.]+) kW: ([\d.]+) kW held by the governor", told["whyShort"])
         assert found, told["whyShort"]

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
-from typing import Any
 
 import msgspec
 
@@ -19,7 +18,7 @@ from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
 from emw.service.ports import Ids
 from emw.service.settings import ServiceSettings
-from emw.service.tally import Tally, tally
+from emw.service.tally import Row, Tally, as_told, tally
 from emw.service.telemetry import Telemetry
 from emw.service.twins import METHOD, Twins
 
@@ -291,6 +290,17 @@ class Accounts:
 
     # --- waiting and reporting
 
+    def told(
+        self,
+        request: ReductionRequest,
+        now: datetime,
+        intervals: Sequence[Row] = (),
+        sums: Tally | None = None,
+    ) -> Row:
+        """A request as the grid sees it. `sums`: where the caller has them already; else every EVSE is asked."""
+        why = self.why_short(request.request_key) or WAITS
+        return as_told(request, sums or self.sums(request, now), why, intervals)
+
     async def answered(self, key: str) -> None:
         """Return once every station asked for this request has answered (the caller sets the deadline)."""
         if key not in self._state.requests or not self._state.requests[key].live:
@@ -306,7 +316,7 @@ class Accounts:
         iso = self._state.isos.get(request.iso_id)
         if iso is None or iso.access_url is None:
             return []
-        body = msgspec.json.encode({"kind": kind, "at": now, **self.as_told(request, now)}).decode()
+        body = msgspec.json.encode({"kind": kind, "at": now, **self.told(request, now)}).decode()
         return [
             f.ReportQueued(
                 at=now,
@@ -318,40 +328,3 @@ class Accounts:
                 body=body,
             )
         ]
-
-    def as_told(
-        self,
-        request: ReductionRequest,
-        now: datetime,
-        intervals: Sequence[dict[str, Any]] = (),
-        sums: Tally | None = None,
-    ) -> dict[str, Any]:
-        """A request as the grid sees it (design 3.2): kW to the watt, and the four parts make the whole.
-
-        `sums`: where the caller has them already; else every EVSE is asked.
-        """
-        t = sums or self.sums(request, now)
-        requested, confirmed = round(request.kw, 3), round(t.confirmed_kw, 3)
-        pending, refused = round(t.pending_kw, 3), round(t.refused_kw, 3)
-        short = round(requested - confirmed - pending - refused, 3) + 0.0  # never -0.0
-        if short < 0:  # three roundings up: the largest part carries the watt
-            confirmed, short = round(confirmed + short, 3), 0.0
-        return {
-            "requestID": request.request_id,
-            "territory": request.territory_id,
-            "state": str(request.state),
-            "requestedKW": requested,
-            "availableKW": round(t.available_kw, 3),
-            "confirmedKW": confirmed,
-            "pendingKW": pending,
-            "refusedKW": refused,
-            "shortKW": short,
-            "excessKW": round(t.excess_kw, 3),
-            "measuredKW": None if t.measured_kw is None else round(t.measured_kw, 3),
-            "whyShort": (self.why_short(request.request_key) or WAITS) if short > 0 else None,
-            "start": request.start_at,
-            "end": request.end_at,
-            "affectedEVSEs": request.affected_evses,
-            "commands": request.commands,
-            "intervals": list(intervals),
-        }

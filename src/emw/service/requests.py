@@ -22,7 +22,7 @@ from emw.service.errors import BadInput, Conflict, Forbidden, NotFound
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Store
 from emw.service.settings import ServiceSettings
-from emw.service.tally import Tally
+from emw.service.tally import Part, as_told, recorded, summed
 
 OPERATOR = "operator"
 """The name under which an operator's own requests stand where an ISO's id would."""
@@ -147,7 +147,7 @@ class Requests:
         return start_at, end_at
 
     async def wait_answered(self, key: str) -> None:
-        """Wait until every station has answered, 5 s at most (design 3.2)."""
+        """Wait until every station has answered, 5 s at most."""
         request = self._state.requests[key]
         if (
             request.state in {RequestState.PENDING, RequestState.ACTIVE}
@@ -210,7 +210,7 @@ class Requests:
         return request
 
     async def told(self, request: ReductionRequest) -> dict[str, Any]:
-        """The request as design 3.2 shows it, with its intervals. What is told is durable."""
+        """The request with its intervals. What is told is durable."""
         await self._ledger.settled()
         rows = await self._store.query("intervals", request_key=request.request_key)
         intervals = [
@@ -227,16 +227,22 @@ class Requests:
             for r in sorted(rows, key=lambda r: r["start_at"])
         ]
         current = self._state.requests[request.request_key]
-        return self._accounts.as_told(current, self._clock.now(), intervals)
+        return self._accounts.told(current, self._clock.now(), intervals)
 
     def of(self, iso_id: str | None = None) -> list[ReductionRequest]:
         """Requests of one ISO (or all), newest first."""
         found = [r for r in self._state.requests.values() if iso_id is None or r.iso_id == iso_id]
         return sorted(found, key=lambda r: (r.received_at, r.request_key), reverse=True)
 
-    def told_briefly(self, request: ReductionRequest, sums: Tally | None = None) -> dict[str, Any]:
-        """The request without its intervals. `sums`: where the caller has them already."""
-        return self._accounts.as_told(request, self._clock.now(), sums=sums)
+    def told_briefly(self, request: ReductionRequest, whole: Part | None = None) -> dict[str, Any]:
+        """The request without its intervals. `whole`: the sums of its territory, where the caller keeps them.
+
+        One that is over is told from its record: a list of a thousand must not sum up the fleet a thousand times.
+        """
+        if not request.live:
+            return as_told(request, recorded(request), request.why_short)
+        sums = None if whole is None else summed(request, whole)
+        return self._accounts.told(request, self._clock.now(), sums=sums)
 
 
 def _canonical(asked: Decrease) -> str:

@@ -5,10 +5,10 @@ Three truths, never mixed: issued (we asked), confirmed (the station agreed), me
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,7 @@ class Part(NamedTuple):
     refused_kw: float = 0.0
 
 
+Row = dict[str, Any]
 Figures = npt.NDArray[np.float64]
 NOT_HELD, AGREED, WAITS, REFUSED = 0.0, 1.0, 2.0, 3.0
 """What became of the limit that holds an EVSE."""
@@ -173,3 +174,36 @@ def summed(request: ReductionRequest, whole: Part) -> Tally:
         baseline_kw=baseline,
         load_kw=load,
     )
+
+
+def recorded(request: ReductionRequest) -> Tally:
+    """The last sums of a request that is over: they can't change any more."""
+    return replace(summed(request, Part()), available_kw=request.available_kw)
+
+
+def as_told(request: ReductionRequest, t: Tally, why_short: str | None, intervals: Sequence[Row] = ()) -> Row:
+    """A request as the grid sees it: kW to the watt, and the four parts make the whole."""
+    requested, confirmed = round(request.kw, 3), round(t.confirmed_kw, 3)
+    pending, refused = round(t.pending_kw, 3), round(t.refused_kw, 3)
+    short = round(requested - confirmed - pending - refused, 3) + 0.0  # never -0.0
+    if short < 0:  # three roundings up: the largest part carries the watt
+        confirmed, short = round(confirmed + short, 3), 0.0
+    return {
+        "requestID": request.request_id,
+        "territory": request.territory_id,
+        "state": str(request.state),
+        "requestedKW": requested,
+        "availableKW": round(t.available_kw, 3),
+        "confirmedKW": confirmed,
+        "pendingKW": pending,
+        "refusedKW": refused,
+        "shortKW": short,
+        "excessKW": round(t.excess_kw, 3),
+        "measuredKW": None if t.measured_kw is None else round(t.measured_kw, 3),
+        "whyShort": why_short if short > 0 else None,
+        "start": request.start_at,
+        "end": request.end_at,
+        "affectedEVSEs": request.affected_evses,
+        "commands": request.commands,
+        "intervals": list(intervals),
+    }

@@ -1,4 +1,4 @@
-"""The log read back: is its chain whole, and do the tables say what it says (design, the fold rule)."""
+"""The log read back: is its chain whole, and do the tables say what it says."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from emw.domain.model import ReductionRequest, RequestState
 from emw.plane import utc
 from emw.service.admin import any_text
-from emw.service.console_view import told_of
 from emw.service.errors import Forbidden, NotFound
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
@@ -79,7 +78,7 @@ class Requests(Controller):
             for r in headend.requests.of(iso_id)
             if only_state in {None, r.state} and held in {None, r.held is not None}
         ]
-        items = [request_out(r, told_of(headend, r)) for r in found[offset : offset + limit]]
+        items = [request_out(r, headend.requests.told_briefly(r)) for r in found[offset : offset + limit]]
         return Page(items=items, total=len(found), limit=limit, offset=offset)
 
     @post(guards=[operator], summary="Ask for a decrease, as the operator")
@@ -101,7 +100,7 @@ class Requests(Controller):
             ),
             actor=caller.actor,
         )
-        return request_out(request, told_of(headend, request))
+        return request_out(request, headend.requests.told_briefly(request))
 
     @get("/{request_key:str}", guards=[viewer], summary="One request with its intervals")
     async def one(self, headend: TheHeadEnd, request_key: FromPath[str]) -> RequestOut:
@@ -129,7 +128,7 @@ class Requests(Controller):
             end_at=None if data.end is None else utc("end", data.end),
             reason=data.reason,
         )
-        return request_out(changed, told_of(headend, changed))
+        return request_out(changed, headend.requests.told_briefly(changed))
 
     @get("/{request_key:str}/enrolments", guards=[viewer], summary="Who takes part in a request")
     async def enrolments(
@@ -159,7 +158,7 @@ class Requests(Controller):
         if caller.session is None and caller.actor != LOCAL.actor:
             raise Forbidden("a second person must be a person: log in, or use `emw request confirm`")
         confirmed = await headend.requests.confirm(request, actor=caller.actor, reason=data.reason)
-        return request_out(confirmed, told_of(headend, confirmed))
+        return request_out(confirmed, headend.requests.told_briefly(confirmed))
 
     @post(
         "/{request_key:str}/returnToNormal",
@@ -175,4 +174,4 @@ class Requests(Controller):
         ended = await headend.requests.return_to_normal(
             request.iso_id, request.request_id, actor=caller.actor, reason=data.reason
         )
-        return request_out(ended, told_of(headend, ended))
+        return request_out(ended, headend.requests.told_briefly(ended))

@@ -19,7 +19,6 @@ import structlog
 
 from emw.domain.facts import Fact
 from emw.engine.view import Rules
-from emw.service.console_view import told_of
 from emw.service.errors import TooMany, Unavailable
 from emw.service.headend import HeadEnd
 from emw.web.board import Board, Row
@@ -237,7 +236,9 @@ class Feed:
         now = headend.clock.now()
         return [
             {
-                **told_of(headend, r, sums[r.territory_id].part if r.territory_id in sums else None),
+                **headend.requests.told_briefly(
+                    r, sums[r.territory_id].part if r.territory_id in sums else None
+                ),
                 "requestKey": r.request_key,
                 "isoID": r.iso_id,
                 "held": r.held,

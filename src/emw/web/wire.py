@@ -1,4 +1,4 @@
-"""The words of the operator's API: what goes in and comes out, camelCase with units in the names (design 3.1)."""
+"""The words of the operator's API: what goes in and comes out, camelCase with units in the names."""
 
 from __future__ import annotations
 
