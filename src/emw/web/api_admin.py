@@ -11,9 +11,8 @@ from emw.domain.model import Role
 from emw.service.admin import EvseDefaults
 from emw.service.errors import BadInput, Conflict, NotFound
 from emw.service.headend import HeadEnd
-from emw.web.api_evses import Limited, Offset, Text, id_of, settled
 from emw.web.auth import administrator, elapsed_s, operator, viewer
-from emw.web.given import TheAuth, TheBoard, TheCaller, TheHeadEnd
+from emw.web.given import Limited, Offset, Text, TheAuth, TheBoard, TheCaller, TheHeadEnd, id_of, settled
 from emw.web.passwords import check_new_password
 from emw.web.wire import (
     Done,

@@ -10,9 +10,8 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from emw.service.errors import BadInput, Conflict, NotFound
-from emw.web.api_evses import id_of
 from emw.web.auth import operator
-from emw.web.given import TheCaller, TheHeadEnd
+from emw.web.given import TheCaller, TheHeadEnd, id_of
 from emw.web.wire import In, Out, ReasonIn
 
 Why = Annotated[str, Meta(min_length=1, max_length=500)]

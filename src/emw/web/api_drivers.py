@@ -19,7 +19,6 @@ from emw.service.drivers import Drivers, Stay
 from emw.service.errors import NotFound, TooMany
 from emw.service.gate import Guesses
 from emw.service.headend import HeadEnd
-from emw.web.api_evses import id_of
 from emw.web.auth import (
     address_of,
     administrator,
@@ -30,6 +29,7 @@ from emw.web.auth import (
     people_now,
 )
 from emw.web.extras import Extras
+from emw.web.given import id_of
 from emw.web.wire import Done, In, Instant, Minutes, Out
 
 HEADER: Final = "emw-charge"

@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote
 
 from litestar import Controller, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from emw.domain.model import Evse, Limit, Session
-from emw.plane import utc
-from emw.service.errors import BadInput, NotFound, Unavailable
+from emw.service.errors import NotFound
 from emw.service.headend import HeadEnd
 from emw.web.auth import operator, viewer
 from emw.web.board import Board, Row, filtered
-from emw.web.given import TheBoard, TheCaller, TheHeadEnd, TheTongue
+from emw.web.given import (
+    EvseQuery,
+    Limited,
+    Offset,
+    Since,
+    Text,
+    TheBoard,
+    TheCaller,
+    TheHeadEnd,
+    TheTongue,
+    Until,
+    aware,
+    id_of,
+    settled,
+)
 from emw.web.wire import (
     Done,
     EvseDetail,
@@ -29,38 +41,10 @@ from emw.web.wire import (
 )
 from emw.web.words import explain
 
-Limited = Annotated[int, QueryParameter(ge=1, le=10_000, description="At most so many.")]
-Offset = Annotated[int, QueryParameter(ge=0, le=10_000_000, description="Leave out so many first.")]
-EvseQuery = Annotated[str | None, QueryParameter(name="evseID", max_length=255)]
-Text = Annotated[str | None, QueryParameter(max_length=255, description="Rows with this text in them.")]
-Since = FromQuery[datetime | None]
-"""From this time on, with its offset."""
-Until = FromQuery[datetime | None]
-"""Up to this time, with its offset."""
 StateWord = Literal["off", "offline", "free", "limited", "opted out", "charging", "idle"]
 Sort = Literal[
     "evseID", "-evseID", "loadKW", "-loadKW", "limitAmps", "-limitAmps", "state", "-state", "territory"
 ]
-
-
-def id_of(segment: str) -> str:
-    """Any id, out of a path segment as it was sent."""
-    return unquote(segment, errors="strict")
-
-
-def aware(at: datetime | None, field: str) -> datetime | None:
-    """A time with its offset, or nothing."""
-    if at is not None and at.tzinfo is None:
-        raise BadInput(field, "give the offset too, for example 2026-05-04T07:00:00Z ('+' in a URL is %2B)")
-    return None if at is None else utc(field, at)
-
-
-async def settled(headend: HeadEnd) -> None:
-    """Wait until what can be seen is durable. What could not be written has been taken back: then it can't be seen."""
-    try:
-        await headend.ledger.settled()
-    except Unavailable:
-        return
 
 
 def session_out(session: Session, energy_kwh: float | None = None) -> SessionOut:

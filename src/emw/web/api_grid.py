@@ -13,9 +13,8 @@ from emw.domain.signals import GridReport, GridSignal, Segment
 from emw.service.grid_standing import GridSeen
 from emw.service.grid_view import Unserved, events, reports_on, unserved
 from emw.service.headend import HeadEnd
-from emw.web.api_evses import Limited, settled
 from emw.web.auth import viewer
-from emw.web.given import TheHeadEnd
+from emw.web.given import Limited, TheHeadEnd, settled
 from emw.web.wire import Out, Page, whole
 
 Source = Annotated[str | None, QueryParameter(name="sourceID", max_length=64)]

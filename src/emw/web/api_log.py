@@ -18,9 +18,8 @@ from litestar.response import Stream
 from emw.domain.facts import FACTS
 from emw.service.errors import BadInput
 from emw.service.headend import HeadEnd
-from emw.web.api_evses import EvseQuery, Limited, Since, Text, Until, aware, settled
 from emw.web.auth import viewer
-from emw.web.given import TheHeadEnd, TheTongue
+from emw.web.given import EvseQuery, Limited, Since, Text, TheHeadEnd, TheTongue, Until, aware, settled
 from emw.web.log_words import activity_of
 from emw.web.tongue import Tongue
 from emw.web.wire import ActivityOut, Out

@@ -12,9 +12,8 @@ from msgspec import Meta
 from emw.service.errors import NotFound
 from emw.service.headend import HeadEnd
 from emw.service.ports import StationConsole
-from emw.web.api_evses import Limited, id_of
 from emw.web.auth import operator, viewer
-from emw.web.given import TheCaller, TheHeadEnd
+from emw.web.given import Limited, TheCaller, TheHeadEnd, id_of
 from emw.web.wire import In, Out, Page, whole
 
 

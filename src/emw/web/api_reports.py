@@ -14,11 +14,10 @@ from emw.service.errors import BadInput, NotFound, Unavailable
 from emw.service.evidence import month as settlement
 from emw.service.evidence import shed
 from emw.service.headend import HeadEnd
-from emw.web.api_evses import Limited, Since, Until, aware, id_of, settled
 from emw.web.api_requests import known
 from emw.web.auth import viewer
 from emw.web.extras import Extras
-from emw.web.given import TheHeadEnd
+from emw.web.given import Limited, Since, TheHeadEnd, Until, aware, id_of, settled
 from emw.web.wire import Out, Page
 
 Form = Literal["csv", "json", "parquet"]

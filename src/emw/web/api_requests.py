@@ -15,9 +15,8 @@ from emw.service.errors import Forbidden, NotFound
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.service.requests import OPERATOR, Decrease
-from emw.web.api_evses import Limited, Offset, id_of, settled
 from emw.web.auth import LOCAL, operator, viewer
-from emw.web.given import TheCaller, TheHeadEnd, TheIds
+from emw.web.given import Limited, Offset, TheCaller, TheHeadEnd, TheIds, id_of, settled
 from emw.web.wire import EnrolmentOut, Page, ReasonIn, RequestChangeIn, RequestIn, RequestOut
 
 

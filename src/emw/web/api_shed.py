@@ -9,10 +9,9 @@ from litestar import Controller, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from emw.service.evidence.shed import shed_report
-from emw.web.api_evses import settled
 from emw.web.api_requests import known
 from emw.web.auth import viewer
-from emw.web.given import TheHeadEnd
+from emw.web.given import TheHeadEnd, settled
 from emw.web.wire import Out
 
 

@@ -8,9 +8,8 @@ from litestar import Controller, get, post
 from litestar.params import FromPath, JSONBody
 
 from emw.domain.vtn import VtnRole
-from emw.web.api_evses import id_of, settled
 from emw.web.auth import administrator, viewer
-from emw.web.given import TheCaller, TheHeadEnd
+from emw.web.given import TheCaller, TheHeadEnd, id_of, settled
 from emw.web.wire import Done, In, Name, Out, Page, ReasonIn, told, whole
 
 

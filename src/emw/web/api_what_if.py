@@ -11,9 +11,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from emw.engine.forecast import Ahead
 from emw.plane import utc
 from emw.service.what_if import HOURS
-from emw.web.api_evses import id_of
 from emw.web.auth import viewer
-from emw.web.given import TheHeadEnd, TheTongue
+from emw.web.given import TheHeadEnd, TheTongue, id_of
 from emw.web.log_words import reason
 from emw.web.wire_what_if import AheadOut, ForecastOut, WhatIfIn, WhatIfOut, WhatIfPartOut
 

@@ -14,9 +14,8 @@ from litestar.response import Redirect
 
 from emw.domain.facts import FACTS
 from emw.service.errors import NotFound
-from emw.web.api_evses import id_of
 from emw.web.frame import framed, plain
-from emw.web.given import TheAuth, TheHeadEnd
+from emw.web.given import TheAuth, TheHeadEnd, id_of
 from emw.web.tongue import TONGUES
 
 MEDIA: Final = {

@@ -17,12 +17,11 @@ from emw.service.evidence import month as settlement
 from emw.service.evidence import shed
 from emw.service.evidence.case import MOST
 from emw.service.headend import HeadEnd
-from emw.web.api_evses import id_of, settled
 from emw.web.api_reports import Holidays, Method, Rate, month_rows
 from emw.web.api_requests import known
 from emw.web.auth import Auth
 from emw.web.frame import framed
-from emw.web.given import TheAuth, TheHeadEnd
+from emw.web.given import TheAuth, TheHeadEnd, id_of, settled
 from emw.web.log_words import reason
 from emw.web.svg import Series, Step, plot
 from emw.web.tongue import Tongue, tongue_of
