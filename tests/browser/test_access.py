@@ -34,6 +34,12 @@ async def test_a_key_is_made_shown_once_and_revoked_and_a_login_is_ended(
         await page.click("nav a[href='/access']")
         await page.wait_for_selector("#stations tbody tr")
         assert HOSTILE[0] in await page.inner_text("#stations")
+        assert await page.inner_text("#found") == "2 of 2"
+        await page.fill("#find", "e1")
+        await page.locator("#found", has_text="1 of 1").wait_for()
+        assert await page.locator("#stations tbody tr").count() == 1
+        await page.fill("#find", "")
+        await page.locator("#found", has_text="2 of 2").wait_for()
         await page.click("#keys [data-open]")
         await page.fill("#d-keys input[name=name]", "grafana")
         await page.check("#d-keys input[value=watching]")

@@ -3,7 +3,7 @@
 import { call, segment } from "./api.js";
 import { open, wire } from "./form.js";
 import { areYouSure, follow } from "./frame.js";
-import { el, name, span, utcOf } from "./format.js";
+import { count, el, name, span, utcOf } from "./format.js";
 import { t } from "./t.js";
 
 const $ = (id) => document.getElementById(id);
@@ -90,7 +90,10 @@ async function isos() {
 }
 
 async function stations() {
-  const { items } = await call("GET", "/stations?limit=500");
+  const words = $("find").value.trim();
+  const { items, total } = await call("GET", `/stations?limit=100&text=${encodeURIComponent(words)}`);
+  if (words !== $("find").value.trim()) return; // another look is under way
+  $("found").textContent = t("live.of", { n: count(items.length), all: count(total) });
   fill("stations", [t("access.name"), t("access.customer"), t("access.protocol"), ""], items, (s) => [
     name(s.stationID), s.customerID ?? "", s.protocol,
     [button(t("access.renew"), () => ask(s.stationID, async () => {
@@ -99,6 +102,8 @@ async function stations() {
     })), " ", s.revoked ? "" : button(t("access.revoke"), () => ask(s.stationID, (reason) => call("POST", `/stations/${segment(s.stationID)}/revoke`, { reason })))],
   ], (s) => s.revoked);
 }
+
+$("find").addEventListener("input", stations);
 
 const look = () => Promise.all([people(), logins(), keys(), isos(), stations()]);
 
