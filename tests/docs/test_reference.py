@@ -14,6 +14,7 @@ from emw.app.config import Config
 from emw.domain.facts import FACTS
 from tests.docs.cli_page import PAGE, commands, page
 from tests.docs.pages import DOCS, ROOT
+from tests.web.world import world
 
 LOG: Final = (DOCS / "reference/activity-log.md").read_text(encoding="utf-8")
 SETTINGS: Final = (DOCS / "reference/settings.md").read_text(encoding="utf-8")
@@ -90,3 +91,11 @@ def test_every_metric_is_in_the_reference() -> None:
     )
     assert set(told) == expected
     assert list(text_string_to_metric_families(f"{told[0]} 1.0\n"))  # a name Prometheus takes
+
+
+async def test_every_call_of_the_api_is_in_the_reference() -> None:
+    told = (DOCS / "reference/http-api.md").read_text(encoding="utf-8")
+    async with world() as w:
+        paths = (await w.call("GET", "/api/v1/openapi.json")).json["paths"]
+    # A call under another is told by its last word.
+    assert [p for p in paths if f"{p}`" not in told and f"`…/{p.rpartition('/')[2]}`" not in told] == []
