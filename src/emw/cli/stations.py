@@ -53,6 +53,12 @@ def station_add(
     renew: Annotated[
         bool, typer.Option("--renew", help="A new secret for a known station; the old one dies.")
     ] = False,
+    hex_secret: Annotated[
+        bool,
+        typer.Option(
+            "--hex-secret", help="OCPP: a secret of 40 hexadecimal digits; some 1.6 stations take no other."
+        ),
+    ] = False,
     territory: Annotated[str | None, typer.Option(help="OCPP: the territory its EVSEs lie in.")] = None,
     max_a: Annotated[float | None, typer.Option("--max-a", help="OCPP: each EVSE's own maximum, A.")] = None,
     voltage_v: Annotated[float | None, typer.Option("--voltage-v", help="OCPP: line voltage, V.")] = None,
@@ -72,6 +78,7 @@ def station_add(
         "stationID": station_id,
         "customerID": customer,
         "renew": renew,
+        "hexSecret": hex_secret,
         "territory": territory,
         "maxAmps": max_a,
         "lineVoltage": voltage_v,

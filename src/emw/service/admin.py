@@ -62,6 +62,8 @@ class EvseDefaults:
 
 
 NOT_SAID = EvseDefaults()
+HEX_DIGITS = 40
+"""Of a key of 20 bytes: the longest that OCPP 1.6-J has room for."""
 
 
 class Admin:
@@ -123,11 +125,12 @@ class Admin:
         renew: bool = False,
         evses: EvseDefaults = NOT_SAID,
         secret: str | None = None,
+        in_hex: bool = False,
     ) -> str:
         """Enrol a station; returns its secret. `renew` gives a known one a new secret: the old one dies.
 
         `evses`: what its protocol can't say of them; what is not said stays as it was. `secret`: one that the
-        station has already, instead of a new one.
+        station has already, instead of a new one. `in_hex`: 40 hexadecimal digits, for those that take nothing else.
         """
         any_text("stationID", station_id)
         known = self._state.stations.get(station_id)
@@ -141,7 +144,8 @@ class Admin:
         if evses.territory_id is not None and evses.territory_id not in self._state.territories:
             raise NotFound(f"there is no territory {evses.territory_id!r}", field="territory")
         was = known or evses
-        secret = secret or self._ids.new("es")
+        new = self._ids.new("es")
+        secret = secret or (hash_of(new)[:HEX_DIGITS] if in_hex else new)
         await self._ledger.record(
             f.StationAdded(
                 at=self._clock.now(),

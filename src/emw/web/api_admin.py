@@ -115,6 +115,7 @@ class Stations(Controller):
             data.station_id,
             customer_id=data.customer_id,
             renew=data.renew,
+            in_hex=data.hex_secret,
             evses=EvseDefaults(
                 territory_id=data.territory,
                 max_a=data.max_amps,

@@ -102,6 +102,7 @@ class TerritoryOut(Out):
 class StationIn(In):
     """A station to enrol. `renew`: a known one gets a new secret, the old one dies.
 
+    `hexSecret`: the secret is 40 hexadecimal digits, for stations that take nothing else (OCPP 1.6).
     From `territory` on it is for stations that can't say it themselves (OCPP); what is not said is `[ocpp]`'s.
     `current`: with `dc` an EVSE is one phase of `lineVoltage`, and limits go out in W.
     """
@@ -109,6 +110,7 @@ class StationIn(In):
     station_id: AnyId
     customer_id: AnyId | None = None
     renew: bool = False
+    hex_secret: bool = False
     territory: AnyId | None = None
     max_amps: Annotated[float, Meta(gt=0, le=2000)] | None = None
     line_voltage: Annotated[float, Meta(ge=50, le=1500)] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,25 @@ async def test_P6_who_is_not_let_in(
         assert refused.value.response.status_code == status
         # REST is still served by the same port.
         assert (await h.iso("POST", "/iso/connected", {}))["territories"] == ["East"]
+
+
+@pytest.mark.parametrize("how", ["as text", "as bytes", "other bytes"])
+async def test_P6_a_key_in_hexadecimal_digits_may_come_as_its_bytes(how: str, tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        key = await h.headend.admin.add_station("test", "CP1", in_hex=True)
+        assert re.fullmatch("[0-9a-f]{40}", key)
+        shown = {"as text": key.encode(), "as bytes": bytes.fromhex(key), "other bytes": bytes(20)}[how]
+        headers = {"Authorization": "Basic " + base64.b64encode(b"CP1:" + shown).decode()}
+        spoken: Any = ["ocpp1.6"]
+        url = f"ws://127.0.0.1:{h.port}/ocpp/CP1"
+        if how == "other bytes":
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, additional_headers=headers, subprotocols=spoken, compression=None)
+            assert refused.value.response.status_code == 401
+            return
+        socket = await connect(url, additional_headers=headers, subprotocols=spoken, compression=None)
+        assert await alive(socket)
+        await socket.close()
 
 
 async def test_guesses_are_slowed_down_and_the_right_secret_still_passes(tmp_path: Path) -> None:

@@ -185,7 +185,8 @@ class Doorman:
         try:
             # A wrong name is a wrong credential: it counts as a guess for the station in the path.
             if known is not None:
-                self._gate.enrolled(station_id, password if user == station_id else None, guest.address)
+                key = None if password is None or user != station_id else key_of(password)
+                self._gate.enrolled(station_id, key, guest.address)
         except TooMany as error:
             raise Turned(429, error.detail, {"Retry-After": str(error.retry_after_s or 10)}) from error
         except Refused as error:
@@ -329,6 +330,14 @@ def basic_of(header: str) -> tuple[str | None, str | None]:
     if not colon:
         return None, None
     return user.decode("utf-8", "replace"), password.decode("utf-8", "surrogateescape")
+
+
+def key_of(password: str) -> str:
+    """The secret that a password is: bytes that are no text are a key whose hexadecimal digits were entered in the
+    station, 16 to 20 bytes of it (1.6-J 6.2.1).
+    """
+    raw = password.encode("utf-8", "surrogateescape")
+    return password if not 16 <= len(raw) <= 20 or password.isprintable() else raw.hex()
 
 
 def guest_of(transport: Any) -> Guest:
