@@ -116,12 +116,13 @@ def serve_emw(pipe: Connection, folder: str, stations: int) -> None:
     """Emw as it is: SQLite on disk, its station plane, stations enrolled; readings go into the durable path."""
     import uvloop
 
-    from emw.app.build import define_territories, parts_of, upgrade_of
+    from emw.app.build import define_territories, parts_of
     from emw.app.config import Config, TerritorySection
     from emw.app.logs import set_up_logs
     from emw.app.loop import collect_seldom
     from emw.app.ocpp_config import OcppSection
     from emw.app.server import bind, server_for
+    from emw.app.serving import upgrade_of
     from emw.stations.ocpp import rates
 
     async def run() -> None:

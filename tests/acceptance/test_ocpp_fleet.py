@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from emw.app.build import Serving
-from emw.app.build import serve as serve_planes
 from emw.app.config import Config
+from emw.app.serving import Serving
+from emw.app.serving import serve as serve_planes
 from emw.service.admin import EvseDefaults
 from emw.simulator.fleet import Fleet, StationSpec, specs_for
 from emw.simulator.iso import IsoClient

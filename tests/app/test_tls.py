@@ -22,10 +22,10 @@ import trustme
 from structlog.testing import capture_logs
 
 from emw.app import tls
-from emw.app.build import refuse_plain
 from emw.app.config import Config, ConfigError
 from emw.app.renewal import watch_certificates
 from emw.app.server import PlaneServer, server_for
+from emw.app.serving import refuse_plain
 from tests.acceptance.driver import Server
 from tests.doors.house import house
 

@@ -34,7 +34,7 @@ from emw.simulator.sessions import fill
 from emw.web.passwords import hash_password
 
 if TYPE_CHECKING:
-    from emw.app.build import Serving
+    from emw.app.serving import Serving
 
 TERRITORY = "East"
 START = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)  # 9 in the morning in California, a Tuesday
@@ -102,7 +102,7 @@ def _free(address: str) -> str:
 
 async def _run(config: Config, stations: int, seed: int, *, once: bool, as_json: bool) -> dict[str, Any]:
     """Serve until the story is told (`--once`) or somebody presses Ctrl-C."""
-    from emw.app.build import serve as serve_planes  # heavy, and `emw --help` needs this module
+    from emw.app.serving import serve as serve_planes  # heavy, and `emw --help` needs this module
 
     ready: asyncio.Future[Serving] = asyncio.get_running_loop().create_future()
     server = asyncio.create_task(serve_planes(config, on_ready=ready.set_result))

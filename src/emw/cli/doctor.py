@@ -47,7 +47,7 @@ def doctor(
 
 
 def _check(config: Config, found: Any, *, whole_log: bool) -> None:
-    from emw.app.build import refuse_plain, web_settings  # heavy, and `emw --help` needs this module
+    from emw.app.serving import refuse_plain, web_settings  # heavy, and `emw --help` needs this module
     from emw.store import maintenance
 
     config.service_settings()

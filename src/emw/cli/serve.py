@@ -16,7 +16,7 @@ from emw.cli.control import Control
 from emw.cli.show import AsJson, print_json, say
 
 if TYPE_CHECKING:
-    from emw.app.build import Serving
+    from emw.app.serving import Serving
 
 ConfigPath = Annotated[
     Path | None, typer.Option("--config", "-c", help="The TOML file (default: emw.toml, where there is one).")
@@ -40,7 +40,7 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C."""
-    from emw.app.build import serve as serve_planes  # heavy, and other commands need this module
+    from emw.app.serving import serve as serve_planes  # heavy, and other commands need this module
 
     config = configured(config_path, data_dir)
     if stations is not None:

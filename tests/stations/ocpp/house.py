@@ -14,10 +14,11 @@ import aiohttp
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
-from emw.app.build import Parts, define_territories, parts_of, upgrade_of
+from emw.app.build import Parts, define_territories, parts_of
 from emw.app.config import Config, Dispatch, OutgoingSection, StationPlane, TerritorySection
 from emw.app.ocpp_config import OcppSection
 from emw.app.server import bind, server_for
+from emw.app.serving import upgrade_of
 from emw.domain.model import Evse
 from emw.service.admin import NOT_SAID, EvseDefaults
 from emw.service.headend import HeadEnd
