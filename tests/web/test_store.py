@@ -36,6 +36,8 @@ async def test_everything_that_is_asked_of_the_store_is_answered() -> None:
             assert told.status == 200, told.body
             assert told.json["items"] or query == "text=kW"
             assert b"hash" not in told.body.lower()
+        own = (await w.call("GET", "/api/v1/activity?requestKey=operator:R1", headers=me)).json["items"]
+        assert {"RequestReceived", "Enrolled", "CommandIssued", "CommandAnswered"} <= {x["kind"] for x in own}
         page = (await w.call("GET", "/api/v1/activity?kind=RequestReceived", headers=me)).json
         assert page["items"][0]["text"] == "operator asks for 2 kW less in East (request R1)"
         for path in ("sessions?evseID=E1", "evses/E1/telemetry", "requests/operator:R1/enrolments"):

@@ -97,6 +97,8 @@ class CommandAnswered(Stamped):
     outcome: Outcome
     answered_a: float | None = None
     reason: str | None = None
+    request_key: str | None = None
+    """The request that the command was for."""
 
 
 # --- the grid

@@ -338,6 +338,7 @@ class Commands:
                     outcome=outcome,
                     answered_a=answer.answered_a,
                     reason=reason,
+                    request_key=limit.request_key,
                 )
             )
             self._said[limit.evse_id] = news

@@ -276,6 +276,7 @@ class Intake:
                         outcome=Outcome.REJECTED,
                         answered_a=limit.answered_a,
                         reason=why,
+                        request_key=limit.request_key,
                     )
                 )
         return facts

@@ -93,6 +93,7 @@ class Watch:
             evse_id=limit.evse_id,
             outcome=Outcome.TIMED_OUT,
             reason="no answer",
+            request_key=limit.request_key,
         )
 
     def _release_missed(self, limit: Limit, now: datetime) -> bool:
