@@ -99,8 +99,10 @@ class Call(msgspec.Struct, array_like=True, tag=2, frozen=True, gc=False):
         return b"[3,%b,%b]" % (_text_of(self.id), payload)
 
 
-class Ask(msgspec.Struct, eq=False):
+class Ask(msgspec.Struct, eq=False, gc=False):
     """A CALL of ours. `key`: of those that wait, only the newest of a key goes out. `tag` is the asker's own.
+
+    Not for the garbage collector to look at: what it holds is let go with the answer, or with the connection.
 
     `frame`: a CALL of somebody else's that goes out as it came, under its own `id`.
     """
@@ -176,14 +178,14 @@ Received = Call | Answered | Failed | Unknown | Aside | Broken
 class Session:
     """One station's conversation over one connection."""
 
-    __slots__ = ("_flying", "_late", "_next_id", "_prefix", "_waiting", "version")
+    __slots__ = ("_flying", "_late", "_next_id", "_prefix", "version", "waiting")
 
     def __init__(self, version: Version, prefix: str = "e") -> None:
         self.version = version
         self._prefix = prefix
         self._next_id = 0
         self._flying: Ask | None = None
-        self._waiting: list[Ask] = []  # short: a bound holds it
+        self.waiting: tuple[Ask, ...] = ()  # CALLs of ours that are still to go out: short, a bound holds it
         self._late: dict[str, Ask] = {}
 
     # --- in
@@ -192,11 +194,6 @@ class Session:
         """What a frame says."""
         if frame[-1:] != b"]":
             frame = frame.strip(_AROUND)
-        if frame.startswith(b"[2"):
-            try:
-                return _call(frame)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return _by_hand(frame) or self._read(frame)
         if frame.startswith(b"[3"):
             try:
                 told = _result(frame)
@@ -206,6 +203,11 @@ class Session:
             if flying is not None and told.id == flying.id:
                 self._flying = None
                 return Answered(flying, bytes(told.payload), False)
+        elif frame.startswith(b"[2"):
+            try:
+                return _call(frame)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return _by_hand(frame) or self._read(frame)
         return self._read(frame)
 
     def _read(self, frame: bytes) -> Received:
@@ -273,24 +275,28 @@ class Session:
     def ask(self, ask: Ask) -> Ask | None:
         """Put a CALL in line; returns the one that has lost its place: an older one of its key, or itself (full)."""
         if ask.key is not None:
-            for place, other in enumerate(self._waiting):
+            for place, other in enumerate(self.waiting):
                 if other.key == ask.key:
-                    self._waiting[place] = ask
+                    self.waiting = (*self.waiting[:place], ask, *self.waiting[place + 1 :])
                     return other
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self.waiting) >= MOST_WAITING:
             return ask
-        self._waiting.append(ask)
+        self.waiting += (ask,)
         return None
 
     def next(self, now: float) -> bytes | None:
         """The next CALL that may go out now, if any. It is on its way from here on."""
-        if self._flying is not None or not self._waiting:
+        if self._flying is not None or not self.waiting:
             return None
-        return self._out(self._waiting.pop(0), now)
+        ask, *rest = self.waiting
+        self.waiting = tuple(rest)
+        return self._out(ask, now)
 
     def at_once(self, ask: Ask, now: float) -> bytes | None:
         """The CALL as it goes out now, where none is in its way: what `ask` and `next` would do. Hot."""
-        return self._out(ask, now) if self._flying is None and not self._waiting else None
+        if self._flying is not None or self.waiting:
+            return None
+        return self._out(ask, now)
 
     def _out(self, ask: Ask, now: float) -> bytes:
         self._flying = ask
@@ -315,21 +321,16 @@ class Session:
 
     def disown(self) -> None:
         """Who asked through us is gone: its CALLs that wait go out no more; who is asked already may still answer."""
-        self._waiting = [ask for ask in self._waiting if ask.frame is None]
+        self.waiting = tuple(ask for ask in self.waiting if ask.frame is None)
         for ask in (*self._late.values(), *([self._flying] if self._flying is not None else [])):
             if ask.frame is not None:
                 ask.frame = b""
 
     def close(self) -> list[Ask]:
         """The connection is gone: every CALL without answer, the one on its way first."""
-        left = ([self._flying] if self._flying is not None else []) + self._waiting
-        self._flying, self._waiting = None, []
+        left = [*([self._flying] if self._flying is not None else []), *self.waiting]
+        self._flying, self.waiting, self._late = None, (), {}
         return left
-
-    @property
-    def waits(self) -> bool:
-        """Whether a CALL of ours is still to go out."""
-        return bool(self._waiting)
 
     @property
     def busy(self) -> bool:

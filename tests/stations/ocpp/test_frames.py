@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 
-from tests.stations.ocpp.house import House, house
+from tests.stations.ocpp.house import House, house, until
 from tests.stations.ocpp.plain import boot, plain
 
 VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
@@ -76,6 +76,19 @@ async def test_bytes_close(tmp_path: Path) -> None:
             await it.socket.send(b"\x00\x01")
             await asyncio.wait_for(it.socket.wait_closed(), 60)
             assert it.socket.close_code == 1003
+
+
+async def test_a_station_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            it.socket.transport.pause_reading()
+            connection = h.hub.connected("CP1")
+            assert connection is not None
+            for _ in range(500):  # 30 MB: more than both kernels' buffers and ours take
+                connection.send(b"[" + b" " * 60_000 + b"]")
+            await until(lambda: h.hub.connected("CP1") is None)
+            it.socket.transport.abort()
 
 
 async def test_a_flood_is_slowed_down_but_not_what_belongs_to_charging(tmp_path: Path) -> None:

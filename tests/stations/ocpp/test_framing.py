@@ -147,7 +147,7 @@ def test_what_has_nothing_in_its_way_goes_out_at_once() -> None:
     assert sent(frame)[1] == "A"
     assert session.at_once(ask("B"), 0.0) is None
     assert session.ask(ask("B")) is None
-    assert session.waits
+    assert session.waiting
     session.receive(b'[3,"%b",{}]' % first.id.encode())
     assert session.at_once(ask("C"), 0.0) is None, "B comes first"
     assert sent(session.next(0.0))[1] == "B"

@@ -150,7 +150,7 @@ async def test_what_is_rejected_is_tried_otherwise_and_what_was_taken_is_remembe
         # After a restart of the connection (and of emw, by the same record) no A is tried for this purpose.
         traits = h.hub.console.seen("CP1").traits
         assert "TxDefaultProfile/A" in traits["refused"]
-        assert traits["used"] == ["TxDefaultProfile"]
+        assert traits["used"] == ("TxDefaultProfile",)
 
 
 @BOTH

@@ -61,6 +61,6 @@ def test_whom_a_pin_fits(pin: Pin, who: tuple[Any, Any, Any], fits: bool) -> Non
 def test_nothing_beside_what_is_pinned_is_tried() -> None:
     pin = Pin(unit=RateUnit.AMPS, purposes=(Purpose.TX_DEFAULT, Purpose.TX))
     tried: list[tuple[Purpose, RateUnit]] = []
-    while (way := Traits(units=["W"]).next_way(list(Purpose), tried, pin=pin)) is not None:
+    while (way := Traits(units=("W",)).next_way(list(Purpose), tried, pin=pin)) is not None:
         tried.append(way)
     assert tried == [(Purpose.TX_DEFAULT, RateUnit.AMPS), (Purpose.TX, RateUnit.AMPS)]

@@ -16,7 +16,7 @@ import structlog
 
 from emw.service.errors import EmwError
 from emw.service.ports import Clock
-from emw.stations.ocpp.peer import FRAME_KEPT, Peer
+from emw.stations.ocpp.peer import Peer, went_out
 from emw.stations.ocpp.rates import REFUSED, Rates
 from emw.stations.ocpp.seams import Between, Decoder, Heard, Owed, Refusal, Watched, Wire, fault_for
 from emw.stations.ocpp.wire import Whole
@@ -59,8 +59,13 @@ class Home(Protocol):
     """Who keeps connections, as far as one needs it."""
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """Its time is that of pings and deadlines."""
+    def time(self) -> Callable[[], float]:
+        """The loop's: that of pings and deadlines."""
+        ...
+
+    @property
+    def asking(self) -> list[Connection]:
+        """Whose CALLs of ours go out now: their answers are due, and each looked after when its time is over."""
         ...
 
     @property
@@ -84,10 +89,6 @@ class Home(Protocol):
         """Do this beside."""
         ...
 
-    def asks(self, connection: Connection, now_s: float) -> None:
-        """A CALL of ours went out: its answer is due."""
-        ...
-
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
         ...
@@ -104,6 +105,7 @@ class Connection:
         "_hub",
         "_in_line",
         "_rates",
+        "_time",
         "_watched",
         "address",
         "closed",
@@ -123,6 +125,7 @@ class Connection:
 
     def __init__(self, hub: Home, peer: Peer, version: Version, wire: Wire, address: str) -> None:
         self._hub = hub
+        self._time = hub.time
         self._handlers = hub.handlers(version)
         self._hot = hub.usual(version)
         self._watched: dict[str, Handler] = {}
@@ -140,7 +143,7 @@ class Connection:
         self.closed = False
         self.on_trial = False  # it waits until it is known whether its older twin is alive
         self.opened_at = hub.clock.now()
-        self.heard_s = self.ponged_s = hub.loop.time()
+        self.heard_s = self.ponged_s = self._time()
         self.pinged_s = 0.0
         self.learning: asyncio.Task[None] | None = None
 
@@ -149,12 +152,12 @@ class Connection:
     def frame(self, frame: bytes) -> None:
         """A text frame came. Whatever it is, nothing is raised."""
         peer = self.peer
-        now_s = self.heard_s = peer.heard_s = self._hub.loop.time()
-        peer.frames.extend((now_s, frame[:FRAME_KEPT]))
+        now_s = self.heard_s = peer.heard_s = self._time()
+        peer.keep(now_s, frame)
         if self.relay is not None:
             self.relay.station_says(frame)
             return
-        if not self._busy and not self.on_trial and frame[1:2] == b"2":
+        if not self._busy and not self.on_trial and frame.startswith(b"[2"):
             usual = self._hot.read(frame)
             if usual is not None:
                 self._take(usual, self._hot.take, usual.payload, now_s)
@@ -195,11 +198,11 @@ class Connection:
     def watch(self, call: Call) -> None:
         """A CALL that somebody else answers: taken in turn, without an answer of ours."""
         if call.action in self._watched:
-            self._call(Watched(call.id, call.action, call.payload), self._hub.loop.time())
+            self._call(Watched(call.id, call.action, call.payload), self._time())
 
     def stand_in(self, call: Call) -> None:
         """A CALL that we answer in the place of the station's CSMS."""
-        self._call(call, self._hub.loop.time())
+        self._call(call, self._time())
 
     @property
     def idle(self) -> bool:
@@ -281,7 +284,7 @@ class Connection:
     def go_on(self) -> None:
         """Take what waits in line, one by one, until one takes its time."""
         while self._in_line and not self._busy and not self.on_trial and not self.closed:
-            self._call(self._in_line.pop(0), self._hub.loop.time())
+            self._call(self._in_line.pop(0), self._time())
 
     def _refuse_for(self, call: Call | Whole[Any], error: Exception) -> None:
         if isinstance(error, Refusal):
@@ -305,12 +308,12 @@ class Connection:
             self._send(frame)
 
     def _count_refused(self) -> None:
-        if not self._rates.admits(REFUSED, self._hub.loop.time()):
+        if not self._rates.admits(REFUSED, self._time()):
             self.close(1008, "too many frames that can't be taken")
 
     def pong(self) -> None:
         """The station answered a ping."""
-        self.heard_s = self.ponged_s = self._hub.loop.time()
+        self.heard_s = self.ponged_s = self._time()
 
     def lost(self) -> None:
         """The socket is closed. Every CALL without answer stays unknown."""
@@ -332,21 +335,18 @@ class Connection:
         """Put a CALL in line; False: it can't be (closed, or too many wait)."""
         if self.closed or self.on_trial:
             return False
-        ask = Ask(action, payload, key, heard)
-        now_s = self._hub.loop.time()
+        ask, now_s = Ask(action, payload, key, heard), self._time()
         frame = self.session.at_once(ask, now_s)
         if frame is not None:
             self._go_out(frame, now_s)
             return True
-        replaced = self.session.ask(ask)
-        if replaced is ask:
-            return False
+        takes_place = self.session.ask(ask) is not ask
         self.send_next()  # one that lost its place to this one hears nothing: it was never said
-        return True
+        return takes_place
 
     async def call(self, action: str, payload: bytes) -> Answered | Failed | None:
         """Send a CALL and wait for what comes of it. Not for handlers of CALLs: they would wait for each other."""
-        done: asyncio.Future[Answered | Failed | None] = self._hub.loop.create_future()
+        done: asyncio.Future[Answered | Failed | None] = asyncio.get_running_loop().create_future()
 
         def heard(got: Answered | Failed | None) -> None:
             if not done.done():
@@ -356,14 +356,15 @@ class Connection:
 
     def send_next(self) -> None:
         """Let the next CALL out, if none is on its way."""
-        now_s = self._hub.loop.time()
+        now_s = self._time()
         frame = self.session.next(now_s)
         if frame is not None:
             self._go_out(frame, now_s)
 
     def _go_out(self, frame: bytes, now_s: float) -> None:
-        self._hub.asks(self, now_s)
-        self._send(frame, now_s)
+        self._hub.asking.append(self)
+        self.peer.keep(went_out(now_s), frame)
+        self.wire.send(frame)
 
     def overdue(self, now_s: float) -> None:
         """Give a CALL up whose time is over."""
@@ -385,11 +386,10 @@ class Connection:
                 ask.tag(got)
         except Exception:  # a bug in whoever asked: others must not suffer
             log.exception("ocpp.bug", station_id=self.peer.station_id, action=ask.action)
-        if got is not None and self.session.waits:
+        if got is not None and self.session.waiting:
             self.send_next()
 
     def _send(self, frame: bytes, now_s: float | None = None) -> None:
         if not self.closed:
-            at_s = self._hub.loop.time() if now_s is None else now_s
-            self.peer.frames.extend((-1.0 - at_s, frame[:FRAME_KEPT]))  # a time below 0: it went out
+            self.peer.keep(went_out(self._time() if now_s is None else now_s), frame)
             self.wire.send(frame)

@@ -6,7 +6,7 @@ Sockets come and go below, the service stands above; nothing here knows a socket
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -81,12 +81,14 @@ class Hub:
         tokens = settings.tokens
         self._tokens = None if tokens is None else {token.strip().casefold() for token in tokens}
         self.loop = asyncio.get_running_loop()
+        self.time = self.loop.time
         self.charging = Charging(headend, settings)
         self._peers: dict[str, Peer] = {}
         self.plugs: dict[str, Plug] = {}
         self._connections: dict[str, Connection] = {}
         self._trials: dict[str, Connection] = {}
-        self._asking: Due[Connection] = Due()
+        self.asking: list[Connection] = []
+        self._asked: deque[tuple[float, list[Connection]]] = deque()
         self._watched: Due[Connection] = Due()
         self._gone: Due[Peer] = Due()
         self._tasks: asyncio.TaskGroup | None = None
@@ -114,7 +116,7 @@ class Hub:
             self._tasks = tasks
             while True:
                 await asyncio.sleep(LOOK_S)
-                self.look(self.loop.time())
+                self.look(self.time())
 
     def _happened(self, _: int, facts: Sequence[Fact]) -> None:
         for fact in facts:
@@ -182,7 +184,7 @@ class Hub:
                 waiting.close(1008, "another connection tries the same")
             connection.on_trial = True
             self._trials[station_id] = connection
-            older.pinged_s = self.loop.time()
+            older.pinged_s = self.time()
             older.wire.ping()
             return connection
         if older is not None:
@@ -198,7 +200,7 @@ class Hub:
         peer.skew = None
         log.info("ocpp.connected", station_id=peer.station_id, version=connection.version.number)
         connection.on_trial = False
-        self._pulse(connection, self.loop.time())
+        self._pulse(connection, self.time())
         if connection.relay is not None:
             connection.relay.start()
         connection.go_on()
@@ -215,7 +217,7 @@ class Hub:
         if self._connections.get(peer.station_id) is connection:
             del self._connections[peer.station_id]
             peer.connection = None
-            peer.gone_at = self.loop.time()
+            peer.gone_at = self.time()
             self._gone.at(peer.gone_at + self.settings.offline_s, peer)
             log.info("ocpp.disconnected", station_id=peer.station_id)
 
@@ -237,8 +239,12 @@ class Hub:
 
     def look(self, now_s: float) -> None:
         """What time does: unanswered CALLs, pings, dead connections, stations gone too long."""
-        for connection in self._asking.take(now_s):
-            connection.overdue(now_s)
+        # All CALLs wait equally long, so those of one look come due at one look, and never a rounding too soon.
+        self._asked.append((now_s + CALL_DEADLINE_S + 0.001, self.asking))
+        self.asking = []
+        while self._asked and self._asked[0][0] <= now_s:
+            for connection in self._asked.popleft()[1]:
+                connection.overdue(now_s)
         for connection in self._watched.take(now_s):
             self._pulse(connection, now_s)
         for station_id, trial in list(self._trials.items()):
@@ -267,10 +273,6 @@ class Hub:
         self.meters.look(connection)
         self._watched.at(min(again_s, now_s + 2 * self.settings.sample_s), connection)
 
-    def asks(self, connection: Connection, now_s: float) -> None:
-        """A CALL of ours went out: its answer is due."""
-        self._asking.at(now_s + CALL_DEADLINE_S, connection)
-
     def _judge(self, station_id: str, trial: Connection, now_s: float) -> None:
         """A connection without proof takes over only where the older one is dead."""
         older = self._connections.get(station_id)
@@ -284,7 +286,7 @@ class Hub:
 
     def at(self, loop_s: float) -> datetime:
         """A moment of the loop's time by the clock."""
-        now_s = self.loop.time()
+        now_s = self.time()
         per_s = self.clock.loop_seconds(1.0) or 1.0
         return self.clock.now() - timedelta(seconds=(now_s - loop_s) / per_s)
 
@@ -294,8 +296,8 @@ class Hub:
 
     async def quiet(self, connection: Connection) -> None:
         """Return when the station has said nothing for a moment: what it kept while it was away is told."""
-        ends_s = self.loop.time() + 2 * self.settings.quiet_s
-        while (now_s := self.loop.time()) < ends_s:
+        ends_s = self.time() + 2 * self.settings.quiet_s
+        while (now_s := self.time()) < ends_s:
             still_s = connection.heard_s + self.settings.quiet_s - now_s
             if still_s <= 0:
                 return

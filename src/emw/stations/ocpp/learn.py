@@ -204,11 +204,11 @@ def read_traits(traits: Traits, told: dict[str, str], *, old: bool) -> None:
         if features is not None:
             traits.smart = "SmartCharging" in {f.strip() for f in features.split(",")}
         units = told.get("ChargingScheduleAllowedChargingRateUnit", "")
-        traits.units = [
+        traits.units = tuple(
             unit.value
             for unit, word in ((RateUnit.AMPS, "Current"), (RateUnit.WATTS, "Power"))
             if word in units or unit.value in {u.strip() for u in units.split(",")}
-        ]
+        )
         traits.max_stack = _number(told.get("ChargeProfileMaxStackLevel"))
         traits.connectors = _number(told.get("NumberOfConnectors"))
         return
@@ -218,7 +218,8 @@ def read_traits(traits: Traits, told: dict[str, str], *, old: bool) -> None:
     names = ("SmartChargingCtrlr.SupportsDynamicProfiles", "SmartChargingCtrlr.SupportsFeature")
     traits.dynamic = any(told.get(name, "").strip().lower() == "true" for name in names)
     units = told.get("SmartChargingCtrlr.RateUnit", "")
-    traits.units = [unit.value for unit in RateUnit if unit.value in {u.strip() for u in units.split(",")}]
+    said = {u.strip() for u in units.split(",")}
+    traits.units = tuple(unit.value for unit in RateUnit if unit.value in said)
     traits.max_stack = _number(told.get("SmartChargingCtrlr.ProfileStackLevel"))
 
 

@@ -8,11 +8,11 @@ remembered.
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from emw.domain.model import Evse, Limit, Outcome, Station
 from emw.service.ports import Answer
@@ -59,25 +59,27 @@ def _has_valid_to(peer: Peer) -> bool:
     return peer.traits.valid_to if pin is None or pin.valid_to is None else pin.valid_to
 
 
-class Order(ABC):
-    """One command on its way to one EVSE over one connection. `outcome`: what came of it, once that is known."""
+class Order(Struct, eq=False):
+    """One command on its way to one EVSE over one connection: it hears what comes of its CALLs, so it can be called.
 
-    __slots__ = ("_connection", "_evse", "_hub", "_limit", "_plug", "_station", "outcome")
+    A struct, since in a round there is one for each EVSE. `outcome`: what came of it, once that is known.
+    """
 
-    def __init__(
-        self, hub: Hub, connection: Connection, plug: Plug, station: Station, evse: Evse, limit: Limit
-    ) -> None:
-        self._hub = hub
-        self._station = station
-        self._connection = connection
-        self._plug = plug
-        self._evse = evse
-        self._limit = limit
-        self.outcome: Outcome | None = None
+    _hub: Hub
+    _connection: Connection
+    _plug: Plug
+    _station: Station
+    _evse: Evse
+    _limit: Limit
+    outcome: Outcome | None = None
 
-    @abstractmethod
     def go(self, now: datetime) -> bool:
         """Send what is next; False: there is nothing, or it can't be sent."""
+        raise NotImplementedError
+
+    def __call__(self, got: Answered | Failed | None) -> None:
+        """Hear what came of a CALL of this command."""
+        raise NotImplementedError
 
     def stands(self, line: Line, limit: Limit) -> bool:
         """Whether this command is on its way over this connection, or was taken: nothing has to be said again."""
@@ -93,36 +95,30 @@ class Order(ABC):
         self._hub.answered(self._evse, self._limit, answer)
 
 
-class LimitOrder(Order):
+class LimitOrder(Order, eq=False):
     """A limit on its way through one station's purposes and units."""
 
-    __slots__ = ("_dynamic", "_plain", "_refused", "_updates", "_way", "_why", "_without_end")
-
-    def __init__(
-        self, hub: Hub, connection: Connection, plug: Plug, station: Station, evse: Evse, limit: Limit
-    ) -> None:
-        super().__init__(hub, connection, plug, station, evse, limit)
-        self._refused: tuple[tuple[Purpose, RateUnit], ...] = ()
-        self._why = "rejected"
-        self._way: tuple[Purpose, RateUnit] | None = None
-        self._without_end = False
-        self._dynamic: dynamic.Held | None = None  # as what it is being said, where that is a Dynamic profile
-        self._updates = False  # and whether as a change of the one that is there
-        self._plain = False  # the station has refused a Dynamic one
+    _refused: tuple[tuple[Purpose, RateUnit], ...] = ()
+    _why: str = "rejected"
+    _way: tuple[Purpose, RateUnit] | None = None
+    _without_end: bool = False
+    _dynamic: dynamic.Held | None = None  # as what it is being said, where that is a Dynamic profile
+    _updates: bool = False  # and whether as a change of the one that is there
+    _plain: bool = False  # the station has refused a Dynamic one
 
     def go(self, now: datetime) -> bool:
         """Send the next try; False: there is none, or it can't be sent."""
         peer, dc = self._connection.peer, self._evse.dc
         traits = peer.traits
-        if not (self._refused or traits.refused or traits.theirs or peer.pin):
+        if self._refused or traits.refused or traits.theirs or peer.pin:
+            free = purposes(self._connection, self._plug)
+            if traits.theirs:
+                free = [p for p in free if self._is_free(p, now)]
+            self._way = traits.next_way(free, self._refused, watts_first=dc, pin=peer.pin)
+        else:
             purpose = Purpose.TX_DEFAULT if self._plug.transaction_id is None else Purpose.TX
             self._way = traits.first_way(purpose, watts_first=dc)
-            return self._send(now)
-        free = purposes(self._connection, self._plug)
-        if traits.theirs:
-            free = [p for p in free if self._is_free(p, now)]
-        self._way = traits.next_way(free, self._refused, watts_first=dc, pin=peer.pin)
-        return self._way is not None and self._send(now)
+        return self._send(now)
 
     def stuck(self) -> Answer:
         """Why it did not even begin: nothing could be sent, or there is no room for a profile of ours."""
@@ -166,7 +162,7 @@ class LimitOrder(Order):
         )
         if purpose is Purpose.TX and plug.transaction_id is not None:
             payload = profiles.of_transaction(payload, connection.version, plug.transaction_id)
-        return connection.ask("SetChargingProfile", payload, self._heard, key=plug)
+        return connection.ask("SetChargingProfile", payload, self, key=plug)
 
     def _send_dynamic(
         self, purpose: Purpose, unit: RateUnit, limit: float, phases: int | None, now: datetime
@@ -177,11 +173,11 @@ class LimitOrder(Order):
         if before is not None and before.dynamic is not None and before.dynamic.carries(held, until, now):
             self._dynamic, self._updates = before.dynamic, True
             payload = dynamic.ask_update(before.dynamic, limit)
-            return self._connection.ask("UpdateDynamicSchedule", payload, self._heard, key=plug)
+            return self._connection.ask("UpdateDynamicSchedule", payload, self, key=plug)
         self._dynamic, self._updates = held, False
         level = self._connection.peer.traits.max_stack or 0
         payload = dynamic.new_profile(held, plug.number, purpose, limit, level, now)
-        return self._connection.ask("SetChargingProfile", payload, self._heard, key=plug)
+        return self._connection.ask("SetChargingProfile", payload, self, key=plug)
 
     def _not_dynamic(self, why: str) -> None:
         """A change was refused: the profile is written anew. Writing it was: then as one that is not Dynamic."""
@@ -191,7 +187,8 @@ class LimitOrder(Order):
         if self._plug.order is self and not self._send(self._hub.clock.now()):
             self._tell(Answer(Outcome.REJECTED, reason=f"it said {why}"))
 
-    def _heard(self, got: Answered | Failed | None) -> None:
+    def __call__(self, got: Answered | Failed | None) -> None:
+        """Hear what the station says to it."""
         if got is None:
             if self._connection.closed:
                 self._tell(Answer(Outcome.OFFLINE, reason="its connection was lost before it answered"))
@@ -255,10 +252,10 @@ class LimitOrder(Order):
             name = f"{way[0].value}/{way[1].value}"
             # A TxProfile may be rejected because *this* transaction is not known: only its unit is learned then.
             if name not in traits.refused and (way[0] is purpose or way[0] is not Purpose.TX):
-                traits.refused.append(name)
+                traits.refused += (name,)
                 news = True
         if purpose not in traits.used:
-            traits.used.append(purpose.value)
+            traits.used += (purpose.value,)
         traits.smart = True
         self._plug.installed = Installed(purpose, self._limit.max_a, self._limit.until, self._dynamic)
         self._tell(_applied(self._limit.max_a))
@@ -298,24 +295,18 @@ class LimitOrder(Order):
         self._connection.ask("GetCompositeSchedule", payload, heard)
 
 
-class ReleaseOrder(Order):
+class ReleaseOrder(Order, eq=False, kw_only=True):
     """Back to normal: our own profiles of one EVSE are taken away, one after the other."""
 
-    __slots__ = ("_left",)
-
-    def __init__(
-        self, hub: Hub, connection: Connection, plug: Plug, station: Station, evse: Evse, limit: Limit
-    ) -> None:
-        super().__init__(hub, connection, plug, station, evse, limit)
-        used = [p for p in Purpose if p.value in connection.peer.traits.used]
-        self._left = used or [Purpose.TX, Purpose.TX_DEFAULT]
+    _left: list[Purpose]
 
     def go(self, now: datetime) -> bool:
         """Send the next clearing; False: it can't be sent."""
         payload = profiles.clear_profile(self._connection.version, self._plug.number, self._left.pop(0))
-        return self._connection.ask("ClearChargingProfile", payload, self._heard, key=self._plug)
+        return self._connection.ask("ClearChargingProfile", payload, self, key=self._plug)
 
-    def _heard(self, got: Answered | Failed | None) -> None:
+    def __call__(self, got: Answered | Failed | None) -> None:
+        """Hear what the station says to it."""
         if got is None:
             outcome = Outcome.OFFLINE if self._connection.closed else Outcome.TIMED_OUT
             self._tell(Answer(outcome, reason="no answer"))
@@ -348,7 +339,9 @@ class OcppLink:
             why = "it has not shown this EVSE since emw started" if unseen else "it is not connected"
             return Answer(Outcome.OFFLINE, reason=why)
         if limit.max_a is None:
-            order: Order = ReleaseOrder(hub, connection, plug, station, evse, limit)
+            used = [p for p in Purpose if p.value in connection.peer.traits.used]
+            left = used or [Purpose.TX, Purpose.TX_DEFAULT]
+            order: Order = ReleaseOrder(hub, connection, plug, station, evse, limit, _left=left)
         elif connection.peer.traits.smart is False:
             return Answer(Outcome.REJECTED, reason=NO_SMART_CHARGING)
         elif limit.until <= now:

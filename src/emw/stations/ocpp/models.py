@@ -38,7 +38,7 @@ class Models:
     def learn(self, record: StationTraits, traits: Traits) -> None:
         """A station has taken a limit, in whatever way: its make is like that. Others say nothing yet."""
         if record.model and traits.used:
-            self._shown[_make(record)] = Traits(refused=list(traits.refused), valid_to=traits.valid_to)
+            self._shown[_make(record)] = Traits(refused=traits.refused, valid_to=traits.valid_to)
 
     def pinned(self, record: StationTraits | None) -> Pin | None:
         """What the operator says of a station's make; the first that fits."""
@@ -49,7 +49,7 @@ class Models:
     def start(self, record: StationTraits) -> Traits:
         """What to begin with for a station that is new, or has other firmware now."""
         shown = self._shown.get(_make(record))
-        return Traits() if shown is None else Traits(refused=list(shown.refused), valid_to=shown.valid_to)
+        return Traits() if shown is None else Traits(refused=shown.refused, valid_to=shown.valid_to)
 
 
 def _make(record: StationTraits) -> Make:

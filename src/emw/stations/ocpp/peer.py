@@ -5,7 +5,6 @@ What must outlive the process lies in the store: traits, open transactions, EVSE
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
@@ -25,7 +24,7 @@ OFF: Final = timedelta(minutes=2)
 """A station's clock is off where not one of its messages is nearer to ours than this."""
 
 
-class Installed(msgspec.Struct):
+class Installed(msgspec.Struct, gc=False):
     """A limit of ours that the station has accepted. `dynamic`: the profile that can be changed in place."""
 
     purpose: Purpose
@@ -135,8 +134,9 @@ class Peer:
 
     __slots__ = (
         "_by_evse",
+        "_frames",
+        "_place",
         "connection",
-        "frames",
         "gone_at",
         "heard_s",
         "pin",
@@ -157,9 +157,11 @@ class Peer:
         self.pin: Pin | None = None  # what the operator says of its make
         self.connection: Line | None = None
         self.plugs: dict[int, Plug] = {}
-        # The last frames, as two entries each: when, in the loop's time, and the frame; no tuple of both, which would
-        # be one more piece of cold memory to write, and to free, for each. Of what went out the time is below 0.
-        self.frames: deque[float | bytes] = deque(maxlen=2 * max(frames_kept, 1))
+        # The last frames, a ring of two entries each: when, in the loop's time, and the frame. No queue of pairs: most
+        # stations are silent most of the time, and each piece of memory nobody has looked at for a while costs as much
+        # as the rest. Of what went out the time is below 0.
+        self._frames: list[float | bytes | None] = [None] * (2 * max(frames_kept, 1))
+        self._place = 0
         self.skew: timedelta | None = None
         self.heard_s: float | None = None  # in the loop's time, like `gone_at` and the frames'
         self.gone_at: float | None = None  # when its connection was lost, in the loop's time
@@ -172,12 +174,20 @@ class Peer:
             plug = self.plugs[number] = self._by_evse[evse_id] = Plug(self, number, evse_id)
         return plug
 
+    def keep(self, at_s: float, frame: bytes) -> None:
+        """Keep a frame for the operator's eyes, in place of the oldest. Hot."""
+        frames, place = self._frames, self._place
+        frames[place] = at_s
+        frames[place + 1] = frame if len(frame) <= FRAME_KEPT else frame[:FRAME_KEPT]
+        self._place = place + 2 if place + 2 < len(frames) else 0
+
     def kept(self) -> list[tuple[float, bool, bytes]]:
         """The last frames, oldest first: when, in the loop's time, whether it went out, and its first bytes."""
-        told: Any = list(self.frames)
+        told: Any = self._frames[self._place :] + self._frames[: self._place]
         return [
             (at_s, False, frame) if at_s >= 0 else (went_out(at_s), True, frame)
             for at_s, frame in zip(told[::2], told[1::2], strict=True)
+            if frame is not None
         ]
 
     def remember(self, transactions: Iterable[Transaction]) -> None:

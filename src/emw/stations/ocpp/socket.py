@@ -197,6 +197,17 @@ class Doorman:
 class OcppSocket(WSListener):
     """One station's socket: the Wire of a Connection."""
 
+    __slots__ = (
+        "_address",
+        "_connection",
+        "_hub",
+        "_parts",
+        "_proof",
+        "_station_id",
+        "_transport",
+        "_version",
+    )
+
     def __init__(
         self,
         hub: Hub,
@@ -213,13 +224,12 @@ class OcppSocket(WSListener):
         self._proof = proof
         self._parts: list[bytes] | None = None
         self._transport: WSTransport | None = None
-        self._unsent: Callable[[], int] = int
         self._connection: Connection | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The upgrade is through."""
         self._transport = transport
-        self._unsent = transport.underlying_transport.get_write_buffer_size
+        transport.underlying_transport.set_write_buffer_limits(MOST_UNSENT)
         self._connection = self._hub.open(
             self._station_id,
             self._version,
@@ -274,13 +284,17 @@ class OcppSocket(WSListener):
 
     def send(self, frame: bytes) -> None:
         """Send a text frame."""
-        transport = self._transport
-        if transport is None:
-            return
-        transport.send(TEXT, frame)
-        if self._unsent() > MOST_UNSENT:
+        if self._transport is not None:
+            self._transport.send(TEXT, frame)
+
+    def pause_writing(self) -> None:
+        """More waits for the station than may: it does not read, and is cut off."""
+        if self._transport is not None:
             log.warning("ocpp.does_not_read", station_id=self._station_id)
-            transport.disconnect(graceful=False)
+            self._transport.disconnect(graceful=False)
+
+    def resume_writing(self) -> None:
+        """Nothing: who did not read is gone."""
 
     def ping(self) -> None:
         """Send a ping."""

@@ -72,23 +72,26 @@ class _Update(Struct, gc=False):
 
 
 _update = msgspec.json.Decoder(_Update)
+Held = tuple[Their, ...]
+"""What a station holds of its CSMS's."""
+
 _set = msgspec.json.Decoder(_Set)
 _clear = msgspec.json.Decoder(_Clear)
 
 
-def after_set(held: list[Their], payload: bytes) -> list[Their]:
+def after_set(held: Held, payload: bytes) -> Held:
     """What the station holds of theirs after a SetChargingProfile that it accepted."""
     new = _their(payload)
     if new is None:
         return held
-    kept = [
+    kept = (
         t
         for t in held
         if t.number != new.number
         and (t.place, t.purpose, t.level, t.transaction)
         != (new.place, new.purpose, new.level, new.transaction)
-    ]
-    return [*kept, new][-MOST:]
+    )
+    return (*kept, new)[-MOST:]
 
 
 def _their(payload: bytes) -> Their | None:
@@ -120,7 +123,7 @@ def _their(payload: bytes) -> Their | None:
     )
 
 
-def after_update(held: list[Their], payload: bytes) -> list[Their]:
+def after_update(held: Held, payload: bytes) -> Held:
     """What the station holds of theirs after an UpdateDynamicSchedule of 2.1 that it accepted."""
     try:
         said = _update.decode(payload)
@@ -131,7 +134,7 @@ def after_update(held: list[Their], payload: bytes) -> list[Their]:
     )
     if limit is None:
         return held
-    return [_updated(t, limit) if t.number == said.chargingProfileId else t for t in held]
+    return tuple(_updated(t, limit) if t.number == said.chargingProfileId else t for t in held)
 
 
 def _updated(their: Their, limit: float) -> Their:
@@ -139,7 +142,7 @@ def _updated(their: Their, limit: float) -> Their:
     return msgspec.structs.replace(their, **{"limit_a" if amps else "limit_w": max(limit, 0.0)})
 
 
-def after_clear(held: list[Their], payload: bytes) -> tuple[list[Their], bool]:
+def after_clear(held: Held, payload: bytes) -> tuple[Held, bool]:
     """What is left of theirs after an accepted ClearChargingProfile, and whether ours may have gone, too."""
     try:
         said = _clear.decode(payload)
@@ -147,24 +150,23 @@ def after_clear(held: list[Their], payload: bytes) -> tuple[list[Their], bool]:
         return held, True
     number = said.id if said.id is not None else said.chargingProfileId
     if number is not None:
-        return [t for t in held if t.number != number], not any(t.number == number for t in held)
+        return tuple(t for t in held if t.number != number), not any(t.number == number for t in held)
     criteria = said.chargingProfileCriteria
     place = said.connectorId if criteria is None else criteria.evseId
     purpose = said.chargingProfilePurpose if criteria is None else criteria.chargingProfilePurpose
     level = said.stackLevel if criteria is None else criteria.stackLevel
     purpose = purpose and _WORDS.get(purpose, purpose)
-    return [
+    left = (
         t
         for t in held
         if (place is not None and t.place != place)
         or (purpose is not None and t.purpose != purpose)
         or (level is not None and t.level != level)
-    ], True
+    )
+    return tuple(left), True
 
 
-def covered(
-    held: list[Their], number: int, purpose: Purpose, transaction: str | None, now: datetime
-) -> list[Their]:
+def covered(held: Held, number: int, purpose: Purpose, transaction: str | None, now: datetime) -> list[Their]:
     """Which of theirs a profile of ours for this EVSE and purpose would override."""
     purposes = {purpose.value}
     if purpose is Purpose.TX:

@@ -80,11 +80,11 @@ class Traits(Struct, omit_defaults=True):
 
     asked: bool = False
     smart: bool | None = None
-    units: list[str] = []
+    units: tuple[str, ...] = ()
     max_stack: int | None = None
     connectors: int | None = None
-    refused: list[str] = []
-    used: list[str] = []
+    refused: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
     valid_to: bool = True
     composite: str | None = None
     dynamic: bool = False
@@ -95,7 +95,7 @@ class Traits(Struct, omit_defaults=True):
     trigger_event: bool | None = None
     security: int = 0
     security_of: str = ""
-    theirs: list[Their] = []
+    theirs: tuple[Their, ...] = ()
 
     def next_way(
         self,
