@@ -158,8 +158,13 @@ class GuardedHttp(HttpToolsProtocol):
         return self.upgrade is not None
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over, as if its new owner had read the request itself."""
-        head = self._head(self.headers)
+        """Hand the connection over, as if its new owner had read the request itself.
+
+        Of the options of this hop the upgrade alone is left: the new owner reads no lists of them, though they are
+        usual (`keep-alive, Upgrade`; RFC 6455, 4.2.1).
+        """
+        others = [line for line in self.headers if line[0] != b"connection"]
+        head = self._head([*others, (b"connection", b"Upgrade")])
         self.connections.discard(self)
         self._due = math.inf
         if self.upgrade is not None and not self.transport.is_closing():

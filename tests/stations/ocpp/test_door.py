@@ -54,6 +54,32 @@ async def test_the_highest_subprotocol_and_none_in_common(tmp_path: Path) -> Non
         assert socket.close_code == 1002
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["Upgrade"], ["keep-alive, Upgrade"], ["upgrade,Keep-Alive"], ["keep-alive", "Upgrade"]],
+    ids=", then ".join,
+)
+async def test_an_upgrade_among_other_options_of_the_connection(options: list[str], tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        basic = base64.b64encode(f"CP1:{secret}".encode()).decode()
+        lines = [
+            "GET /ocpp/CP1 HTTP/1.1",
+            f"Host: 127.0.0.1:{h.port}",
+            *(f"Connection: {option}" for option in options),
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==",
+            "Sec-WebSocket-Protocol: ocpp1.6",
+            f"Authorization: Basic {basic}",
+        ]
+        reader, writer = await asyncio.open_connection("127.0.0.1", h.port)
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        async with asyncio.timeout(60):
+            assert await reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
+        writer.close()
+
+
 @pytest.mark.parametrize("offers", [("ocpp2.1", "ocpp1.6"), ("ocpp1.6", "OCPP2.0.1"), ("ocpp1.6J",)])
 async def test_a_version_that_is_not_spoken_here_is_as_if_not_offered(
     offers: tuple[str, ...], tmp_path: Path
