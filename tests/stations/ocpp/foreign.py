@@ -57,7 +57,12 @@ class Profiles:
                 continue
             schedule = profile["charging_schedule"]
             schedule = schedule[0] if isinstance(schedule, list) else schedule
-            start = datetime.fromisoformat(schedule["start_schedule"])
+            dynamic = (
+                profile["charging_profile_kind"] == "Dynamic"
+            )  # counts from its last update (2.1, K28.FR.13)
+            start = datetime.fromisoformat(
+                profile["dyn_update_time"] if dynamic else schedule["start_schedule"]
+            )
             valid_to = profile.get("valid_to")
             if valid_to is not None and now >= datetime.fromisoformat(valid_to):
                 continue
@@ -338,13 +343,24 @@ class Foreign201(Shared, Base201):  # type: ignore[misc]
 
 
 class Foreign21(Foreign201):
-    """The same in 2.1: what both say alike, checked against the schemas of 2.1."""
+    """The same in 2.1: what both say alike, checked against the schemas of 2.1; and Dynamic profiles."""
 
     words = c21
     answers = r21
     _call = c21
     _call_result = r21
     _ocpp_version = "2.1"
+    updates = 0
+
+    @on("UpdateDynamicSchedule")
+    def on_update(self, charging_profile_id: int, schedule_update: dict[str, Any]) -> Any:
+        held = self.profiles.held.get(charging_profile_id)
+        if held is None or held["charging_profile_kind"] != "Dynamic":
+            return self.answers.UpdateDynamicSchedule(status="Rejected")
+        self.updates += 1
+        held["dyn_update_time"] = stamp(self.now())
+        held["charging_schedule"][0]["charging_schedule_period"][0]["limit"] = schedule_update["limit"]
+        return self.answers.UpdateDynamicSchedule(status="Accepted")
 
 
 @contextlib.asynccontextmanager

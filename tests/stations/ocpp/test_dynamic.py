@@ -12,6 +12,7 @@ import pytest
 from emw.domain.model import Outcome
 from emw.stations.ocpp.dynamic import Held, held_until, update
 from emw.stations.ocpp.traits import Purpose, RateUnit
+from tests.stations.ocpp.foreign import Foreign21, station
 from tests.stations.ocpp.house import House, house, until
 from tests.stations.ocpp.plain import Plain, Refuse, boot, plain, polite
 from tests.stations.ocpp.test_limits import charging, decrease, limit, profile_of, settled
@@ -107,6 +108,39 @@ async def test_a_limit_is_written_once_and_then_changed_in_place(name: str, tmp_
             await until(lambda: it.names("ClearChargingProfile"))
             assert it.names("ClearChargingProfile")[0] == {"chargingProfileId": profile["id"]}
             assert await it.call("PullDynamicScheduleUpdate", asks) == {"status": "Rejected"}
+
+
+async def test_a_foreign_station_obeys_what_is_changed_in_place_and_lets_go_when_nobody_renews_it(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as h, station(Foreign21, h, "CP1", await h.enrol("CP1")) as it:
+        it.configuration["SmartChargingCtrlr.SupportsDynamicProfiles"] = "true"
+        await it.boot()
+        await until(lambda: h.hub.peer("CP1").traits.dynamic)
+        await it.plug_in()
+        await until(lambda: h.session("CP1:1"))
+        await decrease(h)
+        await until(settled(h, Outcome.APPLIED))
+        command = limit(h)
+        assert command is not None
+        assert it.amps() == command.max_a
+        # Half a lease later it is renewed: the same profile, updated, and it holds on beyond its first end.
+        first_end = command.until
+        h.parts.clock._start_s += 460
+        h.headend.dispatch.wake("East")
+        await until(lambda: it.updates == 1)
+        await until(lambda: (now := limit(h)) is not None and now.until > first_end)
+        await until(settled(h, Outcome.APPLIED))
+        command = limit(h)
+        assert command is not None
+        assert it.profiles.sets == 1
+        # emw is lost: it holds until the command's end, and no longer.
+        h.hub.close()
+        left_s = (command.until - it.now()).total_seconds()
+        h.parts.clock._start_s += left_s - 10
+        assert it.amps() == command.max_a
+        h.parts.clock._start_s += 10
+        assert it.amps() == 16.0
 
 
 async def test_a_change_that_is_refused_is_written_anew(tmp_path: Path) -> None:

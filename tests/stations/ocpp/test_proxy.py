@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from emw.domain.model import Outcome
 from tests.ports import free_port
 from tests.simulator.ocpp.central import Central, central_system
-from tests.stations.ocpp.foreign import Foreign16, Foreign201, station
+from tests.stations.ocpp.foreign import Foreign16, Foreign21, Foreign201, station
 from tests.stations.ocpp.house import EAST, House, house, until
 
 LOOPBACK = ("127.0.0.0/8",)
@@ -157,6 +157,34 @@ async def test_ours_never_allows_more_than_theirs(kind: type[Any], version: str,
         schedule = own["charging_schedule"]
         schedule = schedule[0] if isinstance(schedule, list) else schedule
         assert schedule["charging_schedule_period"][0]["limit"] == 7.0
+
+
+async def test_what_a_csms_changes_in_place_counts_as_if_it_were_set(tmp_path: Path) -> None:
+    """2.1: UpdateDynamicSchedule of its own profile, which ours would hide."""
+    async with (
+        central_system("ocpp2.1", {"e0": SECRET}) as central,
+        house(tmp_path, **before(central)) as h,
+        station(Foreign21, h, "e0", await h.enrol("e0")) as it,
+    ):
+        it.configuration["SmartChargingCtrlr.ProfileStackLevel"] = "9"
+        await it.boot()
+        await until(lambda: h.hub.peer("e0").traits.max_stack == 9)
+        await it.plug_in()
+        await until(lambda: h.session("e0:1") is not None)
+        body = profile("ocpp2.1", 15.0)
+        body["charging_profile"] |= {
+            "charging_profile_kind": "Dynamic",
+            "dyn_update_time": "2026-01-01T00:00:00Z",
+        }
+        assert (await central.ask("SetChargingProfile", **body)).status == "Accepted"
+        await decrease(h)
+        await until(lambda: h.headend.state.limits["e0:1"].outcome is Outcome.APPLIED)
+        sets = it.profiles.sets
+        update = {"charging_profile_id": 1, "schedule_update": {"limit": 6.5}}
+        assert (await central.ask("UpdateDynamicSchedule", **update)).status == "Accepted"
+        await until(lambda: it.profiles.sets > sets)
+        (own,) = [p for number, p in it.profiles.held.items() if number != 1]
+        assert own["charging_schedule"][0]["charging_schedule_period"][0]["limit"] == 6.5
 
 
 async def test_configuration_stays_the_csms_own(tmp_path: Path) -> None:
