@@ -106,6 +106,7 @@ def trees(draw: st.DrawFn) -> View:
                 evse_id=f"E{i}",
                 path=path,
                 kw_per_a=K,
+                lines=draw(st.sampled_from([(), ("L1",), ("L2",), ("L1", "L2", "L3")])),
                 max_a=32.0,
                 would_draw_a=20.0,
                 potential_a=32.0,
@@ -114,7 +115,15 @@ def trees(draw: st.DrawFn) -> View:
         )
     ceilings = {"East": draw(st.none() | st.floats(0, 60)), "Site": draw(st.none() | st.floats(0, 30))}
     parents = {"East": None, "Site": "East"}
-    nodes = {n: Territory(territory_id=n, parent_id=parents[n], ceiling_kw=kw) for n, kw in ceilings.items()}
+    nodes = {
+        n: Territory(
+            territory_id=n,
+            parent_id=parents[n],
+            ceiling_kw=kw,
+            ceiling_a=draw(st.none() | st.floats(0, 120)),
+        )
+        for n, kw in ceilings.items()
+    }
     return View(root="East", territories=nodes, evses=evses, requests=())
 
 
@@ -130,12 +139,13 @@ def test_rises_that_are_let_through_keep_every_ceiling(view: View, data: st.Data
             # What falls makes no room in this round, so it stands as it stood.
             stands[e.evse_id] = max(stands[e.evse_id], e.drawn_a(to_a, e.potential_a))
     for node_id, node in view.territories.items():
-        if node.ceiling_kw is None:
-            continue
         here = [e for e in view.evses if node_id in e.path]
-        was_kw = sum(K * before[e.evse_id] for e in here)
-        now_kw = sum(K * stands[e.evse_id] for e in here)
-        assert now_kw <= max(node.ceiling_kw, was_kw) + 1e-6
+        for line in (None, "L1", "L2", "L3"):
+            most, k = (node.ceiling_kw, K) if line is None else (node.ceiling_a, 1.0)
+            on_it = [e for e in here if line is None or line in e.lines]
+            was = sum(k * before[e.evse_id] for e in on_it)
+            now = sum(k * stands[e.evse_id] for e in on_it)
+            assert most is None or now <= max(most, was) + 1e-6
 
 
 def test_a_rise_that_was_let_through_is_booked() -> None:

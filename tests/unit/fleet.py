@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 
+from emw.domain.lines import LINES
 from emw.domain.model import Cause, Limit, Outcome, ReductionRequest, RequestState, Territory
 from emw.engine.allocate import Price
 from emw.engine.decide import decide
@@ -37,6 +39,7 @@ class Car:
     evse_id: str
     node: str = "East"
     kw_per_a: float = 0.23
+    lines: tuple[str, ...] = LINES
     max_a: float = 32.0
     would_a: float = 20.0
     potential_a: float = 32.0
@@ -55,6 +58,7 @@ class Fleet:
     cars: dict[str, Car]
     rules: Rules = field(default_factory=Rules)
     ceilings: dict[str, float] = field(default_factory=dict)
+    ceilings_a: dict[str, float] = field(default_factory=dict)
     requests: dict[str, ReductionRequest] = field(default_factory=dict)
     limits: dict[str, Limit] = field(default_factory=dict)
     now: datetime = START
@@ -108,6 +112,7 @@ class Fleet:
                     evse_id=car.evse_id,
                     path=PATHS[car.node],
                     kw_per_a=car.kw_per_a,
+                    lines=car.lines if self.ceilings_a else (),
                     max_a=car.max_a,
                     would_draw_a=car.would_a,
                     potential_a=car.potential_a,
@@ -127,7 +132,12 @@ class Fleet:
         return View(
             root="East",
             territories={
-                t: Territory(territory_id=t, parent_id=p, ceiling_kw=self.ceilings.get(t))
+                t: Territory(
+                    territory_id=t,
+                    parent_id=p,
+                    ceiling_kw=self.ceilings.get(t),
+                    ceiling_a=self.ceilings_a.get(t),
+                )
                 for t, p in PARENTS.items()
             },
             evses=evses,
@@ -205,6 +215,7 @@ class Fleet:
             issued_at=self.now,
             request_key=order.request_key,
             node_id=order.node_id,
+            line=order.line,
             would_draw_a=order.would_draw_a,
             asked_kw=order.asked_kw,
             outcome=outcome,
@@ -238,6 +249,14 @@ class Fleet:
 
     def could_kw(self, node: str = "East") -> float:
         return sum(c.kw_per_a * self.draws_a(c, c.potential_a) for c in self.under(node))
+
+    def could_a(self, node: str, line: str) -> float:
+        return sum(self.draws_a(c, c.potential_a) for c in self.under(node) if line in c.lines)
+
+    def over(self, node: str) -> float:
+        """How much what could be drawn under a node is above the ceiling that it breaks most: kW, or A on a line."""
+        most_kw, most_a = self.ceilings.get(node, inf), self.ceilings_a.get(node, inf)
+        return max(self.could_kw(node) - most_kw, *(self.could_a(node, line) - most_a for line in LINES))
 
     def free(self) -> bool:
         """Whether nobody is limited."""

@@ -23,6 +23,7 @@ DOORS: dict[tuple[str, str], tuple[Role, Any]] = {
     ("POST", "/api/v1/evses/{evse_id}/optOut"): (OPERATE, {"minutes": 5, "reason": "ill"}),
     ("POST", "/api/v1/evses/{evse_id}/limit"): (OPERATE, {"maxAmps": 10, "minutes": 5, "reason": "a test"}),
     ("POST", "/api/v1/evses/{evse_id}/priority"): (OPERATE, {"priority": 2, "reason": "a test"}),
+    ("POST", "/api/v1/evses/{evse_id}/wiring"): (ADMINISTER, {"wiring": "L2"}),
     ("POST", "/api/v1/evses/{evse_id}/reset"): (OPERATE, {"reason": "a test"}),
     ("POST", "/api/v1/territories/{territory_id}/stop"): (OPERATE, {"reason": "a test"}),
     ("POST", "/api/v1/territories/{territory_id}/resume"): (OPERATE, {"reason": "a test"}),

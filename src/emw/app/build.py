@@ -213,6 +213,12 @@ async def define_territories(config: Config, headend: HeadEnd) -> None:
             raise ConfigError(f"territory: {', '.join(t.name for t in left)} lie under each other in a loop")
         for t in ready:
             await headend.admin.define_territory(
-                "emw", t.name, parent_id=t.parent, kind=t.kind, ceiling_kw=t.ceiling_kw, time_zone=t.time_zone
+                "emw",
+                t.name,
+                parent_id=t.parent,
+                kind=t.kind,
+                ceiling_kw=t.ceiling_kw,
+                ceiling_a=t.ceiling_a,
+                time_zone=t.time_zone,
             )
             left.remove(t)

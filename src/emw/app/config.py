@@ -134,6 +134,7 @@ class TerritorySection(Struct, forbid_unknown_fields=True, kw_only=True):
     parent: str | None = None
     kind: str = "zone"
     ceiling_kw: Annotated[float, Meta(ge=0)] | None = None
+    ceiling_a: Annotated[float, Meta(ge=0)] | None = None
     time_zone: str = "UTC"
 
 
@@ -144,8 +145,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
     log_level: str = "info"
     speed: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
     """Seconds of emw's clock per second: for demonstrations and tests, never with real stations."""
-    start: str | None = None
-    """Where a compressed clock starts (ISO-8601); None: now."""
+    start: str | None = None  # where a compressed clock starts (ISO-8601); None: now
     stations: StationPlane = field(default_factory=StationPlane)
     ocpp: OcppSection = field(default_factory=OcppSection)
     operator: OperatorPlane = field(default_factory=OperatorPlane)

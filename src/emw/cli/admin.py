@@ -28,6 +28,10 @@ def territory_add(
     ceiling_kw: Annotated[
         float | None, typer.Option("--ceiling-kw", help="A law: load at most this, kW.")
     ] = None,
+    ceiling_a: Annotated[
+        float | None,
+        typer.Option("--ceiling-a", help="A law: at most this on each of L1, L2 and L3, A per phase."),
+    ] = None,
     time_zone: Annotated[str, typer.Option(help="IANA name.")] = "UTC",
     config_path: ConfigPath = None,
     data_dir: DataDir = None,
@@ -39,6 +43,7 @@ def territory_add(
         "parentID": parent,
         "kind": kind,
         "ceilingKW": ceiling_kw,
+        "ceilingAmps": ceiling_a,
         "timeZone": time_zone,
     }
     told = Control(configured(config_path, data_dir), first=True).post("/territories", body)
@@ -52,7 +57,9 @@ def territory_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_
     if as_json:
         print_json(rows)
     else:
-        print_table(rows["items"], ["territoryID", "parentID", "kind", "ceilingKW", "timeZone"])
+        print_table(
+            rows["items"], ["territoryID", "parentID", "kind", "ceilingKW", "ceilingAmps", "timeZone"]
+        )
 
 
 @operator.command("add")

@@ -113,6 +113,23 @@ def station_revoke(
     print_json(told) if as_json else say(f"{station_id} is revoked")
 
 
+@station.command("wire")
+def station_wire(
+    evse_id: Annotated[str, typer.Argument(help="REST: the station's id; OCPP: with its number, CP1:2.")],
+    wiring: Annotated[
+        str | None,
+        typer.Argument(help="The line on each terminal, in order: L2, or L2L3L1. None: it is not known."),
+    ] = None,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which lines of the grid an EVSE is wired to, for ceilings in A per phase."""
+    control = Control(configured(config_path, data_dir))
+    told = control.post(f"/evses/{segment(evse_id)}/wiring", {"wiring": wiring})
+    print_json(told) if as_json else say(f"{evse_id} is wired to {wiring or 'lines that nobody knows'}")
+
+
 @station.command("ocpp")
 def station_ocpp(
     station_id: str,

@@ -25,6 +25,7 @@ class TerritoryDefined(Stamped):
     kind: str
     ceiling_kw: float | None
     time_zone: str
+    ceiling_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

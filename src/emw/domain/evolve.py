@@ -47,6 +47,7 @@ def _territory(_: State, x: f.TerritoryDefined) -> tuple[Record, ...]:
             parent_id=x.parent_id,
             kind=x.kind,
             ceiling_kw=x.ceiling_kw,
+            ceiling_a=x.ceiling_a,
             time_zone=x.time_zone,
         ),
     )
@@ -113,6 +114,7 @@ def _issued(s: State, x: f.CommandIssued) -> tuple[Record, ...]:
         issued_at=x.at,
         request_key=x.request_key,
         node_id=x.node_id,
+        line=x.line,
         would_draw_a=x.would_draw_a,
         asked_kw=x.asked_kw,
         renewal=x.renewal,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from emw.domain import facts as f
-from emw.domain.hand import HandLimit, Priority, TerritoryStop
+from emw.domain.hand import HandLimit, Priority, TerritoryStop, Wiring
 from emw.domain.model import Halt, Record
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ def _limited(_: State, x: f.LimitedByHand) -> tuple[Record, ...]:
 
 def _priority(_: State, x: f.PrioritySet) -> tuple[Record, ...]:
     return (Priority(evse_id=x.evse_id, priority=x.priority, at=x.at, by=x.actor, reason=x.reason),)
+
+
+def _wired(_: State, x: f.EvseWired) -> tuple[Record, ...]:
+    return (Wiring(evse_id=x.evse_id, wiring=x.wiring, at=x.at, by=x.actor),)
 
 
 def _stop(_: State, x: f.TerritoryStopped | f.TerritoryResumed) -> tuple[Record, ...]:
@@ -42,6 +46,7 @@ EVOLVE_HAND: Final[dict[type[Any], Callable[[State, Any], tuple[Record, ...]]]] 
     f.DispatchResumed: _halt,
     f.LimitedByHand: _limited,
     f.PrioritySet: _priority,
+    f.EvseWired: _wired,
     f.TerritoryStopped: _stop,
     f.TerritoryResumed: _stop,
 }

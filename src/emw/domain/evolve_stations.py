@@ -187,6 +187,7 @@ def _evse_found(s: State, x: f.EvseFound) -> tuple[Record, ...]:
         powered_at=known.powered_at if known else x.at,
         session_id=known.session_id if known else None,
         opted_out_until=known.opted_out_until if known else None,
+        uses=known.uses if known and known.phases == x.phases else None,
         doubted_at=known.doubted_at if known else None,
         can_limit=known.can_limit if known else True,
         dc=x.dc,
@@ -201,6 +202,7 @@ def _evse_changed(s: State, x: f.EvseChanged) -> tuple[Record, ...]:
         evse,
         status=evse.status if x.status is None else x.status,
         phases=evse.phases if x.phases is None else x.phases,
+        uses=evse.uses if x.phases is None else x.uses,
         can_limit=evse.can_limit if x.can_limit is None else x.can_limit,
     )
     return (changed,)

@@ -40,7 +40,7 @@ from emw.domain.grid_facts import (
     SignalEnded,
     SignalReceived,
 )
-from emw.domain.hand_facts import LimitedByHand, PrioritySet, TerritoryResumed, TerritoryStopped
+from emw.domain.hand_facts import EvseWired, LimitedByHand, PrioritySet, TerritoryResumed, TerritoryStopped
 from emw.domain.model import Cause, Outcome, RequestState
 from emw.domain.station_facts import (
     CameBack,
@@ -79,6 +79,7 @@ class CommandIssued(Stamped):
     cause: Cause
     request_key: str | None = None
     node_id: str | None = None
+    line: str | None = None
     would_draw_a: float = 0.0
     asked_kw: float = 0.0
     renewal: bool = False
@@ -297,6 +298,7 @@ Fact = (
     | GridReportDropped
     | LimitedByHand
     | PrioritySet
+    | EvseWired
     | TerritoryStopped
     | TerritoryResumed
     | VtnFact

@@ -1,4 +1,4 @@
-"""What people set by hand: a limit on one EVSE, how much its driver counts, and territories that are stopped."""
+"""What people set by hand: one EVSE's limit, wiring and how much its driver counts; territories that are stopped."""
 
 from __future__ import annotations
 
@@ -51,4 +51,16 @@ class Priority:
     reason: str
 
 
-HandRecord = HandLimit | Priority | TerritoryStop
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """Which line of the grid lies on each terminal of an EVSE (`domain.lines`); None: nobody knows."""
+
+    table: ClassVar = "wirings"
+    key_fields: ClassVar = ("evse_id",)
+    evse_id: str
+    wiring: str | None
+    at: datetime
+    by: str
+
+
+HandRecord = HandLimit | Priority | TerritoryStop | Wiring

@@ -1,4 +1,4 @@
-"""Facts of what people set by hand: limits and priorities of single EVSEs, territories stopped and resumed."""
+"""Facts of what people set by hand: limits, priorities and wiring of EVSEs, territories stopped and resumed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ class PrioritySet(Stamped):
     evse_id: str
     priority: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseWired(Stamped):
+    """Which line of the grid lies on each terminal of an EVSE, in order; None: it is not known."""
+
+    evse_id: str
+    wiring: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,7 @@ class Territory:
     parent_id: str | None = None
     kind: str = "zone"
     ceiling_kw: float | None = None
+    ceiling_a: float | None = None  # on each of its lines L1, L2, L3
     time_zone: str = "UTC"
 
 
@@ -123,10 +124,10 @@ class Evse:
     session_id: str | None = None
     opted_out_until: datetime | None = None
     offline_since: datetime | None = None
-    can_limit: bool = True
-    """Whether it can be told a limit at all: a station without smart charging can't."""
+    can_limit: bool = True  # whether it can be told a limit at all: a station without smart charging can't
     dc: bool = False
     """Direct current: one phase of its line voltage, and limits are told in W."""
+    uses: str | None = None  # the terminals in use, for example L2, where they are not its first `phases`
     doubted_at: datetime | None = None
     """Since when its meter contradicts itself: what it shows is no shed."""
 
@@ -174,6 +175,7 @@ class Limit:
     issued_at: datetime
     request_key: str | None = None
     node_id: str | None = None
+    line: str | None = None
     would_draw_a: float = 0.0
     asked_kw: float = 0.0
     outcome: Outcome = Outcome.PENDING

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
-from emw.domain.hand import HandLimit, Priority, TerritoryStop
+from emw.domain.hand import HandLimit, Priority, TerritoryStop, Wiring
 from emw.domain.model import (
     ApiKey,
     Enrolment,
@@ -68,6 +68,7 @@ class State:
         "vtn_clients",
         "vtn_objects",
         "vtn_tokens",
+        "wirings",
     )
 
     def __init__(self) -> None:
@@ -93,6 +94,7 @@ class State:
         self.load_intervals: dict[tuple[str, Any], LoadInterval] = {}
         self.hand_limits: dict[str, HandLimit] = {}
         self.priorities: dict[str, Priority] = {}
+        self.wirings: dict[str, Wiring] = {}
         self.stops: dict[str, TerritoryStop] = {}
         self.vtn_clients: dict[str, VtnClient] = {}
         self.vtn_tokens: dict[tuple[str, int], VtnToken] = {}
@@ -122,6 +124,7 @@ class State:
             LoadInterval: (self.load_intervals, _never),
             HandLimit: (self.hand_limits, lambda r: r.max_a is not None),
             Priority: (self.priorities, lambda r: r.priority != 1.0),
+            Wiring: (self.wirings, lambda r: r.wiring is not None),
             TerritoryStop: (self.stops, lambda r: r.stopped),
             VtnClient: (self.vtn_clients, _always),
             VtnToken: (self.vtn_tokens, _always),
@@ -188,6 +191,12 @@ class State:
         by_grid = self.grid_ceilings.get(territory_id)
         both = (self.territories[territory_id].ceiling_kw, None if by_grid is None else by_grid.kw)
         return min((kw for kw in both if kw is not None), default=None)
+
+    def ruled(self, territory_id: str) -> bool:
+        """Whether any ceiling holds at a node now."""
+        return (
+            self.ceiling_kw(territory_id) is not None or self.territories[territory_id].ceiling_a is not None
+        )
 
     def path(self, territory_id: str) -> tuple[str, ...]:
         """The nodes from `territory_id` up to its root, nearest first. Unknown nodes end the path."""

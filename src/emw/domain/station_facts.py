@@ -137,6 +137,8 @@ class EvseChanged(Stamped):
     evse_id: str
     status: str | None = None
     phases: int | None = None
+    uses: str | None = None
+    """With `phases`: the terminals in use, where they are not the first ones."""
     can_limit: bool | None = None
 
 

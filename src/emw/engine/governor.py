@@ -93,7 +93,7 @@ class Governor:
     ) -> Held | None:
         """Let one change of `delta_kw` (positive: load may rise) through and book it, or say why it is held.
 
-        A `law` (ceiling) is never held by ramp or rhythm when it brings load down: equipment comes first. A `halt`
+        A `law` (ceiling) is never held when it brings load down, drawn or possible: equipment comes first. A `halt`
         frees cars along the ramp and no rhythm holds it: it is the person who ends the back and forth (promise P14).
         So does a `driver` who opts out in person, for one EVSE, and it need not have rested: it is limited again no
         sooner than a gap from now, so that it can't be swung. The ramp holds them both, and both are booked.
@@ -101,7 +101,7 @@ class Governor:
         rules = self._rules
         gap_over = self.next_change(evse_id)
         free = driver and delta_kw >= 0
-        if gap_over is not None and now < gap_over - 1e-6 and not (law and delta_kw < 0) and not free:
+        if gap_over is not None and now < gap_over - 1e-6 and not (law and delta_kw <= 0) and not free:
             return Held(f"changed less than {rules.gap_s:g} s ago")
         nodes = [self._node(node_id) for node_id in path]
         way = 1 if delta_kw > 0 else -1

@@ -4,40 +4,55 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from emw.engine.ceilings import Ceiling, ceilings_of
 from emw.engine.view import EvseView, View
 
-NEAR_KW = 1e-9
+NEAR = 1e-9
+
+
+class _Room:
+    """What one ceiling leaves of what could come to be drawn: kW, or A on its line."""
+
+    __slots__ = ("ceiling", "left")
+
+    def __init__(self, ceiling: Ceiling) -> None:
+        self.ceiling = ceiling
+        self.left = ceiling.most
 
 
 class Headroom:
-    """The room under every ceiling of a tree, kW of what could come to be drawn; used up as limits rise.
+    """The room under every ceiling of a tree, used up as limits rise.
 
     What falls in the same round makes no room: its command may be held, lost or refused.
     """
 
     def __init__(self, view: View, now: datetime) -> None:
         self._now = now
-        self._kw: dict[str, float] = {}
+        self._rooms: dict[str, list[_Room]] = {}
         if view.halted:
             return
         for node_id, node in view.territories.items():
-            if node.ceiling_kw is not None:
-                self._kw[node_id] = node.ceiling_kw
-        for e in view.evses if self._kw else ():
-            for node_id in e.path:
-                if node_id in self._kw:
-                    self._kw[node_id] -= e.kw_per_a * e.stands_a(now)
+            rooms = [_Room(c) for c in ceilings_of(node)]
+            if rooms:
+                self._rooms[node_id] = rooms
+        for e in view.evses if self._rooms else ():
+            stands_a = e.stands_a(now)
+            for room in self._over(e):
+                room.left -= room.ceiling.per_a(e) * stands_a
+
+    def _over(self, e: EvseView) -> list[_Room]:
+        return [room for node_id in e.path for room in self._rooms.get(node_id, ())]
 
     def takes(self, e: EvseView, limit_a: float | None) -> bool:
         """Whether an EVSE may come to this limit (None: to no limit); its rise is booked if it may."""
-        if not self._kw:
+        if not self._rooms:
             return True
-        rise_kw = e.kw_per_a * (e.drawn_a(limit_a, e.potential_a) - e.stands_a(self._now))
-        ruled = [n for n in e.path if n in self._kw]
-        if rise_kw <= NEAR_KW:
+        rise_a = e.drawn_a(limit_a, e.potential_a) - e.stands_a(self._now)
+        if rise_a <= NEAR:
             return True
-        if any(self._kw[n] < rise_kw - NEAR_KW for n in ruled):
+        rises = [(room, room.ceiling.per_a(e) * rise_a) for room in self._over(e)]
+        if any(rise > NEAR and room.left < rise - NEAR for room, rise in rises):
             return False
-        for node_id in ruled:
-            self._kw[node_id] -= rise_kw
+        for room, rise in rises:
+            room.left -= rise
         return True

@@ -39,6 +39,7 @@ class Wanted:
     cause: Cause
     request: ReductionRequest | None
     node_id: str
+    line: str | None = None
     law: bool = False
     """A ceiling counts on it: what a shed takes need not be taken again, but then it must be taken now."""
 
@@ -101,6 +102,7 @@ def _order(e: EvseView, want: Wanted, until: datetime, *, renewal: bool = False)
         cause=want.cause,
         request_key=want.request.request_key if want.request else None,
         node_id=want.node_id,
+        line=want.line,
         would_draw_a=e.would_draw_a,
         asked_kw=gives(e, want),
         renewal=renewal,

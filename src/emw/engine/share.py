@@ -197,11 +197,14 @@ def _limit_a(wanted: Mapping[str, Wanted], e: EvseView) -> float | None:
     return None if want is None else want.limit_a
 
 
-def flexible(e: EvseView, draw_a: float) -> Flexible:
-    """An EVSE as the allocator takes it: drawing `draw_a` as things are wanted so far."""
+def flexible(e: EvseView, draw_a: float, per_a: float | None = None) -> Flexible:
+    """An EVSE as the allocator takes it: drawing `draw_a` as things are wanted so far.
+
+    `per_a`: what an ampere of its limit counts, where that is not its kW.
+    """
     return Flexible(
         evse_id=e.evse_id,
-        kw_per_a=e.kw_per_a,
+        kw_per_a=e.kw_per_a if per_a is None else per_a,
         draw_a=draw_a,
         max_a=e.max_a,
         floor_a=e.floor_a,

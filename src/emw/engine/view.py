@@ -83,6 +83,8 @@ class EvseView:
     `gap_a`: how much less than it is offered it takes. `price`: what holding it costs its driver; `priority`: how much
     that counts.
     `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can.
+    `lines`: the lines of the grid that it loads, told where a ceiling is in A; `line_a_per_a`: what an ampere of its
+    limit puts on each of them, A.
     `by_driver`: it was its driver who opted out, and nobody on his behalf.
     `by_hand_a`: an operator's own ceiling on it, until `by_hand_until`; `stopped`: sheds are stopped where it stands.
     """
@@ -110,6 +112,8 @@ class EvseView:
     by_hand_a: float | None = None
     by_hand_until: datetime | None = None
     stopped: bool = False
+    lines: tuple[str, ...] = ()
+    line_a_per_a: float = 1.0
 
     @property
     def hears(self) -> bool:
@@ -188,6 +192,7 @@ class Order:
     node_id: str | None
     would_draw_a: float
     asked_kw: float
+    line: str | None = None
     renewal: bool = False
     law: bool = False
     """A ceiling needs it: neither ramp nor rhythm may hold it while it brings load down."""

@@ -12,6 +12,7 @@ from datetime import timedelta
 import structlog
 
 from emw.domain import facts as f
+from emw.domain.lines import WIRINGS
 from emw.domain.model import Role, Territory
 from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, Conflict, NotFound, Unavailable
@@ -84,6 +85,7 @@ class Admin:
         parent_id: str | None = None,
         kind: str = "zone",
         ceiling_kw: float | None = None,
+        ceiling_a: float | None = None,
         time_zone: str = "UTC",
     ) -> Territory:
         """Add or change a node of the tree. A loop is refused."""
@@ -96,6 +98,8 @@ class Admin:
                 raise BadInput("parent", f"{parent_id!r} lies under {territory_id!r}: that would be a loop")
         if ceiling_kw is not None and not 0 <= ceiling_kw <= 1e7:
             raise BadInput("ceilingKW", "must be between 0 and 10,000,000")
+        if ceiling_a is not None and not 0 <= ceiling_a <= 1e7:
+            raise BadInput("ceilingAmps", "must be between 0 and 10,000,000")
         fact = f.TerritoryDefined(
             at=self._clock.now(),
             actor=actor,
@@ -103,6 +107,7 @@ class Admin:
             parent_id=parent_id,
             kind=kind,
             ceiling_kw=ceiling_kw,
+            ceiling_a=ceiling_a,
             time_zone=time_zone,
         )
         if self._state.territories.get(territory_id) != Territory(
@@ -110,6 +115,7 @@ class Admin:
             parent_id=parent_id,
             kind=kind,
             ceiling_kw=ceiling_kw,
+            ceiling_a=ceiling_a,
             time_zone=time_zone,
         ):
             await self._ledger.record(fact)
@@ -163,6 +169,22 @@ class Admin:
             )
         )
         return secret
+
+    async def wire(self, actor: str, evse_id: str, wiring: str | None) -> None:
+        """Say which lines of the grid lie on an EVSE's terminals, in order; None: nobody knows.
+
+        It may be said before the EVSE has shown itself, as soon as its station is enrolled.
+        """
+        if not {evse_id, evse_id.rpartition(":")[0]} & self._state.stations.keys():
+            raise NotFound(f"there is no station with an EVSE {evse_id!r}", field="evseID")
+        if wiring is not None and wiring not in WIRINGS:
+            raise BadInput("wiring", "name each line once, in order of the terminals: L2, or L2L3L1")
+        known = self._state.wirings.get(evse_id)
+        if wiring != (known and known.wiring):
+            await self._ledger.record(
+                f.EvseWired(at=self._clock.now(), actor=actor, evse_id=evse_id, wiring=wiring)
+            )
+            self._dispatch.wake_all()
 
     async def revoke_station(self, actor: str, station_id: str, reason: str | None = None) -> None:
         """A station's secret and token die at once; its limits are let go."""

@@ -156,6 +156,7 @@ class Commands:
                 cause=Cause(order.cause),
                 request_key=order.request_key,
                 node_id=order.node_id,
+                line=order.line,
                 would_draw_a=order.would_draw_a,
                 asked_kw=order.asked_kw,
                 renewal=order.renewal,

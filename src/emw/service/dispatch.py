@@ -192,7 +192,7 @@ class Dispatch:
         evse = self._state.evses[evse_id]
         self.picture.asking.forgive(evse_id)
         path = self._state.path(evse.territory_id)
-        runs = any(self._state.ceiling_kw(n) is not None for n in path) or any(
+        runs = any(self._state.ruled(n) for n in path) or any(
             r.state is RequestState.ACTIVE and r.territory_id in path for r in self._accounts.live_requests()
         )
         if not runs:

@@ -8,9 +8,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from emw.domain.lines import line_a_per_a, loaded
 from emw.domain.model import Evse, ReductionRequest, RequestState, Territory
 from emw.domain.reach import floor_a
 from emw.domain.state import State
+from emw.engine.ceilings import ceilings_of
 from emw.engine.governor import Governor
 from emw.engine.view import EvseView, View
 from emw.service.asking import OPTED_OUT, STOPPED, Asking
@@ -68,7 +70,8 @@ class Picture:
         requests = [*self._requests(nodes), *what_if]
         if requests:
             self.learning.price(root, horizon_h(requests, now))
-        everybody = everybody or bool(requests) or any(n.ceiling_kw is not None for n in nodes.values())
+        everybody = everybody or bool(requests) or any(map(ceilings_of, nodes.values()))
+        by_line = any(n.ceiling_a is not None for n in nodes.values())
         live = {r.request_key for r in state.requests.values() if r.live}
         beyond = beyond_cap(state, self._most_per_customer, now)
         evses: list[EvseView] = []
@@ -80,7 +83,7 @@ class Picture:
             one = self._one(evse, live, beyond, now, everybody=everybody)
             if one is None:
                 continue
-            evses.append(one)
+            evses.append(self._by_line(evse, one) if by_line else one)
             for node_id in one.path:
                 controllable[node_id] += one.kw_per_a * one.would_draw_a
             if one.limit is not None and one.limit.in_force(now):
@@ -111,6 +114,12 @@ class Picture:
         if territory_id not in self._state.grid_ceilings:
             return node
         return replace(node, ceiling_kw=self._state.ceiling_kw(territory_id))
+
+    def _by_line(self, evse: Evse, one: EvseView) -> EvseView:
+        """The same, with the lines of the grid that it loads."""
+        wired = self._state.wirings.get(evse.evse_id)
+        lines = loaded(evse, None if wired is None else wired.wiring)
+        return replace(one, lines=lines, line_a_per_a=line_a_per_a(evse))
 
     def _one(
         self, evse: Evse, live: AbstractSet[str], beyond: Container[str], now: datetime, *, everybody: bool

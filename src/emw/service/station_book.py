@@ -114,11 +114,12 @@ class StationBook:
         *,
         status: str | None = None,
         phases: int | None = None,
+        uses: str | None = None,
         can_limit: bool | None = None,
     ) -> None:
-        """Something new is known of an EVSE; what is the same is left out."""
+        """Something new is known of an EVSE; what is the same is left out. `uses` goes with `phases`."""
         status = None if status == evse.status else status
-        phases = None if phases == evse.phases else phases
+        phases = None if (phases, uses) == (evse.phases, evse.uses) else phases
         can_limit = None if can_limit == evse.can_limit else can_limit
         if status is None and phases is None and can_limit is None:
             return
@@ -129,6 +130,7 @@ class StationBook:
                 evse_id=evse.evse_id,
                 status=status,
                 phases=phases,
+                uses=uses,
                 can_limit=can_limit,
             )
         )

@@ -118,7 +118,7 @@ class Motion:
         at_s = c.at.timestamp()
         before_a, after_a = _held(c, limit, c.at), _drawn(c, c.max_a)
         delta_kw = evse.kw_per_a * (after_a - before_a)
-        law = delta_kw < 0 and (c.cause is Cause.CEILING or self._ceiling_broken(c, shadow))
+        law = delta_kw <= 0 and (c.cause is Cause.CEILING or self._ceiling_broken(c, shadow))
         self._ended(c.at, shadow)
         if c.max_a is not None:
             heapq.heappush(self._ends, (c.until, c.evse_id, c.command_id))

@@ -62,6 +62,7 @@ class Territories(Controller):
             parent_id=data.parent_id,
             kind=data.kind,
             ceiling_kw=data.ceiling_kw,
+            ceiling_a=data.ceiling_amps,
             time_zone=data.time_zone,
         )
         board.look()

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from litestar import Controller, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from emw.domain.lines import loaded
 from emw.domain.model import Evse, Limit, Session
 from emw.service.errors import NotFound
 from emw.service.headend import HeadEnd
-from emw.web.auth import operator, viewer
+from emw.web.auth import administrator, operator, viewer
 from emw.web.board import Board, Row, filtered
 from emw.web.given import (
     EvseQuery,
@@ -38,6 +39,8 @@ from emw.web.wire import (
     Page,
     SessionOut,
     TelemetryOut,
+    WiringIn,
+    WiringOut,
 )
 from emw.web.words import explain
 
@@ -75,6 +78,7 @@ def limit_out(limit: Limit, now: datetime) -> LimitOut:
         cause=str(limit.cause),
         request_key=limit.request_key,
         territory=limit.node_id,
+        line=limit.line,
         issued_at=limit.issued_at,
         outcome=str(limit.outcome),
         answered_amps=limit.answered_a,
@@ -169,6 +173,8 @@ class Evses(Controller):
         said = state.priorities.get(evse.evse_id)
         by_hand = state.hand_limits.get(evse.evse_id)
         by_hand = by_hand if by_hand is not None and by_hand.in_force(now) else None
+        wired = state.wirings.get(evse.evse_id)
+        wiring = None if wired is None else wired.wiring
         energy_kwh = None if row.reading is None else row.reading.energy_kwh
         return EvseDetail(
             evse=board.told(row),
@@ -176,6 +182,8 @@ class Evses(Controller):
             customer_id=None if station is None else station.customer_id,
             line_voltage=evse.line_voltage_v,
             phases=evse.phases,
+            wiring=wiring,
+            lines=list(loaded(evse, wiring)),
             path=list(state.path(evse.territory_id)),
             latitude=evse.latitude,
             longitude=evse.longitude,
@@ -214,6 +222,17 @@ class Evses(Controller):
         """For `minutes` the EVSE is not limited for a shed; without `minutes` the refusal is taken back."""
         await headend.admin.opt_out(caller.actor, id_of(evse_id), data.minutes, data.reason)
         return Done()
+
+    @post(
+        "/{evse_id:str}/wiring", guards=[administrator], status_code=200, summary="Say which lines lie on it"
+    )
+    async def wire(
+        self, headend: TheHeadEnd, caller: TheCaller, evse_id: FromPath[str], data: JSONBody[WiringIn]
+    ) -> WiringOut:
+        """For ceilings in A. It may be said as soon as its station is enrolled; null: it is not known any more."""
+        name = id_of(evse_id)
+        await headend.admin.wire(caller.actor, name, data.wiring)
+        return WiringOut(evse_id=name, wiring=data.wiring)
 
 
 def _reading(evse: Evse, row: Mapping[str, Any]) -> TelemetryOut:

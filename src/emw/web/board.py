@@ -331,6 +331,7 @@ class Board:
                 parent_id=t.parent_id,
                 kind=t.kind,
                 ceiling_kw=t.ceiling_kw,
+                ceiling_amps=t.ceiling_a,
                 time_zone=t.time_zone,
                 evses=s.evses,
                 charging=s.charging,

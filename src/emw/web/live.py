@@ -80,6 +80,7 @@ NODE_COLUMNS: Final = (
     "shedKW",
     "availableKW",
     "timeZone",
+    "ceilingAmps",
 )
 
 
@@ -265,6 +266,7 @@ class Feed:
                 t.shed_kw,
                 t.available_kw,
                 t.time_zone,
+                t.ceiling_amps,
             )
             for t in self._board.territories()
         }

@@ -38,6 +38,7 @@ STAMPS: Final = frozenset({"seq", "at", "actor", "kind", "evse_id", "request_key
 WAYS: Final[dict[str, Callable[[Row], str]]] = {
     "OptedOut": lambda r: "" if r["until"] is not None else "_back",
     "CommandIssued": lambda r: "" if r["max_a"] is not None else "_normal",
+    "EvseWired": lambda r: "" if r["wiring"] is not None else "_unknown",
     "LimitedByHand": lambda r: "" if r["max_a"] is not None else "_free",
     "GridLinkChanged": lambda r: "" if r["connected"] else "_lost",
     "GridCeilingMoved": lambda r: "" if r["kw"] is not None else "_none",
@@ -45,7 +46,7 @@ WAYS: Final[dict[str, Callable[[Row], str]]] = {
 """Kinds that say one thing or another: the ending of the sentence's key."""
 MORE: Final[dict[str, tuple[str, ...]]] = {
     "CommandAnswered": ("answered_a",),
-    "TerritoryDefined": ("parent_id", "ceiling_kw"),
+    "TerritoryDefined": ("parent_id", "ceiling_kw", "ceiling_a"),
     "StationBooted": ("firmware",),
     "NeedTold": ("departure_at",),
     "VehicleTold": ("car_min_a",),

@@ -79,16 +79,21 @@ class TerritoryIn(In):
     parent_id: AnyId | None = None
     kind: Annotated[str, Meta(min_length=1, max_length=64)] = "zone"
     ceiling_kw: Annotated[float, Meta(ge=0, le=1e7)] | None = None
+    ceiling_amps: Annotated[float, Meta(ge=0, le=1e7)] | None = None
     time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
 
 
 class TerritoryOut(Out):
-    """A node of the tree and the sums over all EVSEs under it. A ceiling is a law, a target is a wish."""
+    """A node of the tree and the sums over all EVSEs under it. A ceiling is a law, a target is a wish.
+
+    `ceilingAmps` holds on each of L1, L2 and L3.
+    """
 
     territory_id: str
     parent_id: str | None
     kind: str
     ceiling_kw: float | None
+    ceiling_amps: float | None
     time_zone: str
     evses: int
     charging: int
@@ -237,6 +242,7 @@ class LimitOut(Out):
     cause: str
     request_key: str | None
     territory: str | None
+    line: str | None
     issued_at: datetime
     outcome: str
     answered_amps: float | None
@@ -245,13 +251,15 @@ class LimitOut(Out):
 
 
 class EvseDetail(Out):
-    """One EVSE, its session, its limit, and why in words."""
+    """One EVSE, its session, its limit, and why in words. `lines`: those of the grid that it may load now."""
 
     evse: EvseOut
     station_id: str
     customer_id: str | None
     line_voltage: float
     phases: int
+    wiring: str | None
+    lines: list[str]
     path: list[str]
     latitude: float | None
     longitude: float | None
@@ -278,6 +286,19 @@ class TelemetryOut(Out):
     limit_kw: float | None = None
     energy_kwh: float | None = None
     late: bool = False
+
+
+class WiringIn(In):
+    """Which line of the grid lies on each of an EVSE's terminals, in order: `L2`, or turned, `L2L3L1`."""
+
+    wiring: Annotated[str, Meta(min_length=2, max_length=6)] | None
+
+
+class WiringOut(Out):
+    """The wiring as it stands."""
+
+    evse_id: str
+    wiring: str | None
 
 
 # --- what is asked

@@ -69,11 +69,15 @@ def explain(state: State, evse: Evse, limit: Limit | None, now: datetime, tongue
         parts.append(t("why.back", outcome=t(ANSWERS[limit.outcome])))
     else:
         parts.append(t("why.none"))
-    binding = limit.node_id if limit is not None and held and limit.cause is Cause.CEILING else None
+    binds = limit is not None and held and limit.cause is Cause.CEILING
     for node_id in state.path(evse.territory_id):
-        ceiling_kw = state.territories[node_id].ceiling_kw
-        if ceiling_kw is not None and node_id != binding:
-            parts.append(t("why.not_binding", node=node_id, kw=tongue.number(number(ceiling_kw))))
+        node = state.territories[node_id]
+        here = limit is not None and binds and limit.node_id == node_id
+        by_line = limit is not None and limit.line is not None
+        if node.ceiling_kw is not None and not (here and not by_line):
+            parts.append(t("why.not_binding", node=node_id, kw=tongue.number(number(node.ceiling_kw))))
+        if node.ceiling_a is not None and not (here and by_line):
+            parts.append(t("why.not_binding_a", node=node_id, a=tongue.number(number(node.ceiling_a))))
     if evse.opted_out_until is not None and evse.opted_out_until > now:
         parts.append(t("why.opted_out", at=clock_time(evse.opted_out_until, now, zone)))
     if not evse.powered:
@@ -96,9 +100,14 @@ def _cause(state: State, limit: Limit, tongue: Tongue) -> str:
             return t("why.way_back_after", said=said) if said else t("why.way_back")
         case Cause.CEILING:
             node = state.territories.get(limit.node_id or "")
-            if node is None or node.ceiling_kw is None:
+            if node is not None and node.ceiling_a is not None and limit.line is not None:
+                most = tongue.number(number(node.ceiling_a))
+                ceiling = t("why.ceiling_a", line=limit.line, node=node.territory_id, a=most)
+            elif node is not None and node.ceiling_kw is not None and limit.line is None:
+                most = tongue.number(number(node.ceiling_kw))
+                ceiling = t("why.ceiling_kw", node=node.territory_id, kw=most)
+            else:
                 return t("why.ceiling", node=limit.node_id)
-            ceiling = t("why.ceiling_kw", node=node.territory_id, kw=tongue.number(number(node.ceiling_kw)))
             if request is not None and request.state is RequestState.ACTIVE:
                 return t("why.together", said=ceiling, request=said)
             return ceiling

@@ -20,7 +20,7 @@ from emw.service.intake import PlugIn
 from emw.service.station_book import evse_id_of
 from emw.stations.ocpp.meter import ALIVE_W, NOTHING, Metered, normalise
 from emw.stations.ocpp.needs import NO_NEED, lowest_a, need_of
-from emw.stations.ocpp.peer import Peer, Plug, number_of
+from emw.stations.ocpp.peer import NO_PHASES, Peer, Plug, number_of
 from emw.stations.ocpp.profiles import to_neutral_v
 from emw.stations.ocpp.said import said_by, supply_of
 from emw.stations.ocpp.settings import OcppSettings
@@ -171,7 +171,7 @@ class Charging:
             await self._arrive(peer, evse, plug)
 
     async def _arrive(self, peer: Peer, evse: Evse, plug: Plug) -> None:
-        plug.phases_seen = (0, 0)
+        plug.phases_seen = NO_PHASES
         plug.memory = NOTHING._replace(zeros=plug.memory.zeros)  # before it came, no slope was this vehicle's
         need = plug.need or NO_NEED
         await self._intake.plugged_in(
@@ -354,9 +354,10 @@ class Charging:
         said = said_by(evse, metered, held_a, neutral_v, kw_per_a)
         plug.trouble = ""
         closer = self._intake.take(evse, said, now)
-        phases = metered.phases
-        if phases is not None and phases != evse.phases and not evse.dc and plug.sees(phases) >= STEADY:
-            return self._book.changed(evse, phases=phases)
+        phases, uses = metered.phases, metered.uses
+        other = phases is not None and (phases != evse.phases or uses != evse.uses) and not evse.dc
+        if other and phases is not None and plug.sees(phases, uses) >= STEADY:
+            return self._book.changed(evse, phases=phases, uses=uses)
         if not closer:
             return None
         facts = self._intake.shown_by(self.station(peer), evse, said, now)

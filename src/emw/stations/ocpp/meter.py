@@ -39,6 +39,11 @@ USED_A: Final = 1.0
 """A phase that carries less than this is not charging: a meter's noise, or the electronics."""
 STEADY_A: Final = 3.0
 """From here on the phases in use say something of the car."""
+IN_USE: Final = (
+    (0, None), (1, None), (1, "L2"), (2, None), (1, "L3"), (2, "L1L3"), (2, "L2L3"), (3, None),
+)  # fmt: skip
+"""How many phases are in use and, where they are not the first ones, which: by a bit for each."""
+_UNTOLD: Final = (None, None)
 SLOPE: Final = timedelta(seconds=30)
 SLOPE_MOST_S: Final = 900.0
 DEAD_W: Final = 50.0
@@ -98,6 +103,8 @@ class Metered(Struct, frozen=True, gc=False):
     voltage_v: float | None
     energy_wh: float | None
     phases: int | None
+    uses: str | None
+    """The terminals in use, where they are not the first `phases`."""
 
 
 _Meaning = tuple[int, float, int]
@@ -226,7 +233,7 @@ def _moment(
     voltage_v = _mean(v1, v2, v3) if v2 or v3 else v1 or None
     if total_a is None:
         total_a = neutral_a  # told there alone: each phase carries as much
-    current_a, used = _current(total_a, a1, a2, a3)
+    current_a, (phases_used, uses) = _current(total_a, a1, a2, a3)
     if power_w is None and current_a is not None:
         power_w = _by_current(total_a, (a1, a2, a3), (v1, v2, v3), voltage_v or to_neutral_v, phases)
     if live and energy_wh is not None:
@@ -235,7 +242,7 @@ def _moment(
         return None, memory
     if power_w is not None and not 0.0 <= power_w <= MOST_W:
         power_w = min(max(power_w, 0.0), MOST_W)
-    return Metered(at, live is not None, power_w, current_a, voltage_v, energy_wh, used), memory
+    return Metered(at, live is not None, power_w, current_a, voltage_v, energy_wh, phases_used, uses), memory
 
 
 def _mean(*volts: float | None) -> float | None:
@@ -246,17 +253,17 @@ def _mean(*volts: float | None) -> float | None:
 
 def _current(
     total_a: float | None, a1: float | None, a2: float | None, a3: float | None
-) -> tuple[float | None, int | None]:
-    """The most that a phase carries, A, and how many phases are in use."""
+) -> tuple[float | None, tuple[int | None, str | None]]:
+    """The most that a phase carries, A, and how many phases are in use, and which."""
     if a1 is not None and a2 is not None and a3 is not None:
         most_a = max(a1, a2, a3)
         if most_a < STEADY_A:
-            return max(most_a, 0.0), None
-        return most_a, (a1 > USED_A) + (a2 > USED_A) + (a3 > USED_A)
+            return max(most_a, 0.0), _UNTOLD
+        return most_a, IN_USE[(a1 > USED_A) + 2 * (a2 > USED_A) + 4 * (a3 > USED_A)]
     some_a = [a for a in (a1, a2, a3) if a is not None]
     if not some_a and total_a is not None:
         some_a = [total_a]
-    return (max(0.0, *some_a) if some_a else None), None
+    return (max(0.0, *some_a) if some_a else None), _UNTOLD
 
 
 def _by_current(

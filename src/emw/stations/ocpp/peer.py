@@ -24,6 +24,9 @@ OFF: Final = timedelta(minutes=2)
 """A station's clock is off where not one of its messages is nearer to ours than this."""
 
 
+NO_PHASES: Final[tuple[tuple[int, str | None], int]] = ((0, None), 0)
+
+
 class Installed(msgspec.Struct, gc=False):
     """A limit of ours that the station has accepted. `dynamic`: the profile that can be changed in place."""
 
@@ -108,7 +111,7 @@ class Plug:
         self.left_at: datetime | None = None  # when its last session ended; None: none has since emw started
         self.order: Command | None = None  # the command that is being said to it, or was last
         self.over = 0  # 1.6: a transaction that readings still name, and that runs no more
-        self.phases_seen: tuple[int, int] = (0, 0)  # a number of phases, and how often in a row it was seen
+        self.phases_seen = NO_PHASES  # in use, and how often in a row seen
         self.asked_in_vain = 0  # how often in a row its silent meter was asked
         self.need: Need | None = None  # what its vehicle said that it needs
         self.priority = False  # its station says that its driver wants no limits
@@ -116,10 +119,10 @@ class Plug:
         self.doubt = ""  # what speaks against its limit being in force, in words
         self.trouble = ""  # what is odd about its meter, in words
 
-    def sees(self, phases: int) -> int:
-        """Its meter shows a number of phases in use; how often in a row it did."""
-        before, times = self.phases_seen
-        self.phases_seen = (phases, times + 1 if before == phases else 1)
+    def sees(self, phases: int, uses: str | None) -> int:
+        """Its meter shows phases in use; how often in a row it showed these."""
+        seen, (before, times) = (phases, uses), self.phases_seen
+        self.phases_seen = (seen, times + 1 if before == seen else 1)
         return self.phases_seen[1]
 
     def held_a(self, now: datetime) -> float | None:

@@ -21,7 +21,7 @@ const zone = () => (told ? model.nodes.get(told.evse.territory)?.zone : undefine
 const at = (iso) => when(Date.parse(iso), secondOf(Date.parse(iso), zone()));
 const ago = (iso) => (iso ? ageOf((now() - Date.parse(iso)) / 1000 / model.speed) : t("age.never"));
 
-function facts({ evse, session, stationID, customerID, path: nodes, lineVoltage, phases, priority }) {
+function facts({ evse, session, stationID, customerID, path: nodes, lineVoltage, phases, priority, wiring, lines }) {
   const rows = [
     [t("column.territory"), nodes.join(" › ")],
     [t("live.load"), `${num(evse.loadKW)} kW, ${amps(evse.currentAmps)} A`],
@@ -29,6 +29,7 @@ function facts({ evse, session, stationID, customerID, path: nodes, lineVoltage,
     [t("evse.knob"), t("evse.knob_says", { a: amps(evse.evseMaxAmps), v: num(lineVoltage), n: phases })],
     [t("evse.station"), `${stationID}${customerID ? ` · ${customerID}` : ""} · ${evse.evseModel}`],
   ];
+  if (wiring) rows.push([t("evse.wiring"), t("evse.wiring_says", { wiring, lines: lines.join(" ") })]);
   if (priority !== 1) rows.push([t("priority.times"), t("priority.says", { n: num(priority) })]);
   if (evse.site) rows.push([t("evse.site"), evse.site]);
   if (session) {

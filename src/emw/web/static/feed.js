@@ -45,8 +45,8 @@ function evseOf(row) {
 }
 
 function nodeOf(row) {
-  const [id, parent, kind, ceiling, evses, charging, load, baseline, target, shed, available, zone] = row;
-  return { id, parent, kind, ceiling, evses, charging, load, baseline, target, shed, available, zone };
+  const [id, parent, kind, ceiling, evses, charging, load, baseline, target, shed, available, zone, amps] = row;
+  return { id, parent, kind, ceiling, evses, charging, load, baseline, target, shed, available, zone, amps };
 }
 
 /** [ms, load, baseline, target, could be shed], kW. */

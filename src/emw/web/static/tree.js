@@ -55,6 +55,7 @@ export class Tree {
     const parts = [`${num(node.load)} kW`, t("tree.charging", { n: count(node.charging), all: count(node.evses) })];
     if (asked) parts.push(t("tree.target", { kw: num(node.target) }), t("tree.shed", { kw: num(node.shed) }));
     if (node.ceiling !== null) parts.push(t("tree.ceiling", { kw: num(node.ceiling) }));
+    if (node.amps !== null) parts.push(t("tree.ceiling_a", { a: num(node.amps) }));
     say(made.sums, parts.join(" · "));
     say(made.part, model.total.loadKW > 0.05 ? share(node.load / model.total.loadKW) : "");
     const most = Math.max(node.baseline, node.load, node.ceiling ?? 0, 0.001);
