@@ -334,6 +334,16 @@ def test_P12_where_the_floor_is_too_much_a_ceiling_pauses() -> None:
     assert {o.limit_a for o in fleet.sent} >= {0.0}
 
 
+def test_P12_a_shed_does_not_keep_the_pause_that_a_ceiling_needs_no_more() -> None:
+    cars = {**alike(3), "E00": Car(evse_id="E00", would_a=6.5, potential_a=6.5)}
+    fleet = Fleet(cars, QUICK, ceilings={"East": 2.9})
+    fleet.request("R1", 500.0)
+    fleet.round()
+    assert fleet.held_a(fleet.cars["E00"]) == 0.0, "one more than it would take, for the sake of whole steps"
+    fleet.round()  # `Fleet.check` refuses a pause for a shed's sake
+    assert fleet.over("East") <= 1e-9
+
+
 def test_P4_a_ceiling_does_not_wait_for_the_gap_of_a_vehicle_that_draws_less_yet() -> None:
     fleet = Fleet(alike(4, would_a=8.0), QUICK, ceilings={"East": 20.0})
     fleet.round()

@@ -89,7 +89,8 @@ def _kept(
                 continue
             if (limit.request_key in others) is not foreign or (foreign and missing_kw <= NEAR_KW):
                 continue
-            if e.holds(now) and limit.max_a <= e.max_a:
+            may = limit.max_a >= e.floor_a or e.may_pause  # else it was paused for a ceiling's sake alone
+            if may and e.holds(now) and limit.max_a <= e.max_a:
                 missing_kw -= e.gives_kw(limit.max_a)
                 request = others.get(limit.request_key or "", lead)
                 wanted[e.evse_id] = Wanted(limit.max_a, Cause.SHED, request, node_id)
