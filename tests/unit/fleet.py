@@ -253,10 +253,19 @@ class Fleet:
     def could_a(self, node: str, line: str) -> float:
         return sum(self.draws_a(c, c.potential_a) for c in self.under(node) if line in c.lines)
 
+    def laws(self, node: str) -> list[tuple[float, list[Car]]]:
+        """Each ceiling of a node: how much what could be drawn is above it (kW, or A on a line), and who adds to it."""
+        here, most_kw, most_a = list(self.under(node)), self.ceilings.get(node), self.ceilings_a.get(node)
+        laws = [] if most_kw is None else [(self.could_kw(node) - most_kw, here)]
+        if most_a is not None:
+            laws += [
+                (self.could_a(node, line) - most_a, [c for c in here if line in c.lines]) for line in LINES
+            ]
+        return laws
+
     def over(self, node: str) -> float:
-        """How much what could be drawn under a node is above the ceiling that it breaks most: kW, or A on a line."""
-        most_kw, most_a = self.ceilings.get(node, inf), self.ceilings_a.get(node, inf)
-        return max(self.could_kw(node) - most_kw, *(self.could_a(node, line) - most_a for line in LINES))
+        """How much what could be drawn under a node is above the ceiling that it breaks most."""
+        return max((over for over, _ in self.laws(node)), default=-inf)
 
     def free(self) -> bool:
         """Whether nobody is limited."""

@@ -334,6 +334,18 @@ def test_P12_where_the_floor_is_too_much_a_ceiling_pauses() -> None:
     assert {o.limit_a for o in fleet.sent} >= {0.0}
 
 
+def test_a_shed_goes_on_with_whom_it_has_though_a_ceiling_below_would_let_him_rise() -> None:
+    """It asked somebody else in the next round, because he was wanted at the ceiling's share, which sheds nothing."""
+    north = Car(evse_id="N", node="North", would_a=22.0, potential_a=63.0, max_a=63.0)
+    fleet = Fleet(
+        {"N": north, "S": Car(evse_id="S", node="South", would_a=10.0)}, QUICK, ceilings={"North": 10.0}
+    )
+    fleet.request("R1", 0.2)
+    fleet.run(300)
+    assert {o.evse_id for o in fleet.sent} == {"N"}
+    assert fleet.shed_kw() == pytest.approx(0.23)
+
+
 def test_P12_a_shed_does_not_keep_the_pause_that_a_ceiling_needs_no_more() -> None:
     cars = {**alike(3), "E00": Car(evse_id="E00", would_a=6.5, potential_a=6.5)}
     fleet = Fleet(cars, QUICK, ceilings={"East": 2.9})
@@ -487,14 +499,14 @@ def _ceilings_hold(fleet: Fleet, history: object) -> None:
     if fleet.halted:
         return
     for node in PATHS:
-        bound = [c for c in fleet.under(node) if fleet.why_not(c) in {None, "opted out"} and not c.refuses]
-        over = fleet.over(node)
-        assert over <= 1e-6 or all(fleet.draws_a(c, c.potential_a) <= 1e-9 for c in bound), (
-            node,
-            over,
-            [(c, fleet.limits.get(c.evse_id)) for c in bound],
-            history,
-        )
+        for over, on_it in fleet.laws(node):
+            bound = [c for c in on_it if fleet.why_not(c) in {None, "opted out"} and not c.refuses]
+            assert over <= 1e-6 or all(fleet.draws_a(c, c.potential_a) <= 1e-9 for c in bound), (
+                node,
+                over,
+                [(c, fleet.limits.get(c.evse_id)) for c in bound],
+                history,
+            )
 
 
 @given(fleets())

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from emw.domain.model import Cause, ReductionRequest, RequestState
 from emw.engine.ceilings import ceilings_of
-from emw.engine.law import hold_under, make_sure
+from emw.engine.law import by_shed, hold_under, make_sure
 from emw.engine.orders import Wanted, orders_of
 from emw.engine.share import shed
 from emw.engine.view import EvseView, Plan, Rules, Shortfall, View
@@ -36,6 +36,7 @@ def decide(view: View, now: datetime, rules: Rules) -> Plan:
         if not view.halted:
             hold_under(view.territories[node_id], pool, wanted, now)
     _by_hand(view, wanted, now, first=False)
+    by_shed(view.evses, wanted)
     for node_id in _leaves_first(view) if not view.halted else ():
         make_sure(view.territories[node_id], under.get(node_id, ()), wanted, now)
     orders, next_look = orders_of(view, wanted, now, rules)

@@ -39,6 +39,19 @@ def hold_under(node: Territory, pool: Sequence[EvseView], wanted: dict[str, Want
         _share_under(ceiling, on_it, wanted, could)
 
 
+def by_shed(evses: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> None:
+    """What a ceiling lowered of a shed's is the shed's, until it turns out which of it a ceiling can't do without.
+
+    The next round would see it so: said at once, nobody is told twice.
+    """
+    for e in evses:
+        want = wanted.get(e.evse_id)
+        if want is None or want.request is None or want.cause is not Cause.CEILING or e.why_not is not None:
+            continue
+        if want.limit_a >= e.floor_a or e.may_pause:
+            want.cause, want.line = Cause.SHED, None
+
+
 def make_sure(node: Territory, pool: Sequence[EvseView], wanted: Mapping[str, Wanted], now: datetime) -> None:
     """Mark the limits that a node's ceilings count on, and make them last, whoever else wants them."""
     for ceiling in ceilings_of(node):
