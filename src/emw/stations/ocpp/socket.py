@@ -119,11 +119,10 @@ class Doorman:
             return self._let_in(guest, request)
         except Turned as turned:
             self.turned[turned.status] = self.turned.get(turned.status, 0) + 1
-            log.info("ocpp.turned_away", address=guest.address, status=turned.status, why=str(turned))
-            response = WSUpgradeResponse.create_error_response(
-                turned.status, str(turned).encode(), turned.headers
-            )
-            return WSUpgradeResponseWithListener(response, None)
+            why = str(turned)
+            log.info("ocpp.turned_away", address=guest.address, status=turned.status, why=why)
+            reply = WSUpgradeResponse.create_error_response(turned.status, why.encode(), turned.headers)
+            return WSUpgradeResponseWithListener(reply, None)
 
     def _let_in(self, guest: Guest, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         self._pace()
@@ -208,14 +207,7 @@ class OcppSocket(WSListener):
         "_version",
     )
 
-    def __init__(
-        self,
-        hub: Hub,
-        station_id: str,
-        version: Version,
-        address: str,
-        proof: Proof,
-    ) -> None:
+    def __init__(self, hub: Hub, station_id: str, version: Version, address: str, proof: Proof) -> None:
         super().__init__()
         self._hub = hub
         self._station_id = station_id
