@@ -1,4 +1,4 @@
-"""Fit the engine's priors: how sessions finish and how drivers leave, as additive log hazards. Writes priors.py.
+"""Fit the engine's priors: how sessions finish, as additive log hazards. Writes priors.py.
 
     python -m bench.engine_priors --sessions FILE [--years 2019] > src/emw/engine/priors.py
 
@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.engine_world import Faults, Sessions, World, read_sessions
-from emw.engine.need import LEAST_STAY_H
+from bench.engine_world import KW_PER_A, Faults, Sessions, World, read_sessions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,19 +28,23 @@ PART_EDGES = (
     *(0.97, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03, 1.05, 1.1, 1.2, 1.3, 1.45),
 )
 GOT_EDGES = (0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 25, 30, 40)
-TOLD_EDGES = (4, 6, 8.5, 10.5, 12.5, 16.5, 20.5, 25, 32, 42, 60)
-CLOCK_EDGES = tuple(np.arange(5.0, 24.0, 0.5))
-PAST_EDGES = (-8, -6, -4, -3, -2, -1.5, -1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8)
-STAY_EDGES = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15)
+TOLD_EDGES = (4, 6, 8.5, 10.5, 12.5, 16.5, 20.5, 25, 32, 42, 60, 80)
 DUE_EDGES = (-8.0, -6.0, -4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 1.0, 2.0, 4.0)
 SINCE_EDGES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 SHARE_EDGES = (0.2, 0.4, 0.6, 0.8, 0.95, 1.05, 1.3)
 SIZE_EDGES = (6.0, 10.5, 16.5, 25.0, 42.0)
 SPELL_EDGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-RATE_EDGES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0)
+TIGHT_EDGES = (0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.3, 1.7, 2.5)
 HOUR_EDGES = (8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0, 17.5, 18.0, 19.0, 21.0)
 CAME_EDGES = (8.0, 10.0, 12.0, 15.0)
 TOOK_EDGES = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
+KIND_EDGES = (5.0,)
+DAY_EDGES = (10.0, 13.0, 16.0, 19.0)
+USUAL = -3.0
+"""A log hazard of finishing per kWh in the middle."""
+LEAST_STAY_H = 0.2
+DRAWN = 90.0
+"""How many events' weight draws a bin towards its feature's mean."""
 VEHICLES = (101, 102, 103)
 """Seeds of the assumed vehicles that play the sessions."""
 
@@ -54,8 +57,8 @@ def pair(a: Feature, b: Feature) -> Feature:
     return a[0] * b[1] + b[0], a[1] * b[1]
 
 
-def fit(features: list[Feature], exposure: Floats, happened: Floats) -> list[Floats]:
-    """Log hazard per bin of each feature, the level put into the first."""
+def fit(features: list[Feature], exposure: Floats, happened: Floats, drawn: float = DRAWN) -> list[Floats]:
+    """Log hazard per bin of each feature, the level put into the first; `drawn` events' weight towards the mean."""
     sizes = [size for _, size in features]
     start = np.cumsum([0, *sizes])
     at = np.stack([bins + s for (bins, _), s in zip(features, start, strict=False)])
@@ -71,8 +74,8 @@ def fit(features: list[Feature], exposure: Floats, happened: Floats) -> list[Flo
                 curve += both if b is a else both + both.T
         for s, size in zip(start, sizes, strict=False):
             part = slice(s, s + size)
-            slope[part] -= DRAWN * (beta[part] - beta[part].mean())
-            curve[part, part] += DRAWN * (np.eye(size) - 1 / size)
+            slope[part] -= drawn * (beta[part] - beta[part].mean())
+            curve[part, part] += drawn * (np.eye(size) - 1 / size)
         beta += np.clip(np.linalg.solve(curve, slope), -2, 2)
     out = [beta[s : s + size].copy() for s, size in zip(start, sizes, strict=False)]
     for other in out[1:]:
@@ -80,10 +83,6 @@ def fit(features: list[Feature], exposure: Floats, happened: Floats) -> list[Flo
         out[0] += mean
         np.subtract(other, mean, out=other)
     return out
-
-
-DRAWN = 40.0
-"""How many events' weight draws a bin towards its feature's mean."""
 
 
 def pieces(length: Floats, step: float) -> tuple[Ints, Floats, Floats, NDArray[np.bool_]]:
@@ -95,28 +94,8 @@ def pieces(length: Floats, step: float) -> tuple[Ints, Floats, Floats, NDArray[n
     return row, nth * step + size / 2, size, nth == count[row] - 1
 
 
-def leaving(s: Sessions) -> dict[str, Floats]:
-    """Hazard of leaving per hour."""
-    stay_h = np.maximum(s.leave_min - s.plug_min, 1.0) / 60
-    told_h = (s.told_leave_min - s.plug_min) / 60
-    out: dict[str, Floats] = {}
-    for told in (True, False):
-        # Who told nothing is taken for anybody, here as in `finishing`.
-        mine = np.flatnonzero(s.told) if told else np.arange(len(s.told))
-        row, h, hours, last = pieces(stay_h[mine], 1 / 6)
-        names = ["CLOCK", "STAY"]
-        features = [binned((s.plug_min[mine[row]] / 60 + h) % 24, CLOCK_EDGES), binned(h, STAY_EDGES)]
-        if told:
-            names.insert(1, "PAST")
-            features.insert(1, binned(h - told_h[mine[row]], PAST_EDGES))
-        kind = "LEAVE" if told else "LEAVE_UNTOLD"
-        found = fit(features, hours, last.astype(np.float64))
-        out |= {f"{kind}_BY_{name}": values for name, values in zip(names, found, strict=True)}
-    return out
-
-
 def played(s: Sessions) -> Floats:
-    """Pieces of free charging: session, kWh taken, kWh in the middle, minute in the middle, whether it finished."""
+    """Pieces of free charging: session, kWh taken, kWh and minute in the middle, whether it finished, draw (A)."""
     out: list[Floats] = []
     for seed in VEHICLES:
         world = World(s, seed, Faults())
@@ -128,14 +107,34 @@ def played(s: Sessions) -> Floats:
             took = (got[now + 5] - got[now])[r]
             finished = world.need_kwh[r] - got[now + 5][r] <= 1e-6
             out.append(
-                np.stack((r, took, got[now][r] + took / 2, np.full(len(r), now + 2.5), finished), axis=1)
+                np.stack(
+                    (r, took, got[now][r] + took / 2, np.full(len(r), now + 2.5), finished, world.draw_a[r]),
+                    axis=1,
+                )
             )
     return np.concatenate(out)
 
 
+def sureness(of: Feature, logs: Floats, exposure: Floats, happened: Floats) -> tuple[Floats, Floats]:
+    """Level and slope, per bin, that turn log hazards of tables learned elsewhere into those that came true.
+
+    log hazard = level + slope * (what the tables say - USUAL). Tables learned from little are too sure of the extremes.
+    """
+    level, slope = np.zeros(of[1]), np.ones(of[1])
+    for i in range(of[1]):
+        mine = of[0] == i
+        x = np.stack((np.ones(mine.sum()), logs[mine] - USUAL))
+        beta = np.array([USUAL, 1.0])
+        for _ in range(20):
+            mean = exposure[mine] * np.exp(beta @ x)
+            beta += np.clip(np.linalg.solve((x * mean) @ x.T, x @ (happened[mine] - mean)), -1, 1)
+        level[i], slope[i] = beta
+    return level, slope
+
+
 def finishing(s: Sessions) -> dict[str, Floats]:
     """Hazard of finishing: per unit of delivered over told, or per kWh where nothing was told."""
-    row, took, got, at, finished = played(s).T
+    row, took, got, at, finished, draw_a = played(s).T
     r = row.astype(np.int64)
     told = s.told[r]
     # Where nobody is asked nobody tells, and who told nothing is anybody. Where most tell, it is those who would not.
@@ -143,30 +142,50 @@ def finishing(s: Sessions) -> dict[str, Floats]:
     for name, who in (("UNTOLD", np.ones_like(told)), ("SILENT", ~told)):
         out[f"FINISH_{name}_BY_GOT"] = fit([binned(got[who], GOT_EDGES)], took[who], finished[who])[0]
     r, took, got, at, finished = r[told], took[told], got[told], at[told], finished[told]
-    kwh = s.told_kwh[r]
+    kwh, kw = s.told_kwh[r], draw_a[told] * KW_PER_A
+    kind = binned(kw, KIND_EDGES)
+    stay_h = np.maximum((s.told_leave_min - s.plug_min)[r] / 60, LEAST_STAY_H)
     since, part = (at - s.plug_min[r]) / 60, got / kwh
     share = binned(part, SHARE_EDGES)
     features = {
         "BY_PART": binned(part, PART_EDGES),
         "BY_GOT": binned(got, GOT_EDGES),
-        "BY_TOLD": binned(kwh, TOLD_EDGES),
-        "BY_DUE": binned((at - s.told_leave_min[r]) / 60, DUE_EDGES),
+        "BY_KIND_TOLD": pair(kind, binned(kwh, TOLD_EDGES)),
         "BY_SINCE": binned(since, SINCE_EDGES),
         "BY_SHARE_SIZE": pair(share, binned(kwh, SIZE_EDGES)),
         "BY_SHARE_SPELL": pair(share, binned(since, SPELL_EDGES)),
-        "BY_RATE": binned(
-            kwh / np.maximum((s.told_leave_min - s.plug_min)[r] / 60, LEAST_STAY_H), RATE_EDGES
-        ),
+        "BY_KIND_TIGHT": pair(kind, binned(kwh / stay_h / kw, TIGHT_EDGES)),
+        "BY_KIND_SHARE": pair(kind, share),
+        "BY_KIND_SPELL": pair(kind, binned(since, SPELL_EDGES)),
+        "BY_KIND_HOUR": pair(kind, binned(at / 60 % 24, HOUR_EDGES)),
+        "BY_KIND_DUE": pair(kind, binned((at - s.told_leave_min[r]) / 60, DUE_EDGES)),
         "BY_SHARE_HOUR": pair(share, binned(at / 60 % 24, HOUR_EDGES)),
-        "BY_CAME_TOOK": pair(binned(s.plug_min[r] / 60, CAME_EDGES), binned(got, TOOK_EDGES)),
+        "BY_KIND_CAME_TOOK": pair(
+            pair(kind, binned(s.plug_min[r] / 60, CAME_EDGES)), binned(got, TOOK_EDGES)
+        ),
     }
     found = fit(list(features.values()), took / kwh, finished)
     out |= {f"FINISH_{name}": values for name, values in zip(features, found, strict=True)}
+    logs = np.zeros(len(r))
+    for fold in np.unique(s.year[r]):
+        mine = s.year[r] == fold
+        sub = [(bins[~mine], size) for bins, size in features.values()]
+        values = fit(sub, (took / kwh)[~mine], finished[~mine])
+        logs[mine] = sum(v[bins[mine]] for v, (bins, _) in zip(values, features.values(), strict=True))
+    logs -= np.log(kwh)
+    level, slope = sureness(pair(kind, binned(at / 60 % 24, DAY_EDGES)), logs, took, finished)
+    out |= {"FINISH_LEVEL": level.reshape(2, -1), "FINISH_SLOPE": slope.reshape(2, -1)}
     for name, edges in (
+        ("KIND_TIGHT", KIND_EDGES),
+        ("KIND_TOLD", KIND_EDGES),
+        ("KIND_SHARE", KIND_EDGES),
+        ("KIND_SPELL", KIND_EDGES),
+        ("KIND_HOUR", KIND_EDGES),
+        ("KIND_DUE", KIND_EDGES),
         ("SHARE_SIZE", SHARE_EDGES),
         ("SHARE_SPELL", SHARE_EDGES),
         ("SHARE_HOUR", SHARE_EDGES),
-        ("CAME_TOOK", CAME_EDGES),
+        ("KIND_CAME_TOOK", tuple(range(2 * len(CAME_EDGES) + 1))),
     ):
         out[f"FINISH_BY_{name}"] = out[f"FINISH_BY_{name}"].reshape(len(edges) + 1, -1)
     return out
@@ -176,35 +195,34 @@ WHY = {
     "PART_EDGES": "Edges of energy delivered over energy told.",
     "GOT_EDGES": "Edges of energy delivered, kWh.",
     "TOLD_EDGES": "Edges of energy told, kWh.",
-    "CLOCK_EDGES": "Edges of local time, h.",
-    "PAST_EDGES": "Edges of the time since the departure told, h; negative before it.",
-    "STAY_EDGES": "Edges of the time since plug-in, h.",
     "DUE_EDGES": "Edges of the time since the departure told, h, for finishing.",
     "SINCE_EDGES": "Edges of the time since plug-in, h, for finishing.",
     "SHARE_EDGES": "Edges of energy delivered over energy told, for pairs.",
     "SIZE_EDGES": "Edges of energy told, kWh, for pairs.",
     "SPELL_EDGES": "Edges of the time since plug-in, h, for pairs.",
-    "RATE_EDGES": "Edges of energy told over stay told, kW.",
+    "TIGHT_EDGES": "Edges of energy told over what the vehicle could take in the stay told.",
+    "KIND_EDGES": "Edge of the draw, kW: slow vehicles and fast ones.",
     "HOUR_EDGES": "Edges of local time, h, for pairs.",
     "CAME_EDGES": "Edges of the local time of plug-in, h, for pairs.",
     "TOOK_EDGES": "Edges of energy delivered, kWh, for pairs.",
     "FINISH_BY_PART": "Log hazard of finishing per unit of delivered over told, by the same.",
     "FINISH_BY_GOT": "Added to it, by energy delivered.",
-    "FINISH_BY_TOLD": "Added to it, by energy told.",
-    "FINISH_BY_DUE": "Added to it, by the time since the departure told.",
+    "FINISH_BY_KIND_TOLD": "Added to it, by kind (rows) and energy told.",
     "FINISH_BY_SINCE": "Added to it, by the time since plug-in.",
     "FINISH_BY_SHARE_SIZE": "Added to it, by delivered over told (rows) and energy told.",
     "FINISH_BY_SHARE_SPELL": "Added to it, by delivered over told (rows) and time since plug-in.",
-    "FINISH_BY_RATE": "Added to it, by energy told over stay told: who needs much soon, and who has all day.",
+    "FINISH_BY_KIND_TIGHT": "Added to it, by kind (rows) and energy told over what it could take in the stay told.",
+    "FINISH_BY_KIND_SHARE": "Added to it, by kind (rows) and delivered over told.",
+    "FINISH_BY_KIND_SPELL": "Added to it, by kind (rows) and time since plug-in.",
+    "FINISH_BY_KIND_HOUR": "Added to it, by kind (rows) and local time.",
+    "FINISH_BY_KIND_DUE": "Added to it, by kind (rows) and the time since the departure told.",
     "FINISH_BY_SHARE_HOUR": "Added to it, by delivered over told (rows) and local time.",
-    "FINISH_BY_CAME_TOOK": "Added to it, by the local time of plug-in (rows) and energy delivered.",
+    "FINISH_BY_KIND_CAME_TOOK": "Added to it, by kind and local time of plug-in (rows) and energy delivered.",
+    "DAY_EDGES": "Edges of local time, h, for how sure the tables are.",
+    "FINISH_LEVEL": "Log hazard per kWh where the tables say USUAL, by kind (rows) and local time.",
+    "FINISH_SLOPE": "How much of what the tables say beside that came true on days that they were not learned from.",
     "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of any driver, for who told nothing, by energy delivered.",
-    "LEAVE_BY_CLOCK": "Log hazard of leaving per hour, by local time.",
-    "LEAVE_BY_PAST": "Added to it, by the time since the departure told.",
-    "LEAVE_BY_STAY": "Added to it, by the time since plug-in.",
     "FINISH_SILENT_BY_GOT": "The same of who told nothing where others told.",
-    "LEAVE_UNTOLD_BY_CLOCK": "Log hazard of leaving per hour of any driver, for who told nothing, by local time.",
-    "LEAVE_UNTOLD_BY_STAY": "Added to it, by the time since plug-in.",
 }
 
 
@@ -226,7 +244,7 @@ def main() -> None:
     args = parser.parse_args()
     sessions = read_sessions(args.sessions)
     mine = sessions.pick(np.flatnonzero(np.isin(sessions.year, args.years)))
-    found: dict[str, Floats] = leaving(mine) | finishing(mine)
+    found = finishing(mine)
     years = " and ".join(str(y) for y in args.years)
     print(f'''"""What is known of drivers before they are seen: hazards. Made by bench/engine_priors.py.
 
@@ -236,6 +254,10 @@ One value per bin: below the first edge, between edges, above the last. Correcte
 
 from typing import Final
 
+USUAL: Final = {USUAL}
+"""A log hazard of finishing per kWh in the middle."""
+LEAST_STAY_H: Final = {LEAST_STAY_H}
+"""A stay told is taken to be at least so long."""
 # fmt: off''')
     for name, why in WHY.items():
         print(f'{written(name, found[name] if name in found else globals()[name])}\n"""{why}"""')

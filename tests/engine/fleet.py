@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from emw.engine.neutral import Allocator
 
 
@@ -105,6 +107,8 @@ class Fleet:
     loads: list[float] = field(default_factory=list)
     sheds: list[float] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
+    tells_truth: bool = False
+    """The engine is told what would have been drawn, and has to believe nothing."""
 
     def __post_init__(self) -> None:
         for e in self.evses:
@@ -113,6 +117,9 @@ class Fleet:
     def run(self, minutes: int, phase: str, kw: float = 0.0, *, start: float = 0.0, end: float = 0.0) -> None:
         for _ in range(minutes):
             here = {e.evse_id: e for e in self.evses if e.plug_min <= self.now < e.leave_min}
+            if self.tells_truth:
+                truth_kw = [here[evse_id].would_kw for evse_id in sorted(here)]
+                self.allocator.controller.est.truth_kw = np.array(truth_kw)
             answer = self.allocator.round(
                 {
                     "v": 1,
@@ -138,6 +145,6 @@ class Fleet:
         self.run(100, "restore", kw, start=start, end=start + minutes)
 
 
-def fleet(count: int = 60, **with_: Any) -> Fleet:
+def fleet(count: int = 60, *, tells_truth: bool = False, **with_: Any) -> Fleet:
     """Like EVSEs, ids 000, 001, …"""
-    return Fleet([Evse(evse_id=f"{i:03}", **with_) for i in range(count)])
+    return Fleet([Evse(evse_id=f"{i:03}", **with_) for i in range(count)], tells_truth=tells_truth)

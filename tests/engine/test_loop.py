@@ -21,8 +21,8 @@ def shed_of(f: Fleet, minutes: int = 30) -> list[float]:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.75, 0.95])
 def test_what_is_asked_is_shed_from_the_first_minutes(share: float) -> None:
-    """Of drivers who told so much that nobody is believed to finish meanwhile: the judge of control, not of belief."""
-    f = fleet(told_kwh=100.0)
+    """With the counterfactual given: the judge of control, not of belief."""
+    f = fleet(tells_truth=True)
     f.event(share * LOAD_KW)
     assert shed_of(f)[3:] == pytest.approx([share * LOAD_KW] * 27, abs=max(0.03 * share * LOAD_KW, 1.5))
 

@@ -9,16 +9,15 @@ from emw.engine.estimate import Estimator
 from emw.engine.need import (
     NEED_QUANTILES,
     Finish,
-    Leave,
     needs_at,
     told,
 )
 
 
-def cars(n: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cars(n: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(2)
     told_kwh = np.where(rng.random(n) < 0.2, np.nan, rng.uniform(4, 60, n))
-    return told_kwh, rng.uniform(6, 10, n), rng.uniform(12, 19, n)
+    return told_kwh, rng.uniform(6, 10, n), rng.uniform(12, 19, n), rng.choice([3.3, 6.6], n)
 
 
 def test_survival_falls_from_one_and_its_integral_rises() -> None:
@@ -43,22 +42,16 @@ def test_finishes_seen_move_the_hazard() -> None:
 
 def test_silence_is_a_small_need_only_where_others_tell() -> None:
     finish = Finish()
-    silent = told(np.array([np.nan]), np.array([8.0]), np.array([np.nan]))
+    silent = told(np.array([np.nan]), np.array([8.0]), np.array([np.nan]), np.array([3.3]))
     nobody_asked, _ = finish.ahead(silent, np.array([0.2]), np.array([3.3]), 9.0)
     finish.tell = 0.95
     most_tell, _ = finish.ahead(silent, np.array([0.2]), np.array([3.3]), 9.0)
     assert most_tell[0, 5] < 0.5 < nobody_asked[0, 5]  # an hour on
 
 
-def test_at_the_end_of_a_day_cars_are_taken_whether_full_or_not() -> None:
-    leave, behind_h = Leave(), np.array([1.0])
-    early, due, late, untold = (float(leave.gone(behind_h, np.array([h]))[0]) for h in (-6, 0, 4, np.nan))
-    assert early > untold > due > late
-
-
 def test_what_is_told_is_not_believed_to_the_letter() -> None:
     finish = Finish()
-    one = told(np.array([10.0]), np.array([8.0]), np.array([17.0]))
+    one = told(np.array([10.0]), np.array([8.0]), np.array([17.0]), np.array([10.0]))
     alive, _ = finish.ahead(one, np.array([0.0]), np.array([10.0]), 9.0)
     at_half = alive[0, 3]  # after half an hour: 5 of 10 kWh
     assert 0.4 < at_half < 0.95
@@ -120,19 +113,3 @@ def test_a_paused_car_says_nothing() -> None:
         est.update(seen(600 + i, limit=0, draw=0, got=8.3))
     assert not est.state.done[0]
     assert est.would_kw(seen(614, limit=0, draw=0, got=8.3))[0] > 2
-
-
-def drivers(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """When they came, when they said they would leave (some on the quarter, some not at all), when they finish."""
-    rng = np.random.default_rng(5)
-    plug_h = np.where(rng.random(n) < 0.3, np.floor(rng.uniform(-20, 10, n) * 4) / 4, rng.uniform(-20, 10, n))
-    depart_h = np.where(rng.random(n) < 0.3, np.floor(rng.uniform(0, 40, n) * 4) / 4, rng.uniform(0, 40, n))
-    depart_h[rng.random(n) < 0.2] = np.nan
-    return plug_h, depart_h
-
-
-def test_the_table_of_one_time_of_day_says_what_the_hazard_says() -> None:
-    plug_h, depart_h = drivers(3_000)
-    for now_h in (0.0, 7.5, 11.016, 23.99, 30.2):
-        plain = Leave().plain(np.full(3_000, now_h), now_h - plug_h, now_h - depart_h)
-        np.testing.assert_array_equal(Leave().plain_now(now_h, now_h - plug_h, now_h - depart_h), plain)

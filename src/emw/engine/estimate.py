@@ -17,7 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emw.engine.columns import Bools, Columns, Floats, Ints
-from emw.engine.need import GROUPS, Finish, Leave, Told, told
+from emw.engine.need import GROUPS, Finish, Told, told
+from emw.engine.prior_stays import FIRST_H
+from emw.engine.stay import Leave, later
 
 LIVE_A = 0.5
 """A car that draws less is not charging."""
@@ -31,6 +33,8 @@ STAYS_MIN = 5.0
 """A car that stays this long after its last draw has finished by itself."""
 DIP = 0.9
 """A free car that draws less than this part of what it drew may have finished within the minute."""
+MORE = 1.05
+"""A vehicle that draws more than so many times what it drew before is looked at anew."""
 AMPLE_A = 2.5
 """A limit this much above the draw does not bind."""
 
@@ -76,6 +80,12 @@ class State:
     got_kwh: Floats
     dips: Ints
     """Rounds in a row drawing much less than before, though free: it has finished within the minute, or will soon."""
+    drew_a: Floats
+    """Most it was seen to draw, A."""
+    kind: Ints
+    """What that makes it: slow or fast."""
+    full_min: Floats
+    """When it finished; -inf: before it was seen, or not."""
     more_a: Floats
     """Wants more than this: the highest limit that it was seen to use up, A."""
 
@@ -98,7 +108,7 @@ class State:
             awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
             asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
             learned=no(), req_kwh=zeros(), scale=zeros(), size=none(), came=none(), got_kwh=zeros(), dips=none(),
-            more_a=zeros(),
+            more_a=zeros(), drew_a=zeros(), kind=none(), full_min=np.full(n, -np.inf),
         )  # fmt: skip
 
     def aligned(self, was: Ints) -> State:
@@ -120,6 +130,7 @@ class State:
             scale=self.scale,
             size=self.size,
             came=self.came,
+            kind=self.kind,
             plug_h=self.plug_min / 60,
             depart_h=self.depart_min / 60,
         )
@@ -173,7 +184,11 @@ class Estimator:
             s.would_a,
         )
         s.would_a = np.where(held & live & (seen.draw_a > s.would_a * 1.03), seen.draw_a, s.would_a)
-        s.learned |= free & (seen.now_min - s.plug_min >= WHOLE_MIN)
+        learns = free & ~s.learned & (seen.now_min - s.plug_min >= WHOLE_MIN)
+        s.learned |= learns
+        news = np.flatnonzero(learns | (s.would_a > MORE * s.drew_a))
+        if len(news):
+            self._listen(seen, s, news, s.would_a)
         self._gaps(seen, s, held & live & ~changed & allowed & ~s.deaf)
         s.limit_a = seen.limit_a.copy()
         s.got_kwh = seen.got_kwh.copy()
@@ -189,14 +204,16 @@ class Estimator:
         if not len(s.fade) or hours <= 0:
             return
         now_h = seen.now_min / 60
-        chance = hours * self.leave.plain_now(now_h, now_h - s.plug_min / 60, now_h - s.depart_min / 60)
+        chance = hours * later(now_h, s.told)
         left = np.ones(len(s.fade), dtype=np.bool_)
         left[seen.was[seen.was >= 0]] = False
-        plain = (s.deficit_kwh <= 0) & (s.done | (s.would_a > 0)) & ~s.stuck
+        # Who has finished just now leaves by a hazard of its own.
+        news = s.done & (seen.now_min - s.full_min < 60 * FIRST_H) & np.isnan(s.ended_min)
+        plain = (s.deficit_kwh <= 0) & (s.done | (s.would_a > 0)) & ~s.stuck & ~news
         # Who leaves right after its last draw has left while charging: the driver did not wait for a full battery.
         finished = s.done & np.isnan(s.ended_min)
         rows = np.flatnonzero(plain)
-        self.leave.learn(chance.take(rows), finished.take(rows), left.take(rows))
+        self.leave.learn(chance.take(rows), finished.take(rows), left.take(rows), s.kind.take(rows))
         known = seen.was >= 0
         self.chance[known] = chance[seen.was[known]]
 
@@ -207,14 +224,25 @@ class Estimator:
         s.limit_a[fresh] = seen.limit_a[fresh]
         s.plug_min[fresh] = seen.plug_min[fresh]
         s.depart_min[fresh] = seen.depart_min[fresh]
-        who = told(seen.req_kwh[fresh], seen.plug_min[fresh] / 60, seen.depart_min[fresh] / 60)
-        s.req_kwh[fresh], s.scale[fresh], s.size[fresh] = who.req_kwh, who.scale, who.size
-        s.came[fresh] = who.came
         s.got_kwh[fresh] = seen.got_kwh[fresh]
         free = seen.limit_a >= seen.max_a - 0.05
         s.would_a[fresh] = np.where(free, seen.draw_a, np.maximum(seen.draw_a, self.typical_draw_a))[fresh]
         s.done[fresh] = (free & (seen.draw_a <= LIVE_A) & (seen.got_kwh > 0.1))[fresh]
+        drew_a = np.where(s.would_a > LIVE_A, s.would_a, self.typical_draw_a)
+        self._listen(seen, s, np.flatnonzero(fresh), drew_a)
         s.would_a[s.done] = 0.0
+
+    def _listen(self, seen: Columns, s: State, rows: Ints, drew_a: Floats) -> None:
+        """What drivers told, read in the light of what their vehicles draw."""
+        who = told(
+            seen.req_kwh[rows],
+            seen.plug_min[rows] / 60,
+            seen.depart_min[rows] / 60,
+            seen.kw_per_a[rows] * drew_a[rows],
+        )
+        s.drew_a[rows] = drew_a[rows]
+        s.req_kwh[rows], s.scale[rows], s.size[rows] = who.req_kwh, who.scale, who.size
+        s.came[rows], s.kind[rows] = who.came, who.kind
 
     def _twins(self, seen: Columns, s: State, held: Bools, hours: float) -> None:
         """Move cars and twins on by one round."""
@@ -238,8 +266,9 @@ class Estimator:
             s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2, now_h - behind_h) * own
         )
         # Still plugged in: a sign that the twin still charges, for who has finished leaves sooner.
-        stays = self.chance[rows] * (
-            self.leave.gone(behind_h, now_h - s.depart_min[rows] / 60) - self.leave.charging
+        leaves = self.chance[rows] / hours
+        stays = hours * (
+            self.leave.gone(now_h, who, leaves, behind_h, at + ahead) - leaves * self.leave.charging[who.kind]
         )
         s.fade[rows] -= (1 - np.exp(-s.fade[rows])) * np.maximum(stays, 0.0)
         s.fade[rows] = np.maximum(s.fade[rows], 0.0)
@@ -274,6 +303,7 @@ class Estimator:
             due += self._expected.popleft()[1]
         self.finish.learn(due, s.told.pick(stayed), seen.got_kwh[stayed])
         s.ended_min[stayed] = np.nan
+        s.full_min[ended] = seen.now_min
         s.done |= ended
         s.would_a[ended] = 0.0
         s.deficit_kwh[ended] = 0.0

@@ -15,6 +15,7 @@ import numpy as np
 from emw.engine.columns import Columns, Floats
 from emw.engine.estimate import Estimator
 from emw.engine.need import TAU_H
+from emw.engine.stay import later
 
 STEP_H = 0.25
 ENDS = 0.6
@@ -63,10 +64,8 @@ def still_charging(seen: Columns, est: Estimator, met: Floats, hours: float) -> 
     steps = max(round(hours / STEP_H), 1)
     gone = np.zeros(len(needs))
     for n in range(steps):
-        at_h = now_h + (n + 0.5) * hours / steps
-        chance = est.leave.plain_now(at_h, at_h - state.plug_min / 60, at_h - state.depart_min / 60)
-        gone += chance * (hours / steps)
-    stays: Floats = np.exp(-gone * max(est.leave.charging, ENDS))
+        gone += later(now_h + (n + 0.5) * hours / steps, state.told) * (hours / steps)
+    stays: Floats = np.exp(-gone * np.maximum(est.leave.charging, ENDS)[state.kind])
     found: Floats = est.alive * needs * stays
     return found
 

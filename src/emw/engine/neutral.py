@@ -21,7 +21,7 @@ class Allocator:
     """Rounds of one fleet, one snapshot each; a request with another id starts on what was learned before."""
 
     def __init__(self, tuning: Tuning | None = None) -> None:
-        self._controller = Controller(tuning)
+        self.controller = Controller(tuning)
         self._rows: dict[tuple[str, float], int] = {}
 
     def round(self, line: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,15 +43,15 @@ class Allocator:
         ordered = [evses[i] for i in order]
         names = [ids[i] for i in order]
         seen, rows = self._columns(now_min, names, ordered)
-        moved, limit_a = self._controller.round(seen, request)
+        moved, limit_a = self.controller.round(seen, request)
         self._rows = rows
         return {
             "set": [
                 {"id": ordered[row]["id"], "amps": round(float(a), 6)}
                 for row, a in zip(moved.tolist(), limit_a, strict=True)
             ],
-            "est_kw": round(self._controller.est_kw, 3),
-            "sheddable_kw": round(self._controller.sheddable_kw, 3),
+            "est_kw": round(self.controller.est_kw, 3),
+            "sheddable_kw": round(self.controller.sheddable_kw, 3),
         }
 
     def _columns(

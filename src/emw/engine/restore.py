@@ -103,7 +103,8 @@ class Ramp:
             return along - load_kw
         wears = min(max(waited_min / self.rules.patience_min - 1, 0.0), 1.0)
         highest = self.cap_kw(load_kw) * self.rules.worn(wears)
-        return min(along, highest) - load_kw
+        # Those who come by themselves need some of the room that is left.
+        return min(along, highest - max(self._rises_kw, 0.0)) - load_kw
 
 
 def release(

@@ -1,7 +1,8 @@
-"""How long a driver stays once the vehicle has finished: what makes up for a hold, or does not.
+"""When drivers leave: how long they stay once the vehicle has finished, and what it says that one is still there.
 
 Some are gone within minutes of the last kWh: they did not wait for it, or came for nothing else. The others leave as
-the clock and what they told have it, and what they told says little where they came late in the day.
+the clock and what they told have it, and what they told says little where they came late in the day. Drivers seldom
+leave a car that still charges.
 """
 
 from __future__ import annotations
@@ -38,26 +39,105 @@ def _begin(size: int, x: Floats, low: float) -> Ints:
 
 
 _LOW_H = -8.25
-_PAST = np.asarray(priors.LATER_BY_CAME_PAST)[:, bins(priors.PAST_EDGES, AHEAD_H, 8.25, _LOW_H)]
+_PAST_BINS = bins(priors.PAST_EDGES, AHEAD_H, 8.25, _LOW_H)
+_PAST = (
+    np.asarray(priors.LATER_BY_KIND_PAST)[:, None, _PAST_BINS]
+    + np.asarray(priors.LATER_BY_CAME_PAST)[:, _PAST_BINS]
+)
+"""By kind, local time of plug-in, and the time since the departure told."""
 _STAY_BINS = bins(priors.STAY_EDGES, AHEAD_H, 15.25)
 _STAY = np.asarray(priors.LATER_BY_STAY)[_STAY_BINS]
 _STAY_UNTOLD = np.asarray(priors.LATER_UNTOLD_BY_STAY)[_STAY_BINS]
 _CLOCK_BINS = bins(priors.CLOCK_EDGES, 0.5, 24.0)
 _CLOCK = np.asarray(priors.LATER_BY_CLOCK)[_CLOCK_BINS]
 _CLOCK_UNTOLD = np.asarray(priors.LATER_UNTOLD_BY_CLOCK)[_CLOCK_BINS]
-_PASTS = _PAST.shape[1]
+_PASTS = _PAST.shape[2]
 _STARTS = AHEAD_STEPS + _PASTS
-_PAST_AHEAD = np.ascontiguousarray(_stretches(_PAST)[:, :_STARTS].reshape(-1, AHEAD_STEPS))
-_CAME_UNTOLD = np.asarray(priors.LATER_UNTOLD_BY_CAME)
+_PAST_NOW = _PAST.ravel()
+_PAST_AHEAD = np.ascontiguousarray(_stretches(_PAST)[:, :, :_STARTS].reshape(-1, AHEAD_STEPS))
+_KIND_CAME_UNTOLD = np.add.outer(
+    np.asarray(priors.LATER_UNTOLD_BY_KIND), np.asarray(priors.LATER_UNTOLD_BY_CAME)
+).ravel()
+_CAMES = len(priors.CAME_EDGES) + 1
 _STAY_STARTS = AHEAD_STEPS + len(_STAY)
 _STAY_AHEAD = np.concatenate([_stretches(t)[:_STAY_STARTS] for t in (_STAY, _STAY_UNTOLD)])
 _FIRST_CLOCK = np.asarray(priors.FIRST_BY_CLOCK)[bins(priors.FIRST_CLOCK_EDGES, 0.5, 24.0)]
 _FIRST_CLOCK_UNTOLD = np.asarray(priors.FIRST_UNTOLD_BY_CLOCK)[bins(priors.FIRST_CLOCK_EDGES, 0.5, 24.0)]
-_FIRST_PAST = np.asarray(priors.FIRST_BY_CAME_PAST)[:, bins(priors.FIRST_PAST_EDGES, AHEAD_H, 8.25, _LOW_H)]
-_FIRST_PASTS = _FIRST_PAST.shape[1]
+_FIRST_PAST_BINS = bins(priors.FIRST_PAST_EDGES, AHEAD_H, 8.25, _LOW_H)
+_FIRST_PAST = (
+    np.asarray(priors.FIRST_BY_KIND_PAST)[:, None, _FIRST_PAST_BINS]
+    + np.asarray(priors.FIRST_BY_CAME_PAST)[:, _FIRST_PAST_BINS]
+)
+_FIRST_PASTS = len(_FIRST_PAST_BINS)
 _FIRST_PAST = _FIRST_PAST.ravel()
 _FIRST_SHARE = np.asarray(priors.FIRST_BY_SHARE)[bins(priors.SHARE_EDGES, 0.01, 1.5)]
-_FIRST_UNTOLD = np.asarray(priors.FIRST_UNTOLD_BY_CAME)
+_FIRST_UNTOLD = np.add.outer(
+    np.asarray(priors.FIRST_UNTOLD_BY_KIND), np.asarray(priors.FIRST_UNTOLD_BY_CAME)
+).ravel()
+
+TRUST = 12.0
+"""Expected departures after which what the fleet shows weighs as much as what was known before."""
+CHARGING = np.asarray(priors.CHARGING_BY_KIND)
+FINISHED = np.ones_like(CHARGING)
+
+
+class Leave:
+    """The chance that a driver leaves, per hour; corrected by what the fleet shows, for each kind of vehicle."""
+
+    def __init__(self) -> None:
+        self._seen = np.zeros((2, len(FINISHED)))
+        self._expected = np.zeros((2, len(FINISHED)))
+
+    @property
+    def charging(self) -> Floats:
+        """Factors of the hazard, by kind, for cars that still charge (or would, had nobody asked them)."""
+        return self._factor(0, CHARGING)
+
+    @property
+    def finished(self) -> Floats:
+        """Factors of the hazard, by kind, for cars that have finished."""
+        return self._factor(1, FINISHED)
+
+    def _factor(self, state: int, known: Floats) -> Floats:
+        found: Floats = (self._seen[state] + TRUST * known) / (self._expected[state] + TRUST)
+        return found
+
+    def learn(self, chance: Floats, finished: Bools, left: Bools, kind: Ints) -> None:
+        """Cars whose state was plain to see, their chances of leaving by the tables, and who left."""
+        place = np.where(finished, len(FINISHED), 0) + kind
+        count = self._seen.size
+        self._expected += np.bincount(place, chance, count).reshape(self._seen.shape)
+        self._seen += np.bincount(place, left, count).reshape(self._seen.shape)
+
+    def gone(self, now_h: float, who: Told, later: Floats, ahead_h: Floats, got_kwh: Floats) -> Floats:
+        """Chance of leaving now, per hour, of cars of which only the twin has finished, at some time in the last
+        `ahead_h` hours (its mean). `later`: the same of those who finished long ago; `got_kwh`: what the twin has got.
+        """
+        first = _first(np.full((len(later), 1), now_h), who, got_kwh[:, None])[:, 0]
+        just = np.minimum(priors.FIRST_H / np.maximum(ahead_h, 1e-3), 1.0)
+        found: Floats = self.finished[who.kind] * (later + just * (first - later))
+        return found
+
+
+def _heard(who: Told) -> tuple[Bools, Floats, Ints]:
+    """Who told a departure, which (h; 0: none), and the bin of kind and time of plug-in."""
+    known = np.isfinite(who.depart_h)
+    kind_came = who.kind * _CAMES + np.digitize(who.plug_h % 24, priors.CAME_EDGES)
+    return known, np.where(known, who.depart_h, 0.0), kind_came
+
+
+def later(at_h: float, who: Told) -> Floats:
+    """Chance of leaving at local time `at_h`, per hour, of cars that finished a while ago."""
+    known, told_h, kind_came = _heard(who)
+    clock = int(at_h % 24 * 2)
+    past = place(_PASTS, at_h - told_h, AHEAD_H, _LOW_H)
+    stay = place(len(_STAY), at_h - who.plug_h, AHEAD_H)
+    logs = look(_PAST_NOW, kind_came * _PASTS + past) + look(_STAY, stay) + _CLOCK[clock]
+    if not known.all():
+        untold = look(_KIND_CAME_UNTOLD, kind_came) + look(_STAY_UNTOLD, stay) + _CLOCK_UNTOLD[clock]
+        logs = np.where(known, logs, untold)
+    found: Floats = np.exp(logs)
+    return found
 
 
 def departures(now_h: float, who: Told, finish_h: Floats, got_kwh: Floats) -> Floats:
@@ -66,16 +146,12 @@ def departures(now_h: float, who: Told, finish_h: Floats, got_kwh: Floats) -> Fl
     `got_kwh` (rows by m): what will have been delivered then.
     """
     n = len(finish_h)
-    known = np.isfinite(who.depart_h)
-    told_h = np.where(known, who.depart_h, 0.0)
-    told_kwh = np.where(np.isfinite(who.req_kwh), who.req_kwh, TYPICAL_KWH)
-    came = np.digitize(who.plug_h % 24, priors.CAME_EDGES)
     gone = np.full((n, _WIDE), np.inf)
     gone[:, 0] = 0.0
-    hazard = _later(now_h, who.plug_h, told_h, known, came)
+    hazard = _later_ahead(now_h, who)
     hazard *= AHEAD_H
     np.cumsum(hazard, axis=1, out=gone[:, 1 : AHEAD_STEPS + 1])
-    at_once = _first(now_h + finish_h, told_h, known, came, got_kwh / told_kwh[:, None])
+    at_once = _first(now_h + finish_h, who, got_kwh)
     at_once *= priors.FIRST_H
     flat, first = gone.ravel(), np.arange(n)[:, None] * _WIDE
     start = np.clip(finish_h / AHEAD_H, 0, AHEAD_STEPS - 1e-6)
@@ -99,28 +175,31 @@ def departures(now_h: float, who: Told, finish_h: Floats, got_kwh: Floats) -> Fl
     return found
 
 
-def _later(now_h: float, plug_h: Floats, told_h: Floats, known: Bools, came: Ints) -> Floats:
-    """Chance of leaving per hour in each step from now on: from one step to the next a row moves on by one place in
-    each table, so that it needs a stretch of each and no look-up per time.
+def _later_ahead(now_h: float, who: Told) -> Floats:
+    """`later` in each step from now on: from one step to the next a row moves on by one place in each table, so that
+    it needs a stretch of each and no look-up per time.
     """
+    known, told_h, kind_came = _heard(who)
     at_h = now_h + (np.arange(AHEAD_STEPS, dtype=np.float64) + 0.5) * AHEAD_H
     clock = place(len(_CLOCK), at_h % 24, 0.5)
-    both = np.concatenate((_PAST_AHEAD + _CLOCK[clock], _CAME_UNTOLD[:, None] + _CLOCK_UNTOLD[clock]))
-    past = came * _STARTS + _begin(_PASTS, at_h[0] - told_h, _LOW_H)
-    stay = _begin(len(_STAY), at_h[0] - plug_h, 0.0)
-    logs = look(both, np.where(known, past, len(_PAST_AHEAD) + came))
+    both = np.concatenate((_PAST_AHEAD + _CLOCK[clock], _KIND_CAME_UNTOLD[:, None] + _CLOCK_UNTOLD[clock]))
+    past = kind_came * _STARTS + _begin(_PASTS, at_h[0] - told_h, _LOW_H)
+    stay = _begin(len(_STAY), at_h[0] - who.plug_h, 0.0)
+    logs = look(both, np.where(known, past, len(_PAST_AHEAD) + kind_came))
     logs += look(_STAY_AHEAD, np.where(known, stay, stay + _STAY_STARTS))
     return np.exp(logs, out=logs)
 
 
-def _first(at_h: Floats, told_h: Floats, known: Bools, came: Ints, share: Floats) -> Floats:
-    """Chance of leaving per hour right after finishing at `at_h` (rows by m)."""
+def _first(at_h: Floats, who: Told, got_kwh: Floats) -> Floats:
+    """Chance of leaving per hour right after finishing at `at_h` with `got_kwh` (rows by m)."""
+    known, told_h, kind_came = _heard(who)
+    told_kwh = np.where(np.isfinite(who.req_kwh), who.req_kwh, TYPICAL_KWH)
     clock = place(len(_FIRST_CLOCK), at_h % 24, 0.5)
     past = place(_FIRST_PASTS, at_h - told_h[:, None], AHEAD_H, _LOW_H)
     logs = look(_FIRST_CLOCK, clock)
-    logs += look(_FIRST_PAST, came[:, None] * _FIRST_PASTS + past)
-    logs += look(_FIRST_SHARE, place(len(_FIRST_SHARE), share, 0.01))
+    logs += look(_FIRST_PAST, kind_came[:, None] * _FIRST_PASTS + past)
+    logs += look(_FIRST_SHARE, place(len(_FIRST_SHARE), got_kwh / told_kwh[:, None], 0.01))
     if not known.all():
-        untold = look(_FIRST_CLOCK_UNTOLD, clock) + _FIRST_UNTOLD[came][:, None]
+        untold = look(_FIRST_CLOCK_UNTOLD, clock) + look(_FIRST_UNTOLD, kind_came)[:, None]
         logs = np.where(known[:, None], logs, untold)
     return np.exp(logs, out=logs)
