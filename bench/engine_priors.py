@@ -167,8 +167,9 @@ def finishing(s: Sessions) -> dict[str, Floats]:
     found = fit(list(features.values()), took / kwh, finished)
     out |= {f"FINISH_{name}": values for name, values in zip(features, found, strict=True)}
     logs = np.zeros(len(r))
-    for fold in np.unique(s.year[r]):
-        mine = s.year[r] == fold
+    folds = s.year[r] if len(np.unique(s.year)) > 1 else s.site_day[r] % 2
+    for fold in np.unique(folds):
+        mine = folds == fold
         sub = [(bins[~mine], size) for bins, size in features.values()]
         values = fit(sub, (took / kwh)[~mine], finished[~mine])
         logs[mine] = sum(v[bins[mine]] for v, (bins, _) in zip(values, features.values(), strict=True))
@@ -220,7 +221,7 @@ WHY = {
     "FINISH_BY_KIND_CAME_TOOK": "Added to it, by kind and local time of plug-in (rows) and energy delivered.",
     "DAY_EDGES": "Edges of local time, h, for how sure the tables are.",
     "FINISH_LEVEL": "Log hazard per kWh where the tables say USUAL, by kind (rows) and local time.",
-    "FINISH_SLOPE": "How much of what the tables say beside that came true on days that they were not learned from.",
+    "FINISH_SLOPE": "How much of what tables say beside that came true on the year that they were not learned from.",
     "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of any driver, for who told nothing, by energy delivered.",
     "FINISH_SILENT_BY_GOT": "The same of who told nothing where others told.",
 }

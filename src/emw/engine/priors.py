@@ -168,7 +168,7 @@ FINISH_SLOPE: Final = (
     (1.02, 0.95, 0.77, 0.75, 1.03),
     (1.01, 1.00, 1.02, 0.80, 0.94),
 )
-"""How much of what the tables say beside that came true on days that they were not learned from."""
+"""How much of what tables say beside that came true on the year that they were not learned from."""
 FINISH_UNTOLD_BY_GOT: Final = (
     -3.94, -1.92, -3.26, -3.11, -2.95, -2.71, -2.25, -2.29, -2.35, -2.57, -2.30, -1.95, -2.25, -2.57,
     -2.81, -2.72, -2.45, -2.15,
