@@ -12,6 +12,7 @@ import pytest
 from tests.loop import waited_s
 
 
+@pytest.mark.alone  # an hour passes in a minute: who waits for a processor there waits for minutes
 def test_demo_once_runs_a_whole_request_and_its_numbers_add_up() -> None:
     demo = subprocess.Popen(
         [sys.executable, "-m", "emw", "demo", "--once", "--json", "--operator", "127.0.0.1:0"],
