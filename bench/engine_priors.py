@@ -43,7 +43,7 @@ DAY_EDGES = (10.0, 13.0, 16.0, 19.0)
 USUAL = -3.0
 """A log hazard of finishing per kWh in the middle."""
 LEAST_STAY_H = 0.2
-DRAWN = 90.0
+DRAWN = 70.0
 """How many events' weight draws a bin towards its feature's mean."""
 VEHICLES = (101, 102, 103)
 """Seeds of the assumed vehicles that play the sessions."""
@@ -118,7 +118,8 @@ def played(s: Sessions) -> Floats:
 def sureness(of: Feature, logs: Floats, exposure: Floats, happened: Floats) -> tuple[Floats, Floats]:
     """Level and slope, per bin, that turn log hazards of tables learned elsewhere into those that came true.
 
-    log hazard = level + slope * (what the tables say - USUAL). Tables learned from little are too sure of the extremes.
+    log hazard = level + slope * (what the tables say - USUAL). Tables learned from little are too sure of the extremes,
+    and a sum of tables is not the whole truth.
     """
     level, slope = np.zeros(of[1]), np.ones(of[1])
     for i in range(of[1]):
@@ -166,15 +167,18 @@ def finishing(s: Sessions) -> dict[str, Floats]:
     }
     found = fit(list(features.values()), took / kwh, finished)
     out |= {f"FINISH_{name}": values for name, values in zip(features, found, strict=True)}
-    logs = np.zeros(len(r))
+    exposure = took / kwh
+    logs = [sum(v[bins] for v, (bins, _) in zip(found, features.values(), strict=True)) - np.log(kwh)]
     folds = s.year[r] if len(np.unique(s.year)) > 1 else s.site_day[r] % 2
+    elsewhere = np.zeros(len(r))
     for fold in np.unique(folds):
         mine = folds == fold
-        sub = [(bins[~mine], size) for bins, size in features.values()]
-        values = fit(sub, (took / kwh)[~mine], finished[~mine])
-        logs[mine] = sum(v[bins[mine]] for v, (bins, _) in zip(values, features.values(), strict=True))
-    logs -= np.log(kwh)
-    level, slope = sureness(pair(kind, binned(at / 60 % 24, DAY_EDGES)), logs, took, finished)
+        values = fit([(bins[~mine], n) for bins, n in features.values()], exposure[~mine], finished[~mine])
+        elsewhere[mine] = sum(v[bins[mine]] for v, (bins, _) in zip(values, features.values(), strict=True))
+    logs.append(elsewhere - np.log(kwh))
+    # Tables of all years are surer than those of one: they are judged by both alike.
+    of, n = pair(kind, binned(at / 60 % 24, DAY_EDGES))
+    level, slope = sureness((np.tile(of, 2), n), np.concatenate(logs), np.tile(took, 2), np.tile(finished, 2))
     out |= {"FINISH_LEVEL": level.reshape(2, -1), "FINISH_SLOPE": slope.reshape(2, -1)}
     for name, edges in (
         ("KIND_TIGHT", KIND_EDGES),
@@ -221,7 +225,7 @@ WHY = {
     "FINISH_BY_KIND_CAME_TOOK": "Added to it, by kind and local time of plug-in (rows) and energy delivered.",
     "DAY_EDGES": "Edges of local time, h, for how sure the tables are.",
     "FINISH_LEVEL": "Log hazard per kWh where the tables say USUAL, by kind (rows) and local time.",
-    "FINISH_SLOPE": "How much of what tables say beside that came true on the year that they were not learned from.",
+    "FINISH_SLOPE": "How much of what the tables say beside that comes true, on days they know and on others.",
     "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of any driver, for who told nothing, by energy delivered.",
     "FINISH_SILENT_BY_GOT": "The same of who told nothing where others told.",
 }
