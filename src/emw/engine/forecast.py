@@ -18,7 +18,7 @@ from emw.engine.need import TAU_H
 from emw.engine.stay import later
 
 STEP_H = 0.25
-ENDS = 0.6
+ENDS = 0.25
 """Share of the hazard of leaving at which charging ends: who leaves has often drawn until shortly before."""
 SHARED = 0.23
 """What all vehicles that are expected to stop have in common (the day, the weather), as a share of them."""

@@ -47,7 +47,7 @@ UNKNOWN_COST = 0.2
 class Taste:
     """Prices, in kWh unserved per kWh shed."""
 
-    finish: float = 0.9
+    finish: float = 1.0
     """Of a car certain to finish before the event ends."""
     doubt: float = 0.0
     """Of a car as large as the whole request whose twin finishes half-way to the end of the event."""
