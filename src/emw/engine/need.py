@@ -1,8 +1,8 @@
-"""How much a car will still take and when it leaves: survival of energy, and what a stay says.
+"""How much a car will still take: survival of energy.
 
-What drivers tell is evidence, not truth: a median car takes 0.6 of what was told, and one in twenty leaves hours early.
-So both are hazards (chance of finishing per kWh, of leaving per hour) that depend on what was told, on what has
-passed, and on what the fleet shows while the engine runs.
+What drivers tell is evidence, not truth: a median car takes 0.6 of what was told. So finishing is a hazard, a chance
+per kWh, that depends on what was told and when, on what has been taken, on what the vehicle draws, and on what the
+fleet shows while the engine runs.
 """
 
 from __future__ import annotations

@@ -109,13 +109,13 @@ class Leave:
         self._expected += np.bincount(place, chance, count).reshape(self._seen.shape)
         self._seen += np.bincount(place, left, count).reshape(self._seen.shape)
 
-    def gone(self, now_h: float, who: Told, later: Floats, ahead_h: Floats, got_kwh: Floats) -> Floats:
+    def gone(self, now_h: float, who: Told, long_ago: Floats, ahead_h: Floats, got_kwh: Floats) -> Floats:
         """Chance of leaving now, per hour, of cars of which only the twin has finished, at some time in the last
-        `ahead_h` hours (its mean). `later`: the same of those who finished long ago; `got_kwh`: what the twin has got.
+        `ahead_h` hours (its mean). `long_ago`: `later` of the same; `got_kwh`: what the twin has got.
         """
-        first = _first(np.full((len(later), 1), now_h), who, got_kwh[:, None])[:, 0]
+        first = _first(np.full((len(long_ago), 1), now_h), who, got_kwh[:, None])[:, 0]
         just = np.minimum(priors.FIRST_H / np.maximum(ahead_h, 1e-3), 1.0)
-        found: Floats = self.finished[who.kind] * (later + just * (first - later))
+        found: Floats = self.finished[who.kind] * (long_ago + just * (first - long_ago))
         return found
 
 
