@@ -66,6 +66,7 @@ class Fleet:
     serial: int = 0
     sent: list[Order] = field(default_factory=list)
     held: int = 0
+    refusals: int = 0
     refused_until: dict[str, datetime] = field(default_factory=dict)
     highest_kw: dict[str, float] = field(default_factory=dict)
 
@@ -205,6 +206,7 @@ class Fleet:
         self.sent.append(order)
         outcome = Outcome.REJECTED if car.refuses else Outcome.APPLIED
         if car.refuses:
+            self.refusals += 1
             self.refused_until[car.evse_id] = self.now + timedelta(seconds=self.rules.retry_after_s)
         self.limits[order.evse_id] = Limit(
             evse_id=order.evse_id,
@@ -224,10 +226,13 @@ class Fleet:
         )
 
     def run(self, seconds: float, step: float = 10.0) -> None:
-        """Rounds every `step` seconds."""
+        """Rounds every `step` seconds, and at once when somebody has refused: others may have to stand in for it."""
         for _ in range(int(seconds / step)):
             self.now += timedelta(seconds=step)
-            self.round()
+            refusals = -1
+            while refusals != self.refusals:
+                refusals = self.refusals
+                self.round()
 
     # --- what is so
 

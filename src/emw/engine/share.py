@@ -89,11 +89,12 @@ def _kept(
                 continue
             if (limit.request_key in others) is not foreign or (foreign and missing_kw <= NEAR_KW):
                 continue
-            may = limit.max_a >= e.floor_a or e.may_pause  # else it was paused for a ceiling's sake alone
-            if may and e.holds(now) and limit.max_a <= e.max_a:
-                missing_kw -= e.gives_kw(limit.max_a)
+            if e.holds(now) and limit.max_a <= e.max_a:
+                # What must not pause was paused for a ceiling's sake: a shed has its floor of it, and no more.
+                kept_a = limit.max_a if e.may_pause else max(limit.max_a, e.floor_a)
+                missing_kw -= e.gives_kw(kept_a)
                 request = others.get(limit.request_key or "", lead)
-                wanted[e.evse_id] = Wanted(limit.max_a, Cause.SHED, request, node_id)
+                wanted[e.evse_id] = Wanted(kept_a, Cause.SHED, request, node_id)
                 kept.append(e)
     return kept
 
