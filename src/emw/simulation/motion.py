@@ -90,6 +90,9 @@ class Motion:
         self._changed: dict[str, tuple[float, float | None]] = {}
         self._shadow: State | None = None
         self._ends: list[tuple[datetime, str, str]] = []
+        self._due: list[tuple[datetime, str, str]] = []
+        self._believed_a: dict[str, float] = {}
+        """What was believed to be drawn without it when a limit ended, by command: emw looks at once, we later."""
         self.would_draw_a: Callable[[str], float] = lambda _: 0.0
 
     def shadow_is(self, shadow: State) -> None:
@@ -107,6 +110,9 @@ class Motion:
 
         What an owner has taken back until then (a knob turned down, a plug pulled) was never a rise for anybody.
         """
+        while self._due and self._due[0][0] <= now:
+            _, evse_id, command_id = heapq.heappop(self._due)
+            self._believed_a[command_id] = self.would_draw_a(evse_id)
         if self._shadow is not None:
             self._ended(now - timedelta(seconds=self._rules.round_s), self._shadow)
 
@@ -122,6 +128,7 @@ class Motion:
         self._ended(c.at, shadow)
         if c.max_a is not None:
             heapq.heappush(self._ends, (c.until, c.evse_id, c.command_id))
+            heapq.heappush(self._due, (c.until, c.evse_id, c.command_id))
         if c.renewal:
             if limit is None or limit.max_a != c.max_a:
                 self._fail("P7", f"a renewal that changes the amps of {limit}: {c}")
@@ -170,12 +177,14 @@ class Motion:
         while self._ends and self._ends[0][0] <= now:
             until, evse_id, command_id = heapq.heappop(self._ends)
             limit, evse = shadow.limits[evse_id], shadow.evses[evse_id]
+            believed_a = self._believed_a.pop(command_id, None)
+            would_a = self.would_draw_a(evse_id) if believed_a is None else believed_a
             if limit.command_id != command_id or limit.max_a is None:
                 continue
             session = shadow.session_of(evse)
             if session is None or session.started_at >= until:
                 continue  # nobody stood there when it ended
-            rise_kw = evse.kw_per_a * max(self.would_draw_a(evse_id) - limit.max_a, 0.0)
+            rise_kw = evse.kw_per_a * max(would_a - limit.max_a, 0.0)
             for node_id in shadow.path(evse.territory_id):
                 if rise_kw > TINY_KW and self._nodes[node_id].could:
                     self._rhythm(node_id, self._nodes[node_id], None, rise_kw, until.timestamp(), law=True)
