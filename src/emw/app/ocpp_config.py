@@ -5,29 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Meta, Struct, field
 
 from emw.app.openadr_config import Wrong
-from emw.stations.ocpp.traits import Pin, Purpose, RateUnit
+from emw.stations.ocpp.traits import Pin
 
 if TYPE_CHECKING:  # loaded by who asks for it, as in `config`
     from emw.stations.ocpp.settings import OcppSettings, ProxySettings
 
 Spoken = Literal["ocpp1.6", "ocpp2.0.1", "ocpp2.1"]
-
-
-class OcppModelSection(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What the operator says of a make of stations, above what they say and show."""
-
-    vendor: str = "*"
-    model: str = "*"
-    firmware: str = "*"
-    unit: RateUnit | None = None
-    purposes: tuple[Purpose, ...] = ()
-    valid_to: bool | None = None
-    smart_charging: bool | None = None
-    dynamic: bool | None = None
 
 
 class OcppProxySection(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -67,7 +53,7 @@ class OcppSection(Struct, forbid_unknown_fields=True, kw_only=True):
     offline_seconds: Annotated[float, Meta(ge=10, le=3600)] = 120.0
     connects_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 500.0
     frames_kept: Annotated[int, Meta(ge=1, le=1000)] = 20
-    models: list[OcppModelSection] = []
+    models: list[Pin] = []
     proxy: OcppProxySection = field(default_factory=OcppProxySection)
 
 
@@ -94,7 +80,7 @@ def settings_of(o: OcppSection) -> OcppSettings | None:
             may_pause=o.may_pause,
         ),
         tokens=None if o.accept_any_token else frozenset(o.tokens),
-        pins=tuple(Pin(**msgspec.structs.asdict(m)) for m in o.models),
+        pins=tuple(o.models),
         heartbeat_s=o.heartbeat_seconds,
         sample_s=o.sample_seconds,
         ping_s=o.ping_seconds,

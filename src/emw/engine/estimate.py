@@ -148,7 +148,8 @@ class Estimator:
         """When, and how many finishes were expected: as long as it is open who of them stays."""
         self.typical_gap_a = 0.7
         self.typical_draw_a = 16.0
-        self.chance = np.zeros(0)
+        self.leaving = np.zeros(0)
+        """The hazard of leaving of each that has finished, per hour."""
         self.trend_kw = 0.0
         """Expected change of the held EVSEs' counterfactual over the next round, kW."""
         self.truth_kw: Floats | None = None
@@ -200,11 +201,11 @@ class Estimator:
     def _goodbye(self, seen: Columns, hours: float) -> None:
         """Learn from who left and who did not."""
         s = self.state
-        self.chance = np.zeros(len(seen.was))
+        self.leaving = np.zeros(len(seen.was))
         if not len(s.fade) or hours <= 0:
             return
         now_h = seen.now_min / 60
-        chance = hours * later(now_h, s.told)
+        leaving = later(now_h, s.told)
         left = np.ones(len(s.fade), dtype=np.bool_)
         left[seen.was[seen.was >= 0]] = False
         # Who has finished just now leaves by a hazard of its own.
@@ -213,9 +214,10 @@ class Estimator:
         # Who leaves right after its last draw has left while charging: the driver did not wait for a full battery.
         finished = s.done & np.isnan(s.ended_min)
         rows = np.flatnonzero(plain)
-        self.leave.learn(chance.take(rows), finished.take(rows), left.take(rows), s.kind.take(rows))
+        chance = hours * leaving.take(rows)
+        self.leave.learn(chance, finished.take(rows), left.take(rows), s.kind.take(rows))
         known = seen.was >= 0
-        self.chance[known] = chance[seen.was[known]]
+        self.leaving[known] = leaving[seen.was[known]]
 
     def _greet(self, seen: Columns, s: State, fresh: Bools) -> None:
         """Sessions not seen before: what they got so far tells of the hazard of finishing."""
@@ -266,7 +268,7 @@ class Estimator:
             s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2, now_h - behind_h) * own
         )
         # Still plugged in: a sign that the twin still charges, for who has finished leaves sooner.
-        leaves = self.chance[rows] / hours
+        leaves = self.leaving[rows]
         stays = hours * (
             self.leave.gone(now_h, who, leaves, behind_h, at + ahead) - leaves * self.leave.charging[who.kind]
         )

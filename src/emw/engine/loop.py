@@ -170,10 +170,7 @@ class Controller:
     def _costs(self, seen: Columns, rows: Ints, now_a: Floats, request: Request) -> Costs:
         taste = self.tuning.taste
         horizon_h = min(max(request.end_min - seen.now_min, 5.0) / 60, taste.look_h)
-        rest_h = max(request.end_min - seen.now_min, 5.0) / 60
-        found = costs(
-            seen, self.est, self.outlook, rows, now_a, horizon_h, taste, rest_h=rest_h, asked_kw=request.kw
-        )
+        found = costs(seen, self.est, self.outlook, rows, now_a, horizon_h, taste)
         again = np.where(np.isnan(self.est.state.asked_a[rows]), 0.0, taste.again)
         free = seen.limit_a[rows] >= seen.max_a[rows] - 0.05
         return replace(found, floor=found.floor + again * free, pause=found.pause + again * free)

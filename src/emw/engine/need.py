@@ -226,14 +226,3 @@ def needs_at(alive: Floats) -> Floats:
         part = np.clip((high - np.log(1 - quantile)) / np.maximum(high - low, 1e-12), 0.0, 1.0)
         out[:, q] = TAU_H[j - 1] + part * (TAU_H[j] - TAU_H[j - 1])
     return out
-
-
-def integral_at(total: Floats, hours: Floats) -> Floats:
-    """The tabulated integral at `hours` (rows by any), straight between the points of TAU_H."""
-    hours = np.clip(hours, 0.0, TAU_H[-1])
-    j = np.clip(np.searchsorted(TAU_H, hours, side="right") - 1, 0, len(TAU_H) - 2)
-    part = (hours - TAU_H[j]) / (TAU_H[j + 1] - TAU_H[j])
-    low = np.take_along_axis(total, j, axis=1)
-    high = np.take_along_axis(total, j + 1, axis=1)
-    found: Floats = low + part * (high - low)
-    return found

@@ -17,7 +17,6 @@ from emw.engine.need import (
     NEED_QUANTILES,
     NEED_WEIGHTS,
     TAU_H,
-    integral_at,
     needs_at,
 )
 from emw.engine.stay import STAY_QUANTILES, STAY_WEIGHTS, departures
@@ -49,9 +48,6 @@ class Taste:
 
     finish: float = 1.0
     """Of a car certain to finish before the event ends."""
-    doubt: float = 0.0
-    """Of a car as large as the whole request whose twin finishes half-way to the end of the event."""
-    doubt_h: float = 4.0
     no_resume: float = 0.01
     """Share of paused cars that do not wake."""
     wait_h: float = 0.15
@@ -146,8 +142,6 @@ def costs(
     now_a: Floats,
     horizon_h: float,
     taste: Taste,
-    rest_h: float = 0.0,
-    asked_kw: float = 0.0,
 ) -> Costs:
     """What it is expected to cost to hold these rows for `horizon_h` from now."""
     outlook.renew(seen, est, taste, rows)
@@ -155,9 +149,7 @@ def costs(
     found = Costs(floor=np.empty(len(rows)), pause=np.empty(len(rows)), hold=np.empty(len(rows)))
     for first in range(0, len(rows), BLOCK):
         block = slice(first, first + BLOCK)
-        part = _costs(
-            seen, est, outlook, rows[block], now_a, gap_a, horizon_h, taste, rest_h, asked_kw, coarse=coarse
-        )
+        part = _costs(seen, est, outlook, rows[block], now_a, gap_a, horizon_h, taste, coarse=coarse)
         found.floor[block], found.pause[block], found.hold[block] = part.floor, part.pause, part.hold
     return found
 
@@ -171,8 +163,6 @@ def _costs(
     gap_a: Floats,
     horizon_h: float,
     taste: Taste,
-    rest_h: float,
-    asked_kw: float,
     *,
     coarse: bool,
 ) -> Costs:
@@ -211,11 +201,6 @@ def _costs(
     )
     lasts = np.maximum(lasts, 1e-3)
     finish = taste.finish * (1 - alive)
-    if asked_kw > 0 and taste.doubt > 0 and not taste.trust:
-        full_kw = seen.kw_per_a[rows] * would
-        ahead_h = est.state.deficit_kwh[rows] / full_kw + min(rest_h, taste.doubt_h) / 2
-        gone = 1 - integral_at(outlook.alive[rows], ahead_h[:, None])[:, 0]
-        finish += taste.doubt * full_kw / asked_kw * gone
     cost_floor = (floor - free) / (np.maximum(1 - low, 0.05) * lasts) + finish
     cost_pause = (pause - floor) / (np.maximum(low, 0.05) * lasts) + finish
     cost_pause += taste.no_resume * outlook.total[rows, -1] / lasts

@@ -49,7 +49,7 @@ class Their(Struct, omit_defaults=True):
     transaction: str | None = None
 
 
-class Pin(Struct, frozen=True, kw_only=True):
+class Pin(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the operator says of a make, whatever its stations say or show. Patterns of vendor, model and firmware."""
 
     vendor: str = "*"
