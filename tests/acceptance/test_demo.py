@@ -33,6 +33,7 @@ def test_demo_once_runs_a_whole_request_and_its_numbers_add_up() -> None:
     assert told["requestedKW"] >= parts - 0.001
     assert told["measuredKW"] == pytest.approx(told["requestedKW"], rel=0.1)
     assert told["errorPercent"] < 10
+    assert told["stillLimited"] == 0, "also those that hear of it at their next heartbeat only"
     assert told["affectedEVSEs"] > 20
     assert told["commands"] >= told["affectedEVSEs"]
     assert told["facts"] > 1000

@@ -211,8 +211,11 @@ class _Story:
             await self._clock.sleep(60)
             self._request = dict(await iso.get(request_id))
             problems += _sums(self._request)
-        self._step = "over"
+        limited = await self._let_go(fleet)
+        if limited:
+            problems.append(f"{limited} stations are still limited, past the end of any limit")
         facts = await self._check(fleet, problems)
+        self._step = "over"
         return {
             **{k: held[k] for k in SUMS},
             "affectedEVSEs": self._request["affectedEVSEs"],
@@ -221,7 +224,7 @@ class _Story:
             "facts": facts,
             "reports": self._reports,
             "stations": self._stations,
-            "stillLimited": fleet.stats().limited,
+            "stillLimited": limited,
             "seconds": round(time.monotonic() - self._began, 1),
             "addsUp": not problems,
             "problems": problems[:20],
@@ -243,8 +246,18 @@ class _Story:
                 errors.append(abs(measured - kw) / kw)
         return self._request, errors
 
+    async def _let_go(self, fleet: Fleet) -> int:
+        """How many stations stay limited. A request is closed once every limit is taken back; a station that can't be
+        called hears that at its next heartbeat, and one that misses it is free when its limit ends.
+        """
+        self._step = "the last stations hear at their next heartbeat that they are free"
+        until = self._clock.now() + self._headend.settings.rules.lease
+        while (limited := fleet.stats().limited) and self._clock.now() < until:
+            await self._clock.sleep(5)
+        return limited
+
     async def _check(self, fleet: Fleet, problems: list[str]) -> int:
-        """Everything acknowledged is in the log, nobody was commanded what is forbidden, nobody is left limited."""
+        """Everything acknowledged is in the log, and nobody was commanded what is forbidden."""
         problems += [f"{v.evse_id}: {v.rule} ({v.detail})" for v in fleet.violations]
         if self._request["state"] != "closed":
             problems.append(f"the request is still {self._request['state']}")
