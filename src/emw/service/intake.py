@@ -13,21 +13,18 @@ from random import Random
 from typing import Any
 
 from emw.domain import facts as f
-from emw.domain.model import Evse, Limit, Outcome, Session, Station
-from emw.engine.plausible import Judged
+from emw.domain.model import Evse, Limit, Session, Station
 from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, NotFound
 from emw.service.gate import hash_of
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, HeartBeat, Ids
 from emw.service.settings import ServiceSettings
+from emw.service.shown import Shown
 from emw.service.telemetry import Telemetry
 
-SAME_A = 0.1
-"""Limits closer than this are the same one, rounded by somebody."""
 SPREAD = 0.1
-LOST_AFTER = timedelta(seconds=15)
-"""A station that reports another limit than it confirmed this long ago has lost it (it rebooted)."""
+"""Heartbeats are asked for up to this part sooner, each station its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +91,7 @@ class Intake:
         self._ids = ids
         self._settings = settings
         self._started_at = clock.now()
-        self._said_again: dict[str, str] = {}  # the command an EVSE had lost and was told again
+        self.shown = Shown(ledger.state, telemetry, dispatch.commands)
         self._repeated_at: dict[str, datetime] = {}  # when a plug-in was last said again
 
     async def power_on(self, station: Station, said: PowerOn) -> Welcome:
@@ -216,10 +213,7 @@ class Intake:
         """Take a reading at once; returns whether `look_closer` has to see it."""
         limit = self._state.limits.get(evse.evse_id)
         current = self._telemetry.take(evse, limit, now, said)
-        # One that comes late or again says nothing of now (promise P5), but that the station is back.
-        if not evse.online or evse.evse_id in self._telemetry.judged:
-            return True
-        return current and (evse.max_a != said.evse_max_a or (limit is not None and limit.max_a is not None))
+        return self.shown.may_show(evse, said, limit, current=current)
 
     async def _found_plugged_in(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> None:
         """A heartbeat without a session: its plug-in was lost (a restored backup). The vehicle is there."""
@@ -231,61 +225,22 @@ class Intake:
         await self.plugged_in(
             station,
             evse.evse_id,
-            PlugIn(line_voltage_v=evse.line_voltage_v, evse_max_a=said.evse_max_a, car_max_a=said.car_max_a),
+            PlugIn(
+                line_voltage_v=evse.line_voltage_v,
+                evse_max_a=said.evse_max_a,
+                car_max_a=said.evse_max_a if said.car_max_a is None else said.car_max_a,
+            ),
         )
 
     async def look_closer(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> None:
         """Record what a reading shows beside itself."""
-        await self.note(evse, self.shown_by(station, evse, said, now))
+        await self.note(evse, self.shown.facts(station, evse, said, now))
 
     async def note(self, evse: Evse, facts: Sequence[f.Fact]) -> None:
-        """Record what `shown_by` found, and let the dispatch look at it."""
+        """Record what a reading showed, and let the dispatch look at it."""
         if facts:
             await self._ledger.record(*facts)
             self._dispatch.wake(evse.territory_id)
-
-    def shown_by(self, station: Station, evse: Evse, said: HeartBeat, now: datetime) -> list[f.Fact]:
-        """What a reading can show beside itself: back again, knob turned, limit lost or not obeyed."""
-        limit = self._state.limits.get(evse.evse_id)
-        actor = f"station:{station.station_id}"
-        facts: list[f.Fact] = []
-        if not evse.online:
-            facts.append(f.CameBack(at=now, actor=actor, evse_id=evse.evse_id))
-        if evse.max_a != said.evse_max_a:
-            facts.append(f.KnobTurned(at=now, actor=actor, evse_id=evse.evse_id, max_a=said.evse_max_a))
-        judged = self._telemetry.judged.pop(evse.evse_id, None)
-        if judged is not None:
-            facts.append(_verdict(evse.evse_id, judged, now))
-        if limit is not None and limit.in_force(now) and limit.outcome is Outcome.APPLIED:
-            why = None
-            if self._telemetry.disobeys(evse.evse_id):
-                why = f"the meter shows {said.current_a:.1f} A under a limit of {limit.max_a:.1f} A"
-            elif self._lost(limit, said, now):
-                if said.limit_a is not None and self._said_again.get(evse.evse_id) == limit.command_id:
-                    # An older command came after this one; only a new one will move the station again.
-                    why = f"the station holds {said.limit_a:.1f} A instead of {limit.max_a:.1f} A"
-                self._said_again[evse.evse_id] = limit.command_id
-                self._dispatch.commands.resend(evse.evse_id)
-            if why is not None:
-                facts.append(
-                    f.CommandAnswered(
-                        at=now,
-                        actor=actor,
-                        command_id=limit.command_id,
-                        evse_id=evse.evse_id,
-                        outcome=Outcome.REJECTED,
-                        answered_a=limit.answered_a,
-                        reason=why,
-                        request_key=limit.request_key,
-                    )
-                )
-        return facts
-
-    @staticmethod
-    def _lost(limit: Limit, said: HeartBeat, now: datetime) -> bool:
-        if limit.max_a is None or limit.answered_at is None or now - limit.answered_at < LOST_AFTER:
-            return False
-        return said.limit_a is None or said.limit_a > limit.max_a + SAME_A
 
     async def adjusted(
         self, station: Station, evse_id: str, new_max_a: float, command_id: str | None
@@ -372,17 +327,3 @@ class Intake:
         if said.site is not None and said.territory_id in self._state.path(said.site):
             return said.site
         return said.territory_id
-
-
-def _verdict(evse_id: str, judged: Judged, now: datetime) -> f.Fact:
-    if judged.agrees:
-        return f.MeterTrusted(at=now, actor="emw", evse_id=evse_id)
-    return f.MeterDoubted(
-        at=now,
-        actor="emw",
-        evse_id=evse_id,
-        since=judged.since,
-        register_kwh=round(judged.register_kwh, 3),
-        least_kwh=round(judged.least_kwh, 3),
-        most_kwh=round(judged.most_kwh, 3),
-    )

@@ -44,14 +44,15 @@ class Ids(Protocol):
 class HeartBeat(msgspec.Struct, gc=False):
     """What a station reads out while a vehicle is plugged in.
 
-    Never changed once made. No dataclass: that would take three times as long to make, each heartbeat.
+    `car_max_a`: the most that the vehicle takes; None: the station does not say. Never changed once made. No dataclass:
+    that would take three times as long to make, each heartbeat.
     """
 
     at: datetime
     voltage_v: float
     current_a: float
     evse_max_a: float
-    car_max_a: float
+    car_max_a: float | None
     limit_a: float | None
     energy_kwh: float | None
 

@@ -289,6 +289,11 @@ class Telemetry:
         """The vehicle is gone: readings of its time prove no presence any more."""
         self.heard(evse_id, now).left_at = now
 
+    def says_now(self, evse_id: str, received_at: datetime) -> bool:
+        """Whether what came then is the latest reading: one that comes late says nothing of now (promise P5)."""
+        live = self.live.get(evse_id)
+        return live is not None and live.reading is not None and live.reading.received_at == received_at
+
     def proves_presence(self, evse_id: str, at: datetime, now: datetime) -> bool:
         """Whether a reading of `at` shows a vehicle that nobody announced (its plug-in is lost)."""
         live = self.live.get(evse_id)

@@ -360,7 +360,7 @@ class Charging:
             return self._book.changed(evse, phases=phases, uses=uses)
         if not closer:
             return None
-        facts = self._intake.shown_by(self.station(peer), evse, said, now)
+        facts = self._intake.shown.facts(self.station(peer), evse, said, now)
         return self._intake.note(evse, facts) if facts else None
 
     def _is_new(self, peer: Peer, plug: Plug, metered: Metered, now: datetime) -> bool:

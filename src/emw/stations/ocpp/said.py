@@ -39,4 +39,4 @@ def said_by(
     if not 0.8 < share < 1.2:
         share = 1.0  # no grid is that far off: other phases are in use, or the meter means something else
     energy_kwh = None if energy_wh is None or energy_wh < 0 else energy_wh / 1000
-    return HeartBeat(metered.at, line_v * share, kw / (kw_per_a * share), max_a, max_a, held_a, energy_kwh)
+    return HeartBeat(metered.at, line_v * share, kw / (kw_per_a * share), max_a, None, held_a, energy_kwh)
