@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from emw.domain import facts as f
 from emw.domain.model import Evse, Iso, Limit, Outcome, ReductionRequest, Report, Station
+from emw.grid.openadr3.build import ven_of
 from emw.grid.openadr3.client import VtnClient
 from emw.grid.openadr3.settings import Meaning, VtnSettings
 from emw.grid.openadr3.ven import Ven
@@ -152,7 +153,7 @@ class House:
             **{"version": vtn.version, **more},
         )
         client = VtnClient(settings, vtn, self.clock)
-        ven = Ven(settings, client, self.headend, Random(5))
+        ven = ven_of(settings, client, self.headend, Random(5))
         self.vens.append(ven)
         self.run(ven)
         return ven

@@ -28,8 +28,8 @@ async def ven_of(parts: VtnParts, headend: HeadEnd, key: bytes) -> AsyncGenerato
 
     The token of its callback is made from our key: the same over restarts, and nowhere stored.
     """
+    from emw.grid.openadr3.build import ven_of as ven_3_of  # noqa: PLC0415
     from emw.grid.openadr3.client import VtnClient  # noqa: PLC0415
-    from emw.grid.openadr3.ven import Ven  # noqa: PLC0415
 
     deadline_s = parts.settings.deadline_s
     async with Outgoing(parts.rules, deadline_s=deadline_s, connections=10, tls=parts.tls) as http:
@@ -38,7 +38,7 @@ async def ven_of(parts: VtnParts, headend: HeadEnd, key: bytes) -> AsyncGenerato
         else:
             token = derived_token(key, "vc", "", "callback", parts.settings.name)
             settings = replace(parts.settings, callback_token=token)
-            ven = Ven(settings, VtnClient(settings, http, headend.clock), headend, SystemRandom())
+            ven = ven_3_of(settings, VtnClient(settings, http, headend.clock), headend, SystemRandom())
             ven.listen(http.guard)
             yield ven
 

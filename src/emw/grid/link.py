@@ -7,10 +7,12 @@ from typing import Final
 
 import structlog
 
+from emw.domain.state import State
 from emw.grid.openadr3.client import Trouble, VtnFailed
 from emw.service.errors import Unavailable
 from emw.service.grid_standing import Standing
-from emw.service.headend import HeadEnd
+from emw.service.ports import Clock
+from emw.service.signals import Signals
 
 log = structlog.get_logger()
 LOST_AFTER: Final = 2
@@ -22,15 +24,17 @@ MOST_RETRY_AFTER_S: Final = 3_600.0
 class Link:
     """Kept by whoever listens: `polled` before a look, then `heard` or `missed`."""
 
-    def __init__(self, source_id: str, name: str, headend: HeadEnd, chance: Random) -> None:
+    def __init__(
+        self, source_id: str, name: str, state: State, signals: Signals, clock: Clock, chance: Random
+    ) -> None:
         self.standing = Standing()
         self.failed = 0
         """Looks that failed since the last that did not."""
         self._source_id = source_id
         self._name = name
-        self._links = headend.state.grid_links
-        self._signals = headend.signals
-        self._clock = headend.clock
+        self._links = state.grid_links
+        self._signals = signals
+        self._clock = clock
         self._chance = chance
 
     @property

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
+from emw.grid.link import Link
 from emw.grid.openadr2b.client import Client2b
+from emw.grid.openadr2b.hearing import Hearing
+from emw.grid.openadr2b.reporting import Reporting, sums_of
 from emw.grid.openadr2b.signature import Signing
 from emw.grid.openadr2b.ven import Ven2b
 from emw.grid.openadr3.client import Http
@@ -21,5 +25,22 @@ def ven_of(
 ) -> Ven2b:
     """`keys`: our certificate and key (PEM text) and the VTN's fingerprint, where messages are signed."""
     signing = None if keys is None else Signing(*keys)
-    client = Client2b(settings, http, headend.clock, lambda: f"{chance.getrandbits(128):032x}", signing)
-    return Ven2b(settings, client, headend, chance)
+
+    def new_id() -> str:
+        return f"{chance.getrandbits(128):032x}"
+
+    h = headend
+    client = Client2b(settings, http, h.clock, new_id, signing)
+    sums = partial(sums_of, h.accounts, h.clock, settings.source_id)
+    return Ven2b(
+        settings,
+        client,
+        Link(settings.source_id, settings.name, h.state, h.signals, h.clock, chance),
+        Hearing(settings, h.state, h.signals, sums, chance, max_kw=h.settings.max_request_kw),
+        Reporting(settings, client, h.state, sums, h.clock, new_id),
+        h.state,
+        h.signals,
+        h.clock,
+        chance,
+        new_id,
+    )

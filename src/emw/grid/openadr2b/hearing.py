@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
 from emw.domain.signals import Segment
+from emw.domain.state import State
 from emw.grid.openadr2b.events import Told, meant
 from emw.grid.openadr2b.opting import OUT, Able, Choice, choose, patient
-from emw.grid.openadr2b.reporting import sums_of
 from emw.grid.openadr3.settings import Meaning, VtnSettings
-from emw.service.headend import HeadEnd
-from emw.service.signals import Heard
+from emw.service.signals import Heard, Signals
+from emw.service.tally import Tally
 
 AHEAD: Final = timedelta(days=8)
 
@@ -22,12 +22,23 @@ AHEAD: Final = timedelta(days=8)
 class Hearing:
     """Understands what one VTN says. What it decided before is read from the stored signals, also after a start."""
 
-    def __init__(self, settings: VtnSettings, headend: HeadEnd, chance: Random) -> None:
+    def __init__(
+        self,
+        settings: VtnSettings,
+        state: State,
+        signals: Signals,
+        sums: Callable[[str], Tally],
+        chance: Random,
+        *,
+        max_kw: float,
+    ) -> None:
+        """`sums`: of a territory, now. `max_kw`: the most that one request may be."""
         self.settings = settings
-        self._headend = headend
-        self._signals = headend.signals
-        self._state = headend.state
+        self._state = state
+        self._signals = signals
+        self._sums = sums
         self._chance = chance
+        self._max_kw = max_kw
         self._out_since: dict[str, datetime] = {}
 
     def understand(self, told: Told, now: datetime, ven_id: str | None) -> tuple[Heard | None, Choice]:
@@ -46,7 +57,7 @@ class Hearing:
             until=now.astimezone(UTC) + AHEAD,
             draw=draw,
             territories=self._above,
-            max_kw=self._headend.settings.max_request_kw,
+            max_kw=self._max_kw,
         )
         if not found.slots and not found.failed and told.signals:
             return None, Choice(opt_in=True)
@@ -90,7 +101,7 @@ class Hearing:
         return self._state.path(territory_id) if territory_id in self._state.territories else None
 
     def _able(self, territory_id: str) -> Able:
-        sums = sums_of(self._headend, self.settings.source_id, territory_id)
+        sums = self._sums(territory_id)
         return Able(sums.available_kw, sums.baseline_kw)
 
 

@@ -9,13 +9,15 @@ from typing import Final
 import structlog
 
 from emw.domain.model import ReductionRequest, RequestState
+from emw.domain.state import State
 from emw.grid.openadr2b import messages as say
 from emw.grid.openadr2b.client import Client2b
 from emw.grid.openadr2b.reports import LONGEST, SHORTEST, Asked, asked_in, points_of, sent, step
 from emw.grid.openadr2b.xml import Node, name_of, text
 from emw.grid.openadr3.client import Trouble, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
-from emw.service.headend import HeadEnd
+from emw.service.accounts import Accounts
+from emw.service.ports import Clock
 from emw.service.tally import Tally
 
 log = structlog.get_logger()
@@ -24,9 +26,9 @@ MOST_SAMPLES: Final = 500
 """So many in one message."""
 
 
-def sums_of(headend: HeadEnd, asker: str, territory_id: str) -> Tally:
+def sums_of(accounts: Accounts, clock: Clock, asker: str, territory_id: str) -> Tally:
     """What is drawn, would be drawn and could be shed in a territory now: the sums of a request for 0 kW."""
-    now = headend.clock.now()
+    now = clock.now()
     nothing = ReductionRequest(
         request_key="openadr2b",
         iso_id=asker,
@@ -38,18 +40,27 @@ def sums_of(headend: HeadEnd, asker: str, territory_id: str) -> Tally:
         received_at=now,
         state=RequestState.PENDING,
     )
-    return headend.accounts.sums(nothing, now)
+    return accounts.sums(nothing, now)
 
 
 class Reporting:
     """What a VTN is told of loads."""
 
     def __init__(
-        self, settings: VtnSettings, client: Client2b, headend: HeadEnd, new_id: Callable[[], str]
+        self,
+        settings: VtnSettings,
+        client: Client2b,
+        state: State,
+        sums: Callable[[str], Tally],
+        clock: Clock,
+        new_id: Callable[[], str],
     ) -> None:
+        """`sums`: of a territory, now."""
         self._settings = settings
         self._client = client
-        self._headend = headend
+        self._territories = state.territories
+        self._sums = sums
+        self._clock = clock
         self._new_id = new_id
         self._ven_id = ""
         self._asked: list[Asked] = []
@@ -73,7 +84,7 @@ class Reporting:
             shortest=SHORTEST,
             longest=LONGEST,
             context=self._settings.market_context,
-            now=self._headend.clock.now(),
+            now=self._clock.now(),
         )
         try:
             answer = await self._client.call("EiReport", offer)
@@ -87,7 +98,7 @@ class Reporting:
 
     async def take(self, message: Node) -> None:
         """The VTN asks for reports."""
-        found, refused = asked_in(message, self._points, self._headend.clock.now())
+        found, refused = asked_in(message, self._points, self._clock.now())
         for why in refused:
             log.warning("ven.report_refused", vtn=self._settings.name, why=why)
         if not found and not refused:
@@ -108,7 +119,7 @@ class Reporting:
 
     def sample(self) -> None:
         """Take the samples that are due, also while the VTN can't be reached."""
-        now = self._headend.clock.now()
+        now = self._clock.now()
         if any(a.next_at <= now for a in self._asked):
             values = self._values()
             for asked in self._asked:
@@ -116,7 +127,7 @@ class Reporting:
 
     async def send_ready(self) -> None:
         """Send what is ready; what the VTN does not take waits."""
-        now = self._headend.clock.now()
+        now = self._clock.now()
         for asked in [a for a in self._asked if a.ready]:
             while asked.waiting:
                 part = list(asked.waiting)[:MOST_SAMPLES]
@@ -140,8 +151,8 @@ class Reporting:
         """KW by the id of the series."""
         found: dict[str, float | None] = {}
         for place in {p.resource_id for p in self._points}:
-            if place in self._headend.state.territories:
-                s = sums_of(self._headend, self._settings.source_id, place)
+            if place in self._territories:
+                s = self._sums(place)
                 found[f"{place}:load"] = s.load_kw
                 found[f"{place}:baseline"] = s.baseline_kw
                 found[f"{place}:change"] = None if s.load_kw is None else s.load_kw - s.baseline_kw

@@ -8,13 +8,14 @@ registers again, and the signals that it kept hold until the VTN has said what i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
 import structlog
 
+from emw.domain.state import State
 from emw.grid.link import Link
 from emw.grid.openadr2b import messages as say
 from emw.grid.openadr2b.client import Client2b, NotRegistered
@@ -30,8 +31,8 @@ from emw.grid.openadr3.times import BadTime, span_of
 from emw.grid.openadr3.ven import MOST_ID
 from emw.service.errors import Unavailable
 from emw.service.grid_standing import GridSeen
-from emw.service.headend import HeadEnd
-from emw.service.signals import Heard
+from emw.service.ports import Clock
+from emw.service.signals import Heard, Signals
 from emw.service.wake import woken
 
 log = structlog.get_logger()
@@ -45,15 +46,30 @@ MOST_PER_TURN: Final = 20
 class Ven2b:
     """One VTN's client end. `run` until cancelled."""
 
-    def __init__(self, settings: VtnSettings, client: Client2b, headend: HeadEnd, chance: Random) -> None:
+    def __init__(
+        self,
+        settings: VtnSettings,
+        client: Client2b,
+        link: Link,
+        hearing: Hearing,
+        reporting: Reporting,
+        state: State,
+        signals: Signals,
+        clock: Clock,
+        chance: Random,
+        new_id: Callable[[], str],
+    ) -> None:
         self.settings = settings
         self.client = client
-        self.link = Link(settings.source_id, settings.name, headend, chance)
-        self.standing = self.link.standing
-        self._signals = headend.signals
-        self._state = headend.state
-        self._clock = headend.clock
+        self.link = link
+        self.standing = link.standing
+        self.hearing = hearing
+        self.reporting = reporting
+        self._state = state
+        self._signals = signals
+        self._clock = clock
         self._chance = chance
+        self._id = new_id
         self._wake = asyncio.Event()
         self._ven_id: str | None = settings.ven_id
         self._registration_id: str | None = None
@@ -62,8 +78,6 @@ class Ven2b:
         self._answered: dict[str, tuple[int, bool]] = {}
         self._told: dict[str, Told] = {}
         self._takes_opts = True
-        self.hearing = Hearing(settings, headend, chance)
-        self.reporting = Reporting(settings, client, headend, self._id)
         self._signals.open_ended_s[settings.source_id] = settings.lost_open_ended_s
 
     def wake(self) -> None:
@@ -107,9 +121,6 @@ class Ven2b:
             log.warning("ven.not_written", vtn=self.settings.name, why=error.detail)
             return 1.0
         return self._pause_s()
-
-    def _id(self) -> str:
-        return f"{self._chance.getrandbits(128):032x}"
 
     # --- registration
 

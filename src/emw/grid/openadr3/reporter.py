@@ -23,10 +23,13 @@ from emw.grid.openadr3.client import V301, Trouble, VtnClient, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
 from emw.grid.openadr3.telling import AGGREGATED, Figures, body_of, state_of, summed
 from emw.service.errors import Unavailable
-from emw.service.grid_outbox import Delivery, Later, Taken, Unwanted
-from emw.service.headend import HeadEnd
+from emw.service.grid_outbox import Delivery, GridOutbox, Later, Taken, Unwanted
+from emw.service.ledger import Ledger
+from emw.service.meter import Meter
+from emw.service.ports import Clock
+from emw.service.signals import Signals
 from emw.service.wake import woken
-from emw.service.what_if import MOST_HOURS
+from emw.service.what_if import MOST_HOURS, Oracle
 
 log = structlog.get_logger()
 NEAR: Final = timedelta(seconds=60)
@@ -37,36 +40,52 @@ _plan = msgspec.json.Decoder(Plan)
 
 
 class Reporter:
-    """The reports of one VEN."""
+    """The reports of one VEN: made from what was metered and from what is foreseen, and delivered to its VTN."""
 
-    def __init__(self, settings: VtnSettings, headend: HeadEnd) -> None:
+    def __init__(
+        self,
+        settings: VtnSettings,
+        client: VtnClient,
+        ledger: Ledger,
+        signals: Signals,
+        meter: Meter,
+        oracle: Oracle,
+        outbox: GridOutbox,
+        clock: Clock,
+    ) -> None:
         self._settings = settings
-        self._headend = headend
-        self._state = headend.state
-        self._clock = headend.clock
+        self._state = ledger.state
+        self._signals = signals
+        self._meter = meter
+        self._oracle = oracle
+        self._outbox = outbox
+        self._link = VtnReports(settings, client)
+        self._clock = clock
         self._piece = timedelta(seconds=settings.report_s)
         self._wake = asyncio.Event()
         self._plans: dict[str, tuple[str, Plan]] = {}
         self._made: dict[str, tuple[int, datetime | None]] = {}
         """Per event: of which version, and up to when, what was due has been told."""
-        headend.ledger.listen(self._committed)
+        ledger.listen(self._committed)
 
     async def run(self) -> None:
-        """Make what is due until cancelled."""
-        while True:
-            try:
-                wait_s = await self.turn()
-            except Unavailable as error:
-                log.warning("reporter.not_written", vtn=self._settings.name, why=error.detail)
-                wait_s = 1.0
-            await woken(self._wake, self._clock, wait_s)
+        """Make what is due, and deliver it, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._outbox.serve(self._settings.source_id, self._link))
+            while True:
+                try:
+                    wait_s = await self.turn()
+                except Unavailable as error:
+                    log.warning("reporter.not_written", vtn=self._settings.name, why=error.detail)
+                    wait_s = 1.0
+                await woken(self._wake, self._clock, wait_s)
 
     async def turn(self) -> float:
         """Make what is due now; returns how long until there is something to do again, s."""
         now = self._clock.now()
-        known = [(s, p) for s in self._signals() if (p := self.plan_of(s)) is not None]
+        known = [(s, p) for s in self._in_force() if (p := self.plan_of(s)) is not None]
         near = {t for _, plan in known for t in self._metered(plan, now)}
-        self._headend.meter.watch(self._settings.source_id, near)
+        self._meter.watch(self._settings.source_id, near)
         times: list[datetime] = []
         for signal, plan in known:
             times += [t for s in plan.spans for t in (s.start - NEAR, s.start, s.end) if t > now][:1]
@@ -94,8 +113,8 @@ class Reporter:
             known = self._plans[signal.event_id] = signal.asks, _plan.decode(signal.asks)
         return known[1]
 
-    def _signals(self) -> list[GridSignal]:
-        return sorted(self._headend.signals.of(self._settings.source_id), key=lambda s: s.event_id)
+    def _in_force(self) -> list[GridSignal]:
+        return sorted(self._signals.of(self._settings.source_id), key=lambda s: s.event_id)
 
     def _metered(self, plan: Plan, now: datetime) -> set[str]:
         if not any(span.start - NEAR <= now < span.end for span in plan.spans):
@@ -118,7 +137,7 @@ class Reporter:
     async def _tell(self, signal: GridSignal, plan: Plan, due: Sequence[Due], now: datetime) -> None:
         if not due:
             return
-        await self._headend.meter.cut(
+        await self._meter.cut(
             {t for _, places in self._resources(plan, aggregate=False) for t in places}
             | set(self._apart(plan.places))
         )
@@ -128,7 +147,7 @@ class Reporter:
             known = self._report(signal, d)
             if known is None or known.body != body:
                 facts.append(self._queued(signal, d, body, now))
-        await self._headend.grid_reports.queue(facts)
+        await self._outbox.queue(facts)
 
     def _is_news(self, signal: GridSignal, due: Due) -> bool:
         """Whether a report has not been made since it was due, or its event has changed since it was made."""
@@ -181,7 +200,7 @@ class Reporter:
     async def _metered_over(
         self, signal: GridSignal, place: str, spans: Sequence[Span], now: datetime
     ) -> list[Figures]:
-        means = await self._headend.meter.means(place, [(s.start, min(s.end, now)) for s in spans])
+        means = await self._meter.means(place, [(s.start, min(s.end, now)) for s in spans])
         found = []
         for span, mean in zip(spans, means, strict=True):
             known = (
@@ -197,7 +216,7 @@ class Reporter:
         middles = [s.start + (s.end - s.start) / 2 for s in spans]
         hours = [max((m - now).total_seconds(), 0.0) / 3600 for m in middles]
         near = [h for h in hours if h <= MOST_HOURS]
-        shed, load = self._headend.oracle.expected(place, near)
+        shed, load = self._oracle.expected(place, near)
         told = [
             Figures(x.kw, x.kw, x.kw, covered=1.0, forecast=True, available_kw=a.kw)
             for a, x in zip(shed, load, strict=True)
@@ -208,7 +227,7 @@ class Reporter:
     def _operating(self, signal: GridSignal, place: str, span: Span, known: Figures) -> str:
         requests = [
             r
-            for r in self._headend.signals.requests_of(signal)
+            for r in self._signals.requests_of(signal)
             if place in self._state.path(r.territory_id) or r.territory_id in self._state.path(place)
         ]
         curtailed = any(
@@ -225,7 +244,7 @@ class Reporter:
         )
         here = [
             s
-            for s in self._headend.signals.segments(signal)
+            for s in self._signals.segments(signal)
             if s.start_at < span.end and (s.end_at is None or s.end_at > span.start)
         ]
         curtailed = curtailed or any(s.kind in LIMITS and s.why_not is None for s in here)

@@ -15,11 +15,12 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from emw.domain.state import State
 from emw.grid.link import Link
 from emw.grid.openadr3.client import Trouble, VtnClient, VtnFailed
 from emw.grid.openadr3.mqtt import MqttWake
 from emw.grid.openadr3.notices import Callback, Notice
-from emw.grid.openadr3.reporter import Reporter, VtnReports
+from emw.grid.openadr3.reporter import Reporter
 from emw.grid.openadr3.settings import VtnSettings
 from emw.grid.openadr3.subscribe import Subscriber
 from emw.grid.openadr3.translate import Translated, translate
@@ -28,8 +29,8 @@ from emw.grid.openadr3.wire import Event, Program, Unreadable, canonical, event_
 from emw.outgoing import Guard
 from emw.service.errors import Unavailable
 from emw.service.grid_standing import GridSeen
-from emw.service.headend import HeadEnd
-from emw.service.signals import Heard
+from emw.service.ports import Clock
+from emw.service.signals import Heard, Signals
 from emw.service.wake import woken
 
 log = structlog.get_logger()
@@ -44,20 +45,33 @@ WOKEN_GAP_S: Final = 0.2
 class Ven:
     """One VTN's client end. `run` until cancelled."""
 
-    def __init__(self, settings: VtnSettings, client: VtnClient, headend: HeadEnd, chance: Random) -> None:
+    def __init__(
+        self,
+        settings: VtnSettings,
+        client: VtnClient,
+        link: Link,
+        reporter: Reporter,
+        state: State,
+        signals: Signals,
+        clock: Clock,
+        chance: Random,
+        *,
+        max_kw: float,
+    ) -> None:
+        """`max_kw`: the most that one request may be."""
         self.settings = settings
         self.client = client
-        self.link = Link(settings.source_id, settings.name, headend, chance)
-        self.standing = self.link.standing
-        self.reporter = Reporter(settings, headend)
+        self.link = link
+        self.standing = link.standing
+        self.reporter = reporter
         self._guard: Guard | None = None
         self._first = asyncio.Event()
         """The VTN has been heard."""
-        self._headend = headend
-        self._signals = headend.signals
-        self._state = headend.state
-        self._clock = headend.clock
+        self._state = state
+        self._signals = signals
+        self._clock = clock
         self._chance = chance
+        self._max_kw = max_kw
         self._programs: dict[str, Program] = {}
         self._programs_at: datetime | None = None
         self._wake = asyncio.Event()
@@ -112,8 +126,6 @@ class Ven:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(), name=f"polls {self.settings.name}")
             tasks.create_task(self.reporter.run(), name=f"reports {self.settings.name}")
-            link = VtnReports(self.settings, self.client)
-            tasks.create_task(self._headend.grid_reports.serve(self.settings.source_id, link))
             await self._first.wait()
             if self._subscriber is not None:
                 tasks.create_task(self._subscriber.run(), name=f"subscription {self.settings.name}")
@@ -206,7 +218,7 @@ class Ven:
             until=until,
             draw=draw,
             territories=self._above,
-            max_kw=self._headend.settings.max_request_kw,
+            max_kw=self._max_kw,
         )
         if told.cancelled and not report_only(event):
             return "cancelled: it lasts no time"

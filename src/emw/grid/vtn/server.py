@@ -10,8 +10,8 @@ from typing import Final
 import structlog
 
 from emw.domain.vtn import VtnKind
+from emw.grid.openadr3.build import ven_of
 from emw.grid.openadr3.client import VtnClient
-from emw.grid.openadr3.ven import Ven
 from emw.grid.vtn.book import Book, Change
 from emw.grid.vtn.callbacks import Callbacks
 from emw.grid.vtn.desk import Desk
@@ -41,7 +41,7 @@ class VtnServer:
         self.callbacks = Callbacks(self.book, headend.state, http, headend.clock, ids, chance, settings)
         self.doors = VtnDoors(Desk(self.book, ids, self.callbacks), self.tokens, settings)
         client = VtnClient(settings.ours, Inside(self.doors), headend.clock)
-        self.ven = Ven(settings.ours, client, headend, chance)
+        self.ven = ven_of(settings.ours, client, headend, chance)
         self.book.listeners.append(self._changed)
 
     def _changed(self, change: Change) -> None:
