@@ -34,7 +34,7 @@ curl --unix-socket emw-data/control.sock http://localhost/api/v1/halt
 | role | may |
 | --- | --- |
 | viewer | look |
-| operator | also ask for a decrease, change and end requests, limit and reset EVSEs, opt drivers out, stop, halt and resume |
+| operator | also ask for a decrease, change and end requests, limit and reset EVSEs, opt drivers out, stop and halt |
 | administrator | also territories, stations, ISOs, people, keys |
 
 The first administrator: `emw serve` prints a link at a start with nobody who may log in. It works once, for 30 minutes.
@@ -56,8 +56,8 @@ PARTS: Final = {
     "Halt": "[Stop a part of the tree](../howto/act-by-hand.md) or [everything](../howto/halt-drill.md), and go on.",
     "Reports": "[A month as it is settled](../howto/prove-a-shed.md#a-month), and the rows that figures are made from.",
     "Activity log": "[Every fact](activity-log.md).",
-    "Watching": "The live feed is server-sent events. [Metrics](metrics.md) are for Prometheus; `/healthz` and `/readyz` "
-    "are open.",
+    "Watching": "The live feed is server-sent events. [Metrics](metrics.md) are for Prometheus; `/healthz` and "
+    "`/readyz` are open.",
     "Stations": "[Enrol](../howto/enrol-stations.md).",
     "OCPP": "[Stations one by one](ocpp.md#by-hand).",
     "Grid operators": "Those who ask over [REST](grid-protocol.md).",
