@@ -25,7 +25,7 @@ from emw.service.twins import METHOD, Twins
 NOT_STARTED = "not started"
 """Why a request is short that no round has looked at yet (`evolve` says so)."""
 CANCELLED = "cancelled before its start"
-WAITS = "commands wait for the next round (ramp, rhythm or the minimum gap between two changes)"
+NOT_YET = "commands wait for the next round (ramp, rhythm or the minimum gap between two changes)"
 
 
 @dataclass(slots=True)
@@ -298,7 +298,7 @@ class Accounts:
         sums: Tally | None = None,
     ) -> Row:
         """A request as the grid sees it. `sums`: where the caller has them already; else every EVSE is asked."""
-        why = self.why_short(request.request_key) or WAITS
+        why = self.why_short(request.request_key) or NOT_YET
         return as_told(request, sums or self.sums(request, now), why, intervals)
 
     async def answered(self, key: str) -> None:

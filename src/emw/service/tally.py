@@ -51,8 +51,8 @@ class Part(NamedTuple):
 
 Row = dict[str, Any]
 Figures = npt.NDArray[np.float64]
-NOT_HELD, AGREED, WAITS, REFUSED = 0.0, 1.0, 2.0, 3.0
-"""What became of the limit that holds an EVSE."""
+NO_LIMIT, AGREED, WAITING, REFUSED = 0.0, 1.0, 2.0, 3.0
+"""What became of the limit on an EVSE."""
 
 
 def standing_of(
@@ -69,13 +69,13 @@ def standing_of(
     able = believed and counts and session is not None and not opted_out
     lowest_a = 0.0 if evse.may_pause else floor_a(evse, session)
     if limit is None or session is None or not limit.in_force(now):
-        return evse.kw_per_a, lowest_a, believed, able, NOT_HELD, 0.0
+        return evse.kw_per_a, lowest_a, believed, able, NO_LIMIT, 0.0
     waits = limit.outcome is Outcome.PENDING
     if online and (limit.outcome is Outcome.APPLIED or (waits and limit.answered_a is not None)):
-        held, limit_a = AGREED, limit.answered_a
+        became, limit_a = AGREED, limit.answered_a
     else:
-        held, limit_a = WAITS if waits and online else REFUSED, limit.max_a
-    return evse.kw_per_a, lowest_a, believed, able, held, np.inf if limit_a is None else limit_a
+        became, limit_a = WAITING if waits and online else REFUSED, limit.max_a
+    return evse.kw_per_a, lowest_a, believed, able, became, np.inf if limit_a is None else limit_a
 
 
 def seen_of(live: Live | None, evse: Evse, session: Session | None) -> tuple[float, ...]:
@@ -87,7 +87,7 @@ def seen_of(live: Live | None, evse: Evse, session: Session | None) -> tuple[flo
 
 def parts_of(standing: Figures, seen: Figures) -> Figures:
     """The parts of many EVSEs at once: a line of `Part` each."""
-    kw_per_a, floor_a, believed, able, held, limit_a = standing.T
+    kw_per_a, floor_a, believed, able, became, limit_a = standing.T
     would_a, baseline_a, gap_a, drawn_kw = seen.T
     baseline_kw = kw_per_a * baseline_a
     # What its need would have ended by itself is no shed, whoever limits it meanwhile.
@@ -102,8 +102,8 @@ def parts_of(standing: Figures, seen: Figures) -> Figures:
     metered = ~np.isnan(drawn_kw)
     # Who was let go and draws what its twin no longer would gives back what was shed: that counts, too. And the meter
     # alone counts here: who is deaf gives nothing whatever it said (promise P11).
-    counted = metered & (believed > 0) & ((held > 0) | (fades_kw > 0))
-    held_kw = gives_kw(limit_a)
+    counted = metered & (believed > 0) & ((became > 0) | (fades_kw > 0))
+    given_kw = gives_kw(limit_a)
     parts: Figures = np.stack(
         (
             gives_kw(floor_a) * able,
@@ -111,9 +111,9 @@ def parts_of(standing: Figures, seen: Figures) -> Figures:
             np.where(metered, drawn_kw, baseline_kw),
             np.where(counted, baseline_kw - drawn_kw, 0.0),
             counted,
-            held_kw * (held == AGREED),
-            held_kw * (held == WAITS),
-            held_kw * (held == REFUSED),
+            given_kw * (became == AGREED),
+            given_kw * (became == WAITING),
+            given_kw * (became == REFUSED),
         ),
         axis=1,
     )

@@ -28,8 +28,8 @@ FEWER = "fewer of the vehicles that are here now are expected to charge then"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One EVSE's part in an imagined request."""
+class Limited:
+    """One EVSE that an imagined request would limit."""
 
     evse_id: str
     draw_a: float
@@ -55,13 +55,13 @@ class WhatIf:
     """What can still be shed when it starts, by the vehicles that are here now."""
     at_end: Ahead
     """What can still be shed when it ends, by the vehicles that are here now."""
-    parts: tuple[Part, ...]
+    limited: tuple[Limited, ...]
 
     @property
     def missed_kwh(self) -> float:
         """What all drivers together are expected to miss: of those who still charge when it starts."""
         stay = min(self.at_start.kw / self.available.kw, 1.0) if self.available.kw > 0 else 1.0
-        return stay * sum(p.missed_kwh or 0.0 for p in self.parts)
+        return stay * sum(p.missed_kwh or 0.0 for p in self.limited)
 
 
 class Oracle:
@@ -127,7 +127,7 @@ class Oracle:
             available=available,
             at_start=at_start,
             at_end=at_end,
-            parts=tuple(_part(by_id[o.evse_id], o, minutes / 60) for o in orders),
+            limited=tuple(_limited(by_id[o.evse_id], o, minutes / 60) for o in orders),
         )
 
     def forecast(self, territory_id: str, hours: Sequence[float] = HOURS) -> tuple[datetime, list[Ahead]]:
@@ -188,11 +188,11 @@ def _most_kw(e: EvseView) -> float:
     return e.kw_per_a * max(e.would_draw_a - lowest_a, 0.0)
 
 
-def _part(e: EvseView, order: Order, hours: float) -> Part:
+def _limited(e: EvseView, order: Order, hours: float) -> Limited:
     gives_kw = max(order.asked_kw, 0.0)
     limit_a = 0.0 if order.limit_a is None else order.limit_a
     price = None if e.price is None else (e.price.floor if limit_a > 0 else e.price.pause)
-    return Part(
+    return Limited(
         evse_id=e.evse_id,
         draw_a=e.now_a(e.limit.max_a if e.limit is not None else None),
         limit_a=limit_a,

@@ -56,7 +56,7 @@ class WhatIf(Controller):
             at_end=_ahead(told.at_end, now),
             chance=round(told.at_end.chance_of(told.kw), 3),
             missed_kwh=round(told.missed_kwh, 3),
-            affected_evses=len(told.parts),
+            affected_evses=len(told.limited),
             evses=[
                 WhatIfPartOut(
                     evse_id=p.evse_id,
@@ -65,7 +65,7 @@ class WhatIf(Controller):
                     gives_kw=round(p.gives_kw, 3),
                     missed_kwh=None if p.missed_kwh is None else round(p.missed_kwh, 3),
                 )
-                for p in told.parts
+                for p in told.limited
             ],
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from emw.domain.model import Outcome
-from emw.stations.ocpp.dynamic import Held, held_until, update
+from emw.stations.ocpp.dynamic import Lease, lease_until, update
 from emw.stations.ocpp.traits import Purpose, RateUnit
 from tests.stations.ocpp.foreign import Foreign21, station
 from tests.stations.ocpp.house import House, house, until
@@ -189,11 +189,11 @@ async def test_an_operator_who_knows_better_says_no(tmp_path: Path) -> None:
             assert profile_of(spoken(it)[-1][1])[0]["chargingProfileKind"] == "Absolute"
 
 
-def held(**more: Any) -> Held:
+def lease(**more: Any) -> Lease:
     at: dict[str, Any] = {"unit": RateUnit.AMPS, "phases": 3, "transaction_id": "t", **more}
     purpose = at.pop("purpose", Purpose.TX)
     until_s = at.pop("until_s", 900)
-    return held_until(1, purpose, until=NOW + timedelta(seconds=until_s), now=NOW, **at)
+    return lease_until(1, purpose, until=NOW + timedelta(seconds=until_s), now=NOW, **at)
 
 
 @pytest.mark.parametrize(
@@ -214,11 +214,11 @@ def test_a_change_is_said_only_where_its_end_is_the_commands(
     other: dict[str, Any], left_s: int, after_s: int, good: bool
 ) -> None:
     now = NOW + timedelta(seconds=after_s)
-    assert held().carries(held(**other), now + timedelta(seconds=left_s), now) is good
+    assert lease().carries(lease(**other), now + timedelta(seconds=left_s), now) is good
 
 
 def test_a_change_can_be_read_in_one_way_only() -> None:
-    assert update(held(), 10) == {"limit": 10, "limit_L2": 10, "limit_L3": 10}
-    assert update(held(phases=1), 10) == {"limit": 10}
-    assert update(held(phases=None), 10) == {"limit": 10}
-    assert update(held(unit=RateUnit.WATTS), 6_900) == {"limit": 6_900}
+    assert update(lease(), 10) == {"limit": 10, "limit_L2": 10, "limit_L3": 10}
+    assert update(lease(phases=1), 10) == {"limit": 10}
+    assert update(lease(phases=None), 10) == {"limit": 10}
+    assert update(lease(unit=RateUnit.WATTS), 6_900) == {"limit": 6_900}

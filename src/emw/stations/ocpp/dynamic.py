@@ -23,8 +23,8 @@ EARLY_S: Final = 30
 """An update may end so much before its command at most: it is renewed long before."""
 
 
-class Held(NamedTuple):
-    """A Dynamic profile of ours. `phases`: how many its limit is told for; None: direct current."""
+class Lease(NamedTuple):
+    """A limit as a Dynamic profile of ours. `phases`: how many its limit is told for; None: direct current."""
 
     number: int
     unit: RateUnit
@@ -33,7 +33,7 @@ class Held(NamedTuple):
     valid_to: datetime
     transaction_id: str | None
 
-    def carries(self, other: Held, until: datetime, now: datetime) -> bool:
+    def carries(self, other: Lease, until: datetime, now: datetime) -> bool:
         """Whether an update makes of this profile what `other` would be: as good, until the same time."""
         left_s = (until - now).total_seconds()
         same = (self.number, self.unit, self.phases, self.transaction_id) == (
@@ -46,7 +46,7 @@ class Held(NamedTuple):
         return same and 0 <= left_s - self.duration_s <= EARLY_S and ends <= self.valid_to
 
 
-def held_until(
+def lease_until(
     evse_number: int,
     purpose: Purpose,
     unit: RateUnit,
@@ -54,54 +54,54 @@ def held_until(
     transaction_id: str | None,
     until: datetime,
     now: datetime,
-) -> Held:
+) -> Lease:
     """The profile that holds a limit until then."""
     duration_s = max(1, int((until - now).total_seconds()) - SPARE_S)
     number = profile_id(evse_number, purpose)
     transaction_id = transaction_id if purpose is Purpose.TX else None
-    return Held(number, unit, phases, duration_s, max(until, now + LIFE), transaction_id)
+    return Lease(number, unit, phases, duration_s, max(until, now + LIFE), transaction_id)
 
 
 def new_profile(
-    held: Held, evse_number: int, purpose: Purpose, limit: float, stack_level: int, now: datetime
+    lease: Lease, evse_number: int, purpose: Purpose, limit: float, stack_level: int, now: datetime
 ) -> bytes:
     """The payload of SetChargingProfile. `limit` in the profile's unit: A per phase, or W in all."""
     period: dict[str, Any] = {"startPeriod": 0, "limit": limit}
-    if held.unit is RateUnit.AMPS and held.phases is not None:
-        period["numberPhases"] = held.phases
+    if lease.unit is RateUnit.AMPS and lease.phases is not None:
+        period["numberPhases"] = lease.phases
     schedule = {
-        "id": held.number,
-        "duration": held.duration_s,
-        "chargingRateUnit": held.unit.value,
+        "id": lease.number,
+        "duration": lease.duration_s,
+        "chargingRateUnit": lease.unit.value,
         "chargingSchedulePeriod": [period],
     }
     profile: dict[str, Any] = {
-        "id": held.number,
+        "id": lease.number,
         "stackLevel": stack_level,
         "chargingProfilePurpose": purpose_word(purpose, Version.V21),
         "chargingProfileKind": "Dynamic",
-        "validTo": seconds(held.valid_to),
+        "validTo": seconds(lease.valid_to),
         "dynUpdateTime": seconds(now),
         "chargingSchedule": [schedule],
     }
-    if held.transaction_id is not None:
-        profile["transactionId"] = held.transaction_id
+    if lease.transaction_id is not None:
+        profile["transactionId"] = lease.transaction_id
     place = 0 if purpose is Purpose.STATION_MAX else evse_number
     return encode({"evseId": place, "chargingProfile": profile})
 
 
-def update(held: Held, limit: float) -> dict[str, float]:
+def update(lease: Lease, limit: float) -> dict[str, float]:
     """The ChargingScheduleUpdateType for a limit.
 
     In an update `limit` is of all phases, unless L2 and L3 are told beside it: then it is of L1. In A each is told, so
     that it can't be read in two ways.
     """
     told = {"limit": limit}
-    if held.unit is RateUnit.AMPS and held.phases is not None:
-        told |= {f"limit_L{phase}": limit for phase in range(2, held.phases + 1)}
+    if lease.unit is RateUnit.AMPS and lease.phases is not None:
+        told |= {f"limit_L{phase}": limit for phase in range(2, lease.phases + 1)}
     return told
 
 
-def ask_update(held: Held, limit: float) -> bytes:
+def ask_update(lease: Lease, limit: float) -> bytes:
     """The payload of UpdateDynamicSchedule."""
-    return encode({"chargingProfileId": held.number, "scheduleUpdate": update(held, limit)})
+    return encode({"chargingProfileId": lease.number, "scheduleUpdate": update(lease, limit)})

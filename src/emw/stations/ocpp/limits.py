@@ -102,7 +102,7 @@ class LimitOrder(Order, eq=False):
     _why: str = "rejected"
     _way: tuple[Purpose, RateUnit] | None = None
     _without_end: bool = False
-    _dynamic: dynamic.Held | None = None  # as what it is being said, where that is a Dynamic profile
+    _dynamic: dynamic.Lease | None = None  # as what it is being said, where that is a Dynamic profile
     _updates: bool = False  # and whether as a change of the one that is there
     _plain: bool = False  # the station has refused a Dynamic one
 
@@ -127,8 +127,8 @@ class LimitOrder(Order, eq=False):
         return super().stuck()
 
     def _covered(self, purpose: Purpose, now: datetime) -> list[Their]:
-        held = self._connection.peer.traits.theirs
-        return theirs.covered(held, self._plug.number, purpose, self._plug.transaction_id, now)
+        known = self._connection.peer.traits.theirs
+        return theirs.covered(known, self._plug.number, purpose, self._plug.transaction_id, now)
 
     def _is_free(self, purpose: Purpose, now: datetime) -> bool:
         level = self._connection.peer.traits.max_stack or 0
@@ -169,14 +169,14 @@ class LimitOrder(Order, eq=False):
     ) -> bool:
         """2.1: change the Dynamic profile that is there, or write one."""
         plug, until, before = self._plug, self._limit.until, self._plug.installed
-        held = dynamic.held_until(plug.number, purpose, unit, phases, plug.transaction_id, until, now)
-        if before is not None and before.dynamic is not None and before.dynamic.carries(held, until, now):
+        lease = dynamic.lease_until(plug.number, purpose, unit, phases, plug.transaction_id, until, now)
+        if before is not None and before.dynamic is not None and before.dynamic.carries(lease, until, now):
             self._dynamic, self._updates = before.dynamic, True
             payload = dynamic.ask_update(before.dynamic, limit)
             return self._connection.ask("UpdateDynamicSchedule", payload, self, key=plug)
-        self._dynamic, self._updates = held, False
+        self._dynamic, self._updates = lease, False
         level = self._connection.peer.traits.max_stack or 0
-        payload = dynamic.new_profile(held, plug.number, purpose, limit, level, now)
+        payload = dynamic.new_profile(lease, plug.number, purpose, limit, level, now)
         return self._connection.ask("SetChargingProfile", payload, self, key=plug)
 
     def _not_dynamic(self, why: str) -> None:

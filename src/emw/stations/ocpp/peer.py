@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from emw.domain.model import Evse, Limit, Transaction
-from emw.stations.ocpp.dynamic import Held
+from emw.stations.ocpp.dynamic import Lease
 from emw.stations.ocpp.meter import NOTHING, Memory
 from emw.stations.ocpp.needs import Need
 from emw.stations.ocpp.traits import Pin, Purpose, Traits
@@ -33,7 +33,7 @@ class Installed(msgspec.Struct, gc=False):
     purpose: Purpose
     limit_a: float
     until: datetime
-    dynamic: Held | None = None
+    dynamic: Lease | None = None
 
 
 class Line(Protocol):

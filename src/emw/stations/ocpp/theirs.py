@@ -72,21 +72,21 @@ class _Update(Struct, gc=False):
 
 
 _update = msgspec.json.Decoder(_Update)
-Held = tuple[Their, ...]
+Theirs = tuple[Their, ...]
 """What a station holds of its CSMS's."""
 
 _set = msgspec.json.Decoder(_Set)
 _clear = msgspec.json.Decoder(_Clear)
 
 
-def after_set(held: Held, payload: bytes) -> Held:
+def after_set(known: Theirs, payload: bytes) -> Theirs:
     """What the station holds of theirs after a SetChargingProfile that it accepted."""
     new = _their(payload)
     if new is None:
-        return held
+        return known
     kept = (
         t
-        for t in held
+        for t in known
         if t.number != new.number
         and (t.place, t.purpose, t.level, t.transaction)
         != (new.place, new.purpose, new.level, new.transaction)
@@ -123,18 +123,18 @@ def _their(payload: bytes) -> Their | None:
     )
 
 
-def after_update(held: Held, payload: bytes) -> Held:
+def after_update(known: Theirs, payload: bytes) -> Theirs:
     """What the station holds of theirs after an UpdateDynamicSchedule of 2.1 that it accepted."""
     try:
         said = _update.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return held
+        return known
     limit = (
         said.scheduleUpdate.limit if said.scheduleUpdate.limit is not None else said.scheduleUpdate.setpoint
     )
     if limit is None:
-        return held
-    return tuple(_updated(t, limit) if t.number == said.chargingProfileId else t for t in held)
+        return known
+    return tuple(_updated(t, limit) if t.number == said.chargingProfileId else t for t in known)
 
 
 def _updated(their: Their, limit: float) -> Their:
@@ -142,15 +142,15 @@ def _updated(their: Their, limit: float) -> Their:
     return msgspec.structs.replace(their, **{"limit_a" if amps else "limit_w": max(limit, 0.0)})
 
 
-def after_clear(held: Held, payload: bytes) -> tuple[Held, bool]:
+def after_clear(known: Theirs, payload: bytes) -> tuple[Theirs, bool]:
     """What is left of theirs after an accepted ClearChargingProfile, and whether ours may have gone, too."""
     try:
         said = _clear.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return held, True
+        return known, True
     number = said.id if said.id is not None else said.chargingProfileId
     if number is not None:
-        return tuple(t for t in held if t.number != number), not any(t.number == number for t in held)
+        return tuple(t for t in known if t.number != number), not any(t.number == number for t in known)
     criteria = said.chargingProfileCriteria
     place = said.connectorId if criteria is None else criteria.evseId
     purpose = said.chargingProfilePurpose if criteria is None else criteria.chargingProfilePurpose
@@ -158,7 +158,7 @@ def after_clear(held: Held, payload: bytes) -> tuple[Held, bool]:
     purpose = purpose and _WORDS.get(purpose, purpose)
     left = (
         t
-        for t in held
+        for t in known
         if (place is not None and t.place != place)
         or (purpose is not None and t.purpose != purpose)
         or (level is not None and t.level != level)
@@ -166,14 +166,16 @@ def after_clear(held: Held, payload: bytes) -> tuple[Held, bool]:
     return tuple(left), True
 
 
-def covered(held: Held, number: int, purpose: Purpose, transaction: str | None, now: datetime) -> list[Their]:
+def covered(
+    known: Theirs, number: int, purpose: Purpose, transaction: str | None, now: datetime
+) -> list[Their]:
     """Which of theirs a profile of ours for this EVSE and purpose would override."""
     purposes = {purpose.value}
     if purpose is Purpose.TX:
         purposes.add(Purpose.TX_DEFAULT.value)
     return [
         t
-        for t in held
+        for t in known
         if t.purpose in purposes
         and t.place in {0, number}
         and (t.transaction is None or t.transaction == transaction)

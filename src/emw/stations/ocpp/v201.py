@@ -224,17 +224,17 @@ class V201:
         """K28. It asks what holds. An answer renews it: none, where that would be longer than the command allows."""
         now = self._clock.now()
         for plug in c.peer.plugs.values():
-            held = plug.installed
-            profile = None if held is None else held.dynamic
-            if held is None or profile is None or profile.number != said.chargingProfileId:
+            installed = plug.installed
+            profile = None if installed is None else installed.dynamic
+            if installed is None or profile is None or profile.number != said.chargingProfileId:
                 continue
             evse, limit = self._hub.state.evses[plug.evse_id], self._hub.state.limits.get(plug.evse_id)
             if (
                 limit is not None
-                and limit.max_a == held.limit_a
+                and limit.max_a == installed.limit_a
                 and profile.carries(profile, limit.until, now)
             ):
-                told = update(profile, limit_in(profile.unit, held.limit_a, evse.kw_per_a))
+                told = update(profile, limit_in(profile.unit, installed.limit_a, evse.kw_per_a))
                 return encode({"status": "Accepted", "scheduleUpdate": told})
         return REFUSED
 
