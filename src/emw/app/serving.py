@@ -149,9 +149,9 @@ def upgrade_of(parts: Parts) -> Upgrade | None:
     """Who takes the station plane's WebSockets. Loaded here: a command that serves nothing needs no socket library."""
     if parts.ocpp is None:
         return None
-    from emw.stations.ocpp.socket import Doorman, hand_over  # noqa: PLC0415
+    from emw.stations.ocpp.socket import hand_over  # noqa: PLC0415
 
-    return hand_over(Doorman(parts.ocpp))
+    return hand_over(parts.ocpp)
 
 
 def setup_url(app: Any, base_url: str) -> str | None:

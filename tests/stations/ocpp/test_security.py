@@ -10,7 +10,7 @@ import pytest
 import trustme
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
-from emw.stations.ocpp.socket import names_of
+from emw.stations.ocpp.doorman import names_of
 from tests.stations.ocpp.house import House, house, until
 from tests.stations.ocpp.test_door import alive
 

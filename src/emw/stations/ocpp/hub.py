@@ -26,7 +26,6 @@ from emw.stations.ocpp.peer import Peer, Plug, number_of
 from emw.stations.ocpp.seams import Between, Wire
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import read, write
-from emw.stations.ocpp.wire import EMPTY, Anything, HeartbeatOut, encode, stamp
 from emw.stations.ocppj import CALL_DEADLINE_S, Version
 
 log = structlog.get_logger()
@@ -317,33 +316,10 @@ class Hub:
         """The messages that are taken where somebody else answers."""
         return self._watches[version]
 
-    def time_answer(self) -> bytes:
-        """Heartbeat's answer."""
-        return encode(HeartbeatOut(stamp(self.clock.now())))
-
     def token_status(self, token: str) -> str:
         """Whether somebody may charge."""
         known = self._tokens
         return "Accepted" if known is None or token.strip().casefold() in known else "Invalid"
-
-    @staticmethod
-    def always(answer: bytes) -> Callable[[Connection, Anything], bytes]:
-        """A handler that has one answer."""
-        return lambda _, __: answer
-
-    @staticmethod
-    def noted(name: str) -> Callable[[Connection, Anything], bytes]:
-        """A handler for what is only noted."""
-
-        def take(connection: Connection, _: Anything) -> bytes:
-            log.info("ocpp.noted", station_id=connection.peer.station_id, what=name)
-            return EMPTY
-
-        return take
-
-    def then(self, work: Coroutine[Any, Any, None] | None) -> bytes | Coroutine[Any, Any, bytes]:
-        """An empty answer, after `work` where there is some."""
-        return EMPTY if work is None else _empty_after(work)
 
     def learn(self, connection: Connection) -> None:
         """Ask a station what it can, and tell it again what it should hold."""
@@ -392,8 +368,3 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
         log.warning("ocpp.not_done", why=error.detail)
     except Exception:  # a bug: one station's work must not take all others down
         log.exception("ocpp.bug")
-
-
-async def _empty_after(work: Coroutine[Any, Any, None]) -> bytes:
-    await work
-    return EMPTY

@@ -1,18 +1,14 @@
 """The socket under OCPP: WebSocket by picows, on connections that the station plane's HTTP server hands over.
 
-Everything that picows has a say in is in this file. Who may come in is decided before the upgrade (`Doorman`); what is
-said afterwards is the connection's business. A connection costs a few kB: no task, no timer, one small read buffer.
+Everything that picows has a say in is in this file. Who may come in is the `Doorman`'s to decide, before the upgrade;
+what is said afterwards is the connection's business. A connection costs a few kB: no task, no timer, one small read
+buffer.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any, Final, NamedTuple
-from urllib.parse import unquote
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
 from picows import (
@@ -28,22 +24,19 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub names the public part only
 
-from emw.domain.model import Station
-from emw.service.errors import Refused, TooMany
 from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.doorman import Doorman, Guest, Proof, Turned, guest_of
 from emw.stations.ocpp.hub import Hub
-from emw.stations.ocppj import Version, choose
+from emw.stations.ocppj import Version
 
 log = structlog.get_logger()
 
 TEXT: Final = WSMsgType.TEXT
 MOST_FRAME: Final = 65_536
-LONGEST_NAME: Final = 255
 MOST_UNSENT: Final = 1_048_576
 """So much may wait for a station that does not read, bytes; then it is cut off."""
 HANDSHAKE_S: Final = 10.0
 READ_BUFFER: Final = 2_048
-BASIC: Final = {"WWW-Authenticate": 'Basic realm="emw"', "Content-Type": "text/plain; charset=utf-8"}
 
 
 class _Logger:
@@ -72,125 +65,6 @@ class _Logger:
 
 
 _LOGGER: Final = _Logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """Who knocks, as far as the connection below tells. `names`: those of its verified certificate, if it has one."""
-
-    address: str
-    loopback: bool
-    secure: bool
-    names: tuple[str, ...]
-
-
-class Proof(NamedTuple):
-    """What a station showed: the password, whether it proved who it is, and by which security profile."""
-
-    password: str | None
-    proven: bool
-    profile: int
-
-
-class Turned(Exception):
-    """Somebody is not let in: the answer before the upgrade."""
-
-    def __init__(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(why)
-        self.status = status
-        self.headers = headers
-
-
-class Doorman:
-    """Decides before the upgrade who comes in, and as whom."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._settings = hub.settings
-        self._gate = hub.headend.gate
-        self._state = hub.state
-        self._tokens = self._settings.connects_per_s
-        self._at = hub.loop.time()
-        self.turned: dict[int, int] = {}
-
-    def let_in(self, guest: Guest, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        """The answer to an upgrade: 101 with a listener, or a refusal."""
-        try:
-            return self._let_in(guest, request)
-        except Turned as turned:
-            self.turned[turned.status] = self.turned.get(turned.status, 0) + 1
-            why = str(turned)
-            log.info("ocpp.turned_away", address=guest.address, status=turned.status, why=why)
-            reply = WSUpgradeResponse.create_error_response(turned.status, why.encode(), turned.headers)
-            return WSUpgradeResponseWithListener(reply, None)
-
-    def _let_in(self, guest: Guest, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        self._pace()
-        station_id = identity_of(request.path)
-        if station_id is None:
-            raise Turned(404, "the last part of the path is the station's id")
-        known = self._state.stations.get(station_id)
-        if known is None and self._settings.unknown == "refuse":
-            raise Turned(404, "no such station is known here; ask the operator")
-        proof = self._prove(guest, request, station_id, known)
-        if known is not None and proof.profile < self._hub.peer(station_id).traits.secured(known.secret_hash):
-            raise Turned(403, "this station has proved itself by a higher security profile; renew its secret")
-        offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", [])).strip()
-        version, spelled = choose(offered.split(","), self._settings.versions) or (None, "")
-        if version is None and not offered:
-            version = self._settings.no_subprotocol
-        if version is None:
-            spoken = ", ".join(v.value for v in Version if v in self._settings.versions)
-            log.info("ocpp.no_version", station_id=station_id, offers=offered[:LONGEST_NAME], spoken=spoken)
-            return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), _Unwelcome(spoken))
-        # Who offered none is told none: a client must fail on an answer to what it did not ask (RFC 6455, 4.1).
-        named = {"Sec-WebSocket-Protocol": spelled} if spelled else None
-        listener = OcppSocket(self._hub, station_id, version, guest.address, proof)
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(named), listener)
-
-    def _pace(self) -> None:
-        """So many connections a second: after a power cut all come at once."""
-        now = self._hub.loop.time()
-        rate = self._settings.connects_per_s
-        self._tokens = min(rate, self._tokens + (now - self._at) * rate)
-        self._at = now
-        if self._tokens < 1.0:
-            raise Turned(503, "too many connections at once; try again", {"Retry-After": "10"})
-        self._tokens -= 1.0
-
-    def _prove(
-        self, guest: Guest, request: WSUpgradeRequest, station_id: str, known: Station | None
-    ) -> Proof:
-        """What the station proves itself by. Raises Turned."""
-        profiles = self._settings.profiles
-        if guest.names and 3 in profiles:
-            if station_id not in guest.names:
-                raise Turned(403, "the certificate is another station's")
-            if known is not None:
-                if known.revoked:
-                    raise Turned(401, "this station is revoked")
-                return Proof(None, True, 3)
-        credential = request.headers.get("Authorization")
-        if credential is None:
-            if 0 in profiles and (guest.loopback or self._settings.no_credential_beyond_loopback):
-                if known is not None and known.revoked:
-                    raise Turned(401, "this station is revoked")
-                return Proof(None, False, 0)
-            raise Turned(401, "a station proves who it is by HTTP Basic", BASIC)
-        profile = 2 if guest.secure else 1
-        if profile not in profiles:
-            raise Turned(403, "credentials are not taken over this kind of connection")
-        user, password = basic_of(credential)
-        try:
-            # A wrong name is a wrong credential: it counts as a guess for the station in the path.
-            if known is not None:
-                key = None if password is None or user != station_id else key_of(password)
-                self._gate.enrolled(station_id, key, guest.address)
-        except TooMany as error:
-            raise Turned(429, error.detail, {"Retry-After": str(error.retry_after_s or 10)}) from error
-        except Refused as error:
-            raise Turned(401, error.detail, BASIC) from error
-        return Proof(password, known is not None, profile)
 
 
 class OcppSocket(WSListener):
@@ -313,62 +187,28 @@ class _Unwelcome(WSListener):
         transport.disconnect()
 
 
-def identity_of(path: bytes) -> str | None:
-    """The station's id out of a path: its last part, percent-decoded."""
-    last = path.partition(b"?")[0].rstrip(b"/").rpartition(b"/")[2]
+def answer_to(
+    hub: Hub, doorman: Doorman, guest: Guest, request: WSUpgradeRequest
+) -> WSUpgradeResponseWithListener:
+    """The answer to an upgrade: 101 with a listener, or a refusal."""
+    headers = request.headers
+    offered = ",".join(headers.getall("Sec-WebSocket-Protocol", [])).strip()
     try:
-        name = unquote(last.decode("ascii"), errors="strict")
-    except UnicodeDecodeError:
-        return None
-    return name if 0 < len(name) <= LONGEST_NAME and "\x00" not in name else None
+        entry = doorman.let_in(guest, request.path, headers.get("Authorization"), offered)
+    except Turned as turned:
+        reply = WSUpgradeResponse.create_error_response(turned.status, str(turned).encode(), turned.headers)
+        return WSUpgradeResponseWithListener(reply, None)
+    # Who offered none is told none: a client must fail on an answer to what it did not ask (RFC 6455, 4.1).
+    named = {"Sec-WebSocket-Protocol": entry.spelled} if entry.spelled else None
+    listener: WSListener = _Unwelcome(doorman.spoken)
+    if entry.version is not None:
+        listener = OcppSocket(hub, entry.station_id, entry.version, guest.address, entry.proof)
+    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(named), listener)
 
 
-def basic_of(header: str) -> tuple[str | None, str | None]:
-    """User and password of an Authorization header; None and None where it is none."""
-    kind, _, coded = header.partition(" ")
-    if kind.lower() != "basic" or len(coded) > 1_024:
-        return None, None
-    try:
-        plain = base64.b64decode(coded.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return None, None
-    user, colon, password = plain.partition(b":")
-    if not colon:
-        return None, None
-    return user.decode("utf-8", "replace"), password.decode("utf-8", "surrogateescape")
-
-
-def key_of(password: str) -> str:
-    """The secret that a password is: bytes that are no text are a key whose hexadecimal digits were entered in the
-    station, 16 to 20 bytes of it (1.6-J 6.2.1).
-    """
-    raw = password.encode("utf-8", "surrogateescape")
-    return password if not 16 <= len(raw) <= 20 or password.isprintable() else raw.hex()
-
-
-def guest_of(transport: Any) -> Guest:
-    """Who is at the other end of a transport."""
-    peer = transport.get_extra_info("peername")
-    address = str(peer[0]) if isinstance(peer, tuple) and peer else "local"
-    try:
-        loopback = ip_address(address).is_loopback
-    except ValueError:
-        loopback = address == "local"
-    tls = transport.get_extra_info("ssl_object")
-    return Guest(address, loopback, tls is not None, () if tls is None else names_of(tls.getpeercert()))
-
-
-def names_of(certificate: Any) -> tuple[str, ...]:
-    """The names in a verified certificate: the subject's common name, and the DNS names and URIs it is made for."""
-    if not certificate:
-        return ()
-    common = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    others = [value for kind, value in certificate.get("subjectAltName", ()) if kind in {"DNS", "URI"}]
-    return (*common, *others)
-
-
-def hand_over(doorman: Doorman) -> Callable[[Any, bytes], None]:
+def hand_over(hub: Hub) -> Callable[[Any, bytes], None]:
     """What takes a connection from the HTTP server: `(transport, head)`, the head being the upgrade request's bytes."""
+    doorman = Doorman(hub)
 
     def take(transport: Any, head: bytes) -> None:
         guest = guest_of(transport)
@@ -376,7 +216,7 @@ def hand_over(doorman: Doorman) -> Callable[[Any, bytes], None]:
             None,
             None,
             False,
-            lambda request: doorman.let_in(guest, request),
+            lambda request: answer_to(hub, doorman, guest, request),
             _LOGGER,
             True,
             HANDSHAKE_S,

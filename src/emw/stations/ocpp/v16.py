@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Coroutine
 from typing import Any, Final
 
-import msgspec
-
 from emw.stations.ocpp import wire16 as w
+from emw.stations.ocpp.alike import handlers_of, then
 from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.connection import Connection, Handler, Hot
 from emw.stations.ocpp.hub import Hub
@@ -16,16 +15,12 @@ from emw.stations.ocpp.peer import Plug
 from emw.stations.ocpp.wire import (
     EMPTY,
     STATUSES,
-    Anything,
-    DataTransferIn,
     Usual,
     as_specified,
     encode,
     parse_time,
 )
 
-UNKNOWN_VENDOR: Final = b'{"status":"UnknownVendorId"}'
-REFUSED: Final = b'{"status":"Rejected"}'
 MOST_NUMBER: Final = 0x7FFF_FFFF
 
 
@@ -48,27 +43,15 @@ class V16:
         """Action to handler."""
         kinds: dict[str, tuple[type[Any], Any]] = {
             "BootNotification": (w.BootNotification, self.boot),
-            "Heartbeat": (Anything, self.heartbeat),
             "StatusNotification": (w.StatusNotification, self.status),
             "Authorize": (w.Authorize, self.authorize),
             "StartTransaction": (w.StartTransaction, self.start),
             "StopTransaction": (w.StopTransaction, self.stop),
             "MeterValues": (w.MeterValues, self.meter),
-            "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
-            "SignCertificate": (Anything, self._hub.always(REFUSED)),
         }
-        for name in (
-            "DiagnosticsStatusNotification",
-            "FirmwareStatusNotification",
-            "SignedFirmwareStatusNotification",
-            "LogStatusNotification",
-            "SecurityEventNotification",
-        ):
-            kinds[name] = (Anything, self._hub.noted(name))
-        return {
-            name: Handler(msgspec.json.Decoder(kind, strict=False), take)
-            for name, (kind, take) in kinds.items()
-        }
+        return handlers_of(
+            self._clock, kinds, ("DiagnosticsStatusNotification", "SignedFirmwareStatusNotification")
+        )
 
     def usual(self) -> Hot:
         """What is said most."""
@@ -84,16 +67,10 @@ class V16:
             firmware=said.firmwareVersion,
         )
 
-    def heartbeat(self, c: Connection, _: Anything) -> bytes:
-        """4.6."""
-        return self._hub.time_answer()
-
     def status(self, c: Connection, said: w.StatusNotification) -> bytes | Coroutine[Any, Any, bytes]:
         """4.9."""
         at = None if said.timestamp is None else parse_time(said.timestamp, self._clock.now())
-        return self._hub.then(
-            self._charging.status(c.peer, said.connectorId, as_specified(said.status, STATUSES), at)
-        )
+        return then(self._charging.status(c.peer, said.connectorId, as_specified(said.status, STATUSES), at))
 
     def authorize(self, c: Connection, said: w.Authorize) -> bytes:
         """4.1."""
@@ -148,9 +125,9 @@ class V16:
         if number is not None and number > 0:
             plug = c.peer.plugs.get(said.connectorId)
             if plug is not None and plug.transaction_id is None and plug.over != number:
-                return self._hub.then(self._goes_on(c, plug, number, said))
+                return then(self._goes_on(c, plug, number, said))
         todo = self._charging.readings(c.peer, said.connectorId, said.meterValue)
-        return EMPTY if todo is None else self._hub.then(todo)
+        return EMPTY if todo is None else then(todo)
 
     async def _goes_on(
         self, c: Connection, plug: Plug, number: int, said: w.MeterValues | w.MeasuredValues

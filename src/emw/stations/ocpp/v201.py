@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from emw.domain.model import Evse
 from emw.stations.ocpp import wire201 as w
+from emw.stations.ocpp.alike import REFUSED, always, handlers_of, then
 from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.connection import Connection, Handler, Hot
 from emw.stations.ocpp.dynamic import update
@@ -22,7 +22,6 @@ from emw.stations.ocpp.wire import (
     EMPTY,
     STATUSES,
     Anything,
-    DataTransferIn,
     Usual,
     Values,
     as_specified,
@@ -34,10 +33,8 @@ from emw.stations.ocppj import Version
 
 log = structlog.get_logger()
 
-UNKNOWN_VENDOR: Final = b'{"status":"UnknownVendorId"}'
 ACCEPTED: Final = b'{"status":"Accepted"}'
 NO_PROFILE: Final = b'{"status":"NoChargingProfile"}'
-REFUSED: Final = b'{"status":"Rejected"}'
 NO_CERTIFICATE: Final = b'{"status":"Failed"}'
 EVENTS: Final = by_small_letters("Started", "Updated", "Ended")
 NO_EXI: Final = b'{"status":"Failed","exiResponse":""}'
@@ -56,7 +53,6 @@ class V201:
         """Action to handler."""
         kinds: dict[str, tuple[type[Any], Any]] = {
             "BootNotification": (w.BootNotification, self.boot),
-            "Heartbeat": (Anything, self.heartbeat),
             "StatusNotification": (w.StatusNotification, self.status),
             "Authorize": (w.Authorize, self.authorize),
             "TransactionEvent": (w.TransactionEvent, self.transaction),
@@ -66,17 +62,13 @@ class V201:
             "NotifyEVChargingNeeds": (w.NotifyEVChargingNeeds, self.needs),
             "NotifyPriorityCharging": (w.NotifyPriorityCharging, self.priority),
             "PullDynamicScheduleUpdate": (w.PullDynamicScheduleUpdate, self.pull),
-            "NotifyEVChargingSchedule": (Anything, self._hub.always(ACCEPTED)),
-            "DataTransfer": (DataTransferIn, self._hub.always(UNKNOWN_VENDOR)),
-            "SignCertificate": (Anything, self._hub.always(REFUSED)),
-            "OpenPeriodicEventStream": (Anything, self._hub.always(REFUSED)),
-            "ClosePeriodicEventStream": (Anything, self._hub.always(EMPTY)),
-            "GetCertificateStatus": (Anything, self._hub.always(NO_CERTIFICATE)),
-            "Get15118EVCertificate": (Anything, self._hub.always(NO_EXI)),
+            "NotifyEVChargingSchedule": (Anything, always(ACCEPTED)),
+            "OpenPeriodicEventStream": (Anything, always(REFUSED)),
+            "ClosePeriodicEventStream": (Anything, always(EMPTY)),
+            "GetCertificateStatus": (Anything, always(NO_CERTIFICATE)),
+            "Get15118EVCertificate": (Anything, always(NO_EXI)),
         }
-        for name in (
-            "FirmwareStatusNotification",
-            "LogStatusNotification",
+        noted = (
             "NotifyCustomerInformation",
             "NotifyDERAlarm",
             "NotifyDERStartStop",
@@ -89,13 +81,8 @@ class V201:
             "ReportChargingProfiles",
             "ReportDERControl",
             "ReservationStatusUpdate",
-            "SecurityEventNotification",
-        ):
-            kinds[name] = (Anything, self._hub.noted(name))
-        return {
-            name: Handler(msgspec.json.Decoder(kind, strict=False), take)
-            for name, (kind, take) in kinds.items()
-        }
+        )
+        return handlers_of(self._clock, kinds, noted)
 
     def usual(self) -> Hot:
         """What is said most."""
@@ -112,17 +99,13 @@ class V201:
             firmware=station.firmwareVersion,
         )
 
-    def heartbeat(self, c: Connection, _: Anything) -> bytes:
-        """G02."""
-        return self._hub.time_answer()
-
     def status(self, c: Connection, said: w.StatusNotification) -> bytes | Coroutine[Any, Any, bytes]:
         """G01. An EVSE with several connectors is one EVSE: only what is plugged in counts."""
         at = None if said.timestamp is None else parse_time(said.timestamp, self._clock.now())
         status = as_specified(said.connectorStatus, STATUSES)
         if said.connectorId > 1 and status == "Available":
             return EMPTY
-        return self._hub.then(self._charging.status(c.peer, said.evseId, status, at))
+        return then(self._charging.status(c.peer, said.evseId, status, at))
 
     def authorize(self, c: Connection, said: w.Authorize) -> bytes:
         """C01."""
@@ -147,7 +130,7 @@ class V201:
                     if plug.transaction_id != info.transactionId:
                         plug.transaction_id = info.transactionId
                     todo = self._charging.readings(peer, number, said.meterValue)
-                    return EMPTY if todo is None else self._hub.then(todo)
+                    return EMPTY if todo is None else then(todo)
         return self._transaction(c, said)
 
     async def _transaction(self, c: Connection, said: w.TransactionEvent) -> bytes:
@@ -200,7 +183,7 @@ class V201:
     def meter(self, c: Connection, said: w.MeterValues) -> bytes | Coroutine[Any, Any, bytes]:
         """J01."""
         todo = self._charging.readings(c.peer, said.evseId, said.meterValue)
-        return EMPTY if todo is None else self._hub.then(todo)
+        return EMPTY if todo is None else then(todo)
 
     async def limited(self, c: Connection, said: w.NotifyChargingLimit) -> bytes:
         """K12. Somebody else limits, too: the lowest wins, and there is less to shed."""
