@@ -13,6 +13,7 @@ import pytest
 from emw.simulator.evse import BadOptions, EvseOptions, load_hardware, run
 from emw.simulator.hardware import Car, SimulatedHardware
 from emw.simulator.iso import IsoClient, IsoRefused, IsoUnreachable, ReportReceiver
+from emw.simulator.ocpp.station import Ways
 from emw.simulator.serving import Listener, Receive, Scope, Send, bearer_of, read_body, send_json
 from tests.simulator.stub import StubServer
 
@@ -71,6 +72,27 @@ async def test_an_agent_runs_real_hardware_and_frees_the_car_when_it_stops(
     assert stub.count("/evse/powerOff") == 1
 
 
+async def test_an_agent_says_when_it_is_heard_and_why_not(server: tuple[StubServer, str]) -> None:
+    _, url = server
+    told: asyncio.Queue[str | None] = asyncio.Queue()
+    ways: tuple[tuple[dict[str, Any], str | None], ...] = (
+        ({"secret": "wrong"}, "/evse/powerOn is refused, 401: no reason given"),
+        ({"server_url": "http://127.0.0.1:1"}, "no answer"),
+        ({"server_url": "http://127.0.0.1:1", "ways": Ways()}, "no answer"),
+        ({}, None),
+    )
+    for changed, expected in ways:
+        stop = asyncio.Event()
+        agent = asyncio.create_task(
+            run(options(url, behind_nat=True, **changed), stop=stop, tell=told.put_nowait)
+        )
+        async with asyncio.timeout(60):
+            assert await told.get() == expected
+        stop.set()
+        await agent
+        assert told.empty(), "the same is told once"
+
+
 async def test_a_limit_of_an_agent_ends_when_the_server_is_dead(server: tuple[StubServer, str]) -> None:
     stub, url = server
     stop = asyncio.Event()
@@ -93,6 +115,8 @@ async def test_a_limit_of_an_agent_ends_when_the_server_is_dead(server: tuple[St
 async def test_what_cannot_work_is_said_before_anything_starts() -> None:
     with pytest.raises(BadOptions, match="access_url"):
         await run(options("http://127.0.0.1:9", host="0.0.0.0"))
+    with pytest.raises(BadOptions, match="no address of a server"):
+        await run(options("127.0.0.1:9"))
     for path in ("no_such_module_here:Thing", "json", "json:JSONDecoder"):
         with pytest.raises(BadOptions, match="hardware"):
             load_hardware(path)

@@ -15,7 +15,7 @@ import typer
 
 from emw.cli.control import Control, segment
 from emw.cli.serve import ConfigPath, DataDir, configured
-from emw.cli.show import AsJson, fail, plain, print_json, print_one, print_table, say
+from emw.cli.show import AsJson, fail, plain, print_json, print_one, print_table, say, say_error
 from emw.simulator import evse as one_station
 from emw.simulator import records
 from emw.simulator.clock import VirtualClock
@@ -219,6 +219,7 @@ def evse(
 ) -> None:
     """Run one station: simulated, or as the agent in a real one (`--hardware`).
 
+    It says when the server hears it and when not, and why, and goes on trying until it is stopped.
     With OCPP, `--server` may be any central system's address (ws:// or wss://), to which the id is added.
     """
     ways = ways_of([evse_id], Protocol(protocol.value), habits=_habits(habit), tag=tag)
@@ -240,8 +241,15 @@ def evse(
         car=None if car_kwh is None else Car(max_a=car_a, need_kwh=car_kwh),
         ways=ways.get(evse_id),
     )
+
+    def tell(why_not: str | None) -> None:
+        if why_not is None:
+            say(f"{evse_id} is heard by {server}")
+        else:
+            say_error(f"{evse_id} at {server}: {why_not}")
+
     try:
-        _until_stopped(lambda stop: one_station.run(options, stop=stop))
+        _until_stopped(lambda stop: one_station.run(options, stop=stop, tell=tell))
     except one_station.BadOptions as error:
         raise fail(str(error), 2) from error
 

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from ipaddress import ip_address
 from random import Random
 from typing import Final
+from urllib.parse import urlsplit
 
 from emw.simulator.clock import Clock, WallClock
 from emw.simulator.control import Reply
@@ -61,10 +63,17 @@ class EvseOptions:
     ways: Ways | None = None
 
 
-async def run(options: EvseOptions, *, clock: Clock | None = None, stop: asyncio.Event | None = None) -> None:
+async def run(
+    options: EvseOptions,
+    *,
+    clock: Clock | None = None,
+    stop: asyncio.Event | None = None,
+    tell: Callable[[str | None], None] = lambda _: None,
+) -> None:
     """Be this station until `stop` is set, SIGTERM comes or the task is cancelled.
 
-    On the way out the car is freed first and the server told second: failing is towards the driver.
+    `tell` hears when the server begins to take what is said (None), and when it does not (why). On the way out the car
+    is freed first and the server told second: failing is towards the driver.
     """
     clock = clock or WallClock()
     if options.ways is None and not options.territory:
@@ -79,6 +88,7 @@ async def run(options: EvseOptions, *, clock: Clock | None = None, stop: asyncio
             line = _ocpp_line(options, options.ways, hardware, clock, driver)
         else:
             line = await _rest_line(options, hardware, clock, stack)
+        line.tell = tell
         driver.add(line, clock.now())
         await _drive(driver, line, hardware, clock, stop or asyncio.Event())
 
@@ -107,6 +117,8 @@ async def _rest_line(
             return Reply(404, b"{}")
         return await lines[0].called(path, bearer, body)
 
+    if urlsplit(options.server_url).scheme not in {"http", "https"}:
+        raise BadOptions(f"{options.server_url!r} is no address of a server: http(s)://HOST:PORT")
     link = Link(options.server_url, await stack.enter_async_context(open_http(connections=4)))
     access_url = None
     if not options.behind_nat:

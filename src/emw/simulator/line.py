@@ -7,7 +7,7 @@ Driver --- Line.talk() --+--- RestLine --- Station -------+--- Hardware
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -57,13 +57,23 @@ class Agent(Protocol):
 
 
 class Line(ABC):
-    """One station's way to its server. `lost`: its network is cut, both ways. The rest is the driver's own."""
+    """One station's way to its server. `lost`: its network is cut, both ways. `tell` hears when that way begins to
+    work (None) or to fail (why). The rest is the driver's own.
+    """
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
         self.lost = False
+        self.tell: Callable[[str | None], None] = lambda _: None
         self.talking = False
         self.due: datetime | None = None
+        self._trouble: str | None = ""  # nothing is known yet
+
+    def stands(self, trouble: str | None) -> None:
+        """How it went now: None is well. Told where it is news."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.tell(trouble)
 
     @abstractmethod
     async def talk(self) -> None:
@@ -106,6 +116,9 @@ class RestLine(Line):
         answer = None if self.lost else await self._link.say(request)
         now = self._clock.now()
         if answer is None or self.lost:
+            self.stands("no answer")
             self._station.failed(request, now)
         else:
+            why_not = answer.why_not
+            self.stands(why_not and f"{request.path} is refused, {why_not}")
             self._station.answered(request, answer.status, answer.body, now, answer.retry_after_s)

@@ -1,6 +1,7 @@
 """The station's way to its server: HTTP out, shared by all stations of a process."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,18 @@ class Answer:
     status: int
     body: bytes
     retry_after_s: float | None = None
+
+    @property
+    def why_not(self) -> str | None:
+        """Why the server refuses, in its own words; None: it doesn't."""
+        if self.status < 400:
+            return None
+        try:
+            problem = json.loads(self.body)
+        except ValueError:
+            problem = None
+        told = problem.get("detail") or problem.get("title") if isinstance(problem, dict) else None
+        return f"{self.status}: {told or 'no reason given'}"
 
 
 def open_http(deadline_s: float = _DEADLINE_S, connections: int = 200) -> aiohttp.ClientSession:

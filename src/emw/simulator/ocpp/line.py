@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import (
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSHandshakeError,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    ws_connect,
+)
 
 from emw.simulator.clock import Clock
 from emw.simulator.line import Line
@@ -127,12 +136,19 @@ class OcppLine(Line):
                 max_redirects=0,
                 read_buffer_init_size=2048,
             )
+        except WSHandshakeError as error:
+            told = (error.raw_body or b"").decode("utf-8", "replace").strip()
+            self.stands(f"the connection is refused: {told or error}")
+            return None
         except (WSError, OSError, TimeoutError):
+            self.stands("no answer")
             return None
         # One that the server hung up on before it answered comes back without a response.
         if transport.is_disconnected or transport.response.headers.get("Sec-WebSocket-Protocol") != version:
             transport.disconnect(graceful=False)
+            self.stands(f"{version} is not spoken there")
             return None
+        self.stands(None)
         return transport
 
     def _flush(self) -> None:
