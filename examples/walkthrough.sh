@@ -1,8 +1,10 @@
 #!/bin/sh
 # One car and one decrease, every message by hand. Starts a server of its own in a temporary folder and stops it again.
-# Needs `emw` and `curl`:  PATH=".venv/bin:$PATH" sh examples/walkthrough.sh
+# Needs curl, and emw: the repository's own where `make` has been run, else what PATH finds.
 set -eu
 
+here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+PATH="$here/.venv/bin:$PATH"
 work=$(mktemp -d)
 server=
 stop() {

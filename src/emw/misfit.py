@@ -13,7 +13,7 @@ from emw.service.errors import BadInput
 WHERE: Final = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`")
 NAMED: Final = re.compile(r"(?P<how>missing required|contains unknown) field `(?P<name>[^`]*)`")
 BOUND: Final = re.compile(r"Expected `(?:int|float)` (?P<op><=|>=|<|>) (?P<bound>\S+)")
-LENGTH: Final = re.compile(r"Expected `(?:str|array)` of length (?P<op><=|>=) (?P<bound>\d+)")
+LENGTH: Final = re.compile(r"Expected `(?P<kind>str|array)` of length (?P<op><=|>=) (?P<bound>\d+)")
 OTHER: Final = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<got>\w+)`")
 VALUE: Final = re.compile(r"Invalid enum value (?P<value>.+)", re.DOTALL)
 BOUNDS: Final = {
@@ -68,14 +68,15 @@ def in_words(why: str) -> str:
         bound = found["bound"].removesuffix(".0")
         return BOUNDS[found["op"]].format(most=bound, least=bound)
     if found := LENGTH.fullmatch(why):
-        return (
-            f"must have at {'most' if found['op'] == '<=' else 'least'} {found['bound']} characters or items"
-        )
+        most = "most" if found["op"] == "<=" else "least"
+        return f"must have at {most} {found['bound']} {'characters' if found['kind'] == 'str' else 'items'}"
     if found := OTHER.fullmatch(why):
         wanted = " or ".join(KINDS.get(kind, kind) for kind in found["wanted"].split(" | "))
         return f"must be {wanted}, not {KINDS.get(found['got'], found['got'])}"
     if found := VALUE.fullmatch(why):
         return f"{found['value']} is none of its values"
+    if why == "Number out of range":
+        return "is too large a number"
     if "RFC3339" in why:
         return f"must be {KINDS['datetime']}"
     if why == "Expected `datetime` with a timezone component":

@@ -21,7 +21,9 @@ from emw.service.settings import ServiceSettings
 
 NOBODY = "0" * 64
 """What is compared where there is nothing to compare with. No known text has this hash."""
-WRONG = "the credential is missing, wrong or expired; power on again or ask the operator for one"
+NO_STATION = "the credential is missing, wrong or expired; power on again or ask the operator for one"
+"""At all doors of stations the same, for ids that are known and for others (attack A2)."""
+NO_ISO = "the token is missing or wrong; ask the operator for one"
 WINDOW = timedelta(minutes=5)
 FREE_TRIES = 10
 MOST_KEPT = 10_000
@@ -81,7 +83,7 @@ class Gate:
             self._by_id.right(f"{station_id}@{address}")
             self._by_address.right(address)
             return station
-        raise self._wrong(station_id, address)
+        raise self._wrong(station_id, address, NO_STATION)
 
     def station(self, station_id: str, token: str | None, address: str) -> Station:
         """The station whose session token this is (everything after `powerOn`)."""
@@ -90,8 +92,8 @@ class Gate:
         if token is not None and compare_digest(hash_of(token), expected) and station is not None:
             if station.token_at is not None and self._clock.now() - station.token_at <= self._life:
                 return station
-            raise Unauthorised(WRONG)  # its own token, only too old
-        raise self._wrong(station_id, address)
+            raise Unauthorised(NO_STATION)  # its own token, only too old
+        raise self._wrong(station_id, address, NO_STATION)
 
     def iso(self, token: str | None, address: str, names: Container[str] = ()) -> Iso:
         """The grid operator whose token this is. Every ISO is compared, so that time tells nothing.
@@ -105,9 +107,9 @@ class Gate:
                 found = iso
         if found is not None and (found.certificate is None or found.certificate in names):
             return found
-        raise self._wrong("iso", address)
+        raise self._wrong("iso", address, NO_ISO)
 
-    def _wrong(self, name: str, address: str) -> Unauthorised | TooMany:
+    def _wrong(self, name: str, address: str, why: str) -> Unauthorised | TooMany:
         now = self._clock.now()
         self.refused += 1
         pair = f"{name}@{address}"
@@ -117,4 +119,4 @@ class Gate:
         if too_many:  # this one counts, too: the wait told is the one that begins now
             wait_s = max(self._by_id.wait_s(pair, now), self._by_address.wait_s(address, now))
             return TooMany("too many wrong credentials from here; wait and try again", retry_after_s=wait_s)
-        return Unauthorised(WRONG)
+        return Unauthorised(why)
