@@ -83,7 +83,7 @@ class Gate:
             self._by_id.right(f"{station_id}@{address}")
             self._by_address.right(address)
             return station
-        raise self._wrong(station_id, address, NO_STATION)
+        raise self._wrong(station_id, address)
 
     def station(self, station_id: str, token: str | None, address: str) -> Station:
         """The station whose session token this is (everything after `powerOn`)."""
@@ -93,7 +93,7 @@ class Gate:
             if station.token_at is not None and self._clock.now() - station.token_at <= self._life:
                 return station
             raise Unauthorised(NO_STATION)  # its own token, only too old
-        raise self._wrong(station_id, address, NO_STATION)
+        raise self._wrong(station_id, address)
 
     def iso(self, token: str | None, address: str, names: Container[str] = ()) -> Iso:
         """The grid operator whose token this is. Every ISO is compared, so that time tells nothing.
@@ -109,7 +109,7 @@ class Gate:
             return found
         raise self._wrong("iso", address, NO_ISO)
 
-    def _wrong(self, name: str, address: str, why: str) -> Unauthorised | TooMany:
+    def _wrong(self, name: str, address: str, why: str = NO_STATION) -> Unauthorised | TooMany:
         now = self._clock.now()
         self.refused += 1
         pair = f"{name}@{address}"
