@@ -47,6 +47,7 @@ async def test_every_answer_carries_the_security_headers() -> None:
 
 async def test_pages_have_no_script_or_style_of_their_own() -> None:
     async with world() as w:
+        await stations(w, ["E1"])
         me = await w.log_in()
         for path in ("/", "/evses", "/evses/E1", "/log", "/login", "/setup"):
             out = path in {"/login", "/setup"}
@@ -58,6 +59,23 @@ async def test_pages_have_no_script_or_style_of_their_own() -> None:
             assert "<script>" not in page
             assert "http://" not in page
             assert "https://" not in page
+
+
+async def test_a_browser_is_refused_in_a_page_and_a_machine_in_json() -> None:
+    async with world() as w:
+        await stations(w, ["E1"])
+        me = await w.log_in()
+        for path in ("/nothing", "/evses/<b>E9", "/reports/requests/x:y"):
+            page = await w.call("GET", path, headers={**me, "accept": "text/html,*/*;q=0.8"})
+            assert page.status == 404, path
+            assert page.headers["content-type"].startswith("text/html")
+            assert "there is no" in page.body.decode()
+            assert "<b>" not in page.body.decode()
+            told = await w.call("GET", path, headers=me)
+            assert (told.status, told.headers["content-type"]) == (404, "application/problem+json")
+        assert (await w.call("GET", "/evses/E1", headers=me)).status == 200
+        told = await w.call("GET", "/api/v1/nothing", headers={**me, "accept": "text/html"})
+        assert told.headers["content-type"] == "application/problem+json"
 
 
 async def test_static_files_are_asked_for_once() -> None:

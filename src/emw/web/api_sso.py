@@ -18,8 +18,8 @@ from emw.service.errors import EmwError, NotFound, Unauthorised
 from emw.service.ports import Ids
 from emw.service.sign_on import Flow, NotVouchedFor
 from emw.web.auth import address_of
-from emw.web.frame import plain
 from emw.web.given import TheAuth, TheHeadEnd, TheIds, TheSettings
+from emw.web.render import plain
 from emw.web.sessions import COOKIE
 from emw.web.settings import WebSettings
 

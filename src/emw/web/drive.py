@@ -18,9 +18,9 @@ from emw.service.drivers import Drivers
 from emw.service.gate import Guesses
 from emw.service.headend import HeadEnd
 from emw.web.api_drivers import FREE_TRIES, Charge, stay_of
-from emw.web.frame import plain
 from emw.web.pages import file_of, sent, static_of
 from emw.web.problems import HANDLERS
+from emw.web.render import plain
 from emw.web.shell import OperatorApp, host_check
 from emw.web.tongue import TONGUES
 

@@ -8,20 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 from litestar.response import Redirect
 
 from emw.domain.model import Role
 from emw.service.headend import HeadEnd
 from emw.web.auth import Auth
-from emw.web.tongue import COOKIE, TONGUES, choose
+from emw.web.render import plain
 from emw.web.words import home_zone
 
-THEMES: Final = ("auto", "light", "dark")
-THEME_COOKIE: Final = "emw_theme"
 AnyRequest = Request[Any, Any, Any]
-_PAGES: Final = Environment(loader=PackageLoader("emw.web"), autoescape=True, undefined=StrictUndefined)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +40,6 @@ PLACES: Final = (
     Place("access", "/access", Role.ADMINISTRATOR),
 )
 """The navigation, in its order. An entry comes with its page, not before it."""
-
-
-def plain(request: AnyRequest, template: str, **values: Any) -> Response[str]:
-    """A page outside the frame (the ways in), in the reader's language and theme."""
-    tongue = choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
-    theme = request.cookies.get(THEME_COOKIE)
-    text = _PAGES.get_template(template).render(
-        t=tongue.t,
-        language=tongue.tag,
-        languages=[(x.tag, x.name) for x in TONGUES.values()],
-        theme=theme if theme in THEMES else THEMES[0],
-        themes=THEMES,
-        **values,
-    )
-    return Response(text, media_type="text/html", headers={"Vary": "Accept-Language, Cookie"})
 
 
 def framed(

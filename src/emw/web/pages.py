@@ -14,8 +14,9 @@ from litestar.response import Redirect
 
 from emw.domain.facts import FACTS
 from emw.service.errors import NotFound
-from emw.web.frame import framed, plain
+from emw.web.frame import framed
 from emw.web.given import TheAuth, TheHeadEnd, id_of
+from emw.web.render import plain
 from emw.web.tongue import TONGUES
 
 MEDIA: Final = {
@@ -115,8 +116,11 @@ async def evses_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) ->
 async def evse_page(
     request: AnyRequest, headend: TheHeadEnd, auth: TheAuth, evse_id: FromPath[str]
 ) -> Response[Any]:
-    """One EVSE. Whether there is one of that name, the page's own call finds out."""
-    return framed(request, headend, auth, "evse.html", place="evses", evse_id=id_of(evse_id))
+    """One EVSE."""
+    evse_id = id_of(evse_id)
+    if evse_id not in headend.state.evses and auth.who(request, touch=False) is not None:
+        raise NotFound(f"there is no EVSE {evse_id!r}")
+    return framed(request, headend, auth, "evse.html", place="evses", evse_id=evse_id)
 
 
 @get("/log", include_in_schema=False)

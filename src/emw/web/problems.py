@@ -1,4 +1,7 @@
-"""Every refusal as `application/problem+json`: {type, title, status, detail, field?}. One place translates."""
+"""Every refusal as `application/problem+json`: {type, title, status, detail, field?}. One place translates.
+
+Who opens a page of the console in a browser, and may not or finds none, is told in a page.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from emw.misfit import in_words
 from emw.service.errors import EmwError
 from emw.web.refusals import refusal
+from emw.web.render import plain
 from emw.web.tongue import tongue_of
 from emw.web.wire import wire_name
 
@@ -59,14 +63,26 @@ def answer(said: Problem, headers: dict[str, str] | None = None) -> Response[byt
     return Response(said.encoded(), status_code=said.status, media_type=MEDIA, headers=headers or {})
 
 
-def _emw(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _refused(
+    request: Request[Any, Any, Any], said: Problem, headers: dict[str, str]
+) -> Response[bytes] | Response[str]:
+    """A problem for whoever asked: a page for people, JSON for machines."""
+    path, accepts = request.scope["path"], request.headers.get("accept", "")
+    if request.method == "GET" and not path.startswith(("/api/", "/static/")) and "text/html" in accepts:
+        page = plain(request, "refused.html", status_code=said.status, status=said.status, detail=said.detail)
+        page.headers.update(headers)
+        return page
+    return answer(said, headers)
+
+
+def _emw(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Response[str]:
     """What the service refuses carries its own status, and is told in the caller's language."""
     assert isinstance(error, EmwError)  # noqa: S101 - registered for it
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     detail = refusal(error.detail, error.field, tongue_of(request))
-    return answer(problem(error.status, detail, error.field, error.title), headers)
+    return _refused(request, problem(error.status, detail, error.field, error.title), headers)
 
 
 def _validation(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -80,7 +96,7 @@ def _validation(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     return answer(problem(400, f"{field}: {why}" if field else why, field or None))
 
 
-def _http(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _http(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Response[str]:
     """What the framework refuses: no such path, wrong method, not JSON."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     status = error.status_code
@@ -92,7 +108,7 @@ def _http(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         413: "the body is too large",
     }.get(status, error.detail)
     headers = {k: str(v) for k, v in (error.headers or {}).items()}
-    return answer(problem(status, detail), headers)
+    return _refused(request, problem(status, detail), headers)
 
 
 def _bad_text(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -108,9 +124,7 @@ def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     return answer(problem(500, "this is a fault of emw; it is in its log"))
 
 
-HANDLERS: Final[
-    dict[int | type[Exception], Callable[[Request[Any, Any, Any], Exception], Response[bytes]]]
-] = {
+HANDLERS: Final[dict[int | type[Exception], Callable[[Request[Any, Any, Any], Exception], Response[Any]]]] = {
     EmwError: _emw,
     ValidationException: _validation,
     HTTPException: _http,

@@ -48,6 +48,7 @@ let asked = -AGAIN_MS;
 async function ground() {
   asked = performance.now();
   const told = await call("GET", "/map");
+  $("nothing").hidden = told.places.length + told.outlines.length > 0;
   if (told.places.length === placed) return;
   placed = told.places.length;
   view.ground(told);
