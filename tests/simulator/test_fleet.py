@@ -52,6 +52,17 @@ def fleet(url: str, stations: list[StationSpec], sessions: list[Session], **chan
     return Fleet(url, stations, sessions, clock=clock, speed=SPEED, **changes)
 
 
+async def test_a_fleet_says_why_some_are_not_heard(server: tuple[StubServer, str]) -> None:
+    stub, url = server
+    unknown = StationSpec(identity=Identity(evse_id="e9", secret="of-another", territory="East"))
+    async with fleet(url, [*specs(2), unknown], []) as running:
+        await stub.until("/evse/powerOn", 2)
+        async with asyncio.timeout(60):
+            while not running.troubles():  # noqa: ASYNC110 - a fleet has no event for it
+                await asyncio.sleep(0.01)
+        assert running.troubles() == [("/evse/powerOn is refused, 401: no reason given", 1)]
+
+
 async def test_a_day_of_a_small_fleet(server: tuple[StubServer, str]) -> None:
     stub, url = server
     sessions = [stay(f"e{number}", number - 30, 15 + number) for number in range(10)]

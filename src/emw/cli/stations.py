@@ -21,6 +21,7 @@ from emw.simulator import records
 from emw.simulator.clock import VirtualClock
 from emw.simulator.fleet import FaultShares, Fleet, StationSpec, specs_for
 from emw.simulator.hardware import Car
+from emw.simulator.link import BadAddress
 from emw.simulator.mix import BadHabit, Protocol, habits_told, ways_of
 from emw.simulator.ocpp.habits import NAMES
 from emw.simulator.sessions import Session, draw, fill
@@ -303,12 +304,17 @@ def fleet(
             server, specs, recorded, clock=clock, speed=speed, seed=seed, nat_share=nat_share, faults=faults
         ) as running:
             ends = None if minutes is None else asyncio.get_running_loop().time() + minutes * 60
+            told: set[str] = set()
             while not stop.is_set() and (ends is None or asyncio.get_running_loop().time() < ends):
                 s = running.stats()
                 say(
                     f"{clock.now():%H:%M}  {s.powered}/{s.stations} powered  {s.plugged} plugged  "
                     f"{s.charging} charging  {s.load_kw:.0f} kW  {s.limited} limited  {s.errors} errors"
                 )
+                for why, count in running.troubles():
+                    if why not in told:
+                        told.add(why)
+                        say_error(f"{count} stations: {why}")
                 try:
                     async with asyncio.timeout(2.0):
                         await stop.wait()
@@ -317,7 +323,10 @@ def fleet(
             if as_json:
                 print_json({f: getattr(running.stats(), f) for f in running.stats().__slots__})
 
-    _until_stopped(run)
+    try:
+        _until_stopped(run)
+    except BadAddress as error:
+        raise fail(f"--server: {error}", 2) from error
 
 
 def _planned(path: Path | None, stations: int, at: datetime, seed: int, *, drawn: bool) -> list[Session]:

@@ -9,14 +9,13 @@ from importlib import import_module
 from ipaddress import ip_address
 from random import Random
 from typing import Final
-from urllib.parse import urlsplit
 
 from emw.simulator.clock import Clock, WallClock
 from emw.simulator.control import Reply
 from emw.simulator.driver import Driver
 from emw.simulator.hardware import Car, Hardware, SimulatedHardware
 from emw.simulator.line import Line, RestLine
-from emw.simulator.link import Link, open_http
+from emw.simulator.link import BadAddress, Link, open_http
 from emw.simulator.ocpp.build import station_of
 from emw.simulator.ocpp.line import Dialer, OcppLine
 from emw.simulator.ocpp.station import Ways
@@ -99,7 +98,7 @@ def _ocpp_line(
     """A station that calls the central system and is called over the same socket."""
     try:
         dialer = Dialer(options.server_url)
-    except ValueError as error:
+    except BadAddress as error:
         raise BadOptions(str(error)) from error
     ways = replace(ways, most_w=ways.most_w or options.knob_a * options.voltage_v * options.phases)
     station = station_of(_identity(options, None), hardware, Random(), ways)
@@ -117,9 +116,11 @@ async def _rest_line(
             return Reply(404, b"{}")
         return await lines[0].called(path, bearer, body)
 
-    if urlsplit(options.server_url).scheme not in {"http", "https"}:
-        raise BadOptions(f"{options.server_url!r} is no address of a server: http(s)://HOST:PORT")
-    link = Link(options.server_url, await stack.enter_async_context(open_http(connections=4)))
+    http = await stack.enter_async_context(open_http(connections=4))
+    try:
+        link = Link(options.server_url, http)
+    except BadAddress as error:
+        raise BadOptions(str(error)) from error
     access_url = None
     if not options.behind_nat:
         listener = Listener(control_app(called), host=options.host, port=options.port)

@@ -3,13 +3,13 @@ saw.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from types import TracebackType
 from typing import Final, Self
 
 from emw.simulator.clock import Clock
@@ -157,12 +157,7 @@ class Fleet:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         async with self._stack:
             if self._driver is None or self._run is None:
                 return
@@ -205,6 +200,10 @@ class Fleet:
             messages=sum(one.messages for one in carriers),
             errors=sum(one.errors for one in carriers),
         )
+
+    def troubles(self) -> list[tuple[str, int]]:
+        """Why stations are not heard, and how many of them; the most first."""
+        return Counter(m.line.trouble for m in self._members.values() if m.line.trouble).most_common()
 
     def hardware(self, evse_id: str) -> SimulatedHardware:
         """The hardware of one station, to look at."""

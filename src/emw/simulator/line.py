@@ -67,12 +67,13 @@ class Line(ABC):
         self.tell: Callable[[str | None], None] = lambda _: None
         self.talking = False
         self.due: datetime | None = None
-        self._trouble: str | None = ""  # nothing is known yet
+        self.trouble: str | None = ""
+        """Why that way fails; None: it works; empty: nothing is known yet."""
 
     def stands(self, trouble: str | None) -> None:
         """How it went now: None is well. Told where it is news."""
-        if trouble != self._trouble:
-            self._trouble = trouble
+        if trouble != self.trouble:
+            self.trouble = trouble
             self.tell(trouble)
 
     @abstractmethod

@@ -14,6 +14,10 @@ from emw.simulator.station import Request
 _DEADLINE_S: Final = 10.0
 
 
+class BadAddress(ValueError):
+    """A server's address that nothing can be said to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back from the server."""
@@ -51,7 +55,9 @@ class Link:
     """Says a station's requests to one server. Counts, for whoever watches."""
 
     def __init__(self, server_url: str, http: aiohttp.ClientSession) -> None:
-        """`server_url` is the base, without the paths of the protocol."""
+        """`server_url` is the base, without the paths of the protocol. Raises BadAddress."""
+        if not server_url.startswith(("http://", "https://")):
+            raise BadAddress(f"{server_url!r} is no address of a server: http(s)://HOST:PORT")
         self.messages = 0
         self.errors = 0
         self._base = server_url.rstrip("/")

@@ -19,6 +19,7 @@ from picows import (
 
 from emw.simulator.clock import Clock
 from emw.simulator.line import Line
+from emw.simulator.link import BadAddress
 from emw.simulator.ocpp.station import OcppStation
 
 _DIALS_S: Final = 10.0
@@ -44,7 +45,7 @@ class Dialer:
         if parts.scheme in {"http", "https"}:
             base = f"ws{base.removeprefix('http')}{_PATH}"
         elif parts.scheme not in {"ws", "wss"}:
-            raise ValueError(f"{server_url!r} is no address of a central system: http(s):// or ws(s)://")
+            raise BadAddress(f"{server_url!r} is no address of a central system: http(s):// or ws(s)://")
         self._base = base
 
     def url(self, identity: str) -> str:
