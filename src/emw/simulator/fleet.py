@@ -148,7 +148,8 @@ class Fleet:
                 Listener(control_app(self._called), host=self._host, port=self._port)
             )
             http = await stack.enter_async_context(open_http())
-            self._link = Link(self._server_url, http)
+            if any(spec.ways is None for spec in self._specs):
+                self._link = Link(self._server_url, http)
             if any(spec.ways is not None for spec in self._specs):
                 self._dialer = Dialer(self._server_url)
             self._driver = Driver(self._clock, quantum_s=_QUANTUM_S * self._speed)
