@@ -105,6 +105,11 @@ async def test_a_code_leads_to_the_link_and_guesses_are_slow(plane: Plane) -> No
     assert (await plane.call("POST", CHARGE + "/find", {"code": code})).status == 200
 
 
+async def test_a_browser_that_is_lost_is_shown_no_way_to_the_console(plane: Plane) -> None:
+    told = await plane.call("GET", "/nothing", headers={"accept": "text/html"})
+    assert (told.status, told.headers["content-type"]) == (404, "application/problem+json")
+
+
 async def test_no_door_of_the_operators_is_served_here(plane: Plane) -> None:
     key = await plane.w.key(Role.ADMINISTRATOR)
     for route in plane.w.app.routes:

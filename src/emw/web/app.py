@@ -42,7 +42,7 @@ from emw.web.live import Feed
 from emw.web.metrics import Metrics
 from emw.web.pages import PAGES
 from emw.web.places import read_ground, tiles_origin
-from emw.web.problems import HANDLERS
+from emw.web.problems import HANDLERS, HAS_PAGES
 from emw.web.readiness import Readiness
 from emw.web.report_pages import PAGES as REPORT_PAGES
 from emw.web.settings import WebSettings
@@ -162,6 +162,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
             "tongue": Provide(tongue_of, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
+        opt={HAS_PAGES: True},
         openapi_config=_openapi(headend.version),
         request_max_body_size=MOST_BODY,
         state=State({"auth": auth, "feed": feed, "setup_path": auth.offer_setup()}),

@@ -22,6 +22,7 @@ from emw.web.wire import wire_name
 
 log = structlog.get_logger()
 MEDIA: Final = "application/problem+json"
+HAS_PAGES: Final = "pages"
 TITLES: Final = {
     400: "Bad input",
     401: "Not authorised",
@@ -66,13 +67,14 @@ def answer(said: Problem, headers: dict[str, str] | None = None) -> Response[byt
 def _refused(
     request: Request[Any, Any, Any], said: Problem, headers: dict[str, str]
 ) -> Response[bytes] | Response[str]:
-    """A problem for whoever asked: a page for people, JSON for machines."""
+    """A problem for whoever asked: a page for people where the app has pages (`opt`), JSON for machines."""
     path, accepts = request.scope["path"], request.headers.get("accept", "")
-    if request.method == "GET" and not path.startswith(("/api/", "/static/")) and "text/html" in accepts:
-        page = plain(request, "refused.html", status_code=said.status, status=said.status, detail=said.detail)
-        page.headers.update(headers)
-        return page
-    return answer(said, headers)
+    reads = request.method == "GET" and not path.startswith(("/api/", "/static/")) and "text/html" in accepts
+    if not reads or not request.app.opt.get(HAS_PAGES):
+        return answer(said, headers)
+    page = plain(request, "refused.html", status_code=said.status, status=said.status, detail=said.detail)
+    page.headers.update(headers)
+    return page
 
 
 def _emw(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Response[str]:
