@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,15 @@ def test_demo_once_runs_a_whole_request_and_its_numbers_add_up() -> None:
     assert told["commands"] >= told["affectedEVSEs"]
     assert told["facts"] > 1000
     assert told["seconds"] - starved_s < 60, "with a processor to itself"
+
+
+def test_a_demo_begins_with_a_folder_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "emw.db").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "emw", "demo", "--once", "--keep", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "is not empty" in done.stderr

@@ -61,6 +61,8 @@ def demo(
 ) -> None:
     """Run the whole thing on this machine: server, stations, grid operator, console."""
     set_up_logs("error")
+    if keep is not None and keep.is_dir() and any(keep.iterdir()):
+        raise fail(f"--keep: {keep} is not empty; a demo begins with a folder of its own", 2)
     with tempfile.TemporaryDirectory(prefix="emw-demo-") as folder:
         config = Config(data_dir=str(keep or folder), speed=SPEED, start=START.isoformat())
         config.stations.listen = "127.0.0.1:0"

@@ -114,10 +114,10 @@ class RestLine(Line):
         self._closed.set()
 
     async def _exchange(self, request: Request) -> None:
-        answer = None if self.lost else await self._link.say(request)
+        answer = "no network" if self.lost else await self._link.say(request)
         now = self._clock.now()
-        if answer is None or self.lost:
-            self.stands("no answer")
+        if isinstance(answer, str) or self.lost:
+            self.stands(answer if isinstance(answer, str) else "no network")
             self._station.failed(request, now)
         else:
             why_not = answer.why_not

@@ -64,8 +64,8 @@ class Link:
         self._http = http
         self._urls: dict[str, URL] = {}
 
-    async def say(self, request: Request) -> Answer | None:
-        """POST one request. None: no answer came in time, or one no station could read."""
+    async def say(self, request: Request) -> Answer | str:
+        """POST one request. Text is why no answer came in time, or none that a station could read."""
         url = self._urls.get(request.path)
         if url is None:
             url = self._urls[request.path] = URL(self._base + request.path)
@@ -77,12 +77,17 @@ class Link:
             ) as response:
                 body = await _read(response)
                 answer = Answer(response.status, body, _retry_after_s(response))
-        except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError, ValueError):
+        except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError, ValueError) as error:
             self.errors += 1
-            return None
+            return no_answer(error)
         if answer.status >= 400:
             self.errors += 1
         return answer
+
+
+def no_answer(error: Exception) -> str:
+    """Why there is none, for people. The same fault has the same words."""
+    return f"no answer: {str(error) or type(error).__name__}"
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -19,7 +19,7 @@ from picows import (
 
 from emw.simulator.clock import Clock
 from emw.simulator.line import Line
-from emw.simulator.link import BadAddress
+from emw.simulator.link import BadAddress, no_answer
 from emw.simulator.ocpp.station import OcppStation
 
 _DIALS_S: Final = 10.0
@@ -141,8 +141,8 @@ class OcppLine(Line):
             told = (error.raw_body or b"").decode("utf-8", "replace").strip()
             self.stands(f"the connection is refused: {told or error}")
             return None
-        except (WSError, OSError, TimeoutError):
-            self.stands("no answer")
+        except (WSError, OSError, TimeoutError) as error:
+            self.stands(no_answer(error))
             return None
         # One that the server hung up on before it answered comes back without a response.
         if transport.is_disconnected or transport.response.headers.get("Sec-WebSocket-Protocol") != version:
