@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -278,6 +279,18 @@ async def test_a_request_is_planned_changed_and_ended_from_the_page(
     await page.click("#d-sure button[type=submit]")
     await page.wait_for_selector(".request", state="detached")
     assert not next(iter(w.headend.state.requests.values())).live
+    told = page.locator("#past .when")
+    await told.filter(has_text="20:00").filter(has_text="21:00").wait_for()
+
+    ask = {"requestID": "R2", "territory": "East", "kW": 20, "durationMinutes": 240}
+    me = await w.log_in()
+    assert (await w.call("POST", "/api/v1/requests", ask, headers=me)).status == 201
+    w.clock.at += timedelta(minutes=10)
+    ended = await w.call("POST", "/api/v1/requests/operator:R2/returnToNormal", {}, headers=me)
+    assert ended.status == 200
+    over = (w.headend.state.requests["operator:R2"].ended_at or start).astimezone(ZoneInfo("Europe/Berlin"))
+    await page.reload()
+    await told.first.filter(has_text=f"{over:%H:%M}").wait_for()
 
 
 async def test_A8_a_request_that_waits_says_who_asked_and_another_agrees_in_the_page(

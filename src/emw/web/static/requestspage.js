@@ -139,11 +139,13 @@ let shown = 0;
 function row(r) {
   const there = model.nodes.get(r.territory)?.zone;
   const start = Date.parse(r.start);
+  const over = Date.parse(r.endedAt ?? "");
+  const end = over > start ? r.endedAt : r.end; // one that was returned early is over then; one called off never ran
   return el("tr", { "data-state": r.state },
     el("td", {}, el("a", { href: `/reports/requests/${segment(r.requestKey)}` }, name(r.requestID)), " ", el("span", { class: "quiet" }, r.isoID)),
     el("td", {}, name(r.territory)), el("td", {}, word("state", r.state)),
-    el("td", { class: "when" }, when(start, shortOf(start, now(), there)), ...(r.end
-      ? [" – ", when(Date.parse(r.end), shortOf(Date.parse(r.end), start, there))] : [])),
+    el("td", { class: "when" }, when(start, shortOf(start, now(), there)), ...(end
+      ? [" – ", when(Date.parse(end), shortOf(Date.parse(end), start, there))] : [])),
     ...[r.requestedKW, r.confirmedKW, r.shortKW, r.measuredKW].map((kw) => el("td", { class: "number" }, num(kw))),
     el("td", { class: "number" }, count(r.affectedEVSEs)),
     el("td", {}, el("a", { href: `/log?requestKey=${encodeURIComponent(r.requestKey)}` }, t("nav.log"))));
