@@ -334,6 +334,18 @@ def test_P12_where_the_floor_is_too_much_a_ceiling_pauses() -> None:
     assert {o.limit_a for o in fleet.sent} >= {0.0}
 
 
+def test_a_shed_goes_on_with_whom_it_has_though_a_ceiling_below_would_let_him_rise() -> None:
+    """It asked somebody else in the next round, because he was wanted at the ceiling's share, which sheds nothing."""
+    north = Car(evse_id="N", node="North", would_a=22.0, potential_a=63.0, max_a=63.0)
+    fleet = Fleet(
+        {"N": north, "S": Car(evse_id="S", node="South", would_a=10.0)}, QUICK, ceilings={"North": 10.0}
+    )
+    fleet.request("R1", 0.2)
+    fleet.run(300)
+    assert {o.evse_id for o in fleet.sent} == {"N"}
+    assert fleet.shed_kw() == pytest.approx(0.23)
+
+
 def test_P12_a_shed_does_not_keep_the_pause_that_a_ceiling_needs_no_more() -> None:
     cars = {**alike(3), "E00": Car(evse_id="E00", would_a=6.5, potential_a=6.5)}
     fleet = Fleet(cars, QUICK, ceilings={"East": 2.9})

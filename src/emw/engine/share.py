@@ -43,6 +43,7 @@ def shed(
     """
     lead = max(here, key=lambda r: (r.kw, -r.received_at.timestamp(), r.request_key))
     askable = [e for e in pool if e.why_not is None]
+    bounds = {evse_id: want for evse_id, want in wanted.items() if want.request is None}
     own = _kept(lead, node_id, here, askable, wanted, view, now)
     _join(lead, node_id, askable, wanted, now, rules)
     error_kw = lead.kw - _given(askable, wanted)
@@ -53,6 +54,10 @@ def shed(
         _ask(lead, node_id, error_kw, askable, wanted, now)
     elif error_kw < -band_kw:
         _give_back(lead, node_id, -error_kw, band_kw / 2, own, wanted, now)
+    for evse_id, bound in bounds.items():
+        want = wanted.get(evse_id)
+        if want is None or want.limit_a > bound.limit_a:
+            wanted[evse_id] = bound  # let go of by the shed, not by the ceiling below
     given_kw = _given(askable, wanted)
     return [shortfall(r, pool, wanted, r.kw - given_kw) for r in here]
 
@@ -85,7 +90,10 @@ def _kept(
         missing_kw = lead.kw - _given(askable, wanted) if foreign else 0.0
         for e in askable:
             limit = e.limit
-            if e.evse_id in wanted or limit is None or limit.max_a is None or not _sheds(limit):
+            if limit is None or limit.max_a is None or not _sheds(limit):
+                continue
+            want = wanted.get(e.evse_id)
+            if want is not None and (want.request is not None or want.limit_a <= limit.max_a):
                 continue
             if (limit.request_key in others) is not foreign or (foreign and missing_kw <= NEAR_KW):
                 continue
