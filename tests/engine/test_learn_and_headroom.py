@@ -187,6 +187,25 @@ def test_the_minute_in_which_a_vehicle_finishes_says_nothing_of_what_it_draws() 
     assert wants == pytest.approx([16.0, 16.0, 16.0, 16.0, 7.0, 3.0, 0.0])
 
 
+def test_who_is_held_from_the_first_and_draws_what_many_draw_is_probably_one_of_them() -> None:
+    """At 17 A one draws 15.5 A, as half the fleet does when free; the other takes all of it, and so wants more."""
+    learner, n = Learner(), 20
+    free = [15.5] * 10 + [30.0] * 10
+    for minute in range(5):
+        rows = list(range(n)) if minute else [-1] * n
+        learner.look(columns(540.0 + minute, free, [32.0] * n, rows))
+    assert learner.others_a == pytest.approx(22.75)
+    both = columns(545.0, [*free, 15.5, 17.0], [*[32.0] * n, 17.0, 17.0], [*range(n), -1, -1])
+    learner.look(both)
+    *_, alike, hungry = learner.beliefs()
+    assert 15.5 < alike.would_a < (15.5 + 30.0) / 2
+    assert hungry.would_a == pytest.approx(30.0)
+    # Held lower it shows nothing new, and nothing that was known is lost.
+    lower = columns(546.0, [*free, 8.0, 8.0], [*[32.0] * n, 8.0, 8.0], list(range(n + 2)))
+    learner.look(lower)
+    assert [b.would_a for b in learner.beliefs()[-2:]] == pytest.approx([alike.would_a, hungry.would_a])
+
+
 def test_a_halted_tree_has_no_ceilings() -> None:
     node = Territory(territory_id="East", ceiling_kw=1.0)
     view = View(root="East", territories={"East": node}, evses=[_held("E1", 6.0)], requests=())

@@ -22,8 +22,10 @@ OBEYS_A = 1.0
 """A draw this near its limit, and this far below what it is without one, shows that the limit is kept."""
 UNSEEN_H = 2.0
 """Mean need of a vehicle that has not been looked at yet, h of charging."""
+TAKES_LESS_A = 2.0
+"""A vehicle takes up to so much less than it is offered, any part of it as likely as another."""
 CONTENT_A = 3.0
-"""A vehicle takes up to 2 A less than it is offered; one that takes still less wants no more."""
+"""One that takes still less, with a margin, wants no more."""
 FEW = 5
 """The mean of fewer vehicles says nothing of another."""
 MANY_GAPS = 10
@@ -63,6 +65,8 @@ class Learner:
         self._seen: Columns | None = None
         self._beliefs: list[Belief] = []
         self._horizon_h = -1.0
+        self.others_a: float | None = None
+        """What vehicles draw here that were seen to draw freely, a mean in A; None: too few were."""
 
     def look(self, seen: Columns, known_a: Floats | None = None) -> None:
         """Take in one minute's readings.
@@ -84,8 +88,10 @@ class Learner:
         self._seen, self._beliefs, self._horizon_h = seen, [], -1.0
 
     def _guess(self, seen: Columns) -> None:
-        """Vehicles held since they came: who takes less than offered has shown what it wants; of the others it is
-        only known that they want more, so each is taken for the mean of those that do.
+        """Vehicles held since they came: who takes far less than offered has shown what it wants.
+
+        Of one that takes nearly all it is open whether it wants more, or just this: the odds are how many of those seen
+        free draw more than the limit against how many draw just this. The highest limit that it had says most.
         """
         state = self.est.state
         held = ~state.learned & (seen.limit_a < seen.max_a - OBEYS_A) & (seen.draw_a > OBEYS_A)
@@ -93,16 +99,20 @@ class Learner:
         state.would_a = np.where(content, seen.draw_a, state.would_a)
         state.learned |= content
         seen_free = np.sort(state.would_a[state.learned & ~state.done & ~state.deaf])
+        self.others_a = float(seen_free.mean()) if len(seen_free) >= FEW else None
         if not len(seen_free):
             return
         above = np.concatenate((np.cumsum(seen_free[::-1])[::-1], [0.0]))
-        rows = np.flatnonzero(held & ~content)
-        state.more_a[rows] = np.maximum(state.more_a[rows], seen.limit_a[rows])
+        rows = np.flatnonzero(held & ~content & (seen.limit_a >= state.more_a))
+        state.more_a[rows] = seen.limit_a[rows]
         place = np.searchsorted(seen_free, state.more_a[rows])
         count = len(seen_free) - place
         known = count >= FEW
         rows, place, count = rows[known], place[known], count[known]
-        state.would_a[rows] = np.maximum(above[place] / count, seen.draw_a[rows])
+        draw_a = seen.draw_a[rows]
+        near = np.searchsorted(seen_free, draw_a + 0.5) - np.searchsorted(seen_free, draw_a - 0.5)
+        more = count / (count + TAKES_LESS_A * near)
+        state.would_a[rows] = np.maximum(more * above[place] / count + (1 - more) * draw_a, draw_a)
 
     @property
     def doubt_kw(self) -> float:

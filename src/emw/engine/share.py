@@ -136,9 +136,10 @@ def _join(
     # What a joiner will draw is not known yet: a limit above what the others draw would shed nothing with most.
     typical_a = sum(draws_a) / len(draws_a) if level > SHALLOW else inf
     for e in young:
-        steps = ceil((e.would_draw_a * level - e.floor_a) / e.step_a - 1e-9)
+        most_a = e.potential_a if e.draw_a is None else e.would_draw_a
+        steps = ceil((most_a * level - e.floor_a) / e.step_a - 1e-9)
         limit_a = e.floor_a + max(steps, 0) * e.step_a
-        if limit_a < min(e.would_draw_a, e.max_a, typical_a):
+        if limit_a < min(most_a, e.max_a, typical_a):
             wanted[e.evse_id] = Wanted(limit_a, Cause.SHED, lead, node_id)
 
 

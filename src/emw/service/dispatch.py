@@ -187,6 +187,10 @@ class Dispatch:
             self._tasks.create_task(self.commands.greet(evse_id))
         self.wake(evse.territory_id)
 
+    def others_a(self, territory_id: str) -> float | None:
+        """What vehicles of this tree draw when nothing holds them, a mean in A; None: too few have been seen."""
+        return self.picture.learning.others_a(self._state.root(territory_id))
+
     async def joined(self, evse_id: str) -> None:
         """A vehicle came. Where something runs, the answer to its station waits for the round that takes it in."""
         evse = self._state.evses[evse_id]

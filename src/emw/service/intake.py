@@ -181,7 +181,7 @@ class Intake:
         if not evse.online:
             facts.append(f.CameBack(at=now, actor=actor, evse_id=evse_id))
         done = self._ledger.put(*facts)
-        self._telemetry.plugged_in(evse_id, now)
+        self._telemetry.plugged_in(evse_id, now, self._dispatch.others_a(evse.territory_id))
         await done
         await self._dispatch.joined(evse_id)
         return session_id, self._dispatch.commands.limit_to_tell(evse_id)

@@ -133,6 +133,11 @@ class Learning:
         mind = self._minds.get(root)
         return 0.0 if mind is None else mind.learner.doubt_kw
 
+    def others_a(self, root: str) -> float | None:
+        """What the tree's vehicles draw that were seen free, a mean in A; None: too few were."""
+        mind = self._minds.get(root)
+        return None if mind is None else mind.learner.others_a
+
     def highest_kw(self, root: str, now: datetime) -> dict[str, float]:
         """Per node, the load that a return may come up to."""
         mind = self._minds.get(root)

@@ -65,6 +65,7 @@ class Live:
         "heard_at",
         "left_at",
         "odd",
+        "others_a",
         "reading",
         "skew",
         "span",
@@ -80,6 +81,7 @@ class Live:
         self.odd: tuple[datetime, datetime] | None = None  # the last one out of line: its time, when it came
         self.free_a: float | None = None  # what it drew when nothing held it
         self.free = False  # nothing held it when it was read last
+        self.others_a: float | None = None  # what others drew when it came: like them at first
         self.gap_a = 0.0  # how much less than offered it takes, learned while it is held
         self.strikes = 0
         self.left_at: datetime | None = None  # when the last vehicle left
@@ -91,7 +93,7 @@ class Live:
 def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outlook:
     """What the vehicle would draw if it were let go, and had nobody asked anything of it. Hot.
 
-    Metered when it is free, else believed, else what station and vehicle could draw together.
+    Metered when it is free, else believed, else like others, else what station and vehicle could draw together.
     """
     if session is None:
         return NOBODY
@@ -103,6 +105,8 @@ def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outloo
     if live.belief is not None and live.belief[0] == session.session_id:
         belief = live.belief[1]
     would_a = live.free_a if belief is None or live.free else belief.would_a
+    if would_a is None:
+        would_a = live.others_a
     if would_a is None or would_a > potential:
         would_a = potential
     if belief is None:
@@ -245,9 +249,10 @@ class Telemetry:
         live = self.live.get(evse_id)
         return live is not None and live.strikes >= STRIKES
 
-    def plugged_in(self, evse_id: str, now: datetime) -> None:
-        """A new vehicle: nothing of the last one holds for it."""
+    def plugged_in(self, evse_id: str, now: datetime, others_a: float | None = None) -> None:
+        """A new vehicle: nothing of the last one holds for it. `others_a`: what those draw that were seen free here."""
         live = self.heard(evse_id, now)
+        live.others_a = others_a
         live.free_a, live.gap_a, live.strikes, live.reading = None, 0.0, 0, None
         live.free, live.belief, live.span = False, None, None
         self.fresh.add(evse_id)
