@@ -38,6 +38,28 @@ def test_P4_nobody_goes_below_the_floor_and_what_is_missing_is_said() -> None:
     assert "at floor" in plan.shortfalls[0].why
 
 
+@pytest.mark.parametrize(
+    ("why_not", "meter_counts", "stands_in"),
+    [("not answering", True, False), ("offline", False, True), ("opted out", True, True)],
+)
+def test_nobody_stands_in_for_who_did_not_answer_and_gives_by_the_meter_all_the_same(
+    why_not: str, meter_counts: bool, stands_in: bool
+) -> None:
+    """A command got lost, the limit before it holds. Who can't be heard, or will be let go, counts for nothing."""
+    fleet = Fleet(alike(2), QUICK)
+    fleet.request("R1", 3.2)
+    view = fleet.view()
+    silent = replace(
+        view.evses[0],
+        why_not=why_not,
+        meter_counts=meter_counts,
+        opted_out=why_not == "opted out",
+        draw_a=6.0,
+    )
+    plan = decide(replace(view, evses=[silent, *view.evses[1:]]), fleet.now, QUICK)
+    assert bool(plan.orders) is stands_in
+
+
 def test_who_is_handed_on_is_not_given_back_as_well() -> None:
     """A round may let go of some for others and have too much besides: it met the same car twice, and failed."""
     rules = Rules(ramp_floor_kw_per_min=1e6, hand_on_share=0.5, hand_on_after_s=60.0)

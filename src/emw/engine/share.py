@@ -44,9 +44,9 @@ def shed(
     lead = max(here, key=lambda r: (r.kw, -r.received_at.timestamp(), r.request_key))
     askable = [e for e in pool if e.why_not is None]
     bounds = {evse_id: want for evse_id, want in wanted.items() if want.request is None}
-    own = _kept(lead, node_id, here, askable, wanted, view, now)
+    own = _kept(lead, node_id, here, pool, wanted, view, now)
     _join(lead, node_id, askable, wanted, now, rules)
-    error_kw = lead.kw - _given(askable, wanted)
+    error_kw = lead.kw - _given(pool, wanted)
     band_kw = _band_kw(view, lead, askable, own, rules)
     if view.hand_on:
         error_kw += _hand_on(askable, own, wanted, now, rules)
@@ -58,19 +58,19 @@ def shed(
         want = wanted.get(evse_id)
         if want is None or want.limit_a > bound.limit_a:
             wanted[evse_id] = bound  # let go of by the shed, not by the ceiling below
-    given_kw = _given(askable, wanted)
+    given_kw = _given(pool, wanted)
     return [shortfall(r, pool, wanted, r.kw - given_kw) for r in here]
 
 
-def _given(evses: Iterable[EvseView], wanted: Mapping[str, Wanted]) -> float:
-    return sum(gives(e, wanted.get(e.evse_id)) for e in evses)
+def _given(pool: Iterable[EvseView], wanted: Mapping[str, Wanted]) -> float:
+    return sum(gives(e, wanted.get(e.evse_id)) if e.why_not is None else e.stays_kw for e in pool)
 
 
 def _kept(
     lead: ReductionRequest,
     node_id: str,
     here: Sequence[ReductionRequest],
-    askable: Sequence[EvseView],
+    pool: Sequence[EvseView],
     wanted: dict[str, Wanted],
     view: View,
     now: datetime,
@@ -87,10 +87,10 @@ def _kept(
     }
     kept: list[EvseView] = []
     for foreign in (False, True):
-        missing_kw = lead.kw - _given(askable, wanted) if foreign else 0.0
-        for e in askable:
+        missing_kw = lead.kw - _given(pool, wanted) if foreign else 0.0
+        for e in pool:
             limit = e.limit
-            if limit is None or limit.max_a is None or not _sheds(limit):
+            if e.why_not is not None or limit is None or limit.max_a is None or not _sheds(limit):
                 continue
             want = wanted.get(e.evse_id)
             if want is not None and (want.request is not None or want.limit_a <= limit.max_a):

@@ -82,7 +82,8 @@ class EvseView:
     `draw_a`: what its meter shows under the limit in force (None: not metered since that began).
     `gap_a`: how much less than it is offered it takes. `price`: what holding it costs its driver; `priority`: how much
     that counts.
-    `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can.
+    `why_not`: why it can't be asked now (offline, opted out, refused …); None when it can. `meter_counts`: it is heard,
+    and its meter does not contradict itself.
     `lines`: the lines of the grid that it loads, told where a ceiling is in A; `line_a_per_a`: what an ampere of its
     limit puts on each of them, A.
     `by_driver`: it was its driver who opted out, and nobody on his behalf.
@@ -100,6 +101,7 @@ class EvseView:
     may_pause: bool = False
     gap_a: float = 0.0
     why_not: str | None = None
+    meter_counts: bool = True
     opted_out: bool = False
     by_driver: bool = False
     limit: Limit | None = None
@@ -145,8 +147,21 @@ class EvseView:
 
     def gives_kw(self, limit_a: float | None) -> float:
         """The curtailment under a limit, kW: what it is expected to draw without any request less what it draws."""
+        return self._below_kw(self.now_a(limit_a))
+
+    def _below_kw(self, draw_a: float) -> float:
         baseline_a = self.would_draw_a if self.baseline_a is None else self.baseline_a
-        return self.kw_per_a * (baseline_a - self.now_a(limit_a))
+        return self.kw_per_a * (baseline_a - draw_a)
+
+    @property
+    def stays_kw(self) -> float:
+        """What an EVSE gives by its meter that did not answer, or said no, and is left alone for a while; else 0.
+
+        A limit that it has may stand all the same. Who is let go, or whose meter says nothing of now, gives nothing.
+        """
+        if self.hears or self.draw_a is None or not self.meter_counts:
+            return 0.0
+        return self._below_kw(self.draw_a)
 
     def holds(self, now: datetime) -> bool:
         """Whether a limit is in force that the station agreed to or has not answered yet."""

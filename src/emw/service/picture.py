@@ -162,6 +162,7 @@ class Picture:
             priority=1.0 if said is None else said.priority,
             plugged_at=None if session is None else session.started_at,
             why_not=why_not or spared,
+            meter_counts=evse.online and evse.doubted_at is None,
             opted_out=spared is not None or why_not == OPTED_OUT,
             by_driver=why_not == OPTED_OUT and asking.by_driver(evse.evse_id),
             stopped=why_not == STOPPED,
