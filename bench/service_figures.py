@@ -1,9 +1,10 @@
 """Figures of the whole service on the engine's yardstick: the same events, played through `emw replay`.
 
 `bench.engine_figures` measures the loop of `emw allocate`; here ledger, governor, commands and accounts stand between.
-One event is one replay of its own, of about a minute of CPU.
+One event is one replay of its own, of about a minute of CPU. `--loop` plays the loop on the same cars beside it;
+where the service's error comes from is said at the end.
 
-python -m bench.service_figures --sessions FILE [--seeds 1] [--events 16]
+python -m bench.service_figures --sessions FILE [--seeds 1] [--events 16] [--share 0.1] [--loop]
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from bench.engine_world import Event, events
+from bench.service_loop import loop_on
+from bench.service_parts import Watched, decomposed
 from emw.app.logs import set_up_logs
+from emw.replay.figures import Interval
 from emw.replay.requests import Asked
 from emw.replay.run import Replayed, replay
 from emw.replay.street import Shares, Street
@@ -78,14 +82,25 @@ def asked_of(sessions: Sequence[Session], chosen: Sequence[Event], seed: int) ->
     ]
 
 
+def off(found: Sequence[Interval]) -> str:
+    """How far feasible intervals were off."""
+    errors = sorted((i.error for i in found if i.feasible), key=abs)
+    if not errors:
+        return "nothing was feasible"
+    mean, p95, bias = (
+        statistics.fmean(map(abs, errors)),
+        abs(errors[int(0.95 * len(errors))]),
+        statistics.fmean(errors),
+    )
+    return f"err {100 * mean:.2f}%  p95 {100 * p95:.2f}%  bias {100 * bias:+.2f}%"
+
+
 def line(done: Sequence[Replayed]) -> str:
     """One line of figures over several replays."""
-    errors = sorted((i.error for d in done for i in d.intervals if i.feasible), key=abs)
     f = [d.figures for d in done]
     shed = sum(x["shedMWh"] for x in f)
     return (
-        f"err {100 * statistics.fmean(map(abs, errors)):.2f}%  p95 {100 * abs(errors[int(0.95 * len(errors))]):.2f}%  "
-        f"bias {100 * statistics.fmean(errors):+.2f}%  harm {sum(x['unservedKWh'] for x in f) / shed:.0f} kWh/MWh  "
+        f"{off([i for d in done for i in d.intervals])}  harm {sum(x['unservedKWh'] for x in f) / shed:.0f} kWh/MWh  "
         f"rebound {max(x['reboundRatio'] for x in f):.3f}  "
         f"cmds {sum(x['commands'] for x in f) / sum(x['evsesTouched'] for x in f):.2f}/EVSE  "
         f"infeasible {sum(x['infeasible'] for x in f)} of {sum(x['intervals'] for x in f)}"
@@ -99,23 +114,31 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--events", type=int, default=16)
     parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--share", type=float, help="only events of this share of the load")
+    parser.add_argument("--loop", action="store_true", help="play the loop on the same cars, too")
     args = parser.parse_args()
     set_up_logs("error")
-    done: list[tuple[Event, Replayed]] = []
+    done: list[tuple[Event, Replayed, Watched, list[Interval]]] = []
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         sessions = laid(read(args.sessions, seed), seed, args.days)
-        chosen = list(events(seed, args.events))
+        chosen = [e for e in events(seed, args.events) if args.share in (None, e.share)]
         for event, asked in zip(chosen, asked_of(sessions, chosen, seed), strict=True):
-            played = replay(sessions, [asked], seed=seed, shares=FAULTS)
-            done.append((event, played))
+            watched = Watched()
+            played = replay(sessions, [asked], seed=seed, shares=FAULTS, watch=watched)
+            beside = loop_on(sessions, asked, seed=seed, shares=FAULTS) if args.loop else []
+            done.append((event, played, watched, beside))
             print(
-                f"seed {seed} {100 * event.share:.0f}% {event.minutes} min {asked.kw} kW: {line([played])}",
+                f"seed {seed} {100 * event.share:.0f}% {event.minutes} min {asked.kw} kW: {line([played])}"
+                + (f"  | loop {off(beside)}" if args.loop else ""),
                 flush=True,
             )
     for by in ("share", "minutes"):
-        for value in sorted({getattr(e, by) for e, _ in done}):
-            print(f"{by} {value:<6} {line([d for e, d in done if getattr(e, by) == value])}")
-    print(f"all          {line([d for _, d in done])}")
+        for value in sorted({getattr(e, by) for e, *_ in done}):
+            print(f"{by} {value:<6} {line([d for e, d, *_ in done if getattr(e, by) == value])}")
+    print(f"all          {line([d for _, d, *_ in done])}")
+    if args.loop:
+        print(f"loop         {off([i for *_, beside in done for i in beside])}")
+    print(decomposed([(d, w) for _, d, w, _ in done]))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from emw.store.database import GivenSqlite
 from emw.store.inline import Disk, InlineStore
 
 Do = Callable[[datetime], Awaitable[None]]
+Watch = Callable[[datetime, HeadEnd, Street], None]
 
 ROOT = "replay"
 BEAT_S = 60
@@ -86,16 +87,18 @@ def replay(
     settings: ServiceSettings | None = None,
     seconds: Callable[[], float] | None = None,
     progress: Callable[[float, float], None] | None = None,
+    watch: Watch | None = None,
 ) -> Replayed:
     """Play `requests` over the sessions that their window touches. The same seed gives the same figures.
 
     `seconds`: a steady clock for the time that rounds take; `progress` hears how far it is (0 to 1; virtual seconds).
+    `watch` sees once a minute what the service believes, and the street's truth that it is never told.
     """
     start, end = window(requests)
     near = overlapping(sessions, start, end)
     with simulated(Random(f"replay:{seed}")) as loop:
         play = _Play(loop, near, requests, seed, shares or Shares(), settings or ServiceSettings())
-        play.seconds, play.progress = seconds, progress
+        play.seconds, play.progress, play.watch = seconds, progress, watch
         task = run_to_end(loop, lambda: play.run(earliest(near, start), end))
         return task.result()
 
@@ -121,6 +124,7 @@ class _Meter:
             )
         )
         self._before = (real, twin)
+        self._play.look(now)
 
 
 class _Play:
@@ -138,6 +142,7 @@ class _Play:
         self._settings = replace(settings, heartbeat_s=BEAT_S)
         self.seconds: Callable[[], float] | None = None
         self.progress: Callable[[float, float], None] | None = None
+        self.watch: Watch | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, origin: datetime, end: datetime) -> Replayed:
@@ -303,6 +308,11 @@ class _Play:
                 node = r.territory or ROOT
                 largest[node] = max(largest.get(node, 0.0), r.kw)
         return sum(largest.values())
+
+    def look(self, now: datetime) -> None:
+        """Let whoever watches look."""
+        if self.watch is not None:
+            self.watch(now, self._headend, self._street)
 
     def told_kw(self) -> float | None:
         """What emw says it sheds now."""
