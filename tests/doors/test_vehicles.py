@@ -78,6 +78,22 @@ async def test_the_next_vehicle_says_for_itself(emw: House) -> None:
     assert len(told(emw)) == 1
 
 
+async def test_P5_what_a_station_says_late_of_the_vehicle_before_is_no_word_of_the_next(emw: House) -> None:
+    await emw.plug_in("S1")
+    await beat(emw, "S1")
+    emw.clock.forward(30)
+    late = emw.clock.now().isoformat()
+    emw.clock.forward(31)
+    await emw.post("/evse/unplugged", {"evseID": "S1"}, emw.tokens["S1"])
+    await emw.plug_in("S1", carMaxAmps=20)
+    session_id = emw.headend.state.evses["S1"].session_id
+    await beat(emw, "S1", timestamp=late, carMaxAmps=32, currentAmps=32)
+    assert told(emw) == []
+    assert emw.headend.telemetry.drawn_kw("S1") is None
+    await emw.plug_in("S1", carMaxAmps=20)
+    assert emw.headend.state.evses["S1"].session_id == session_id
+
+
 async def test_P5_what_a_station_says_late_as_it_comes_back_is_no_news(emw: House) -> None:
     await emw.plug_in("S1")
     late = emw.clock.now().isoformat()

@@ -252,6 +252,9 @@ class Telemetry:
     def plugged_in(self, evse_id: str, now: datetime, others_a: float | None = None) -> None:
         """A new vehicle: nothing of the last one holds for it. `others_a`: what those draw that were seen free here."""
         live = self.heard(evse_id, now)
+        if live.station_at is not None:
+            # What its station says of before this is the last vehicle's, and late. Many clocks show whole seconds.
+            live.station_at = max(live.station_at, now + live.skew - timedelta(seconds=1))
         live.others_a = others_a
         live.free_a, live.gap_a, live.strikes, live.reading = None, 0.0, 0, None
         live.free, live.belief, live.span = False, None, None
