@@ -66,6 +66,17 @@ async def test_what_is_said_again_rounded_or_late_is_no_news(emw: House) -> None
     assert told(emw) == []
 
 
+async def test_P5_a_plug_in_said_twice_is_one_stay_whatever_the_vehicle_said_meanwhile(emw: House) -> None:
+    await emw.plug_in("S1")
+    session_id = emw.headend.state.evses["S1"].session_id
+    await beat(emw, "S1", carMaxAmps=16)
+    assert len(told(emw)) == 1
+    await emw.plug_in("S1")
+    assert emw.headend.state.evses["S1"].session_id == session_id
+    session = emw.headend.state.sessions[session_id or ""]
+    assert session.car_max_a == 16
+
+
 async def test_the_next_vehicle_says_for_itself(emw: House) -> None:
     await emw.plug_in("S1")
     await beat(emw, "S1", carMaxAmps=16)

@@ -93,6 +93,7 @@ class Intake:
         self._started_at = clock.now()
         self.shown = Shown(ledger.state, telemetry, dispatch.commands)
         self._repeated_at: dict[str, datetime] = {}  # when a plug-in was last said again
+        self._first_a: dict[str, float] = {}  # what a plug-in said of its vehicle, who may say other things since
 
     async def power_on(self, station: Station, said: PowerOn) -> Welcome:
         """A proven station powers on: earlier tokens die, a limit it should hold is given back to it."""
@@ -181,6 +182,7 @@ class Intake:
         if not evse.online:
             facts.append(f.CameBack(at=now, actor=actor, evse_id=evse_id))
         done = self._ledger.put(*facts)
+        self._first_a[evse_id] = said.car_max_a
         self._telemetry.plugged_in(evse_id, now, self._dispatch.others_a(evse.territory_id))
         await done
         await self._dispatch.joined(evse_id)
@@ -309,7 +311,7 @@ class Intake:
         unheard = reading is None or reading.received_at < session.started_at
         return (
             (unheard or now - last_said < timedelta(seconds=60))
-            and session.car_max_a == said.car_max_a
+            and self._first_a.get(evse.evse_id, session.car_max_a) == said.car_max_a
             and session.evse_max_a == said.evse_max_a
             and session.vehicle == said.vehicle
             and (
