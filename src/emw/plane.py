@@ -212,6 +212,16 @@ class Plane:
         return self._encode(body)
 
 
+def names_of(certificate: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The names in a client's verified certificate: its subject's common name, and its DNS names and URIs."""
+    if not certificate:
+        return ()
+    subject = (pair for part in certificate.get("subject", ()) for pair in part)
+    common = [value for kind, value in subject if kind == "commonName"]
+    others = [value for kind, value in certificate.get("subjectAltName", ()) if kind in {"DNS", "URI"}]
+    return tuple(dict.fromkeys((*common, *others)))
+
+
 def utc(field: str, when: datetime) -> datetime:
     """A time of the wire as UTC. Raises BadInput where the calendar ends before it is there (0001, 9999)."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn, cast
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NoReturn, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from emw.plane import NAMES
+from emw.plane import NAMES, names_of
 
 HEAD_DEADLINE_S = 15.0
 BODY_DEADLINE_S = 10.0
@@ -285,14 +285,3 @@ class GuardedHttp(HttpToolsProtocol):
         self._due = math.inf
         if not self.transport.is_closing():
             self.transport.close()
-
-
-def names_of(certificate: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """The names in a client's certificate: of its subject, and the host names it is made for."""
-    if not certificate:
-        return ()
-    subject = [
-        value for part in certificate.get("subject", ()) for name, value in part if name == "commonName"
-    ]
-    hosts = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
-    return tuple(dict.fromkeys([*subject, *hosts]))

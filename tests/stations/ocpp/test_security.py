@@ -10,7 +10,7 @@ import pytest
 import trustme
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
-from emw.stations.ocpp.doorman import names_of
+from emw.plane import names_of
 from tests.stations.ocpp.house import House, house, until
 from tests.stations.ocpp.test_door import alive
 
@@ -137,6 +137,7 @@ async def test_a_station_goes_up_in_profile_and_never_down(papers: Papers, tmp_p
             {"subject": (), "subjectAltName": (("DNS", "b"), ("IP Address", "::1"), ("URI", "urn:c"))},
             ("b", "urn:c"),
         ),
+        ({"subject": ((("commonName", "b"),),), "subjectAltName": (("DNS", "b"),)}, ("b",)),
     ],
 )
 def test_the_names_in_a_certificate(certificate: Any, names: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import structlog
 
 from emw.domain.model import Station
+from emw.plane import names_of
 from emw.service.errors import Refused, TooMany
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocppj import Version, choose
@@ -71,14 +72,12 @@ class Doorman:
         self._state = hub.state
         self._tokens = self._settings.connects_per_s
         self._at = hub.loop.time()
-        self.turned: dict[int, int] = {}
 
     def let_in(self, guest: Guest, path: bytes, credential: str | None, offered: str) -> Entry:
         """`credential`: of the Authorization header. `offered`: subprotocols, comma-separated. Raises Turned."""
         try:
             return self._let_in(guest, path, credential, offered)
         except Turned as turned:
-            self.turned[turned.status] = self.turned.get(turned.status, 0) + 1
             log.info("ocpp.turned_away", address=guest.address, status=turned.status, why=str(turned))
             raise
 
@@ -192,12 +191,3 @@ def guest_of(transport: Any) -> Guest:
         loopback = address == "local"
     tls = transport.get_extra_info("ssl_object")
     return Guest(address, loopback, tls is not None, () if tls is None else names_of(tls.getpeercert()))
-
-
-def names_of(certificate: Any) -> tuple[str, ...]:
-    """The names in a verified certificate: the subject's common name, and the DNS names and URIs it is made for."""
-    if not certificate:
-        return ()
-    common = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    others = [value for kind, value in certificate.get("subjectAltName", ()) if kind in {"DNS", "URI"}]
-    return (*common, *others)

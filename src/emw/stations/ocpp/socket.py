@@ -200,8 +200,10 @@ def answer_to(
         return WSUpgradeResponseWithListener(reply, None)
     # Who offered none is told none: a client must fail on an answer to what it did not ask (RFC 6455, 4.1).
     named = {"Sec-WebSocket-Protocol": entry.spelled} if entry.spelled else None
-    listener: WSListener = _Unwelcome(doorman.spoken)
-    if entry.version is not None:
+    listener: WSListener
+    if entry.version is None:
+        listener = _Unwelcome(doorman.spoken)
+    else:
         listener = OcppSocket(hub, entry.station_id, entry.version, guest.address, entry.proof)
     return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(named), listener)
 
