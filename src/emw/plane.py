@@ -44,6 +44,7 @@ TITLES: Final = {
     408: "Too slow",
     413: "Too large",
     415: "Wrong media type",
+    426: "Upgrade required",
 }
 """How it is called when the plane itself refuses, before a door has looked; all else is bad input."""
 
@@ -84,12 +85,12 @@ class Door:
 
 
 class BadBody(Exception):
-    """A request that can't be taken: status, and why. `allow`: the method that can be."""
+    """A request that can't be taken: status, and why. `headers`: what can be, as HTTP says it."""
 
-    def __init__(self, status: int, why: str, *, allow: str | None = None) -> None:
+    def __init__(self, status: int, why: str, headers: Headers | None = None) -> None:
         super().__init__(why)
         self.status = status
-        self.allow = allow
+        self.headers = headers or []
 
 
 class Plane:
@@ -164,7 +165,7 @@ class Plane:
                 raise BadBody(404, f"there is nothing at {path[:200]!r}")
             door, rest, path = self._doors[prefix], path[len(prefix) :], prefix
         if scope["method"] != door.method:
-            raise BadBody(405, f"use {door.method} here", allow=door.method)
+            raise wrong_method(door.method)
         takes = door.takes is not None
         caller = _caller(scope["headers"], scope.get("client"), scope.get(NAMES, ()), json=takes)
         told = door.handler(caller, decoded(self._takes[path], await read_body(receive)) if takes else rest)
@@ -190,8 +191,7 @@ class Plane:
             body = self._problem(status, error.title, error.detail, error.field)
         elif isinstance(error, BadBody):
             status = error.status
-            if error.allow is not None:  # RFC 9110, 15.5.6
-                headers.append((b"allow", error.allow.encode()))
+            headers += error.headers
             body = self._problem(status, TITLES.get(status, "Bad input"), str(error), None)
         else:  # a bug: the caller hears so, the log gets the trace, the server lives on
             log.error("plane.bug", path=path, exc_info=error)
@@ -235,6 +235,11 @@ def _refuse_twice(headers: Iterable[tuple[bytes, bytes]]) -> None:
     for name in ONCE:
         if names.count(name) > 1:
             raise BadBody(400, f"the header {name.decode()} may be there only once")
+
+
+def wrong_method(*allowed: str) -> BadBody:
+    """What a request with another method than these is told (RFC 9110, 15.5.6)."""
+    return BadBody(405, f"use {' or '.join(allowed)} here", [(b"allow", ", ".join(allowed).encode())])
 
 
 def _plain(content_type: bytes) -> bytes:

@@ -30,6 +30,7 @@ from emw.service.drivers import Drivers
 from emw.service.headend import HeadEnd
 from emw.stations.links import Links
 from emw.stations.ocpp.central import central
+from emw.stations.ocpp.doorman import PLAIN_DOORS
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.limits import OcppLink
 from emw.stations.ocpp.settings import ProxySettings
@@ -69,9 +70,13 @@ def station_plane(
     key: bytes,
     vens: Sequence[Ven | Ven2b] = (),
     vtn: VtnServer | None = None,
+    *,
+    ocpp: bool = False,
 ) -> Plane:
-    """Every door of the station plane. `key` is the server's."""
+    """Every door of the station plane. `key` is the server's. `ocpp`: it is spoken here."""
     doors = RestStations(headend, outgoing).doors() | IsoDoors(headend, outgoing, key).doors()
+    if ocpp:
+        doors |= PLAIN_DOORS
     rooms: dict[str, App] = {}
     if vens:
         from emw.grid.openadr3.notices import Webhooks  # noqa: PLC0415 - who listens to no VTN waits for none of it
@@ -156,7 +161,7 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                     vtn = await clients.enter_async_context(vtn_of(server, headend, ids, key))
                     vens.append(vtn.ven)
                 headend.grids = vens
-                plane = station_plane(headend, outgoing, key, vens, vtn)
+                plane = station_plane(headend, outgoing, key, vens, vtn, ocpp=hub is not None)
                 d = config.drivers
                 drivers = None if d.listen is None else Drivers(headend, key, stickers=d.stickers)
                 try:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -78,6 +79,23 @@ async def test_an_upgrade_among_other_options_of_the_connection(options: list[st
         async with asyncio.timeout(60):
             assert await reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "header", [{}, {"Upgrade": "websocket"}, {"Upgrade": "h2c", "Connection": "Upgrade"}]
+)
+async def test_who_asks_for_no_websocket_is_told_what_is_wanted(
+    header: dict[str, str], tmp_path: Path
+) -> None:
+    """Mostly it is a proxy that passes no upgrade on."""
+    async with house(tmp_path) as h, aiohttp.ClientSession() as http:
+        for name in ("CP1", "", "any/CP1"):
+            async with http.get(f"http://127.0.0.1:{h.port}/ocpp/{name}", headers=header) as told:
+                assert told.status == 426
+                assert (told.headers["Upgrade"], told.headers["Connection"]) == ("websocket", "upgrade")
+                assert "proxy" in (await told.json(content_type=None))["detail"]
+        async with http.post(f"http://127.0.0.1:{h.port}/ocpp/CP1") as told:
+            assert (told.status, told.headers["Allow"]) == (405, "GET")
 
 
 @pytest.mark.parametrize("offers", [("ocpp2.1", "ocpp1.6"), ("ocpp1.6", "OCPP2.0.1"), ("ocpp1.6J",)])

@@ -22,7 +22,7 @@ from emw.grid.vtn.settings import BASE, ServerSettings
 from emw.grid.vtn.tokens import AuthRefused, Tokens
 from emw.grid.vtn.wire import TAKES
 from emw.misfit import decoded
-from emw.plane import PROBLEM, BadBody, Receive, Scope, Send, read_body
+from emw.plane import PROBLEM, BadBody, Receive, Scope, Send, read_body, wrong_method
 from emw.service.errors import BadInput, EmwError
 
 log = structlog.get_logger()
@@ -224,7 +224,7 @@ class VtnDoors:
 
 def _only(ask: Ask, *methods: str) -> None:
     if ask.method not in methods:
-        raise BadBody(405, f"use {' or '.join(methods)} here", allow=", ".join(methods))
+        raise wrong_method(*methods)
 
 
 def _media(ask: Ask) -> bytes:
@@ -306,8 +306,8 @@ def _number(name: str, text: str, most: int) -> int:
 def refused(error: BadBody | EmwError) -> Answer:
     """A refusal as problem+json, with what its status asks for in the head."""
     headers: list[tuple[bytes, bytes]] = []
-    if isinstance(error, BadBody) and error.allow is not None:
-        headers.append((b"allow", error.allow.encode()))
+    if isinstance(error, BadBody):
+        headers += error.headers
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, EmwError):

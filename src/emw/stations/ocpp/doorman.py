@@ -7,13 +7,13 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 from urllib.parse import unquote
 
 import structlog
 
 from emw.domain.model import Station
-from emw.plane import names_of
+from emw.plane import BadBody, Caller, Door, names_of
 from emw.service.errors import Refused, TooMany
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocppj import Version, choose
@@ -146,6 +146,17 @@ class Doorman:
         except Refused as error:
             raise Turned(401, error.detail, BASIC) from error
         return Proof(password, known is not None, profile)
+
+
+def no_upgrade(_: Caller, __: str) -> NoReturn:
+    """Who asks for no WebSocket, or whose wish got lost on the way, is told what is wanted (RFC 9110, 15.5.22)."""
+    why = "OCPP is spoken over a WebSocket, and this request does not ask for one with 'Upgrade: websocket' and "
+    why += "'Connection: Upgrade'; a proxy on the way must pass both on"
+    raise BadBody(426, why, [(b"upgrade", b"websocket"), (b"connection", b"upgrade")])
+
+
+PLAIN_DOORS: Final = {"/ocpp/": Door("GET", None, no_upgrade)}
+"""What answers where stations are told to connect, to requests that are no upgrade."""
 
 
 def identity_of(path: bytes) -> str | None:
