@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import typer.main
 
+from emw import __version__
 from emw.cli.main import PANELS, ROOMS, app_for
 
 HEAVY = {"aiohttp", "litestar", "numpy", "sqlalchemy"}
@@ -26,8 +28,11 @@ def test_each_command_is_where_it_is_looked_for() -> None:
     assert sorted(name for names in PANELS.values() for name in names) == sorted(names_of(""))
 
 
-def test_a_version_is_told_without_web_and_database() -> None:
-    asked = "import sys; from emw.cli import main; sys.argv = ['emw', 'version']\ntry: main()\n"
+@pytest.mark.parametrize("said", ["version", "--version"])
+def test_a_version_is_told_without_web_and_database(said: str) -> None:
+    asked = f"import sys; from emw.cli import main; sys.argv = ['emw', '{said}']\ntry: main()\n"
     asked += "except SystemExit as end: assert not end.code\nprint(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert HEAVY.isdisjoint(told.stdout.split())
+    first, *modules = told.stdout.split()
+    assert first == __version__
+    assert HEAVY.isdisjoint(modules)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -48,9 +48,9 @@ def app_for(command: str) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_nothing)  # where there was one command alone, there would be no name to call it by
+    app.callback()(_head)  # where there was one command alone, there would be no name to call it by
     rooms = [room for room, commands in ROOMS.items() if command in commands]
-    if not rooms and command != "version":
+    if not rooms and command not in {"version", "--version"}:
         rooms = list(ROOMS)
     for room in rooms:
         import_module(f"emw.cli.{room}").add_to(app)
@@ -64,11 +64,21 @@ def app_for(command: str) -> typer.Typer:
 
 
 def version() -> None:
-    """Print the version."""
+    """Print the version, as `emw --version` does."""
     typer.echo(__version__)
 
 
-def _nothing() -> None:
+def _version_asked(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+def _head(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version_asked, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """The demand-response head-end for EV charging."""
 
 
