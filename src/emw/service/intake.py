@@ -93,9 +93,7 @@ class Intake:
         self._started_at = clock.now()
         self.shown = Shown(ledger.state, telemetry, dispatch.commands)
         self._repeated_at: dict[str, datetime] = {}  # when a plug-in was last said again
-        self._first_a: dict[
-            str, float
-        ] = {}  # what a plug-in said of its vehicle, who may say other things since
+        self._first_a: dict[str, float] = {}  # what a plug-in said; its vehicle may say another since
 
     async def power_on(self, station: Station, said: PowerOn) -> Welcome:
         """A proven station powers on: earlier tokens die, a limit it should hold is given back to it."""
