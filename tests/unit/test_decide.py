@@ -192,6 +192,17 @@ def test_a_joiner_is_not_told_at_once_what_would_shed_nothing_with_most() -> Non
         assert (fleet.held_a(fleet.cars["Z"]) is not None) is told, "its draw is not known: the others' is"
 
 
+def test_a_joiner_that_nobody_has_looked_at_starts_at_its_part_of_what_it_could_draw() -> None:
+    """It is believed to draw what others do: held to its part of that, it would not show that it wants more."""
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 0.5 * 10 * 0.23 * 20)
+    fleet.round()
+    fleet.now += timedelta(seconds=60)
+    fleet.cars["Z"] = Car(evse_id="Z", would_a=20.0, potential_a=32.0, plugged_at=fleet.now)
+    fleet.round()
+    assert fleet.held_a(fleet.cars["Z"]) == 16.0
+
+
 def test_who_fits_is_let_go_as_a_whole_rather_than_the_dearest_in_part() -> None:
     price = {"A": 0.9, "B": 0.8, "C": 0.7, "D": 0.1}
     would_a = {"A": 31.0, "B": 16.0, "C": 10.0, "D": 31.0}
@@ -366,6 +377,21 @@ def test_a_shed_goes_on_with_whom_it_has_though_a_ceiling_below_would_let_him_ri
     fleet.run(300)
     assert {o.evse_id for o in fleet.sent} == {"N"}
     assert fleet.shed_kw() == pytest.approx(0.23)
+
+
+def test_P4_a_shed_that_needs_less_gives_back_no_more_than_a_ceiling_below_allows() -> None:
+    dear, cheap = (Price(floor=p, pause=9.0, hold=p) for p in (0.9, 0.1))
+    north = Car(evse_id="N", node="North", would_a=22.0, potential_a=63.0, max_a=63.0, price=dear)
+    south = Car(evse_id="S", node="South", price=cheap)
+    fleet = Fleet({"N": north, "S": south}, QUICK, ceilings={"North": 10.0})
+    fleet.request("R1", 6.0)
+    fleet.run(120)
+    assert fleet.shed_kw("North") > 2.0
+    fleet.requests["R1"] = replace(fleet.requests["R1"], kw=1.0)
+    for _ in range(18):
+        fleet.run(10)
+        assert fleet.over("North") <= 1e-9
+    assert fleet.held_a(north) == 43.0, "the ceiling's share"
 
 
 def test_P12_a_shed_does_not_keep_the_pause_that_a_ceiling_needs_no_more() -> None:
