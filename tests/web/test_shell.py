@@ -73,6 +73,8 @@ async def test_a_browser_is_refused_in_a_page_and_a_machine_in_json() -> None:
             assert "<b>" not in page.body.decode()
             told = await w.call("GET", path, headers=me)
             assert (told.status, told.headers["content-type"]) == (404, "application/problem+json")
+        lost = {**me, "accept": "text/html", "accept-language": "de"}
+        assert "hier ist nichts" in (await w.call("GET", "/nothing", headers=lost)).body.decode()
         assert (await w.call("GET", "/evses/E1", headers=me)).status == 200
         told = await w.call("GET", "/api/v1/nothing", headers={**me, "accept": "text/html"})
         assert told.headers["content-type"] == "application/problem+json"

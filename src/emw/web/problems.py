@@ -110,7 +110,7 @@ def _http(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] 
         413: "the body is too large",
     }.get(status, error.detail)
     headers = {k: str(v) for k, v in (error.headers or {}).items()}
-    return _refused(request, problem(status, detail), headers)
+    return _refused(request, problem(status, refusal(detail, None, tongue_of(request))), headers)
 
 
 def _bad_text(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
