@@ -1,12 +1,14 @@
 """A small fleet over real sockets, against a stub server."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from emw.cli import stations as cli
 from emw.simulator.clock import VirtualClock
 from emw.simulator.fleet import FaultShares, Fleet, StationSpec, specs_for
 from emw.simulator.hardware import Car
@@ -61,6 +63,15 @@ async def test_a_fleet_says_why_some_are_not_heard(server: tuple[StubServer, str
             while not running.troubles():  # noqa: ASYNC110 - a fleet has no event for it
                 await asyncio.sleep(0.01)
         assert running.troubles() == [("/evse/powerOn is refused, 401: no reason given", 1)]
+
+
+def test_what_a_fleet_tells_machines_is_one_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "Control", lambda *_, **__: None)
+    monkeypatch.setattr(cli, "enrol", lambda _, planned: planned)
+    cli.fleet(server="http://127.0.0.1:1", territory="East", stations=2, minutes=1e-4, as_json=True)
+    assert json.loads(capsys.readouterr().out)["stations"] == 2
 
 
 async def test_a_day_of_a_small_fleet(server: tuple[StubServer, str]) -> None:

@@ -307,10 +307,11 @@ def fleet(
             told: set[str] = set()
             while not stop.is_set() and (ends is None or asyncio.get_running_loop().time() < ends):
                 s = running.stats()
-                say(
-                    f"{clock.now():%H:%M}  {s.powered}/{s.stations} powered  {s.plugged} plugged  "
-                    f"{s.charging} charging  {s.load_kw:.0f} kW  {s.limited} limited  {s.errors} errors"
-                )
+                if not as_json:
+                    say(
+                        f"{clock.now():%H:%M}  {s.powered}/{s.stations} powered  {s.plugged} plugged  "
+                        f"{s.charging} charging  {s.load_kw:.0f} kW  {s.limited} limited  {s.errors} errors"
+                    )
                 for why, count in running.troubles():
                     if why not in told:
                         told.add(why)

@@ -23,6 +23,8 @@ from emw.simulator.link import BadAddress, no_answer
 from emw.simulator.ocpp.station import OcppStation
 
 _DIALS_S: Final = 10.0
+_MOST_TOLD: Final = 300
+"""So much of a refusal is told; some servers send a whole page."""
 _CLOSES_S: Final = 2.0
 _AT_ONCE: Final = 64
 _LONGEST: Final = 1 << 20
@@ -138,7 +140,7 @@ class OcppLine(Line):
                 read_buffer_init_size=2048,
             )
         except WSHandshakeError as error:
-            told = (error.raw_body or b"").decode("utf-8", "replace").strip()
+            told = (error.raw_body or b"").decode("utf-8", "replace").strip()[:_MOST_TOLD]
             self.stands(f"the connection is refused: {told or error}")
             return None
         except (WSError, OSError, TimeoutError) as error:
