@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from emw.domain.model import Evse, Limit, Outcome, Session
 from emw.engine.allocate import Price
-from emw.engine.learn import Belief
+from emw.engine.learn import CONTENT_A, Belief
 from emw.engine.plausible import Judged, Span, begun
 from emw.service.groups import hand_over
 from emw.service.ports import HeartBeat, Reading, Store
@@ -24,8 +24,6 @@ SKEW = timedelta(minutes=2)
 LEAST_SKEW = -SKEW
 RUNS = timedelta(seconds=10)
 """Two readings whose station times lie as far apart as their arrivals, to this, show a clock that runs."""
-GAP_A = 3.0
-"""A vehicle takes up to 2 A less than it is offered, and meters err; one that takes still less limits itself."""
 SETTLE = timedelta(seconds=20)
 """How long after a change of limit a reading may still show the time before it."""
 OBEYED_A = 1.0
@@ -237,7 +235,7 @@ class Telemetry:
         if reading.received_at - limit.answered_at < SETTLE:
             return
         below_a = limit.max_a - reading.current_a
-        if below_a > GAP_A:
+        if below_a > CONTENT_A:
             live.free_a = reading.current_a  # it takes less than it may: this is all it wants
         elif limit.max_a > 0:
             live.gap_a = max(below_a, 0.0)
