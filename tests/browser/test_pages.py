@@ -140,6 +140,15 @@ async def test_axe_finds_nothing_on_any_page_in_both_themes(
     assert await few(look) == {path: [] for path in PAGES}
 
 
+async def test_an_empty_map_says_what_it_would_need(
+    looked_at: tuple[World, str], context_of: Windows
+) -> None:
+    w, url = looked_at
+    page = await (await context_of(w, url)).new_page()
+    await alive(page, url, "/map")
+    await page.locator("#nothing").filter(has_text="operator.map_file").wait_for()
+
+
 async def test_a_phone_scrolls_one_way_only(looked_at: tuple[World, str], context_of: Windows) -> None:
     w, url = looked_at
     # A phone widens what it shows to the widest element: the window's width tells that, too.
