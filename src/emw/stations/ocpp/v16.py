@@ -126,8 +126,7 @@ class V16:
             plug = c.peer.plugs.get(said.connectorId)
             if plug is not None and plug.transaction_id is None and plug.over != number:
                 return then(self._goes_on(c, plug, number, said))
-        todo = self._charging.readings(c.peer, said.connectorId, said.meterValue)
-        return EMPTY if todo is None else then(todo)
+        return then(self._charging.readings(c.peer, said.connectorId, said.meterValue))
 
     async def _goes_on(
         self, c: Connection, plug: Plug, number: int, said: w.MeterValues | w.MeasuredValues

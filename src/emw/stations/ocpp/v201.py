@@ -129,8 +129,7 @@ class V201:
                 if plug is not None and evse is not None and evse.session_id is not None and not said.offline:
                     if plug.transaction_id != info.transactionId:
                         plug.transaction_id = info.transactionId
-                    todo = self._charging.readings(peer, number, said.meterValue)
-                    return EMPTY if todo is None else then(todo)
+                    return then(self._charging.readings(peer, number, said.meterValue))
         return self._transaction(c, said)
 
     async def _transaction(self, c: Connection, said: w.TransactionEvent) -> bytes:
@@ -182,8 +181,7 @@ class V201:
 
     def meter(self, c: Connection, said: w.MeterValues) -> bytes | Coroutine[Any, Any, bytes]:
         """J01."""
-        todo = self._charging.readings(c.peer, said.evseId, said.meterValue)
-        return EMPTY if todo is None else then(todo)
+        return then(self._charging.readings(c.peer, said.evseId, said.meterValue))
 
     async def limited(self, c: Connection, said: w.NotifyChargingLimit) -> bytes:
         """K12. Somebody else limits, too: the lowest wins, and there is less to shed."""
