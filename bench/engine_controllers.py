@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.engine_world import KW_PER_A, Floats, World
 from emw.engine.columns import Columns, Request
 from emw.engine.loop import Controller, Tuning
-from emw.engine.select import Taste
+from emw.engine.price import Taste
 
 
 class Equal:

@@ -15,13 +15,14 @@ import highspy
 import numpy as np
 
 from emw.engine.columns import Columns, Floats
-from emw.engine.select import Costs, ask_more
+from emw.engine.price import Prices
+from emw.engine.select import ask_more
 
 KW_PER_A = 0.208
 OBEYED = 0.97
 
 
-def snapshot(rng: np.random.Generator, n: int) -> tuple[Columns, Costs]:
+def snapshot(rng: np.random.Generator, n: int) -> tuple[Columns, Prices]:
     draw = np.where(rng.random(n) < 0.5, rng.uniform(15, 16, n), rng.uniform(20, 32, n))
     seen = Columns(
         now_min=600.0,
@@ -40,17 +41,17 @@ def snapshot(rng: np.random.Generator, n: int) -> tuple[Columns, Costs]:
         online=np.ones(n, dtype=np.bool_),
     )
     floor = rng.gamma(1.0, 0.3, n)
-    return seen, Costs(floor=floor, pause=floor + rng.gamma(1.0, 0.2, n), hold=floor)
+    return seen, Prices(floor=floor, pause=floor + rng.gamma(1.0, 0.2, n), hold=floor)
 
 
-def cost_of(seen: Columns, cost: Costs, limit_a: Floats) -> float:
+def cost_of(seen: Columns, cost: Prices, limit_a: Floats) -> float:
     """The objective: price times kW of each move; part of the way costs its part."""
     to_floor = np.clip(seen.draw_a - np.maximum(limit_a, 6.0), 0, None)
     to_pause = np.where(limit_a < 6, 6.0, 0.0)
     return float((KW_PER_A * (cost.floor * to_floor + cost.pause * to_pause)).sum())
 
 
-def milp(seen: Columns, cost: Costs, need_kw: float) -> float:
+def milp(seen: Columns, cost: Prices, need_kw: float) -> float:
     """The least cost of reaching `need_kw`: floor and pause as 0/1, partial cuts in whole amperes."""
     h = highspy.Highs()  # type: ignore[no-untyped-call]
     h.setOptionValue("output_flag", False)

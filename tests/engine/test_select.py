@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emw.engine import select
+from emw.engine import price, select
 from emw.engine.columns import Columns
 from emw.engine.estimate import Estimator
 
@@ -14,12 +14,12 @@ from emw.engine.estimate import Estimator
 @pytest.mark.parametrize("part", [0.0, 0.001, 0.03, 0.3, 0.99, 2.0])
 def test_sorting_a_part_is_sorting_all_and_taking_the_first(seed: int, part: float) -> None:
     rng = np.random.default_rng(seed)
-    price = np.round(rng.random(30_000), 3)  # many are the same
+    each = np.round(rng.random(30_000), 3)  # many are the same
     gain = np.where(rng.random(30_000) < 0.3, 0.0, rng.uniform(0, 7, 30_000))
-    whole = np.lexsort((np.arange(30_000), price))
+    whole = np.lexsort((np.arange(30_000), each))
     whole = whole[gain[whole] > select.LEAST_KW]
     enough_kw = part * float(gain.sum())
-    found = select.by_price(price, gain, enough_kw)
+    found = select.by_price(each, gain, enough_kw)
     needed = int(np.searchsorted(np.cumsum(gain[whole]), enough_kw)) + select.SPARE
     assert len(found) >= min(needed, len(whole))
     np.testing.assert_array_equal(found, whole[: len(found)])
@@ -32,14 +32,14 @@ def test_the_price_of_a_row_does_not_hang_on_the_block_it_is_in(
     n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = prices(n)
-    monkeypatch.setattr(select, "BLOCK", 97)
+    monkeypatch.setattr(price, "BLOCK", 97)
     in_blocks = prices(n)
     for name in ("floor", "pause", "hold"):
         np.testing.assert_array_equal(getattr(in_blocks, name), getattr(whole, name))
     assert len(np.unique(whole.floor)) > n / 3
 
 
-def prices(n: int) -> select.Costs:
+def prices(n: int) -> price.Prices:
     rng = np.random.default_rng(3)
     draw_a, told_kwh = rng.uniform(8, 32, n), rng.uniform(8, 60, n)
     told_kwh[rng.random(n) < 0.2] = np.nan
@@ -59,7 +59,7 @@ def prices(n: int) -> select.Costs:
         opted_out=np.zeros(n, dtype=np.bool_),
         online=np.ones(n, dtype=np.bool_),
     )
-    est, outlook = Estimator(), select.Outlook()
+    est, outlook = Estimator(), price.Outlook()
     est.update(seen)
     outlook.align(seen)
-    return select.costs(seen, est, outlook, np.arange(n), draw_a, 0.7, select.Taste())
+    return price.prices(seen, est, outlook, np.arange(n), draw_a, 0.7, price.Taste())

@@ -16,7 +16,7 @@ from emw.engine.columns import Columns, Floats
 from emw.engine.estimate import Estimator
 from emw.engine.forecast import Ahead, ahead, still_charging
 from emw.engine.need import TAU_H
-from emw.engine.select import Outlook, Taste, costs
+from emw.engine.price import Outlook, Taste, prices
 
 OBEYS_A = 1.0
 """A draw this near its limit, and this far below what it is without one, shows that the limit is kept."""
@@ -146,12 +146,12 @@ class Learner:
 
     def _believe(self, seen: Columns, horizon_h: float) -> list[Belief]:
         state = self.est.state
-        prices: list[Price | None] = [None] * len(seen.was)
-        if horizon_h > 0 and len(prices):
-            rows = np.arange(len(prices))
-            cost = costs(seen, self.est, self._outlook, rows, seen.draw_a, horizon_h, self._taste)
-            parts = zip(cost.floor.tolist(), cost.pause.tolist(), cost.hold.tolist(), strict=True)
-            prices = [Price(floor=floor, pause=pause, hold=hold) for floor, pause, hold in parts]
+        each: list[Price | None] = [None] * len(seen.was)
+        if horizon_h > 0 and len(each):
+            rows = np.arange(len(each))
+            found = prices(seen, self.est, self._outlook, rows, seen.draw_a, horizon_h, self._taste)
+            parts = zip(found.floor.tolist(), found.pause.tolist(), found.hold.tolist(), strict=True)
+            each = [Price(floor=floor, pause=pause, hold=hold) for floor, pause, hold in parts]
         columns = (
             np.where(state.done, 0.0, state.would_a).tolist(),
             np.where(state.deaf, 1.0, self.est.alive).tolist(),
@@ -160,7 +160,7 @@ class Learner:
         )
         return [
             Belief(would_a=would_a, alive=alive, gap_a=gap_a, learned=learned, price=price)
-            for would_a, alive, gap_a, learned, price in zip(*columns, prices, strict=True)
+            for would_a, alive, gap_a, learned, price in zip(*columns, each, strict=True)
         ]
 
     def _gaps(self) -> Floats:

@@ -16,7 +16,8 @@ import numpy as np
 from emw.engine import restore
 from emw.engine.columns import Bools, Columns, Floats, Ints, Request
 from emw.engine.estimate import Estimator
-from emw.engine.select import Costs, Moves, Outlook, Taste, ask_more, costs, give_back, hand_on
+from emw.engine.price import Outlook, Prices, Taste, prices
+from emw.engine.select import Moves, ask_more, give_back, hand_on
 
 NOBODY = Moves(rows=np.zeros(0, dtype=np.int64), limit_a=np.zeros(0))
 
@@ -142,16 +143,16 @@ class Controller:
         error += rise_kw
         if error > band:
             rows = _without(able & (now_a > 0.25), handed)
-            cost = self._costs(seen, rows, now_a, request)
+            price = self._prices(seen, rows, now_a, request)
             more = ask_more(
-                seen, now_a, self.est.gap(), able, cost, rows, error + band / 2, min(band / 2, 0.5 * error)
+                seen, now_a, self.est.gap(), able, price, rows, error + band / 2, min(band / 2, 0.5 * error)
             )
             return joined(back, more)
         if error < -band:
             rows = _without(able & (seen.limit_a < seen.max_a - 0.05), handed)
-            cost = self._costs(seen, rows, now_a, request)
+            price = self._prices(seen, rows, now_a, request)
             more = give_back(
-                seen, now_a, s.would_a, self.est.gap(), cost.hold, rows, -error - band / 2, band / 2
+                seen, now_a, s.would_a, self.est.gap(), price.hold, rows, -error - band / 2, band / 2
             )
             return joined(back, more)
         return back
@@ -167,10 +168,10 @@ class Controller:
         most_kw = self.tuning.carry_part * request.kw
         return float(np.clip(self._missed_kw_min / (INTERVAL_MIN - passed), -most_kw, most_kw))
 
-    def _costs(self, seen: Columns, rows: Ints, now_a: Floats, request: Request) -> Costs:
+    def _prices(self, seen: Columns, rows: Ints, now_a: Floats, request: Request) -> Prices:
         taste = self.tuning.taste
         horizon_h = min(max(request.end_min - seen.now_min, 5.0) / 60, taste.look_h)
-        found = costs(seen, self.est, self.outlook, rows, now_a, horizon_h, taste)
+        found = prices(seen, self.est, self.outlook, rows, now_a, horizon_h, taste)
         again = np.where(np.isnan(self.est.state.asked_a[rows]), 0.0, taste.again)
         free = seen.limit_a[rows] >= seen.max_a[rows] - 0.05
         return replace(found, floor=found.floor + again * free, pause=found.pause + again * free)
@@ -191,7 +192,7 @@ class Controller:
             return none
         rise = (seen.kw_per_a * (s.would_a - now_a))[held]
         gain = (seen.kw_per_a * np.maximum(now_a - seen.floor_a + self.est.gap(), 0.0))[free]
-        dear, cheap = self._costs(seen, held, now_a, request), self._costs(seen, free, now_a, request)
+        dear, cheap = self._prices(seen, held, now_a, request), self._prices(seen, free, now_a, request)
         return held[
             hand_on(
                 rise, dear.hold, gain, cheap.floor, taste.swap_part * request.kw * SWAP_MIN, taste.swap_margin
@@ -202,13 +203,13 @@ class Controller:
         s = self.est.state
         held = np.flatnonzero((seen.limit_a < seen.max_a - 0.05) & seen.online)
         room_kw = self.ramp.room_kw(seen.now_min, request, load_kw)
-        cost = costs(seen, self.est, self.outlook, held, now_a, 0.5, self.tuning.taste)
+        price = prices(seen, self.est, self.outlook, held, now_a, 0.5, self.tuning.taste)
         rise = np.where(s.done | s.stuck | s.deaf, 0.0, np.maximum(s.would_a - now_a, 0.0)) * seen.kw_per_a
         # What was let go and did not hear it is told again, and counts first.
         again = held[(s.asked_a[held] >= seen.max_a[held] - 0.05) & (seen.now_min - s.asked_min[held] >= 1.0)]
         step_kw = self.ramp.step_kw(seen.now_min, request.kw) - float(rise[again].sum())
         whole_kw = self.tuning.way_back.step_part * request.kw
-        rows = held[restore.release(rise[held], cost.hold, room_kw, step_kw, whole_kw)]
+        rows = held[restore.release(rise[held], price.hold, room_kw, step_kw, whole_kw)]
         if rise[rows].any():
             self.ramp.let_go(seen.now_min)
         return Moves(rows=rows, limit_a=seen.max_a[rows])
