@@ -21,9 +21,10 @@ from emw.simulator import records
 from emw.simulator.clock import VirtualClock
 from emw.simulator.fleet import FaultShares, Fleet, StationSpec, specs_for
 from emw.simulator.hardware import Car
-from emw.simulator.link import BadAddress
+from emw.simulator.link import BadAddress, base_of
 from emw.simulator.mix import BadHabit, Protocol, habits_told, ways_of
 from emw.simulator.ocpp.habits import NAMES
+from emw.simulator.ocpp.line import Dialer
 from emw.simulator.sessions import Session, draw, fill
 
 
@@ -295,6 +296,7 @@ def fleet(
     ids = sorted({s.evse_id for s in recorded})
     ways = ways_of(ids, protocol, seed=seed, habits=_habits(habit))
     planned = specs_for(recorded, dict.fromkeys(ids, ""), territory=territory, ways=ways)
+    _check_address(server, planned)  # before it renews their secrets
     specs = enrol(Control(configured(config_path, data_dir), running=True), planned)
     faults = FaultShares(deaf=deaf, slow=slow, lost=lost)
 
@@ -324,10 +326,7 @@ def fleet(
             if as_json:
                 print_json({f: getattr(running.stats(), f) for f in running.stats().__slots__})
 
-    try:
-        _until_stopped(run)
-    except BadAddress as error:
-        raise fail(f"--server: {error}", 2) from error
+    _until_stopped(run)
 
 
 def _planned(path: Path | None, stations: int, at: datetime, seed: int, *, drawn: bool) -> list[Session]:
@@ -335,6 +334,16 @@ def _planned(path: Path | None, stations: int, at: datetime, seed: int, *, drawn
     if drawn:
         return draw([f"drawn-{n:05}" for n in range(stations)], at.date(), seed=seed)
     return fill(records.read(path, seed) if path else records.sample(seed), stations, at.date(), seed)
+
+
+def _check_address(server: str, stations: list[StationSpec]) -> None:
+    try:
+        if any(spec.ways is None for spec in stations):
+            base_of(server)
+        if any(spec.ways is not None for spec in stations):
+            Dialer(server)
+    except BadAddress as error:
+        raise fail(f"--server: {error}", 2) from error
 
 
 def enrol(control: Control, specs: list[StationSpec]) -> list[StationSpec]:

@@ -51,16 +51,21 @@ def open_http(deadline_s: float = _DEADLINE_S, connections: int = 200) -> aiohtt
     )
 
 
+def base_of(server_url: str) -> str:
+    """What the paths of the protocol are added to. Raises BadAddress."""
+    if not server_url.startswith(("http://", "https://")):
+        raise BadAddress(f"{server_url!r} is no address of a server: http(s)://HOST:PORT")
+    return server_url.rstrip("/")
+
+
 class Link:
     """Says a station's requests to one server. Counts, for whoever watches."""
 
     def __init__(self, server_url: str, http: aiohttp.ClientSession) -> None:
         """`server_url` is the base, without the paths of the protocol. Raises BadAddress."""
-        if not server_url.startswith(("http://", "https://")):
-            raise BadAddress(f"{server_url!r} is no address of a server: http(s)://HOST:PORT")
         self.messages = 0
         self.errors = 0
-        self._base = server_url.rstrip("/")
+        self._base = base_of(server_url)
         self._http = http
         self._urls: dict[str, URL] = {}
 
