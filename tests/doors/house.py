@@ -84,7 +84,7 @@ class MemoryStore:
         for record in self.rows.values():
             state.put(record)
         moved = [fact for fact in self.log if isinstance(fact, Recent)]
-        return Loaded(state, {}, len(self.log) + 1, moved)
+        return Loaded(state, {r.evse_id: r for r in self.readings}, len(self.log) + 1, moved)
 
     async def commit(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
         await asyncio.sleep(self.slow_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emw.domain import facts as f
-from tests.doors.house import House
+from tests.doors.house import House, house
 
 
 def told(emw: House) -> list[f.VehicleTold]:
@@ -75,6 +75,25 @@ async def test_P5_a_plug_in_said_twice_is_one_stay_whatever_the_vehicle_said_mea
     assert emw.headend.state.evses["S1"].session_id == session_id
     session = emw.headend.state.sessions[session_id or ""]
     assert session.car_max_a == 16
+
+
+async def test_P5_so_it_is_after_a_restart_between_the_two() -> None:
+    async with house() as emw:
+        session_id = (await emw.plug_in("S1"))["sessionID"]
+        await beat(emw, "S1", carMaxAmps=16)
+        store, tokens = emw.store, emw.tokens
+    async with house(store=store) as emw:
+        emw.tokens |= tokens
+        emw.clock.forward(5)
+        assert (await emw.plug_in("S1"))["sessionID"] == session_id
+
+
+async def test_a_plug_in_of_another_vehicle_is_another_stay_where_the_station_was_not_heard_since(
+    emw: House,
+) -> None:
+    first = await emw.plug_in("S1")
+    emw.clock.forward(600)
+    assert (await emw.plug_in("S1", carMaxAmps=16))["sessionID"] != first["sessionID"]
 
 
 async def test_the_next_vehicle_says_for_itself(emw: House) -> None:

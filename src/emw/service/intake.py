@@ -93,7 +93,6 @@ class Intake:
         self._started_at = clock.now()
         self.shown = Shown(ledger.state, telemetry, dispatch.commands)
         self._repeated_at: dict[str, datetime] = {}  # when a plug-in was last said again
-        self._first_a: dict[str, float] = {}  # what a plug-in said; its vehicle may say another since
 
     async def power_on(self, station: Station, said: PowerOn) -> Welcome:
         """A proven station powers on: earlier tokens die, a limit it should hold is given back to it."""
@@ -182,7 +181,6 @@ class Intake:
         if not evse.online:
             facts.append(f.CameBack(at=now, actor=actor, evse_id=evse_id))
         done = self._ledger.put(*facts)
-        self._first_a[evse_id] = said.car_max_a
         self._telemetry.plugged_in(evse_id, now, self._dispatch.others_a(evse.territory_id))
         await done
         await self._dispatch.joined(evse_id)
@@ -307,11 +305,10 @@ class Intake:
         live = self._telemetry.live.get(evse.evse_id)
         last_said = max(session.started_at, self._repeated_at.get(evse.evse_id, session.started_at))
         reading = live.reading if live is not None else None
-        # A station that has had its answer sends heartbeats.
+        # A station that has had its answer sends heartbeats, and its vehicle may say there that it takes less by now.
         unheard = reading is None or reading.received_at < session.started_at
         return (
-            (unheard or now - last_said < timedelta(seconds=60))
-            and self._first_a.get(evse.evse_id, session.car_max_a) == said.car_max_a
+            (session.car_max_a == said.car_max_a if unheard else now - last_said < timedelta(seconds=60))
             and session.evse_max_a == said.evse_max_a
             and session.vehicle == said.vehicle
             and (
