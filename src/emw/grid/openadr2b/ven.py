@@ -50,6 +50,7 @@ class Ven2b:
         self,
         settings: VtnSettings,
         client: Client2b,
+        *,
         link: Link,
         hearing: Hearing,
         reporting: Reporting,

@@ -18,11 +18,11 @@ def ven_of(settings: VtnSettings, client: VtnClient, headend: HeadEnd, chance: R
     return Ven(
         settings,
         client,
-        Link(settings.source_id, settings.name, h.state, h.signals, h.clock, chance),
-        Reporter(settings, client, h.ledger, h.signals, h.meter, h.oracle, h.grid_reports, h.clock),
-        h.state,
-        h.signals,
-        h.clock,
-        chance,
+        link=Link(settings.source_id, settings.name, h.state, h.signals, h.clock, chance),
+        reporter=Reporter(settings, client, h.ledger, h.signals, h.meter, h.oracle, h.grid_reports, h.clock),
+        state=h.state,
+        signals=h.signals,
+        clock=h.clock,
+        chance=chance,
         max_kw=h.settings.max_request_kw,
     )

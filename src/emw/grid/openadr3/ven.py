@@ -49,13 +49,13 @@ class Ven:
         self,
         settings: VtnSettings,
         client: VtnClient,
+        *,
         link: Link,
         reporter: Reporter,
         state: State,
         signals: Signals,
         clock: Clock,
         chance: Random,
-        *,
         max_kw: float,
     ) -> None:
         """`max_kw`: the most that one request may be."""
