@@ -11,7 +11,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from emw.app.config import load_config
+from emw.app.config import ConfigError, load_config
+from emw.app.serving import refuse_plain
 from emw.cli.main import app_for
 from emw.domain.model import Role
 from tests.docs.pages import ROOT
@@ -20,6 +21,9 @@ from tests.web.world import stations, world
 DASHBOARD: Final = ROOT / "examples/grafana/emw.json"
 COMPOSE: Final = ROOT / "deploy/compose.yaml"
 CONTAINER: Final = (ROOT / "deploy/Containerfile").read_text(encoding="utf-8")
+
+IMAGE: Final = dict(re.findall(r"(?<!-e )(EMW_\w+)=(\S+)", CONTAINER))
+"""What the image sets by itself."""
 
 
 async def test_every_metric_of_the_dashboard_exists() -> None:
@@ -49,8 +53,7 @@ async def test_every_metric_of_the_dashboard_exists() -> None:
 def test_the_compose_file_says_settings_that_exist_and_ports_that_are_there() -> None:
     told: Any = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
     emw = told["services"]["emw"]
-    set_in_image = dict(re.findall(r"(EMW_\w+)=(\S+)", CONTAINER))
-    environment = {**set_in_image, **emw["environment"], "EMW_STORE_URL": "postgresql://emw@postgres/emw"}
+    environment = {**IMAGE, **emw["environment"], "EMW_STORE_URL": "postgresql://emw@postgres/emw"}
     config = load_config(None, environment)
     listening = {
         plane.listen.rpartition(":")[2]
@@ -72,9 +75,18 @@ def test_the_image_is_made_of_files_that_are_there_and_opens_the_ports_it_listen
     copied = [line.split()[1:-1] for line in re.findall(r"^COPY (?!--from).*", CONTAINER, re.MULTILINE)]
     assert {"src", "pyproject.toml", "LICENSE"} <= {path for line in copied for path in line}
     assert all((ROOT / path).exists() for line in copied for path in line)
-    config = load_config(None, dict(re.findall(r"(EMW_\w+)=(\S+)", CONTAINER)))
+    config = load_config(None, IMAGE)
     listening = {p.listen.rpartition(":")[2] for p in (config.stations, config.operator)}
     assert set(re.findall(r"^EXPOSE (.*)", CONTAINER, re.MULTILINE)[0].split()) == listening
+    with pytest.raises(ConfigError, match="without TLS"):
+        refuse_plain(config)
+
+
+def test_the_image_starts_with_the_flags_that_stand_beside_it_and_in_the_compose_file() -> None:
+    by_hand = dict(re.findall(r"-e (EMW_\w+)=(\S+)", CONTAINER))
+    composed: Any = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    for said in (by_hand, composed["services"]["emw"]["environment"]):
+        refuse_plain(load_config(None, IMAGE | said))
 
 
 def test_the_unit_starts_commands_that_are_there_over_the_example_s_folder() -> None:
