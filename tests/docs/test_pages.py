@@ -63,6 +63,13 @@ def test_relative_links_lead_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(aim), target
 
 
+def test_the_first_page_leads_to_every_page_but_single_decisions() -> None:
+    first = DOCS / "index.md"
+    named = {m["target"].partition("#")[0] for m in LINK.finditer(first.read_text(encoding="utf-8"))}
+    pages = {p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.md") if p != first}
+    assert {p for p in pages - named if not p.startswith("adr/0")} == set()
+
+
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_no_page_speaks_of_what_is_not_the_project(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
