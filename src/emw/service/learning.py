@@ -95,7 +95,7 @@ class Learning:
         mind = self._mind(root, now)
         if now - mind.born_at < NEWBORN or (mind.looked_at is not None and now - mind.looked_at < EVERY):
             return
-        rows = self._rows(evses)
+        rows = self._rows(mind, evses, now)
         seen, known_a = self._columns(mind, rows, now)
         mind.learner.look(seen, np.array(known_a, dtype=np.float64))
         mind.rows = {r.session.session_id: i for i, r in enumerate(rows)}
@@ -165,8 +165,12 @@ class Learning:
             mind = self._minds[root] = _Mind(midnight, now)
         return mind
 
-    def _rows(self, evses: Iterable[Evse]) -> list[_Row]:
-        """EVSEs with a vehicle that has been metered, in order of id."""
+    def _rows(self, mind: _Mind, evses: Iterable[Evse], now: datetime) -> list[_Row]:
+        """EVSEs with a vehicle that has been metered, in order of id.
+
+        At first sight what was metered before a change of its limit would be taken for what it draws since: after a
+        restart a rise from 6 A to 7 A looked like a vehicle that takes an ampere less than offered.
+        """
         state, live_of = self._state, self._telemetry.live
         rows = []
         for evse in evses:
@@ -174,7 +178,9 @@ class Learning:
             live = live_of.get(evse.evse_id)
             if session is not None and live is not None and live.reading is not None:
                 limit = state.limits.get(evse.evse_id)
-                rows.append(_Row(evse, session, live.reading, live.free_a, limit))
+                row = _Row(evse, session, live.reading, live.free_a, limit)
+                if session.session_id in mind.shown or _settled(row, now):
+                    rows.append(row)
         rows.sort(key=lambda r: r.evse.evse_id)
         return rows
 
@@ -258,6 +264,16 @@ class Learning:
         )
 
 
+def _settled(r: _Row, now: datetime) -> bool:
+    """Whether its last reading is of the limit that stands, and of nothing before."""
+    limit = r.limit
+    if limit is None:
+        return True
+    over = limit.max_a is not None and not limit.in_force(now)
+    since = limit.until if over else limit.answered_at or limit.issued_at
+    return limit.outcome is not Outcome.PENDING and r.reading.received_at >= since + SETTLE
+
+
 def _shown(r: _Row, before: _Shown | None, now: datetime) -> _Shown:
     """The last reading that has settled, and the limit it was taken under.
 
@@ -267,16 +283,13 @@ def _shown(r: _Row, before: _Shown | None, now: datetime) -> _Shown:
     draw_a = reading.kw / evse.kw_per_a if evse.kw_per_a > 0 else reading.current_a
     if limit is None:
         return _Shown(evse.max_a, draw_a)
-    held = limit.max_a is not None and limit.in_force(now)
-    under_a = evse.max_a
-    if held and limit.max_a is not None and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}:
-        under_a = limit.max_a if limit.answered_a is None else limit.answered_a
-    if before is None:
-        return _Shown(under_a, draw_a)
-    since = limit.until if limit.max_a is not None and not held else limit.answered_at or limit.issued_at
-    if limit.outcome is Outcome.PENDING or reading.received_at < since + SETTLE:
+    if before is not None and not _settled(r, now):
         # Taken before the change it is as good as any; taken while it came about it says nothing.
         return _Shown(before.limit_a, draw_a if reading.received_at < limit.issued_at else before.draw_a)
+    under_a = evse.max_a
+    held = limit.max_a is not None and limit.in_force(now)
+    if held and limit.max_a is not None and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}:
+        under_a = limit.max_a if limit.answered_a is None else limit.answered_a
     return _Shown(under_a, draw_a)
 
 
