@@ -330,6 +330,23 @@ def test_P4_a_ceiling_holds_what_could_be_drawn_not_what_is() -> None:
     assert fleet.could_kw() <= 40.0 + 1e-9
 
 
+def test_P4_a_limit_above_a_knob_turned_down_since_is_not_said_again() -> None:
+    """Nobody wants it any more and it may not be let go yet: it was lengthened, and stopped at the last check only."""
+    fleet = Fleet(alike(1), QUICK)
+    fleet.request("R1", 2.3)
+    fleet.round()
+    view = fleet.view()
+    [e] = view.evses
+    assert e.limit is not None
+    limit_a = e.limit.max_a
+    assert limit_a is not None
+    limit = replace(e.limit, cause=Cause.CEILING, until=fleet.now + timedelta(days=1))
+    shut = replace(view, requests=[], may_rise_kw=dict.fromkeys(e.path, 0.0))
+    for knob_a, said in ((limit_a, 1), (limit_a - 1.0, 0)):
+        turned = replace(e, limit=limit, max_a=knob_a, next_change_at=None)
+        assert len(decide(replace(shut, evses=[turned]), fleet.now, QUICK).orders) == said
+
+
 def test_P4_ceilings_on_a_path_hold_all_at_once_and_win_over_a_shed() -> None:
     cars = {**alike(6, node="Site"), **{f"S{n}": Car(evse_id=f"S{n}", node="South") for n in range(6)}}
     fleet = Fleet(cars, QUICK, ceilings={"Site": 15.0, "North": 20.0, "East": 40.0})

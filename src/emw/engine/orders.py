@@ -181,7 +181,9 @@ def _releases(
         look.append(e.next_change_at if waits and e.next_change_at is not None else now + AGAIN)
         # What stands for a day because of a ceiling must not, once only the way back needs it.
         too_long = limit.cause is Cause.CEILING and limit.until - now > rules.hold
-        if not waits and (too_long or limit.until - now < timedelta(seconds=rules.hold_before_end_s)):
+        ends_soon = limit.until - now < timedelta(seconds=rules.hold_before_end_s)
+        # One above a knob turned down since holds nothing back, and may not be said again (promise P4).
+        if held.limit_a <= e.max_a and not waits and (too_long or ends_soon):
             ramp_left = ramp_left or _ramp_left(view, free, rules)
             orders.append(_lengthen(held, now + ramp_left))
     return orders, look
