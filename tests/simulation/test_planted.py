@@ -9,9 +9,11 @@ from emw.simulation.run import simulate
 FOUND = [
     ("above-knob", {"P4"}, 2, 0.5),
     ("answer-before-commit", {"P1"}, 2, 0.5),
+    ("ceilings-off", {"P4"}, 1, 0.5),
     ("command-before-commit", {"P1"}, 1, 0.5),
     ("double-count", {"P11"}, 2, 0.5),
     ("governor-off", {"P7"}, 1, 0.5),
+    ("lines-off", {"P4"}, 3, 0.5),
     ("lost-commit", {"P1"}, 2, 0.5),
     ("no-floor", {"P4"}, 2, 0.5),
     ("no-resend", {"P2"}, 2, 0.5),

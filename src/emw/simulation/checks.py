@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import msgspec
 
+from emw.domain.lines import LINES
 from emw.domain.model import Limit, Outcome
 from emw.engine.view import Rules
 from emw.service.headend import HeadEnd
@@ -277,7 +278,10 @@ class Checks:
             return
         for node in headend.state.territories.values():
             if node.ceiling_kw is not None:
-                self._under(headend, node.territory_id, node.ceiling_kw, at_s)
+                self._under(headend, node.territory_id, None, node.ceiling_kw, at_s)
+            if node.ceiling_a is not None:
+                for line in LINES:
+                    self._under(headend, node.territory_id, line, node.ceiling_a, at_s)
 
     def _live_view(self, headend: HeadEnd) -> None:
         self.checked += 1
@@ -298,14 +302,17 @@ class Checks:
             if held is not None and held < site.hardware.knob_a and ends is None and not site.faults.slow_s:
                 self._fail("P3", f"{site.name} is limited to {held} A without an end")
 
-    def _under(self, headend: HeadEnd, node_id: str, ceiling_kw: float, at_s: float) -> None:
-        """P4: the load under a ceiling, as far as it is ours to keep."""
-        load_kw = step_kw = 0.0
-        since_s = self._over.pop(node_id, at_s)
+    def _under(self, headend: HeadEnd, node_id: str, line: str | None, most: float, at_s: float) -> None:
+        """P4: the load under a ceiling, kW, or on one of its lines, A, as far as it is ours to keep."""
+        load = step = 0.0
+        name = node_id if line is None else f"{node_id} on {line}"
+        since_s = self._over.pop(name, at_s)
         state = headend.state
         for evse in state.evses.values():
             site = self.sites.get(evse.evse_id)
             if site is None or node_id not in state.path(evse.territory_id):
+                continue
+            if line is not None and line not in site.lines:
                 continue
             troubled_s = max(self._network.hurt_at.get(site.name, -1e9), site.changed_at_s)
             if site.station.off:
@@ -313,14 +320,15 @@ class Checks:
             if not site.sound or site.cut or at_s - troubled_s < SETTLED_S or site.faults.clock_skew:
                 return
             site.hardware.advance(self._node.clock.now())
-            load_kw += site.hardware.load_kw
-            step_kw = max(step_kw, evse.kw_per_a)
+            load += site.hardware.load_kw if line is None else site.hardware.draw_a
+            step = max(step, evse.kw_per_a if line is None else 1.0)
         self.checked += 1
-        if load_kw <= ceiling_kw * 1.01 + step_kw * 0.1:
+        if load <= most * 1.01 + step * 0.1:
             return
-        self._over[node_id] = since_s
+        self._over[name] = since_s
         if at_s - since_s >= OVER_S:
-            self._fail("P4", f"{load_kw:.2f} kW under {node_id}, its ceiling is {ceiling_kw:.2f}")
+            unit = "kW" if line is None else "A"
+            self._fail("P4", f"{load:.2f} {unit} under {name}, its ceiling is {most:.2f}")
 
 
 def _quiet(headend: HeadEnd) -> bool:

@@ -279,7 +279,12 @@ def _opt_out(name: str, minutes: float | None) -> Any:
 def _ceiling(ceiling_kw: float | None) -> Any:
     async def ask(headend: HeadEnd) -> None:
         await headend.admin.define_territory(
-            "operator:sim", "e1", parent_id="east", kind="feeder", ceiling_kw=ceiling_kw
+            "operator:sim",
+            "e1",
+            parent_id="east",
+            kind="feeder",
+            ceiling_kw=ceiling_kw,
+            ceiling_a=headend.state.territories["e1"].ceiling_a,
         )
 
     return ask

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from emw.domain import facts as f
-from emw.domain.model import Cause, Limit, Outcome
+from emw.domain.lines import LINES, loaded
+from emw.domain.model import Cause, Evse, Limit, Outcome
 from emw.domain.state import State
 from emw.engine.view import Rules
 
@@ -148,14 +149,20 @@ class Motion:
 
     def _ceiling_broken(self, c: f.CommandIssued, shadow: State) -> bool:
         """Whether a ceiling above this EVSE is broken as things stand: then a shed under it is the law's, too."""
-        for node_id in shadow.path(shadow.evses[c.evse_id].territory_id):
-            ceiling_kw = shadow.territories[node_id].ceiling_kw
-            if ceiling_kw is not None and self._standing_kw(node_id, shadow, c.at) > ceiling_kw - 0.5:
+        evse = shadow.evses[c.evse_id]
+        for node_id in shadow.path(evse.territory_id):
+            node = shadow.territories[node_id]
+            standing_kw, on_line_a = self._standing(node_id, shadow, c.at)
+            if node.ceiling_kw is not None and standing_kw > node.ceiling_kw - 0.5:
+                return True
+            own_a = max(on_line_a[line] for line in _lines(evse, shadow))
+            if node.ceiling_a is not None and own_a > node.ceiling_a - 0.5:
                 return True
         return False
 
-    def _standing_kw(self, node_id: str, shadow: State, now: datetime) -> float:
-        kw = 0.0
+    def _standing(self, node_id: str, shadow: State, now: datetime) -> tuple[float, Mapping[str, float]]:
+        """What could come to be drawn under a node as things stand, kW, and on each line as far as it is known, A."""
+        kw, on_line_a = 0.0, dict.fromkeys(LINES, 0.0)
         for evse in shadow.evses.values():
             session = shadow.session_of(evse)
             if session is None or node_id not in shadow.path(evse.territory_id):
@@ -167,10 +174,12 @@ class Motion:
                 and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}
             )
             could_a = min(evse.max_a, session.car_max_a)
-            kw += evse.kw_per_a * (
-                min(could_a, limit.max_a) if held and limit and limit.max_a is not None else could_a
-            )
-        return kw
+            if held and limit and limit.max_a is not None:
+                could_a = min(could_a, limit.max_a)
+            kw += evse.kw_per_a * could_a
+            for line in _lines(evse, shadow):
+                on_line_a[line] += could_a
+        return kw, on_line_a
 
     def _ended(self, now: datetime, shadow: State) -> None:
         """Limits that ended by themselves let load rise: nobody's fault, but a turn for what comes after."""
@@ -238,6 +247,12 @@ class Motion:
                 if node_id in nodes:
                     could[node_id] += evse.kw_per_a * self.would_draw_a(evse.evse_id)
         return could
+
+
+def _lines(evse: Evse, shadow: State) -> tuple[str, ...]:
+    """The lines that it loads, or may, as far as emw was told."""
+    wired = shadow.wirings.get(evse.evse_id)
+    return loaded(evse, None if wired is None else wired.wiring)
 
 
 def _drawn(c: f.CommandIssued, limit_a: float | None) -> float:

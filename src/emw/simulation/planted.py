@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from emw.domain import facts as f
 from emw.domain.state import State
-from emw.engine import orders
+from emw.engine import law, orders
+from emw.engine.ceilings import ceilings_of
 from emw.engine.decide import decide
 from emw.engine.governor import Governor
 from emw.engine.view import Plan
@@ -213,12 +214,24 @@ def above_knob() -> Iterator[None]:
         yield
 
 
+def ceilings_off() -> contextlib.AbstractContextManager[None]:
+    """No ceiling asks for anything."""
+    return _patched(law, "ceilings_of", lambda _: [])
+
+
+def lines_off() -> contextlib.AbstractContextManager[None]:
+    """Ceilings in kW are kept, those in A ask for nothing."""
+    return _patched(law, "ceilings_of", lambda node: [c for c in ceilings_of(node) if c.line is None])
+
+
 PLANTS: Final[dict[str, Plant]] = {
     "above-knob": above_knob,
     "answer-before-commit": answer_before_commit,
+    "ceilings-off": ceilings_off,
     "command-before-commit": command_before_commit,
     "double-count": double_count,
     "governor-off": governor_off,
+    "lines-off": lines_off,
     "lost-commit": lost_commit,
     "no-floor": no_floor,
     "no-resend": no_resend,

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from emw.domain.lines import lines_of
 from emw.simulation.network import Answer, Message, Network
 from emw.simulation.node import SimClock
 from emw.simulator import wire
@@ -80,6 +81,9 @@ class Site:
         """The knob in the message that is on its way: one kept for a server that was away may be an old one."""
         self.last_order: Heard | None = None
         self.cars = 0
+        self.wiring: str | None = None
+        """Which lines of the grid truly lie on its terminals; None in a world where that doesn't matter."""
+        self.wiring_told = False
         self._network = network
         self._chance = chance
         self._watch = watchers
@@ -96,6 +100,7 @@ class Site:
             noise=0.0,
         )
         self.phases = phases
+        self.between_lines = voltage_v == 208.0 and phases == 1
         self.station = self._boot()
         self._wake = asyncio.Event()
         self._epoch = 0
@@ -114,6 +119,11 @@ class Site:
             access_url=who.access_url,
         )
         return Station(identity, self.hardware, Random(self._chance.random()), silent=self.silent)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Where its current flows: its cars use every phase that it has."""
+        return lines_of(self.wiring or "")
 
     @property
     def sound(self) -> bool:

@@ -23,22 +23,12 @@ from emw.simulation.network import Network
 from emw.simulation.node import Killed, Node
 from emw.simulation.sites import Site, Watchers, draw_faults
 from emw.simulation.trace import Broken, Trace
+from emw.simulation.tree import PLACES, TREE, draw_ceilings_a, draw_ceilings_kw
 from emw.simulator.station import Identity
 from emw.store.inline import Disk as SqlDisk
 
-TREE: Final = (
-    ("grid", None, "zone"),
-    ("east", "grid", "utility"),
-    ("west", "grid", "utility"),
-    ("e1", "east", "feeder"),
-    ("e2", "east", "feeder"),
-    ("e1a", "e1", "site"),
-    ("w1", "west", "feeder"),
-    ("island", None, "zone"),
-)
 FAIR_S: Final = 420.0
 """A run ends with so much fair weather: longer than any retry's pause."""
-PLACES: Final = ("east", "e1", "e1a", "e1a", "e2", "e2", "west", "w1", "w1", "island")
 
 
 class World:
@@ -174,26 +164,24 @@ class World:
 
     async def _enrol(self, headend: HeadEnd) -> None:
         admin = headend.admin
-        ceilings = self._draw_ceilings()
+        ceilings_kw = draw_ceilings_kw(self.sites.values(), self._chance)
+        ceilings_a = draw_ceilings_a(self.sites.values(), self.dice("lines"))
         for territory_id, parent_id, kind in TREE:
             await admin.define_territory(
-                "emw", territory_id, parent_id=parent_id, kind=kind, ceiling_kw=ceilings.get(territory_id)
+                "emw",
+                territory_id,
+                parent_id=parent_id,
+                kind=kind,
+                ceiling_kw=ceilings_kw.get(territory_id),
+                ceiling_a=ceilings_a.get(territory_id),
             )
         for iso in self.operators:
             iso.token = await admin.add_iso("emw", iso.name, iso.territories)
         for site in self.sites.values():
             secret = await admin.add_station("emw", site.name)
             site.enrolled(secret)
-
-    def _draw_ceilings(self) -> dict[str, float]:
-        c = self._chance
-        ceilings = {}
-        for node in ("east", "e1", "w1", "island"):
-            if c.random() < 0.35:
-                here = [s for s in self.sites.values() if s.identity.territory.startswith(node[0])]
-                full = sum(s.full_knob_a * s.hardware.kw_per_a for s in here)
-                ceilings[node] = round(full * c.uniform(0.2, 0.7), 1)
-        return ceilings
+            if site.wiring is not None and site.wiring_told:
+                await admin.wire("emw", site.name, site.wiring)
 
     # --- running
 
