@@ -215,6 +215,9 @@ class Network:
         body: bytes,
         back: asyncio.Future[Reply] | None,
     ) -> None:
+        if back is None:
+            # Late, or once more: what it was told since, by another life perhaps, is overtaken now.
+            self.hurt_at[receiver.name] = self._loop.time()
         if receiver.cut:
             return
         status, said = receiver.called(path, token, body)
