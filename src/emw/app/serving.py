@@ -190,5 +190,6 @@ def refuse_plain(config: Config) -> None:
 def _on_signals(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
+        # Windows' loop takes none, nor does one outside the main thread: Ctrl-C still ends it.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, stop)

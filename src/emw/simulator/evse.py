@@ -146,6 +146,7 @@ def load_hardware(path: str) -> Hardware:
 
 async def _drive(driver: Driver, line: Line, hardware: Hardware, clock: Clock, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
+    # Windows' loop takes none, nor does one outside the main thread: Ctrl-C still ends it.
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         loop.add_signal_handler(signal.SIGTERM, stop.set)
     driving = asyncio.create_task(driver.run())
