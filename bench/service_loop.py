@@ -69,7 +69,7 @@ class _Played:
                     load_kw=(real - before[0]) * 60,
                     unmanaged_kw=(twin - before[1]) * 60,
                     asked_kw=self.asked.kw if self.now >= self.asked.start else 0.0,
-                    could_kw=self.street.sheddable_kw(),
+                    could_kw=sum(self.street.sheddable_kw().values()),
                     told_kw=None,
                 )
             )

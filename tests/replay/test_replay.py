@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from emw.cli.main import app_for
 from emw.replay.figures import Minute, intervals, rebound, summary
+from emw.replay.requests import could_of_all, of_all
 
 START = datetime(2019, 6, 3, 17, 0, tzinfo=UTC)
 
@@ -106,6 +107,8 @@ def test_the_sample_in_the_package_is_played(tmp_path: Path) -> None:
         ({**REQUEST, "kW": 0}, "kW must be more than 0"),
         ({**REQUEST, "end": START.isoformat()}, "either end or durationMinutes"),
         ({"kW": 1.0}, "start"),
+        ({**REQUEST, "cancelled": "2019-06-03T17:10:00"}, "need a time zone"),
+        ({**REQUEST, "cancelled": START.isoformat()}, "between start and end"),
     ],
 )
 def test_a_wrong_request_is_named(tmp_path: Path, request_: dict[str, Any], says: str) -> None:
@@ -132,6 +135,53 @@ def test_a_wrong_file_of_sessions_is_named(tmp_path: Path, name: str, text: str,
     result = run("--requests", asked(tmp_path, REQUEST), "--sessions", path)
     assert result.exit_code == 1
     assert says in result.output
+
+
+def test_what_a_site_sheds_counts_towards_what_is_asked_of_all(tmp_path: Path) -> None:
+    """15 kW of all for half an hour; meanwhile 9 kW of the one site, called off after 15 minutes; then 12 kW of it."""
+    requests = asked(
+        tmp_path,
+        {**REQUEST, "durationMinutes": 30},
+        {
+            **REQUEST,
+            "requestID": "R2",
+            "territory": "caltech",
+            "kW": 9.0,
+            "cancelled": (START + timedelta(minutes=15)).isoformat(),
+        },
+        {
+            **REQUEST,
+            "requestID": "R3",
+            "territory": "caltech",
+            "kW": 12.0,
+            "start": (START + timedelta(minutes=30)).isoformat(),
+        },
+    )
+    result = run("--sessions", acn(tmp_path), "--requests", requests, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)["intervals"]
+    assert [i["askedKW"] for i in told] == [15.0] * 6 + [12.0] * 6
+    for one in told[1:]:
+        assert one["shedKW"] == pytest.approx(one["askedKW"], abs=3.0)
+        assert one["toldKW"] == pytest.approx(one["askedKW"], abs=3.0)
+
+
+def test_a_request_that_is_called_off_asks_no_more(tmp_path: Path) -> None:
+    called_off = {**REQUEST, "cancelled": (START + timedelta(minutes=15)).isoformat()}
+    result = run("--sessions", acn(tmp_path), "--requests", asked(tmp_path, called_off), "--json")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["intervals"]) == 3
+
+
+def test_what_is_asked_of_a_tree() -> None:
+    nested = {None: 60.0, "a": 20.0, "b": 10.0}
+    assert of_all(nested) == 60.0
+    assert of_all({"a": 20.0, "b": 10.0}) == 30.0
+    # One site can't give what is asked of another, and who is not asked gives nothing.
+    assert could_of_all(nested, {"a": 50.0, "b": 50.0}) >= 60.0
+    assert could_of_all(nested, {"a": 50.0, "b": 5.0}) < 60.0
+    assert could_of_all({"a": 20.0}, {"a": 15.0, "b": 50.0}) < 20.0
+    assert could_of_all({"a": 20.0}, {"a": 20.0, "b": 0.0}) >= 20.0
 
 
 def test_requests_of_another_year_meet_no_session(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from emw.domain.model import Iso, Report, RequestState
 from emw.replay.figures import Interval, Minute, intervals, summary
-from emw.replay.requests import Asked, window
+from emw.replay.requests import Asked, asked_at, could_of_all, of_all, window
 from emw.replay.street import Bay, Shares, Street, earliest, overlapping
 from emw.service.headend import HeadEnd
 from emw.service.intake import PlugIn, PowerOn
@@ -113,13 +113,14 @@ class _Meter:
 
     async def read(self, now: datetime) -> None:
         real, twin = self._street.energies_kwh(now)
+        asked_kw = asked_at(self._play.requests, now - MINUTE)
         self.minutes.append(
             Minute(
                 at=now - MINUTE,
                 load_kw=(real - self._before[0]) * 60,
                 unmanaged_kw=(twin - self._before[1]) * 60,
-                asked_kw=self._play.asked_kw(now - MINUTE),
-                could_kw=self._street.sheddable_kw(),
+                asked_kw=of_all(asked_kw),
+                could_kw=could_of_all(asked_kw, self._street.sheddable_kw()),
                 told_kw=self._play.told_kw(),
             )
         )
@@ -137,7 +138,7 @@ class _Play:
         shares: Shares,
         settings: ServiceSettings,
     ) -> None:
-        self._loop, self._sessions, self._requests = loop, sessions, requests
+        self._loop, self._sessions, self.requests = loop, sessions, requests
         self._seed, self._shares = seed, shares
         self._settings = replace(settings, heartbeat_s=BEAT_S)
         self.seconds: Callable[[], float] | None = None
@@ -221,8 +222,10 @@ class _Play:
             due = beats[second % BEAT_S]
             if due:
                 at(began + timedelta(seconds=second), partial(self._beat, due))
-        for request in self._requests:
+        for request in self.requests:
             at(request.start, partial(self._ask, request))
+            if request.until is not None:
+                at(request.end, partial(self._cancel, request))
         meter = _Meter(self, self._street, began)
         minutes = int((end - began) / MINUTE)
         for n in range(1, minutes + 1):
@@ -291,23 +294,17 @@ class _Play:
             territory_id=request.territory or ROOT,
             kw=request.kw,
             start_at=request.start,
-            end_at=request.end,
+            end_at=request.until or request.end,
         )
         self._later(self._headend.requests.decrease("replay", asked, actor="replay"))
+
+    async def _cancel(self, request: Asked, _: datetime) -> None:
+        self._later(self._headend.requests.return_to_normal("replay", request.request_id, actor="replay"))
 
     def _later(self, coro: Any) -> None:
         task = asyncio.create_task(coro)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def asked_kw(self, at: datetime) -> float:
-        """What is asked then: within one territory the largest, summed over territories."""
-        largest: dict[str, float] = {}
-        for r in self._requests:
-            if r.start <= at < r.end:
-                node = r.territory or ROOT
-                largest[node] = max(largest.get(node, 0.0), r.kw)
-        return sum(largest.values())
 
     def look(self, now: datetime) -> None:
         """Let whoever watches look."""
@@ -317,13 +314,12 @@ class _Play:
     def told_kw(self) -> float | None:
         """What emw says it sheds now."""
         now = self._clock.now()
-        told = [
-            self._headend.accounts.sums(r, now).measured_kw
-            for r in self._headend.state.requests.values()
-            if r.state is RequestState.ACTIVE
-        ]
-        known = [kw for kw in told if kw is not None]
-        return max(known, default=None)
+        told: dict[str | None, float] = {}
+        for r in self._headend.state.requests.values():
+            kw = self._headend.accounts.sums(r, now).measured_kw if r.state is RequestState.ACTIVE else None
+            if kw is not None:
+                told[None if r.territory_id == ROOT else r.territory_id] = kw
+        return (told[None] if None in told else sum(told.values())) if told else None
 
     # --- what came of it
 

@@ -86,7 +86,8 @@ class Bay:
         """What a perfect controller could have shed here now, kW."""
         if self.faults.deaf or self.faults.lying:
             return 0.0
-        return max(self.twin.draw_a - FLOOR_A, 0.0) * self.twin.kw_per_a
+        lowest_a = 0.0 if self.may_pause else FLOOR_A
+        return max(self.twin.draw_a - lowest_a, 0.0) * self.twin.kw_per_a
 
 
 HURT_KWH = 0.5
@@ -156,9 +157,12 @@ class Street:
             twin += bay.twin_kwh
         return real, twin
 
-    def sheddable_kw(self) -> float:
-        """What could be shed now, kW."""
-        return sum(b.sheddable_kw for b in self.bays.values())
+    def sheddable_kw(self) -> dict[str, float]:
+        """What could be shed now at each site, kW."""
+        found: dict[str, float] = {}
+        for b in self.bays.values():
+            found[b.site] = found.get(b.site, 0.0) + b.sheddable_kw
+        return found
 
 
 def overlapping(sessions: Sequence[Session], start: datetime, end: datetime) -> list[Session]:
