@@ -15,6 +15,7 @@ import uvicorn
 
 from emw.app.config import ConfigError
 from emw.app.guarded import GuardedHttp
+from emw.app.handshakes import Refusals, watched
 from emw.app.straight import StraightHttp, Usual
 from emw.app.tls import harden
 from emw.plane import Plane
@@ -100,7 +101,7 @@ def server_for(
             ssl_ca_certs=client_ca,
             ssl_context_factory=None
             if certificate is None
-            else lambda _, made: harden(made(), old_suites=old_suites),
+            else lambda _, made: watched(harden(made(), old_suites=old_suites), Refusals(certificate)),
             ssl_cert_reqs=ssl.CERT_NONE if client_ca is None else ssl.CERT_OPTIONAL,
         )
     )
