@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -187,6 +188,30 @@ async def test_P6_a_key_in_hexadecimal_digits_may_come_as_its_bytes(how: str, tm
         socket = await connect(url, additional_headers=headers, subprotocols=spoken, compression=None)
         assert await alive(socket)
         await socket.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (b"CP1:\x00\x8f\x01", "--hex-secret"),
+        (b"CP01:secret", "its user is 'CP01'"),
+        (b"CP1:guess", "another than was issued"),
+        (b"guess", "no user and password"),
+    ],
+)
+async def test_the_log_says_who_was_turned_away_and_what_is_wrong(
+    how: bytes, why: str, tmp_path: Path
+) -> None:
+    async with house(tmp_path) as h:
+        await h.enrol("CP1")
+        headers = {"Authorization": "Basic " + base64.b64encode(how).decode()}
+        with capture_logs() as said, pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://127.0.0.1:{h.port}/ocpp/CP1", additional_headers=headers, compression=None)
+        assert why not in str(refused.value.response.body), "who knocks learns no more than before"
+        (line,) = [x for x in said if x["event"] == "ocpp.turned_away"]
+        assert (line["station_id"], line["status"]) == ("CP1", 401)
+        assert why in line["why"]
+        assert "guess" not in str(line), "what was shown may be a secret for elsewhere"
 
 
 async def test_guesses_are_slowed_down_and_the_right_secret_still_passes(tmp_path: Path) -> None:

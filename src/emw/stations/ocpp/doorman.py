@@ -54,12 +54,18 @@ class Entry(NamedTuple):
 
 
 class Turned(Exception):
-    """Somebody is not let in: the answer before the upgrade."""
+    """Somebody is not let in: the answer before the upgrade.
 
-    def __init__(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> None:
+    `told_here`: what the operator's log says instead of `why`, where that is more than a stranger has to know.
+    """
+
+    def __init__(
+        self, status: int, why: str, headers: Mapping[str, str] | None = None, *, told_here: str = ""
+    ) -> None:
         super().__init__(why)
         self.status = status
         self.headers = headers
+        self.told_here = told_here
 
 
 class Doorman:
@@ -78,7 +84,13 @@ class Doorman:
         try:
             return self._let_in(guest, path, credential, offered)
         except Turned as turned:
-            log.info("ocpp.turned_away", address=guest.address, status=turned.status, why=str(turned))
+            log.info(
+                "ocpp.turned_away",
+                station_id=identity_of(path),
+                address=guest.address,
+                status=turned.status,
+                why=turned.told_here or str(turned),
+            )
             raise
 
     def _let_in(self, guest: Guest, path: bytes, credential: str | None, offered: str) -> Entry:
@@ -144,7 +156,8 @@ class Doorman:
         except TooMany as error:
             raise Turned(429, error.detail, {"Retry-After": str(error.retry_after_s or 10)}) from error
         except Refused as error:
-            raise Turned(401, error.detail, BASIC) from error
+            told_here = what_is_wrong(station_id, user, password)
+            raise Turned(401, error.detail, BASIC, told_here=told_here) from error
         return Proof(password, known is not None, profile)
 
 
@@ -182,6 +195,17 @@ def basic_of(header: str) -> tuple[str | None, str | None]:
     if not colon:
         return None, None
     return user.decode("utf-8", "replace"), password.decode("utf-8", "surrogateescape")
+
+
+def what_is_wrong(station_id: str, user: str | None, password: str | None) -> str:
+    """Why a credential that was not taken may be none, for the operator who set the station up."""
+    if user is None or password is None:
+        return "its Authorization header is no user and password in base64"
+    if user != station_id:
+        return f"its user is {user[:LONGEST_NAME]!r}, and must be the id in its path"
+    if not password.isprintable():
+        return "its password is bytes that are no text: it wants a key in hexadecimal digits; renew with --hex-secret"
+    return "its password is another than was issued to it last; the station's secret can be renewed"
 
 
 def key_of(password: str) -> str:
