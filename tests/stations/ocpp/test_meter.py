@@ -54,6 +54,7 @@ P, A, V = "Power.Active.Import", "Current.Import", "Voltage"
         ([s("6000", P), s("7000", "Power.Offered"), s("80", "SoC", unit="Percent")], 6000.0),
         ([s("-20", P)], 0.0),
         ([s("7400", P, context="Trigger")], 7400.0),
+        ([s("7400", P), s(None, V), {"measurand": A}], 7400.0),
     ],
 )
 def test_power(samples: list[dict[str, Any]], watts: float) -> None:
@@ -71,6 +72,7 @@ def test_power(samples: list[dict[str, Any]], watts: float) -> None:
         ([s(1.5, unitOfMeasure={"unit": "kWh"})], 1500.0),
         ([s("500", phase="L1"), s("600", phase="L2"), s("400", phase="L3")], 1500.0),
         ([s("1500", context="Transaction.Begin")], 1500.0),
+        ([{"value": "1500", "measurand": None}], 1500.0),
     ],
 )
 def test_energy(samples: list[dict[str, Any]], wh: float) -> None:

@@ -122,7 +122,7 @@ def _learn(sample: Sampled | Measured, words: tuple[Any, ...]) -> _Meaning:
 
 
 def _meaning(sample: Sampled | Measured) -> _Meaning:
-    measurand, phase = as_specified(sample.measurand, _MEASURANDS), sample.phase
+    measurand, phase = as_specified(sample.measurand or REGISTER, _MEASURANDS), sample.phase
     phase = None if phase is None else phase.strip().upper() or None
     first = _FIRST.get(measurand)
     row = {"": 0, "outlet": 0, "inlet": _ROW}.get((sample.location or "").strip().casefold())
@@ -164,10 +164,10 @@ def number(sample: Sampled | Measured) -> float | None:
     return value if factor and LEAST < value < MOST else None
 
 
-def _number(told: float | str) -> float:
+def _number(told: float | str | None) -> float:
     """A number that may be told as text; NaN where it is none."""
     try:
-        return float(told)
+        return math.nan if told is None else float(told)
     except ValueError:
         return math.nan
 

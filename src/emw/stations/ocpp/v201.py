@@ -14,7 +14,7 @@ from emw.stations.ocpp.boots import Boots
 from emw.stations.ocpp.connection import Connection, Handler, Hot
 from emw.stations.ocpp.dynamic import update
 from emw.stations.ocpp.hub import Hub
-from emw.stations.ocpp.meter import PHASES
+from emw.stations.ocpp.meter import PHASES, REGISTER
 from emw.stations.ocpp.meter import number as in_wh
 from emw.stations.ocpp.peer import number_of
 from emw.stations.ocpp.profiles import limit_in
@@ -237,6 +237,6 @@ def register_wh(values: Values) -> float | None:
     found: float | None = None
     for value in values:
         for sample in value.sampledValue:
-            if sample.measurand == "Energy.Active.Import.Register" and sample.phase not in PHASES:
+            if (sample.measurand or REGISTER) == REGISTER and sample.phase not in PHASES:
                 found = in_wh(sample)
     return found

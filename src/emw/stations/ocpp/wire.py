@@ -29,10 +29,13 @@ class Unit(Struct, frozen=True, gc=False):
 
 
 class Sampled(Struct, gc=False):
-    """One sampled value. 1.6 has text and `unit`, 2.x a number and `unitOfMeasure`; stations mix them."""
+    """One sampled value. 1.6 has text and `unit`, 2.x a number and `unitOfMeasure`; stations mix them.
 
-    value: float | str
-    measurand: str = "Energy.Active.Import.Register"
+    One without a value says nothing, and takes nothing from what is said beside it.
+    """
+
+    value: float | str | None = None
+    measurand: str | None = None
     phase: str | None = None
     unit: str | None = None
     context: str | None = None
