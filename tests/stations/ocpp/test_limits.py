@@ -123,6 +123,28 @@ async def test_the_unit_the_station_allows_and_the_highest_stack_level(tmp_path:
             assert profile["stackLevel"] == 9
 
 
+async def test_words_of_answers_count_in_small_letters_and_with_blanks_too(tmp_path: Path) -> None:
+    def answer(action: str, payload: dict[str, Any]) -> Any:
+        if action == "GetConfiguration":
+            told = {
+                "SupportedFeatureProfiles": "core,smartcharging",
+                "ChargingScheduleAllowedChargingRateUnit": "power",
+            }
+            return {"configurationKey": [{"key": k, "readonly": True, "value": v} for k, v in told.items()]}
+        return {"status": "accepted "}
+
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, answer=answer) as it:
+            await boot(it)
+            await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            await decrease(h)
+            await until(settled(h, Outcome.APPLIED))
+            (told,) = it.names("SetChargingProfile")
+            assert profile_of(told)[1]["chargingRateUnit"] == "W"
+
+
 @BOTH
 async def test_what_is_rejected_is_tried_otherwise_and_what_was_taken_is_remembered(
     version: str, tmp_path: Path

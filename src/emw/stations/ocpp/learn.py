@@ -18,7 +18,7 @@ from emw.stations.ocpp.connection import Connection
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.meters import ask, trigger
 from emw.stations.ocpp.traits import RateUnit, Traits
-from emw.stations.ocpp.wire import encode, status_of
+from emw.stations.ocpp.wire import ANSWERS, as_specified, encode, status_of
 from emw.stations.ocppj import Answered, Version
 
 log = structlog.get_logger()
@@ -135,7 +135,7 @@ class Learner:
         return {
             f"{r.component.name}.{r.variable.name}": r.attributeValue
             for r in told.getVariableResult
-            if r.attributeStatus == "Accepted" and r.attributeValue is not None
+            if as_specified(r.attributeStatus, ANSWERS) == "Accepted" and r.attributeValue is not None
         }
 
     async def _configure(self, told: dict[str, str]) -> None:
@@ -202,12 +202,12 @@ def read_traits(traits: Traits, told: dict[str, str], *, old: bool) -> None:
     if old:
         features = told.get("SupportedFeatureProfiles")
         if features is not None:
-            traits.smart = "SmartCharging" in {f.strip() for f in features.split(",")}
-        units = told.get("ChargingScheduleAllowedChargingRateUnit", "")
+            traits.smart = "smartcharging" in _words(features)
+        units = told.get("ChargingScheduleAllowedChargingRateUnit", "").casefold()
         traits.units = tuple(
             unit.value
-            for unit, word in ((RateUnit.AMPS, "Current"), (RateUnit.WATTS, "Power"))
-            if word in units or unit.value in {u.strip() for u in units.split(",")}
+            for unit, word in ((RateUnit.AMPS, "current"), (RateUnit.WATTS, "power"))
+            if word in units or unit.value.casefold() in _words(units)
         )
         traits.max_stack = _number(told.get("ChargeProfileMaxStackLevel"))
         traits.connectors = _number(told.get("NumberOfConnectors"))
@@ -217,10 +217,14 @@ def read_traits(traits: Traits, told: dict[str, str], *, old: bool) -> None:
         traits.smart = enabled.strip().lower() == "true"
     names = ("SmartChargingCtrlr.SupportsDynamicProfiles", "SmartChargingCtrlr.SupportsFeature")
     traits.dynamic = any(told.get(name, "").strip().lower() == "true" for name in names)
-    units = told.get("SmartChargingCtrlr.RateUnit", "")
-    said = {u.strip() for u in units.split(",")}
-    traits.units = tuple(unit.value for unit in RateUnit if unit.value in said)
+    said = _words(told.get("SmartChargingCtrlr.RateUnit", ""))
+    traits.units = tuple(unit.value for unit in RateUnit if unit.value.casefold() in said)
     traits.max_stack = _number(told.get("SmartChargingCtrlr.ProfileStackLevel"))
+
+
+def _words(text: str) -> set[str]:
+    """The words of a list, in small letters: not every station keeps to the specification's capitals."""
+    return {word.strip().casefold() for word in text.split(",")}
 
 
 def _number(text: str | None) -> int | None:

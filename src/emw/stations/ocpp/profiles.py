@@ -16,7 +16,7 @@ import msgspec
 
 from emw.domain.units import FLOOR_A, LINE_TO_LINE_FROM_V
 from emw.stations.ocpp.traits import Purpose, RateUnit
-from emw.stations.ocpp.wire import encode, seconds
+from emw.stations.ocpp.wire import ANSWERS, as_specified, encode, seconds
 from emw.stations.ocppj import Version
 
 BEFORE: Final = timedelta(seconds=60)
@@ -150,7 +150,11 @@ def composite_a(payload: bytes, kw_per_a: float) -> float | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     schedule = told.chargingSchedule or told.schedule
-    if told.status != "Accepted" or schedule is None or not schedule.chargingSchedulePeriod:
+    if (
+        as_specified(told.status, ANSWERS) != "Accepted"
+        or schedule is None
+        or not schedule.chargingSchedulePeriod
+    ):
         return None
     limit = min(schedule.chargingSchedulePeriod, key=lambda p: p.startPeriod).limit
     if schedule.chargingRateUnit == RateUnit.WATTS:

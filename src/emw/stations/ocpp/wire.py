@@ -181,7 +181,7 @@ def status_of(payload: bytes) -> str:
     if usual is not None:
         return usual
     try:
-        return _status.decode(payload).status
+        return as_specified(_status.decode(payload).status, ANSWERS)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
@@ -235,6 +235,10 @@ def by_small_letters(*words: str) -> dict[str, str]:
     return {word.casefold(): word for word in words}
 
 
+ANSWERS: Final = by_small_letters(
+    "Accepted", "Rejected", "Unknown", "NotSupported", "NotImplemented", "RebootRequired", "Pending"
+)
+"""The words of one-word answers, as far as any is waited for."""
 STATUSES: Final = by_small_letters(
     "Available",
     "Preparing",
