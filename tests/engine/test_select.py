@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emw.engine import price, select
-from emw.engine.columns import Columns
+from emw.engine.columns import LEAST_KW, Columns
 from emw.engine.estimate import Estimator
 
 
@@ -17,7 +17,7 @@ def test_sorting_a_part_is_sorting_all_and_taking_the_first(seed: int, part: flo
     each = np.round(rng.random(30_000), 3)  # many are the same
     gain = np.where(rng.random(30_000) < 0.3, 0.0, rng.uniform(0, 7, 30_000))
     whole = np.lexsort((np.arange(30_000), each))
-    whole = whole[gain[whole] > select.LEAST_KW]
+    whole = whole[gain[whole] > LEAST_KW]
     enough_kw = part * float(gain.sum())
     found = select.by_price(each, gain, enough_kw)
     needed = int(np.searchsorted(np.cumsum(gain[whole]), enough_kw)) + select.SPARE

@@ -16,6 +16,8 @@ Phase = Literal["idle", "shed", "restore"]
 
 NEAR_A = 1e-6
 """Amperes closer than this are equal."""
+LEAST_KW = 1e-3
+"""A move that changes the load by less is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

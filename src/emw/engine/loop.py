@@ -17,7 +17,8 @@ from emw.engine import restore
 from emw.engine.columns import Bools, Columns, Floats, Ints, Request
 from emw.engine.estimate import Estimator
 from emw.engine.price import Outlook, Prices, Taste, prices
-from emw.engine.select import Moves, ask_more, give_back, hand_on
+from emw.engine.relief import Held, give_back, hand_on
+from emw.engine.select import Moves, ask_more
 
 NOBODY = Moves(rows=np.zeros(0, dtype=np.int64), limit_a=np.zeros(0))
 
@@ -151,11 +152,22 @@ class Controller:
         if error < -band:
             rows = _without(able & (seen.limit_a < seen.max_a - 0.05), handed)
             price = self._prices(seen, rows, now_a, request)
-            more = give_back(
-                seen, now_a, s.would_a, self.est.gap(), price.hold, rows, -error - band / 2, band / 2
+            places, limit_a = give_back(
+                self._held(seen, rows, now_a), price.hold, -error - band / 2, band / 2
             )
-            return joined(back, more)
+            return joined(back, Moves(rows=rows[places], limit_a=limit_a))
         return back
+
+    def _held(self, seen: Columns, rows: Ints, now_a: Floats) -> Held:
+        return Held(
+            kw_per_a=seen.kw_per_a[rows],
+            now_a=now_a[rows],
+            would_a=self.est.state.would_a[rows],
+            gap_a=self.est.gap()[rows],
+            floor_a=seen.floor_a[rows],
+            step_a=seen.step_a[rows],
+            max_a=seen.max_a[rows],
+        )
 
     def _carried_kw(self, seen: Columns, request: Request) -> float:
         """What each minute that is left of an interval sheds more, to make up for what those before it missed."""

@@ -1,4 +1,4 @@
-"""Whom to cut: moves of single EVSEs (free to floor, floor to pause), cheapest first; and whom to give back to."""
+"""Whom to cut: moves of single EVSEs (free to floor, floor to pause), cheapest first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emw.engine.columns import NEAR_A, Bools, Columns, Floats, Ints
+from emw.engine.columns import LEAST_KW, Bools, Columns, Floats, Ints
 from emw.engine.price import Prices
 
 OBEYED = 0.97
@@ -15,10 +15,8 @@ FEW = 2048
 """So many of the cheapest are looked at first."""
 SPARE = 40
 """So many more are looked at for the last step, which is to fit."""
-LEAST_KW = 1e-3
-"""A move that gains less is none."""
 LEAST_A = 0.25
-"""Nor is one to a limit so little below the draw."""
+"""A move to a limit so little below the draw is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,65 +118,3 @@ def _trimmed(
     if miss_kw[best] >= missing_kw:
         return None
     return best, min(float(to_a[best]), float(seen.max_a[rows[best]]))
-
-
-def give_back(
-    seen: Columns,
-    now_a: Floats,
-    would_a: Floats,
-    gap_a: Floats,
-    price: Floats,
-    rows: Ints,
-    over_kw: float,
-    near_kw: float,
-) -> Moves:
-    """Free the dearest cars until the load has risen by `over_kw`; the last one part of the way."""
-    rise = seen.kw_per_a[rows] * np.maximum(would_a[rows] - now_a[rows], 0.0)
-    order = np.lexsort((rows, -price))
-    order = order[rise[order] > LEAST_KW]
-    reached = np.cumsum(rise[order])
-    last = int(np.searchsorted(reached, over_kw + near_kw, side="right"))
-    chosen = order[:last]
-    missing = over_kw - (float(reached[last - 1]) if last else 0.0)
-    to_rows, to_a = [rows[chosen]], [seen.max_a[rows[chosen]]]
-    if last < len(order) and missing > near_kw:
-        next_ones = order[last : last + SPARE]
-        miss = np.abs(rise[next_ones] - missing)
-        best = int(np.argmin(miss))
-        if miss[best] <= near_kw:
-            one = rows[next_ones[best]]
-            to_rows.append(np.array([one]))
-            to_a.append(np.array([seen.max_a[one]]))
-        else:
-            for i in next_ones[:10]:
-                r = rows[i]
-                aim = now_a[r] + missing / seen.kw_per_a[r] + gap_a[r]
-                to = seen.floor_a[r] + round((aim - seen.floor_a[r]) / seen.step_a[r]) * seen.step_a[r]
-                if (
-                    to >= seen.floor_a[r] - NEAR_A
-                    and abs(to - gap_a[r] - now_a[r] - missing / seen.kw_per_a[r]) < 1.0
-                ):
-                    # A limit at the draw sheds nothing: it is let go.
-                    free = to - gap_a[r] > would_a[r] - NEAR_A
-                    to_rows.append(np.array([r]))
-                    to_a.append(np.array([seen.max_a[r] if free else min(to, seen.max_a[r])]))
-                    break
-    return Moves(rows=np.concatenate(to_rows), limit_a=np.concatenate(to_a))
-
-
-def hand_on(
-    rise_kw: Floats, held_price: Floats, gain_kw: Floats, free_price: Floats, most_kw: float, margin: float
-) -> Ints:
-    """Which held EVSEs to free because others can do the same at a price lower by `margin`; places in `rise_kw`."""
-    held = np.lexsort((np.arange(len(held_price)), -held_price))
-    held = held[rise_kw[held] > LEAST_KW]
-    free = np.lexsort((np.arange(len(free_price)), free_price))
-    supply = np.cumsum(gain_kw[free])
-    wanted = np.cumsum(rise_kw[held])
-    if not len(held) or not len(free):
-        return held[:0]
-    place = np.searchsorted(supply, wanted)
-    instead = np.where(place < len(free), free_price[free[np.minimum(place, len(free) - 1)]], np.inf)
-    good = (held_price[held] - instead > margin) & (wanted <= most_kw)
-    count = int(np.argmin(good)) if not good.all() else len(good)
-    return held[:count]

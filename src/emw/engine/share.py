@@ -13,10 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil, inf, sqrt
 
+import numpy as np
+
 from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
 from emw.engine.allocate import Allocation, Flexible, allocate
 from emw.engine.cheapest import UNKNOWN, cheapest
 from emw.engine.orders import Wanted, gives
+from emw.engine.relief import Held, give_back, hand_on
 from emw.engine.view import NAMED_KW, EvseView, Rules, Shortfall, View, short_of
 
 NEAR_KW = 1e-9
@@ -24,8 +27,6 @@ WORTH_A = 0.25
 """A vehicle that could give less than this is not sent a command for it."""
 SHALLOW = 0.75
 """Where a shed leaves more than this of what is drawn, most limits at its level would lie above the draw."""
-NEXT_FEW = 10
-"""Drivers next in price are as good as one another."""
 
 
 def shed(
@@ -239,8 +240,17 @@ def _floor_price(e: EvseView) -> float:
     return e.priority * (UNKNOWN if e.price is None else e.price.floor)
 
 
-def _rise_kw(e: EvseView, want: Wanted) -> float:
-    return e.kw_per_a * (e.would_draw_a - e.drawn_a(want.limit_a))
+def _held(those: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> Held:
+    """EVSEs under limits as columns."""
+    return Held(
+        kw_per_a=np.array([e.kw_per_a for e in those]),
+        now_a=np.array([e.drawn_a(wanted[e.evse_id].limit_a) for e in those]),
+        would_a=np.array([e.would_draw_a for e in those]),
+        gap_a=np.array([e.gap_a for e in those]),
+        floor_a=np.array([e.floor_a for e in those]),
+        step_a=np.array([e.step_a for e in those]),
+        max_a=np.array([e.max_a for e in those]),
+    )
 
 
 def _give_back(
@@ -252,42 +262,23 @@ def _give_back(
     wanted: dict[str, Wanted],
     now: datetime,
 ) -> None:
-    """Let go of the dearest; where no price is known, share anew among the held.
-
-    The last one is let go of part of the way, unless one of the next few comes within `near_kw` as a whole: whoever
-    is let go of in parts is told twice.
-    """
+    """Let go of the dearest; where no price is known, share anew among the held."""
     # Who was just handed on is not held any more.
-    able = [e for e in own if e.evse_id in wanted and not _waits(e, now)]
-    if not any(e.price is not None for e in able):
-        held_kw = sum(_rise_kw(e, wanted[e.evse_id]) for e in able)
-        anew = allocate([flexible(e, e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))
-        for share in anew.shares:
-            if share.limit_a is None:
-                wanted.pop(share.evse_id)
-            else:
-                wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
-        return
-    dearest = sorted(able, key=lambda e: (-_hold_price(e), e.evse_id))
-    rises_kw = [_rise_kw(e, wanted[e.evse_id]) for e in dearest]
-    for n, (e, rise_kw) in enumerate(zip(dearest, rises_kw, strict=True)):
-        if over_kw <= near_kw:
-            return
-        if rise_kw <= over_kw + near_kw:
-            wanted.pop(e.evse_id)
-            over_kw -= rise_kw
+    able = sorted((e for e in own if e.evse_id in wanted and not _waits(e, now)), key=lambda e: e.evse_id)
+    held = _held(able, wanted)
+    if any(e.price is not None for e in able):
+        places, limits_a = give_back(held, np.array([_hold_price(e) for e in able]), over_kw, near_kw)
+        told = zip(places.tolist(), limits_a.tolist(), strict=True)
+        less = {able[i].evse_id: a if a < able[i].max_a else None for i, a in told}
+    else:
+        left_kw = max(float(held.rise_kw.sum()) - over_kw, 0.0)
+        anew = allocate([flexible(e, e.would_draw_a) for e in able], left_kw)
+        less = {share.evse_id: share.limit_a for share in anew.shares}
+    for evse_id, limit_a in less.items():
+        if limit_a is None:
+            wanted.pop(evse_id)
         else:
-            few = range(n + 1, min(n + NEXT_FEW, len(dearest)))
-            fit = next((m for m in few if abs(rises_kw[m] - over_kw) <= near_kw), None)
-            if fit is not None:
-                wanted.pop(dearest[fit].evse_id)
-                return
-            steps = int(over_kw / (e.kw_per_a * e.step_a) + 1e-9)
-            limit_a = wanted[e.evse_id].limit_a
-            raised_a = limit_a + steps * e.step_a
-            if steps and e.floor_a <= limit_a and raised_a <= e.max_a:
-                wanted[e.evse_id] = Wanted(raised_a, Cause.SHED, lead, node_id)
-                return
+            wanted[evse_id] = Wanted(limit_a, Cause.SHED, lead, node_id)
 
 
 def _hand_on(
@@ -301,33 +292,25 @@ def _hand_on(
 
     Returns what they gave, kW: it is missing now, and the cheapest are asked for it.
     """
+    priced = [e for e in askable if e.price is not None and not _waits(e, now)]
     long = timedelta(seconds=rules.hand_on_after_s)
-    held = [
-        e
-        for e in own
-        if e.price is not None
-        and e.limit is not None
-        and now - e.limit.issued_at >= long
-        and not _waits(e, now)
+    ours = {e.evse_id for e in own}
+    those = [
+        e for e in priced if e.evse_id in ours and e.limit is not None and now - e.limit.issued_at >= long
     ]
-    free = [e for e in askable if e.evse_id not in wanted and e.price is not None and not _waits(e, now)]
-    most_kw = rules.hand_on_share * sum(e.kw_per_a * e.would_draw_a for e in askable)
-    supply = iter(sorted(free, key=lambda e: (_floor_price(e), e.evse_id)))
-    supplied_kw = moved_kw = 0.0
-    offer = UNKNOWN
-    for e in sorted(held, key=lambda e: (-_hold_price(e), e.evse_id)):
-        rise_kw = _rise_kw(e, wanted[e.evse_id])
-        while supplied_kw < moved_kw + rise_kw:
-            other = next(supply, None)
-            if other is None:
-                return moved_kw
-            supplied_kw += other.kw_per_a * max(other.would_draw_a - other.drawn_a(other.floor_a), 0.0)
-            offer = _floor_price(other)
-        if _hold_price(e) - offer <= rules.hand_on_margin or moved_kw + rise_kw > most_kw:
-            return moved_kw
-        wanted.pop(e.evse_id)
-        moved_kw += rise_kw
-    return moved_kw
+    free = [e for e in priced if e.evse_id not in wanted]
+    rise_kw = _held(those, wanted).rise_kw
+    handed = hand_on(
+        rise_kw,
+        np.array([_hold_price(e) for e in those]),
+        np.array([e.kw_per_a * max(e.would_draw_a - e.drawn_a(e.floor_a), 0.0) for e in free]),
+        np.array([_floor_price(e) for e in free]),
+        rules.hand_on_share * sum(e.kw_per_a * e.would_draw_a for e in askable),
+        rules.hand_on_margin,
+    )
+    for i in handed.tolist():
+        wanted.pop(those[i].evse_id)
+    return float(rise_kw[handed].sum())
 
 
 # --- in words
