@@ -26,7 +26,7 @@ from emw.outgoing import Outgoing, OutgoingRules
 from emw.plane import Plane
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
-from emw.service.ports import Believed, Loaded, Reading, Recent, Store
+from emw.service.ports import Believed, Loaded, Memory, Reading, Recent, Store
 from emw.service.settings import ServiceSettings
 from emw.stations.rest import RestLink, RestStations
 
@@ -75,6 +75,7 @@ class MemoryStore:
     rows: dict[tuple[str, Any], Record] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     beliefs: list[Believed] = field(default_factory=list)
+    memories: dict[str, Memory] = field(default_factory=dict)
     fails: Exception | None = None
     slow_s: float = 0.0
     groups: list[int] = field(default_factory=list)
@@ -84,7 +85,8 @@ class MemoryStore:
         for record in self.rows.values():
             state.put(record)
         moved = [fact for fact in self.log if isinstance(fact, Recent)]
-        return Loaded(state, {r.evse_id: r for r in self.readings}, len(self.log) + 1, moved)
+        readings = {r.evse_id: r for r in self.readings}
+        return Loaded(state, readings, len(self.log) + 1, moved, memories=list(self.memories.values()))
 
     async def commit(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
         await asyncio.sleep(self.slow_s)
@@ -107,6 +109,11 @@ class MemoryStore:
         if self.fails is not None:
             raise Unavailable("no")
         self.beliefs.extend(beliefs)
+
+    async def keep_memories(self, memories: Sequence[Memory]) -> None:
+        if self.fails is not None:
+            raise Unavailable("no")
+        self.memories.update((m.root, m) for m in memories)
 
     async def roll_up(self, now: datetime) -> None:
         return

@@ -10,7 +10,7 @@ import pytest
 from emw.domain import facts as f
 from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
-from emw.service.ports import Reading
+from emw.service.ports import Memory, Reading
 from emw.store.log import differences, rebuild, verify_log
 from tests.store.conftest import AnyStore, Place, commit_all, database, same
 from tests.store.world import HOSTILE, START, History, history, plug, stations
@@ -310,3 +310,16 @@ async def test_nothing_is_dropped_where_all_is_kept(place: Place) -> None:
     await store.roll_up(START + timedelta(days=5000))
     assert len(await store.query("telemetry", evse_id="A")) == 2
     assert len(await store.query("telemetry_intervals")) == 2
+
+
+async def test_what_was_learned_of_each_tree_is_kept_as_it_was_written_last(place: Place) -> None:
+    store = place.open()
+    await store.load()
+    await store.keep_memories([Memory("East", START, b"one"), Memory("West", START, b"two")])
+    await store.keep_memories([Memory("East", START + timedelta(seconds=1), b"three")])
+    await store.close()
+    loaded = await place.open().load()
+    assert list(loaded.memories) == [
+        Memory("East", START + timedelta(seconds=1), b"three"),
+        Memory("West", START, b"two"),
+    ]

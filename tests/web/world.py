@@ -28,6 +28,7 @@ from emw.service.ports import (
     HeartBeat,
     Invitation,
     Loaded,
+    Memory,
     Reading,
     StationSeen,
     Store,
@@ -119,6 +120,9 @@ class FakeStore:
         self.readings.extend(readings)
 
     async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
+        return
+
+    async def keep_memories(self, memories: Sequence[Memory]) -> None:
         return
 
     async def roll_up(self, now: datetime) -> None:
@@ -317,9 +321,11 @@ async def world(
     sign_on: SignOn | None = None,
     service: ServiceSettings | None = None,
     link: Obeying | None = None,
+    at: datetime = START,
 ) -> AsyncGenerator[World, None]:
     """A running head-end with three people: vic looks, opa operates, ann administers."""
     store, clock, ids = FakeStore(), TestClock(), CountedIds()
+    clock.at = at
     headend = HeadEnd(
         store=real or store,
         loaded=await (real or store).load(),

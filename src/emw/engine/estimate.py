@@ -18,6 +18,7 @@ import numpy as np
 
 from emw.engine.columns import Bools, Columns, Floats, Ints
 from emw.engine.need import GROUPS, Finish, Told, told
+from emw.engine.past import Past
 from emw.engine.prior_stays import FIRST_H
 from emw.engine.stay import Leave, later
 
@@ -189,7 +190,7 @@ class Estimator:
         s.learned |= learns
         news = np.flatnonzero(learns | (s.would_a > MORE * s.drew_a))
         if len(news):
-            self._listen(seen, s, news, s.would_a)
+            self._listen(seen, s, news, s.would_a[news])
         self._gaps(seen, s, held & live & ~changed & allowed & ~s.deaf)
         s.limit_a = seen.limit_a.copy()
         s.got_kwh = seen.got_kwh.copy()
@@ -197,6 +198,37 @@ class Estimator:
         self.last_min = seen.now_min
         if free.any():
             self.typical_draw_a = float(np.median(s.would_a[free]))
+
+    def recall(self, seen: Columns, past: Past) -> None:
+        """After `update`: what was known before of the sessions that it saw for the first time."""
+        s = self.state
+        rows = np.flatnonzero(past.known & (seen.was < 0))
+        if not len(rows):
+            return
+        for name in ("deficit_kwh", "fade", "gap_a", "more_a"):
+            getattr(s, name)[rows] = getattr(past, name)[rows]
+        s.done[rows] = past.done[rows] & (seen.draw_a[rows] <= LIVE_A)
+        held = rows[self.held[rows]]
+        s.would_a[held] = np.maximum(past.would_a[held], seen.draw_a[held])
+        s.learned[held] = past.learned[held]
+        self._listen(seen, s, held, s.would_a[held])
+        s.would_a[s.done] = 0.0
+
+    def past(self) -> tuple[Ints, Past]:
+        """The rows of which more is known than the next reading will say, and that."""
+        s = self.state
+        rows = np.flatnonzero(self.held | (s.deficit_kwh > 0) | s.done)
+        known = Past(
+            known=np.ones(len(rows), dtype=np.bool_),
+            would_a=np.where(s.done, s.drew_a, s.would_a)[rows],
+            deficit_kwh=s.deficit_kwh[rows],
+            fade=s.fade[rows],
+            gap_a=s.gap_a[rows],
+            more_a=s.more_a[rows],
+            learned=s.learned[rows],
+            done=s.done[rows],
+        )
+        return rows, known
 
     def _goodbye(self, seen: Columns, hours: float) -> None:
         """Learn from who left and who did not."""
@@ -230,8 +262,9 @@ class Estimator:
         free = seen.limit_a >= seen.max_a - 0.05
         s.would_a[fresh] = np.where(free, seen.draw_a, np.maximum(seen.draw_a, self.typical_draw_a))[fresh]
         s.done[fresh] = (free & (seen.draw_a <= LIVE_A) & (seen.got_kwh > 0.1))[fresh]
+        rows = np.flatnonzero(fresh)
         drew_a = np.where(s.would_a > LIVE_A, s.would_a, self.typical_draw_a)
-        self._listen(seen, s, np.flatnonzero(fresh), drew_a)
+        self._listen(seen, s, rows, drew_a[rows])
         s.would_a[s.done] = 0.0
 
     def _listen(self, seen: Columns, s: State, rows: Ints, drew_a: Floats) -> None:
@@ -240,9 +273,9 @@ class Estimator:
             seen.req_kwh[rows],
             seen.plug_min[rows] / 60,
             seen.depart_min[rows] / 60,
-            seen.kw_per_a[rows] * drew_a[rows],
+            seen.kw_per_a[rows] * drew_a,
         )
-        s.drew_a[rows] = drew_a[rows]
+        s.drew_a[rows] = drew_a
         s.req_kwh[rows], s.scale[rows], s.size[rows] = who.req_kwh, who.scale, who.size
         s.came[rows], s.kind[rows] = who.came, who.kind
 

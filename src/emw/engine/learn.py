@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from emw.engine.allocate import Price
-from emw.engine.columns import Columns, Floats
+from emw.engine.columns import Columns, Floats, Ints
 from emw.engine.estimate import Estimator
 from emw.engine.forecast import Ahead, ahead, still_charging
 from emw.engine.need import TAU_H
+from emw.engine.past import Habits, Past
 from emw.engine.price import Outlook, Taste, prices
 
 OBEYS_A = 1.0
@@ -68,24 +69,49 @@ class Learner:
         self.others_a: float | None = None
         """What vehicles draw here that were seen to draw freely, a mean in A; None: too few were."""
 
-    def look(self, seen: Columns, known_a: Floats | None = None) -> None:
+    def look(self, seen: Columns, known_a: Floats | None = None, past: Past | None = None) -> None:
         """Take in one minute's readings.
 
         `known_a`: what an EVSE was seen to draw when nothing held it, A; NaN: it never was. It counts for sessions
         that are limited at first sight (after a restart), and for stations that did not obey and do so now.
+        `past`: what an earlier learner knew of the sessions that this one sees for the first time.
         """
         self.est.update(seen)
+        if past is not None:
+            self.est.recall(seen, past)
         if known_a is not None:
             state, known = self.est.state, np.isfinite(known_a)
             obeys = (seen.limit_a < known_a - OBEYS_A) & (seen.draw_a < seen.limit_a + OBEYS_A)
             forgiven = state.deaf & known & obeys
             state.deaf &= ~forgiven
-            told = forgiven | ((seen.was < 0) & known & ~state.done)
+            news = (seen.was < 0) if past is None else (seen.was < 0) & ~past.known
+            told = forgiven | (news & known & ~state.done)
             state.would_a = np.where(told, known_a, state.would_a)
             state.learned |= told
         self._guess(seen)
         self._outlook.align(seen)
         self._seen, self._beliefs, self._horizon_h = seen, [], -1.0
+
+    @property
+    def habits(self) -> Habits:
+        """What the fleet has shown so far."""
+        finish, leave = self.est.finish, self.est.leave
+        return Habits(
+            finished=finish.seen,
+            finishes_expected=finish.expected,
+            left=leave.seen,
+            leaves_expected=leave.expected,
+        )
+
+    def recall(self, habits: Habits) -> None:
+        """Before the first look: what the fleet showed to an earlier learner."""
+        finish, leave = self.est.finish, self.est.leave
+        finish.recall(habits.finished, habits.finishes_expected)
+        leave.seen, leave.expected = habits.left, habits.leaves_expected
+
+    def past(self) -> tuple[Ints, Past]:
+        """The rows of the last look of which more is known than the next will show, and that."""
+        return self.est.past() if self._seen is not None else (np.zeros(0, dtype=np.int64), Past.nothing(0))
 
     def _guess(self, seen: Columns) -> None:
         """Vehicles held since they came: who takes far less than offered has shown what it wants.

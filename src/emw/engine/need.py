@@ -190,8 +190,11 @@ class Finish:
     def learn(self, expected: Floats, who: Told, got_kwh: Floats) -> None:
         """What was expected of a round, and the cars that finished in it, at `got_kwh`."""
         _, group = self.plain(who, got_kwh, 0.0)
-        self.expected += expected
-        self.seen += np.bincount(group, minlength=len(GROUPS))
+        self.recall(self.seen + np.bincount(group, minlength=len(GROUPS)), self.expected + expected)
+
+    def recall(self, seen: Floats, expected: Floats) -> None:
+        """All finishes that were seen and expected so far, by group."""
+        self.seen, self.expected = seen, expected
         whole = (self.seen.sum() + TRUST) / (self.expected.sum() + TRUST)
         self.factor = (self.seen + TRUST * whole) / (self.expected + TRUST)
 

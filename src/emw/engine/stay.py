@@ -85,8 +85,9 @@ class Leave:
     """The chance that a driver leaves, per hour; corrected by what the fleet shows, for each kind of vehicle."""
 
     def __init__(self) -> None:
-        self._seen = np.zeros((2, len(FINISHED)))
-        self._expected = np.zeros((2, len(FINISHED)))
+        self.seen = np.zeros((2, len(FINISHED)))
+        """Departures, of cars that still charge and of cars that have finished, by kind."""
+        self.expected = np.zeros((2, len(FINISHED)))
 
     @property
     def charging(self) -> Floats:
@@ -99,15 +100,15 @@ class Leave:
         return self._factor(1, FINISHED)
 
     def _factor(self, state: int, known: Floats) -> Floats:
-        found: Floats = (self._seen[state] + TRUST * known) / (self._expected[state] + TRUST)
+        found: Floats = (self.seen[state] + TRUST * known) / (self.expected[state] + TRUST)
         return found
 
     def learn(self, chance: Floats, finished: Bools, left: Bools, kind: Ints) -> None:
         """Cars whose state was plain to see, their chances of leaving by the tables, and who left."""
         place = np.where(finished, len(FINISHED), 0) + kind
-        count = self._seen.size
-        self._expected += np.bincount(place, chance, count).reshape(self._seen.shape)
-        self._seen += np.bincount(place, left, count).reshape(self._seen.shape)
+        count = self.seen.size
+        self.expected += np.bincount(place, chance, count).reshape(self.seen.shape)
+        self.seen += np.bincount(place, left, count).reshape(self.seen.shape)
 
     def gone(self, now_h: float, who: Told, long_ago: Floats, ahead_h: Floats, got_kwh: Floats) -> Floats:
         """Chance of leaving now, per hour, of cars of which only the twin has finished, at some time in the last

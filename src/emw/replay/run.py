@@ -19,7 +19,7 @@ from emw.replay.requests import Asked, asked_at, could_of_all, of_all, window
 from emw.replay.street import Bay, Shares, Street, earliest, overlapping
 from emw.service.headend import HeadEnd
 from emw.service.intake import PlugIn, PowerOn
-from emw.service.ports import Believed, HeartBeat, Reading
+from emw.service.ports import Believed, HeartBeat, Memory, Reading
 from emw.service.requests import Decrease
 from emw.service.settings import ServiceSettings
 from emw.simulation.loop import SimLoop, run_to_end, simulated
@@ -67,6 +67,9 @@ class _Store(InlineStore):
         return
 
     async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
+        return
+
+    async def keep_memories(self, memories: Sequence[Memory]) -> None:
         return
 
     async def roll_up(self, now: datetime) -> None:

@@ -104,6 +104,7 @@ class HeadEnd:
             if limit is not None and limit.in_force(now) and live_now is not None and live_now.free_a is None:
                 live_now.free_a = limit.would_draw_a
         self.dispatch.commands.recall(loaded.recent)
+        self.dispatch.picture.learning.recall(loaded.memories, now)
 
     def _noted(self, _: int, facts: Sequence[f.Fact]) -> None:
         asking = self.dispatch.picture.asking
@@ -151,4 +152,5 @@ class HeadEnd:
         await self.ledger.drain()
         await self.telemetry.flush()
         await self.twins.flush()
+        await self.watch.remember(self.clock.now())
         await self.store.close()

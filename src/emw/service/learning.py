@@ -21,7 +21,8 @@ from emw.engine.columns import Columns
 from emw.engine.forecast import Ahead
 from emw.engine.learn import Learner
 from emw.engine.peaks import Peaks
-from emw.service.ports import Reading
+from emw.service.memory import Remembered, read, written
+from emw.service.ports import Memory, Reading
 from emw.service.telemetry import SETTLE, Telemetry
 
 EVERY = timedelta(seconds=59)
@@ -59,6 +60,8 @@ class _Mind:
     priced: bool = False
     """Whether the beliefs of the last look came with prices."""
     handed_on_at: datetime | None = None
+    remembered: Remembered | None = None
+    """What an earlier process knew of sessions that have not been looked at yet."""
 
     def minute(self, at: datetime) -> float:
         return (at - self.anchor).total_seconds() / 60
@@ -82,6 +85,26 @@ class Learning:
         self._state = state
         self._telemetry = telemetry
         self._minds: dict[str, _Mind] = {}
+        self._remembered: dict[str, Remembered] = {}
+
+    def recall(self, memories: Iterable[Memory], now: datetime) -> None:
+        """At a start, before anything is decided: what an earlier process wrote down is believed."""
+        sessions = self._state.sessions
+        for memory in memories:
+            found = read(memory, now)
+            if found is not None:
+                self._remembered[memory.root] = found
+                there = [s for s in found.places if s in sessions]
+                evse_ids = [sessions[s].evse_id for s in there]
+                self._telemetry.believe(there, evse_ids, found.beliefs(there))
+
+    def memories(self, now: datetime) -> list[Memory]:
+        """What is worth writing down, a memory per tree that has been looked at."""
+        return [
+            written(root, mind.learner, list(mind.rows), now)
+            for root, mind in sorted(self._minds.items())
+            if mind.looked_at is not None
+        ]
 
     def look(
         self,
@@ -97,8 +120,10 @@ class Learning:
             return
         rows = self._rows(mind, evses, now)
         seen, known_a = self._columns(mind, rows, now)
-        mind.learner.look(seen, np.array(known_a, dtype=np.float64))
-        mind.rows = {r.session.session_id: i for i, r in enumerate(rows)}
+        sessions = [r.session.session_id for r in rows]
+        past = None if mind.remembered is None else mind.remembered.take(sessions)
+        mind.learner.look(seen, np.array(known_a, dtype=np.float64), past)
+        mind.rows = {session_id: i for i, session_id in enumerate(sessions)}
         mind.looked_at = now
         running = [r for r in requests if r.live]
         mind.priced = bool(running)
@@ -163,6 +188,9 @@ class Learning:
             local = now.astimezone(ZoneInfo(node.time_zone if node is not None else "UTC"))
             midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
             mind = self._minds[root] = _Mind(midnight, now)
+            mind.remembered = self._remembered.pop(root, None)
+            if mind.remembered is not None:
+                mind.learner.recall(mind.remembered.habits)
         return mind
 
     def _rows(self, mind: _Mind, evses: Iterable[Evse], now: datetime) -> list[_Row]:

@@ -91,6 +91,15 @@ class Believed(msgspec.Struct, gc=False):
     """What its meter showed over the same seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What has been learned of a tree's vehicles and can't be read off a meter again (`service.memory` reads it)."""
+
+    root: str
+    at: datetime
+    body: bytes
+
+
 Recent = CommandIssued | SessionStarted | SessionEnded
 """What moved load lately: a limit, and whose car it was."""
 
@@ -107,6 +116,8 @@ class Loaded:
     (promise P7)."""
     newest_at: datetime | None = None
     """The time of the log's newest row; the clock may not start before it (fault F9)."""
+    memories: Sequence[Memory] = ()
+    """What was learned of each tree, as it was written last."""
 
 
 class Store(Protocol):
@@ -126,6 +137,10 @@ class Store(Protocol):
 
     async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
         """Write counterfactuals in one group; like readings not a fact, may be lost up to the last flush."""
+        ...
+
+    async def keep_memories(self, memories: Sequence[Memory]) -> None:
+        """Write what was learned of each tree in place of what was written before; not a fact."""
         ...
 
     async def roll_up(self, now: datetime) -> None:

@@ -21,6 +21,9 @@ log = structlog.get_logger()
 UNANSWERED_INTERVALS = 2.5
 """A station that can't be called hears its command at its next heartbeat, and confirms it at once."""
 
+REMEMBERS_EVERY = timedelta(minutes=5)
+"""A crash loses what was learned since: by so much twins are believed to be nearer to their vehicles than they are."""
+
 
 class Watch:
     """Looks at every EVSE now and then."""
@@ -105,15 +108,25 @@ class Watch:
 
     async def flush(self) -> None:
         """Flush telemetry each second or group, and roll it up now and then, until cancelled."""
-        rolled_at = self._clock.now()
+        rolled_at = remembered_at = self._clock.now()
         while True:
             await self._clock.sleep(self._settings.telemetry_flush_s)
             await self._telemetry.flush()
             now = self._clock.now()
             await self._twins.flush(now)
+            if now - remembered_at >= REMEMBERS_EVERY:
+                remembered_at = now
+                await self.remember(now)
             if now - rolled_at >= timedelta(seconds=self._settings.roll_up_s):
                 rolled_at = now
                 try:
                     await self._store.roll_up(now)
                 except Unavailable as error:
                     log.warning("telemetry.not_rolled_up", why=error.detail)
+
+    async def remember(self, now: datetime) -> None:
+        """Write down what was learned and no meter will say again."""
+        try:
+            await self._store.keep_memories(self._dispatch.picture.learning.memories(now))
+        except Unavailable as error:
+            log.warning("learning.not_remembered", why=error.detail)

@@ -19,7 +19,7 @@ from emw.domain.model import RECORDS, Enrolment, Record, RequestInterval
 from emw.domain.signals import LoadInterval
 from emw.domain.state import State
 from emw.service.errors import Unavailable
-from emw.service.ports import Believed, Loaded, Reading, Recent
+from emw.service.ports import Believed, Loaded, Memory, Reading, Recent
 from emw.store.inline import Disk as SqlDisk
 
 Rows = dict[tuple[type[Record], Any], Record]
@@ -43,6 +43,7 @@ class Disk:
     rows: Rows = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)
     beliefs: dict[tuple[str, datetime, datetime], Believed] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict)
     """By EVSE, interval and time of belief, as the table has them."""
     commits: int = 0
     fails: bool = False
@@ -104,7 +105,14 @@ class SimStore:
         state = State()
         for record in self._disk.rows.values():
             state.put(record)
-        return Loaded(state, dict(self._disk.readings), len(self._disk.log) + 1, self._recent())
+        disk = self._disk
+        return Loaded(
+            state,
+            dict(disk.readings),
+            len(disk.log) + 1,
+            self._recent(),
+            memories=list(disk.memories.values()),
+        )
 
     def _recent(self) -> list[Recent]:
         recent: list[Recent] = []
@@ -150,6 +158,15 @@ class SimStore:
             await self._sql.add_beliefs(beliefs)
         elif self._alive():
             self._disk.beliefs.update(((b.evse_id, b.interval_start, b.believed_at), b) for b in beliefs)
+
+    async def keep_memories(self, memories: Sequence[Memory]) -> None:
+        """Keep the latest of each tree."""
+        if self._disk.fails:
+            raise Unavailable("the disk is full", retry_after_s=5)
+        if self._alive() and self._sql is not None:
+            await self._sql.keep_memories(memories)
+        elif self._alive():
+            self._disk.memories.update((m.root, m) for m in memories)
 
     def _sums(self, request_key: str) -> list[dict[str, Any]]:
         """What each EVSE that takes part in a request has given so far, kWh: the real store's question."""

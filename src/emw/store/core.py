@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from emw.domain.facts import Fact
 from emw.domain.model import Record
 from emw.service.errors import Unavailable
-from emw.service.ports import Believed, Loaded, Reading
+from emw.service.ports import Believed, Loaded, Memory, Reading
 from emw.store import loading
 from emw.store.database import RESTORE, Database
 from emw.store.errors import StoreUnusable
@@ -53,10 +53,11 @@ class StoreCore:
             readings = loading.read_readings(connection, self.database.dialect)
             recent = read_recent(connection, self.database.dialect)
             newest = newest_at(connection, self.database.dialect)
+            memories = loading.read_memories(connection, self.database.dialect)
             self.telemetry.open()
         except (ValueError, KeyError, TypeError) as error:
             raise StoreUnusable(f"a row can't be read ({error}): {RESTORE}") from error
-        return Loaded(state, readings, seq + 1, recent, newest)
+        return Loaded(state, readings, seq + 1, recent, newest, memories)
 
     def _opened(self) -> Any:
         try:
@@ -86,6 +87,10 @@ class StoreCore:
     def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
         """Counterfactuals, in one group."""
         self.telemetry.add_beliefs(beliefs)
+
+    def keep_memories(self, memories: Sequence[Memory]) -> None:
+        """What was learned of each tree."""
+        self.telemetry.keep_memories(memories)
 
     def roll_up(self, now: datetime, write: Callable[[Callable[[], Any]], Any]) -> None:
         """Interval means and retention. `write` runs one small step on the writer's side."""

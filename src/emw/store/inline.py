@@ -10,7 +10,7 @@ from typing import Any
 
 from emw.domain.facts import Fact
 from emw.domain.model import Record
-from emw.service.ports import Believed, Loaded, Reading
+from emw.service.ports import Believed, Loaded, Memory, Reading
 from emw.store.core import StoreCore
 from emw.store.database import Database, GivenSqlite, tune
 
@@ -60,6 +60,10 @@ class InlineStore:
     async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
         """Counterfactuals, in one group."""
         self._core.add_beliefs(beliefs)
+
+    async def keep_memories(self, memories: Sequence[Memory]) -> None:
+        """What was learned of each tree."""
+        self._core.keep_memories(memories)
 
     async def roll_up(self, now: datetime) -> None:
         """Interval means and retention."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from emw.domain.model import RequestInterval
 from emw.domain.signals import LoadInterval
 from emw.domain.state import State
-from emw.service.ports import Reading
+from emw.service.ports import Memory, Reading
 from emw.store import schema
 from emw.store.columns import from_driver, to_driver
 from emw.store.rows import Codec, codecs
@@ -57,3 +57,11 @@ def read_readings(connection: Any, dialect: str) -> dict[str, Reading]:
     )
     rows = connection.execute(driver_text(query, dialect), (write(since) if write else since,)).fetchall()
     return {reading.evse_id: reading for reading in codec.records(rows)}
+
+
+def read_memories(connection: Any, dialect: str) -> list[Memory]:
+    """What was learned of each tree."""
+    read = from_driver(datetime, dialect) or (lambda at: at)
+    query = sa.select(*schema.memories.c).order_by(schema.memories.c.root)
+    rows = connection.execute(driver_text(query, dialect)).fetchall()
+    return [Memory(root, read(at), bytes(body)) for root, at, body in rows]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from emw.domain.model import RECORDS
 from emw.store.columns import UtcTime, column_type, kinds_of
 
-REVISION: Final = "0015"
+REVISION: Final = "0016"
 """The newest migration: a database that says so needs none. Held against migrations/ by a test."""
 
 metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s"})
@@ -100,6 +100,14 @@ counterfactuals = sa.Table(
     sa.Column("doubt_kw", sa.Double(), nullable=False),
     sa.Column("load_kw", sa.Double(), nullable=False),
     sqlite_with_rowid=False,
+)
+
+memories = sa.Table(
+    "memories",
+    metadata,
+    sa.Column("root", sa.Text(), primary_key=True),
+    sa.Column("at", UtcTime(), nullable=False),
+    sa.Column("body", sa.LargeBinary(), nullable=False),
 )
 
 relayed_frames = sa.Table(

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from emw.domain.facts import Fact
 from emw.domain.model import Record
 from emw.service.errors import Unavailable
-from emw.service.ports import Believed, KeptFrame, KeptName, Loaded, Reading
+from emw.service.ports import Believed, KeptFrame, KeptName, Loaded, Memory, Reading
 from emw.store.core import StoreCore
 from emw.store.database import open_database
 from emw.store.migrate import refuse_other
@@ -61,6 +61,11 @@ class SqlStore:
         """Counterfactuals, in one group."""
         self._may_write()
         await self._in(self._writer, self._core.add_beliefs, beliefs)
+
+    async def keep_memories(self, memories: Sequence[Memory]) -> None:
+        """What was learned of each tree."""
+        self._may_write()
+        await self._in(self._writer, self._core.keep_memories, memories)
 
     async def keep_frames(
         self, kept: Sequence[KeptFrame], gone: Sequence[KeptFrame], names: Sequence[KeptName]

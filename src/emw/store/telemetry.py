@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from emw.service.ports import Believed, Reading
+from emw.service.ports import Believed, Memory, Reading
 from emw.store import schema
 from emw.store.columns import from_driver, time_text, to_driver
 from emw.store.database import Database
@@ -58,6 +58,7 @@ class TelemetryTables:
         )
         self._marks = Insert(schema.telemetry_intervals, dialect, conflict="replace", keep=_VALUES)
         self._beliefs = Insert(schema.counterfactuals, dialect, conflict="replace")
+        self._memories = Insert(schema.memories, dialect, conflict="replace")
         self._meta = Insert(schema.meta, dialect, conflict="replace")
 
     def open(self) -> None:
@@ -111,6 +112,11 @@ class TelemetryTables:
             for b in beliefs
         ]
         self._writer.transact(lambda cursor: self._beliefs.run(cursor, rows))
+
+    def keep_memories(self, memories: Sequence[Memory]) -> None:
+        """What was learned, in place of what was there of the same trees."""
+        rows = [(m.root, self._time(m.at), m.body) for m in memories]
+        self._writer.transact(lambda cursor: self._memories.run(cursor, rows))
 
     # --- means
 

@@ -1,0 +1,133 @@
+"""What was learned of vehicles outlives the process: a shed is counted after a restart as it was before."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from emw.engine.learn import Learner
+from emw.service.memory import LASTS, read, written
+from emw.service.ports import Memory
+from emw.service.requests import Decrease
+from emw.service.watch import REMEMBERS_EVERY
+from emw.store import Disk
+from tests.service.test_shed import beat
+from tests.store.world import START
+from tests.web.world import World, stations, world
+
+KEY = "operator:R1"
+SECOND = timedelta(seconds=1)
+
+
+def measured_kw(w: World) -> float:
+    told = w.headend.accounts.sums(w.headend.state.requests[KEY], w.clock.now()).measured_kw
+    assert told is not None
+    return told
+
+
+def held(w: World) -> dict[str, float]:
+    """The chance that each held vehicle would still charge."""
+    live = w.headend.telemetry.live
+    return {
+        e: belief[1].alive
+        for e in sorted(w.headend.state.limits)
+        if (belief := live[e].belief) is not None and belief[1].alive < 1
+    }
+
+
+async def shed_for(minutes: int, names: list[str], disk: Disk) -> tuple[datetime, float, dict[str, float]]:
+    """A first life, in the middle of a request: its last minute, what it counted, whom it believed to be how likely."""
+    async with world(real=disk.reopen()) as w:
+        await stations(w, names)
+        for _ in range(11):
+            await beat(w, names)
+        asked = Decrease(request_id="R1", territory_id="East", kw=14.0, minutes=300)
+        await w.headend.requests.decrease("operator", asked, actor="operator:opa")
+        for _ in range(minutes):
+            await beat(w, names)
+        await w.headend.telemetry.flush()
+        await w.headend.watch.remember(w.clock.now())
+        return w.clock.now(), measured_kw(w), held(w)
+
+
+@pytest.mark.parametrize("away", [5 * SECOND, REMEMBERS_EVERY])
+async def test_a_restart_in_the_middle_of_a_request_counts_the_shed_as_before(away: timedelta) -> None:
+    names, disk = [f"E{n}" for n in range(8)], Disk()
+    at, before_kw, believed = await shed_for(120, names, disk)
+    assert len(believed) >= 3
+    assert min(believed.values()) < 0.8
+    async with world(real=disk.reopen(), people=False, at=at + away) as w:
+        assert held(w) == pytest.approx(believed), "before anything is decided"
+        assert measured_kw(w) == pytest.approx(before_kw)
+        limits_a = {e: limit.max_a for e, limit in w.headend.state.limits.items()}
+        for _ in range(3):
+            await beat(w, names)
+        after = held(w)
+        for evse_id, alive in believed.items():
+            assert after[evse_id] == pytest.approx(alive, abs=0.06)
+            assert after[evse_id] < alive, "it goes on fading"
+        now_a = {e: limit.max_a for e, limit in w.headend.state.limits.items()}
+        assert now_a == limits_a, "nobody is asked or let go because emw was away"
+
+
+async def test_without_a_memory_each_held_vehicle_is_taken_for_one_that_still_charges() -> None:
+    """What was the rule before: so the test above can fail."""
+    names, disk = [f"E{n}" for n in range(8)], Disk()
+    at, before_kw, _ = await shed_for(120, names, disk)
+    disk.connection.execute("DELETE FROM memories")
+    async with world(real=disk.reopen(), people=False, at=at + 5 * SECOND) as w:
+        assert measured_kw(w) > 1.15 * before_kw
+
+
+async def test_a_clean_stop_writes_it_down() -> None:
+    async with world() as w:
+        await stations(w, ["E1"])
+        for _ in range(3):
+            await beat(w, ["E1"])
+        kept: list[Memory] = []
+
+        async def keep(memories: list[Memory]) -> None:
+            kept.extend(memories)
+
+        w.store.keep_memories = keep  # type: ignore[assignment, method-assign]
+        await w.headend.close()
+        assert [m.root for m in kept] == ["East"]
+
+
+def test_what_is_old_says_nothing_of_single_vehicles_but_still_of_the_fleet() -> None:
+    learner = Learner()
+    learner.recall(
+        habits := type(learner.habits)(
+            finished=np.array([1.0, 2.0, 3.0, 4.0]),
+            finishes_expected=np.array([4.0, 3.0, 2.0, 1.0]),
+            left=np.array([[1.0, 2.0], [3.0, 4.0]]),
+            leaves_expected=np.array([[5.0, 6.0], [7.0, 8.0]]),
+        )
+    )
+    memory = written("East", learner, [], START)
+    for age in (LASTS, LASTS + SECOND):
+        found = read(memory, START + age)
+        assert found is not None
+        np.testing.assert_array_equal(found.habits.left, habits.left)
+        np.testing.assert_array_equal(found.habits.finished, habits.finished)
+        assert not found.take(["one"]).known.any()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc1", b"\x80", msgspec.msgpack.encode({"habits": {}, "sessions": [], "past": {}})]
+)
+def test_what_cannot_be_read_is_no_memory(body: bytes) -> None:
+    with capture_logs() as logs:
+        assert read(Memory("East", START, body), START) is None
+    assert [line["event"] for line in logs] == ["learning.memory_not_readable"]
+
+
+def test_habits_in_the_shape_of_another_version_are_no_memory() -> None:
+    memory = written("East", Learner(), [], START)
+    body = msgspec.msgpack.decode(memory.body)
+    body["habits"]["finished"] = [[1.0, 2.0]]
+    assert read(Memory("East", START, msgspec.msgpack.encode(body)), START) is None
