@@ -29,6 +29,8 @@ Bools = NDArray[np.bool_]
 
 KW_PER_A = 0.208
 KNOB_A = 32.0
+SHARES = (0.10, 0.25, 0.50, 0.75)
+"""Of the load at the start, that events ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,5 +348,5 @@ def events(seed: int, count: int = 64) -> Iterator[Event]:
         yield Event(
             start_min=int(rng.integers(8 * 12, 18 * 12 + 1)) * 5,
             minutes=(30, 60, 120, 240)[i % 4],
-            share=(0.10, 0.25, 0.50, 0.75)[i // 4 % 4],
+            share=SHARES[i // 4 % 4],
         )

@@ -14,11 +14,12 @@ import heapq
 import statistics
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
-from bench.engine_world import Event, events
+from bench.engine_world import SHARES, Event, events
 from bench.service_loop import loop_on
 from bench.service_parts import Watched, decomposed
 from emw.app.logs import set_up_logs
@@ -112,16 +113,17 @@ def main() -> None:
     parser.add_argument("--sessions", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=1)
-    parser.add_argument("--events", type=int, default=16)
+    parser.add_argument("--events", type=int, default=16, help="so many of each seed")
     parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--share", type=float, help="only events of this share of the load")
+    parser.add_argument("--share", type=float, choices=SHARES, help="only events of this share of the load")
     parser.add_argument("--loop", action="store_true", help="play the loop on the same cars, too")
     args = parser.parse_args()
     set_up_logs("error")
     done: list[tuple[Event, Replayed, Watched, list[Interval]]] = []
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         sessions = laid(read(args.sessions, seed), seed, args.days)
-        chosen = [e for e in events(seed, args.events) if args.share in (None, e.share)]
+        of_share = (e for e in events(seed, 16 * args.events) if args.share in (None, e.share))
+        chosen = list(islice(of_share, args.events))
         for event, asked in zip(chosen, asked_of(sessions, chosen, seed), strict=True):
             watched = Watched()
             played = replay(sessions, [asked], seed=seed, shares=FAULTS, watch=watched)

@@ -101,7 +101,7 @@ class Learning:
     def memories(self, now: datetime) -> list[Memory]:
         """What is worth writing down, a memory per tree that has been looked at."""
         return [
-            written(root, mind.learner, list(mind.rows), now)
+            written(root, mind.learner, list(mind.rows), mind.got_kwh, now)
             for root, mind in sorted(self._minds.items())
             if mind.looked_at is not None
         ]
@@ -191,6 +191,7 @@ class Learning:
             mind.remembered = self._remembered.pop(root, None)
             if mind.remembered is not None:
                 mind.learner.recall(mind.remembered.habits)
+                mind.got_kwh = mind.remembered.got_kwh
         return mind
 
     def _rows(self, mind: _Mind, evses: Iterable[Evse], now: datetime) -> list[_Row]:

@@ -28,6 +28,7 @@ class _Body(msgspec.Struct):
     habits: dict[str, list[list[float]]]
     sessions: list[str]
     past: dict[str, list[float]]
+    got_kwh: dict[str, float]
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class Remembered:
     habits: Habits
     places: dict[str, int]
     past: Past
+    got_kwh: dict[str, float]
+    """What sessions were given whose stations do not tell it: summed up from readings."""
 
     def beliefs(self, sessions: Sequence[str]) -> list[Belief]:
         """What to go by until these sessions have been looked at."""
@@ -57,7 +60,9 @@ class Remembered:
         return self.past.pick(places)
 
 
-def written(root: str, learner: Learner, sessions: Sequence[str], at: datetime) -> Memory:
+def written(
+    root: str, learner: Learner, sessions: Sequence[str], got_kwh: dict[str, float], at: datetime
+) -> Memory:
     """What a learner knows now. `sessions`: by row of its last look."""
     habits = learner.habits
     rows, past = learner.past()
@@ -65,6 +70,7 @@ def written(root: str, learner: Learner, sessions: Sequence[str], at: datetime) 
         habits={f.name: np.atleast_2d(getattr(habits, f.name)).tolist() for f in fields(Habits)},
         sessions=[sessions[row] for row in rows.tolist()],
         past={f.name: getattr(past, f.name).astype(np.float64).tolist() for f in fields(Past)},
+        got_kwh=got_kwh,
     )
     return Memory(root, at, msgspec.msgpack.encode(body))
 
@@ -87,5 +93,5 @@ def read(memory: Memory, now: datetime) -> Remembered | None:
         log.warning("learning.memory_not_readable", root=memory.root, why=str(error))
         return None
     if now - memory.at > LASTS:
-        return Remembered(habits, {}, Past.nothing(0))
-    return Remembered(habits, {s: i for i, s in enumerate(body.sessions)}, Past.of(columns))
+        return Remembered(habits, {}, Past.nothing(0), body.got_kwh)
+    return Remembered(habits, {s: i for i, s in enumerate(body.sessions)}, Past.of(columns), body.got_kwh)
