@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -137,6 +138,42 @@ def test_a_voltage_of_nothing_or_of_400_volts(kw_per_a: float) -> None:
     assert f.sheds[15:40] == pytest.approx([30.0] * 25, rel=0.12)
 
 
+class WallClock(Allocator):
+    """Is told times of day: each begins again at midnight."""
+
+    def round(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        said = _of_day(line, "now_min") | {"request": _of_day(line["request"], "start", "end")}
+        return super().round(said | {"evses": [_of_day(e, "plug_min", "depart_min") for e in line["evses"]]})
+
+
+def _of_day(told: Mapping[str, Any], *times: str) -> dict[str, Any]:
+    return dict(told) | {name: told[name] % 1440 for name in times}
+
+
+def test_times_of_day_that_begin_again_at_midnight_change_nothing() -> None:
+    """Cars that came at 20:00 and leave at 07:00; a request from 23:50 to 00:30."""
+    answers = []
+    for allocator in (Allocator(), WallClock()):
+        evses = [
+            Evse(evse_id=f"{i:03}", plug_min=1200.0, leave_min=3000.0, told_leave_min=1860.0)
+            for i in range(40)
+        ]
+        f = Fleet(evses, allocator=allocator, now=1420.0)
+        f.event(60.0, minutes=40)
+        assert f.sheds[12:50] == pytest.approx([60.0] * 38, rel=0.06)
+        answers.append(f.answers)
+    assert answers[0] == answers[1]
+
+
+def test_a_clock_that_is_set_back_loses_no_minute() -> None:
+    f = fleet(leave_min=5000.0)
+    f.run(10, "idle")
+    f.run(10, "shed", 0.4 * LOAD_KW, start=START, end=START + 120)
+    f.now -= 60.0
+    f.run(10, "shed", 0.6 * LOAD_KW, start=START, end=START + 120)
+    assert f.sheds[-8:] == pytest.approx([0.6 * LOAD_KW] * 8, rel=0.06)
+
+
 @pytest.mark.parametrize("leap", [-60.0, 60.0, 1440.0])
 def test_the_clock_is_changed_in_mid_event(leap: float) -> None:
     f = fleet(leave_min=5000.0)
@@ -147,6 +184,86 @@ def test_the_clock_is_changed_in_mid_event(leap: float) -> None:
     assert all(0 <= e.limit_a <= e.max_a for e in f.evses)
     f.run(200, "restore", 0.4 * LOAD_KW, start=START, end=START + 120)
     assert all(e.limit_a == e.max_a for e in f.evses)
+
+
+@pytest.mark.parametrize(
+    ("knob_a", "step_a", "top_a"), [(30.0, 8.0, 24.0), (15.5, 1.0, 15.0), (31.9, 1.0, 31.0)]
+)
+def test_a_knob_between_two_steps_is_come_back_to_as_near_as_steps_go(
+    knob_a: float, step_a: float, top_a: float
+) -> None:
+    f = fleet(40, max_a=knob_a, step_a=step_a, limit_a=knob_a, works_at_a=knob_a, draw_a=13.0)
+    f.event(30.0)
+    assert f.sheds[12:40] == pytest.approx([30.0] * 28, rel=0.06)
+    assert all(e.limit_a in {knob_a, top_a} for e in f.evses)
+    assert max(len(e.commands) for e in f.evses) <= 6
+
+
+def test_who_has_no_step_between_floor_and_knob_is_left_alone() -> None:
+    f = fleet(20, max_a=5.0, limit_a=5.0, works_at_a=5.0, draw_a=5.0)
+    f.event(10.0)
+    assert not any(e.commands for e in f.evses)
+    assert all(a["sheddable_kw"] == 0 for a in f.answers)
+
+
+@dataclass(slots=True)
+class Late(Evse):
+    """Does what it is told a minute after everybody else."""
+
+    heard: list[float] = field(default_factory=list)
+
+    def take(self, now: float, amps: float) -> None:
+        self.heard.append(amps)
+
+    def minute(self) -> None:
+        Evse.minute(self)
+        if self.heard:
+            self.limit_a = self.works_at_a = self.heard.pop(0)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_a_network_that_is_a_minute_late_sheds_a_minute_later(share: float) -> None:
+    f = Fleet([Late(evse_id=f"{i:03}") for i in range(60)])
+    f.event(share * LOAD_KW)
+    assert f.sheds[13:40] == pytest.approx([share * LOAD_KW] * 27, rel=0.08)
+    assert all(e.limit_a == e.max_a for e in f.evses)
+
+
+@dataclass(slots=True)
+class Converting(Evse):
+    """Keeps its limit in W at another voltage, and confirms what becomes of it."""
+
+    def take(self, now: float, amps: float) -> None:
+        Evse.take(self, now, amps)
+        self.limit_a *= 0.996
+
+
+def test_a_limit_that_is_confirmed_almost_is_not_said_again() -> None:
+    f = Fleet([Converting(evse_id=f"{i:03}", step_a=0.1) for i in range(60)])
+    f.event(0.4 * LOAD_KW)
+    assert f.sheds[12:40] == pytest.approx([0.4 * LOAD_KW] * 28, rel=0.06)
+    asked = [e for e in f.evses if e.commands]
+    assert sum(len(e.commands) for e in asked) <= 2.5 * len(asked)
+
+
+def wild(i: int, amps: float, n: int) -> float:
+    return 30_000.0 if (n * 61 + i) % 200 == 0 else amps
+
+
+def test_wild_readings_now_and_then_carry_nothing_away() -> None:
+    """Every reading in 200 is 7 MW, of one meter or another."""
+    evses: list[Evse] = [Liar(evse_id=f"{i:03}", says=partial(wild, i)) for i in range(60)]
+    f = Fleet(evses)
+    f.event(0.4 * LOAD_KW)
+    assert f.sheds[12:40] == pytest.approx([0.4 * LOAD_KW] * 28, rel=0.06)
+    assert all(e.limit_a == e.max_a for e in f.evses)
+
+
+def test_who_is_held_at_first_sight_is_let_go_where_too_much_is_shed() -> None:
+    """The program was started anew in mid-event."""
+    f = fleet(40, limit_a=6.0, works_at_a=6.0)
+    f.run(10, "shed", 20.0, start=500, end=700)
+    assert f.sheds[-5:] == pytest.approx([20.0] * 5, rel=0.1)
 
 
 def test_nobody_at_all_then_somebody() -> None:

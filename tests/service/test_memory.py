@@ -111,6 +111,7 @@ def test_what_is_old_says_nothing_of_single_vehicles_but_still_of_the_fleet() ->
             finishes_expected=np.array([4.0, 3.0, 2.0, 1.0]),
             left=np.array([[1.0, 2.0], [3.0, 4.0]]),
             leaves_expected=np.array([[5.0, 6.0], [7.0, 8.0]]),
+            tapers=np.array([3.0, 5.0]),
         )
     )
     memory = written("East", learner, [], {"one": 7.5}, START)
@@ -119,6 +120,7 @@ def test_what_is_old_says_nothing_of_single_vehicles_but_still_of_the_fleet() ->
         assert found is not None
         np.testing.assert_array_equal(found.habits.left, habits.left)
         np.testing.assert_array_equal(found.habits.finished, habits.finished)
+        np.testing.assert_array_equal(found.habits.tapers, habits.tapers)
         assert not found.take(["one"]).known.any()
         assert found.got_kwh == {"one": 7.5}, "no meter says it again"
 

@@ -12,22 +12,20 @@ settles the question: its twin had finished before.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
+from emw.engine.answers import Answers
 from emw.engine.columns import Bools, Columns, Floats, Ints
-from emw.engine.need import GROUPS, Finish, Told, told
+from emw.engine.need import GROUPS, Finish, told
 from emw.engine.past import Past
 from emw.engine.prior_stays import FIRST_H
+from emw.engine.state import State
 from emw.engine.stay import Leave, later
+from emw.engine.taper import Taper
 
 LIVE_A = 0.5
 """A car that draws less is not charging."""
-LIES_A = 1.2
-"""A car that draws this much more than its limit does not obey it."""
-GIVEN_UP = 3
-"""Commands without any effect after which a station counts as deaf."""
 WHOLE_MIN = 2.0
 """This long after plug-in the last minute's mean is that of a whole minute of charging."""
 STAYS_MIN = 5.0
@@ -40,103 +38,6 @@ AMPLE_A = 2.5
 """A limit this much above the draw does not bind."""
 
 
-@dataclass(slots=True, kw_only=True)
-class State:
-    """What is remembered of each session; columns in step with the last `Columns`."""
-
-    would_a: Floats
-    """Unlimited draw, last seen while free, A."""
-    deficit_kwh: Floats
-    """How far the twin is ahead."""
-    fade: Floats
-    gap_a: Floats
-    """What the car takes less than its limit, A; NaN: not seen yet."""
-    done: Bools
-    ended_min: Floats
-    """When it finished, while that is news; NaN: it is none."""
-    still: Ints
-    """Rounds in a row without drawing though allowed to."""
-    awake: Bools
-    """Has drawn since it was last paused."""
-    stuck: Bools
-    """Paused, freed and not drawing: it does not resume."""
-    lies: Ints
-    """Rounds in a row drawing more than the limit it confirmed."""
-    fails: Ints
-    """Commands in a row that were not confirmed."""
-    deaf: Bools
-    limit_a: Floats
-    """Confirmed a round ago."""
-    asked_a: Floats
-    """Commanded last; NaN: never."""
-    asked_min: Floats
-    plug_min: Floats
-    depart_min: Floats
-    learned: Bools
-    """Its unlimited draw was seen over a whole minute."""
-    req_kwh: Floats
-    scale: Floats
-    size: Ints
-    came: Ints
-    got_kwh: Floats
-    dips: Ints
-    """Rounds in a row drawing much less than before, though free: it has finished within the minute, or will soon."""
-    drew_a: Floats
-    """Most it was seen to draw, A."""
-    kind: Ints
-    """What that makes it: slow or fast."""
-    full_min: Floats
-    """When it finished; -inf: before it was seen, or not."""
-    more_a: Floats
-    """Wants more than this: the highest limit that it was seen to use up, A."""
-
-    @classmethod
-    def empty(cls, n: int) -> State:
-        """Nothing known of `n` sessions."""
-
-        def zeros() -> Floats:
-            return np.zeros(n)
-
-        def no() -> Bools:
-            return np.zeros(n, dtype=np.bool_)
-
-        def none() -> Ints:
-            return np.zeros(n, dtype=np.int64)
-
-        return cls(
-            would_a=zeros(), deficit_kwh=zeros(), fade=zeros(), gap_a=np.full(n, np.nan), done=no(),
-            ended_min=np.full(n, np.nan), still=none(),
-            awake=np.ones(n, dtype=np.bool_), stuck=no(), lies=none(), fails=none(), deaf=no(), limit_a=zeros(),
-            asked_a=np.full(n, np.nan), asked_min=np.full(n, -np.inf), plug_min=zeros(), depart_min=zeros(),
-            learned=no(), req_kwh=zeros(), scale=zeros(), size=none(), came=none(), got_kwh=zeros(), dips=none(),
-            more_a=zeros(), drew_a=zeros(), kind=none(), full_min=np.full(n, -np.inf),
-        )  # fmt: skip
-
-    def aligned(self, was: Ints) -> State:
-        """The same sessions in a new order; rows of sessions not seen before are empty."""
-        n = len(was)
-        if n == len(self.fade) and bool((was == np.arange(n)).all()):
-            return self
-        fresh = State.empty(n)
-        known = was >= 0
-        for name in State.__slots__:
-            getattr(fresh, name)[known] = getattr(self, name)[was[known]]
-        return fresh
-
-    @property
-    def told(self) -> Told:
-        """What the drivers said, as the need model takes it."""
-        return Told(
-            req_kwh=self.req_kwh,
-            scale=self.scale,
-            size=self.size,
-            came=self.came,
-            kind=self.kind,
-            plug_h=self.plug_min / 60,
-            depart_h=self.depart_min / 60,
-        )
-
-
 class Estimator:
     """Keeps the twins. `update` once a round, then read `alive`, `would_kw` and `doubt_kw`."""
 
@@ -144,9 +45,11 @@ class Estimator:
         self.state = State.empty(0)
         self.finish = Finish()
         self.leave = Leave()
+        self.taper = Taper()
         self.last_min: float | None = None
         self._expected: deque[tuple[float, Floats]] = deque()
         """When, and how many finishes were expected: as long as it is open who of them stays."""
+        self.answers = Answers()
         self.typical_gap_a = 0.7
         self.typical_draw_a = 16.0
         self.leaving = np.zeros(0)
@@ -168,15 +71,20 @@ class Estimator:
         held = seen.limit_a < np.minimum(seen.max_a - 0.05, s.would_a + AMPLE_A)
         live = seen.draw_a > LIVE_A
         allowed = seen.limit_a >= seen.floor_a - 0.05
+        s.due[~held] = 0.0
         self._twins(seen, s, held, hours)
-        self._obedience(seen, s, changed)
+        caught = self.answers.watch(seen, s, changed)
+        s.would_a = np.where(s.deaf, seen.draw_a, s.would_a)
+        s.deficit_kwh[caught] = 0.0
+        s.fade[caught] = 0.0
         s.awake = np.where(allowed, s.awake | live, False)
         s.still = np.where(allowed & ~live & ~changed, s.still + 1, 0)
         ended = (s.still >= np.where(held, 2, 1)) & ~s.done & s.awake & (s.would_a > 0)
         s.stuck = np.where(live, False, s.stuck | ((s.still >= 3) & ~s.awake))
-        self._finished(seen, s, ended, fresh)
+        due = self._finished(seen, s, ended, fresh)
         free = ~held & live & ~changed
         s.done &= ~live
+        before_a = s.would_a
         jump = np.abs(seen.draw_a - s.would_a) > 0.2 + 0.03 * s.would_a
         # The mean of the minute in which a car finishes is neither what it drew nor what it will draw.
         s.dips = np.where(free & (seen.draw_a < DIP * s.would_a), s.dips + 1, 0)
@@ -185,6 +93,9 @@ class Estimator:
             np.where(jump, seen.draw_a, s.would_a + 0.2 * (seen.draw_a - s.would_a)),
             s.would_a,
         )
+        goes_on = free & s.learned & ~fresh & (s.deficit_kwh <= 0) & (before_a > 0)
+        fell = ((before_a - s.would_a)[goes_on] / np.maximum(s.drew_a[goes_on], LIVE_A)).sum()
+        self.taper.learn(float(fell), due)
         s.would_a = np.where(held & live & (seen.draw_a > s.would_a * 1.03), seen.draw_a, s.would_a)
         learns = free & ~s.learned & (seen.now_min - s.plug_min >= WHOLE_MIN)
         s.learned |= learns
@@ -205,7 +116,7 @@ class Estimator:
         rows = np.flatnonzero(past.known & (seen.was < 0))
         if not len(rows):
             return
-        for name in ("deficit_kwh", "fade", "gap_a", "more_a"):
+        for name in ("deficit_kwh", "fade", "due", "gap_a", "more_a"):
             getattr(s, name)[rows] = getattr(past, name)[rows]
         s.done[rows] = past.done[rows] & (seen.draw_a[rows] <= LIVE_A)
         held = rows[self.held[rows]]
@@ -223,6 +134,7 @@ class Estimator:
             would_a=np.where(s.done, s.drew_a, s.would_a)[rows],
             deficit_kwh=s.deficit_kwh[rows],
             fade=s.fade[rows],
+            due=s.due[rows],
             gap_a=s.gap_a[rows],
             more_a=s.more_a[rows],
             learned=s.learned[rows],
@@ -288,15 +200,17 @@ class Estimator:
         who = s.told.pick(rows)
         k = seen.kw_per_a[rows] * hours
         own = np.minimum(seen.draw_a, s.would_a)[rows] * k
-        twin = s.would_a[rows] * k
+        left = self.taper.left(s.due[rows])
+        twin = s.would_a[rows] * left * k
         at = seen.got_kwh[rows]
         ahead = s.deficit_kwh[rows]
         now_h = seen.now_min / 60
         behind_h = ahead / np.maximum(seen.kw_per_a[rows] * s.would_a[rows], 0.1)
         step = self.finish.hazard(who, at + ahead + twin / 2, now_h) * twin
         s.fade[rows] += step
-        going = seen.kw_per_a[rows] * s.would_a[rows] * np.exp(-s.fade[rows])
-        self.trend_kw = -float((going * step).sum())
+        s.due[rows] += np.where(held[rows], step, 0.0)
+        going = seen.kw_per_a[rows] * s.would_a[rows] * left * np.exp(-s.fade[rows])
+        self.trend_kw = -float((going * step).sum()) * (1 + self.taper.per_finish)
         s.fade[rows] -= np.where(
             s.stuck[rows], 0.0, self.finish.hazard(who, at - own / 2, now_h - behind_h) * own
         )
@@ -309,20 +223,11 @@ class Estimator:
         s.fade[rows] = np.maximum(s.fade[rows], 0.0)
         s.deficit_kwh[rows] = np.maximum(ahead + twin - own, 0.0)
 
-    def _obedience(self, seen: Columns, s: State, changed: Bools) -> None:
-        """Who draws more than its limit, and whose confirmations do not come."""
-        over = (seen.draw_a > seen.limit_a + LIES_A) & ~changed & (seen.limit_a < seen.max_a - 0.05)
-        s.lies = np.where(over, s.lies + 1, 0)
-        came = np.abs(seen.limit_a - s.asked_a) < 0.05
-        s.fails = np.where(came, 0, s.fails)
-        caught = ((s.lies >= 2) | (s.fails >= GIVEN_UP)) & ~s.deaf
-        s.deaf |= caught
-        s.would_a = np.where(s.deaf, seen.draw_a, s.would_a)
-        s.deficit_kwh[caught] = 0.0
-        s.fade[caught] = 0.0
+    def _finished(self, seen: Columns, s: State, ended: Bools, fresh: Bools) -> float:
+        """Cars that finished by themselves in this round, and what all cars' progress tells.
 
-    def _finished(self, seen: Columns, s: State, ended: Bools, fresh: Bools) -> None:
-        """Cars that finished by themselves in this round, and what all cars' progress tells."""
+        Returns how many finishes were due among those who were free all along.
+        """
         # Only who was free all along: the others are behind their twins, and their time is not their own.
         moves = ~fresh & ((seen.draw_a > LIVE_A) | ended) & (s.deficit_kwh <= 0)
         rows = np.flatnonzero(moves)
@@ -333,16 +238,17 @@ class Estimator:
         s.ended_min[seen.draw_a > LIVE_A] = np.nan
         # Who leaves at once was asked by the clock, not by a full battery: a finish counts once the car has stayed.
         stayed = np.flatnonzero(seen.now_min - s.ended_min >= STAYS_MIN)
-        due = np.zeros(len(GROUPS))
+        open_no_more = np.zeros(len(GROUPS))
         while self._expected and seen.now_min - self._expected[0][0] >= STAYS_MIN:
-            due += self._expected.popleft()[1]
-        self.finish.learn(due, s.told.pick(stayed), seen.got_kwh[stayed])
+            open_no_more += self._expected.popleft()[1]
+        self.finish.learn(open_no_more, s.told.pick(stayed), seen.got_kwh[stayed])
         s.ended_min[stayed] = np.nan
         s.full_min[ended] = seen.now_min
         s.done |= ended
         s.would_a[ended] = 0.0
         s.deficit_kwh[ended] = 0.0
         s.fade[ended] = 0.0
+        return float((expected * self.finish.factor).sum())
 
     def _gaps(self, seen: Columns, s: State, rows: Bools) -> None:
         """What cars take less than they are allowed."""
@@ -365,13 +271,18 @@ class Estimator:
         found[self.state.done] = 0.0
         return found
 
+    @property
+    def goes_on(self) -> Floats:
+        """The part of its draw that each twin is expected to draw still: some have finished, some taper."""
+        return self.alive * self.taper.left(self.state.due)
+
     def would_kw(self, seen: Columns) -> Floats:
         """Expected counterfactual load of each EVSE now, kW."""
         if self.truth_kw is not None:
             return self.truth_kw
         s = self.state
         plain = (~self.held & (s.deficit_kwh <= 0)) | s.deaf
-        return seen.kw_per_a * np.where(plain, seen.draw_a, s.would_a * self.alive)
+        return seen.kw_per_a * np.where(plain, seen.draw_a, s.would_a * self.goes_on)
 
     def doubt_kw(self, seen: Columns) -> float:
         """Standard deviation of the fleet's counterfactual, kW: each twin either charges or does not."""

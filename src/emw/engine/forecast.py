@@ -66,7 +66,7 @@ def still_charging(seen: Columns, est: Estimator, met: Floats, hours: float) -> 
     for n in range(steps):
         gone += later(now_h + (n + 0.5) * hours / steps, state.told) * (hours / steps)
     stays: Floats = np.exp(-gone * np.maximum(est.leave.charging, ENDS)[state.kind])
-    found: Floats = est.alive * needs * stays
+    found: Floats = est.goes_on * needs * stays
     return found
 
 

@@ -37,13 +37,13 @@ MANY_GAPS = 10
 class Belief:
     """What is believed of one vehicle now.
 
-    Had nobody asked anything of it, it would still charge with the chance `alive`, and then draw `would_a`.
+    Had nobody asked anything of it, it would be expected to draw `alive` times `would_a`.
     """
 
     would_a: float
     """Draw when free and still charging, A per phase."""
     alive: float = 1.0
-    """... which fades while it is held: its need would have been met by and by."""
+    """Fades while it is held: its need would have been met by and by, and most take less towards the end."""
     gap_a: float = 0.0
     """What it takes less than it is offered, A."""
     learned: bool = True
@@ -101,6 +101,7 @@ class Learner:
             finishes_expected=finish.expected,
             left=leave.seen,
             leaves_expected=leave.expected,
+            tapers=self.est.taper.shown,
         )
 
     def recall(self, habits: Habits) -> None:
@@ -108,6 +109,7 @@ class Learner:
         finish, leave = self.est.finish, self.est.leave
         finish.recall(habits.finished, habits.finishes_expected)
         leave.seen, leave.expected = habits.left, habits.leaves_expected
+        self.est.taper.shown = habits.tapers
 
     def past(self) -> tuple[Ints, Past]:
         """The rows of the last look of which more is known than the next will show, and that."""
@@ -180,7 +182,7 @@ class Learner:
             each = [Price(floor=floor, pause=pause, hold=hold) for floor, pause, hold in parts]
         columns = (
             np.where(state.done, 0.0, state.would_a).tolist(),
-            np.where(state.deaf, 1.0, self.est.alive).tolist(),
+            np.where(state.deaf, 1.0, self.est.goes_on).tolist(),
             self._gaps().tolist(),
             state.learned.tolist(),
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from emw.engine import restore
+from emw.engine.answers import agrees
 from emw.engine.columns import Bools, Columns, Floats, Ints, Request
 from emw.engine.estimate import Estimator
 from emw.engine.price import Outlook, Prices, Taste, prices
@@ -28,6 +29,8 @@ INTERVAL_MIN = 5
 """A shed is settled by the mean of such an interval, counted from the start of the request."""
 SHOWS_MIN = 2.0
 """This long after a command a whole minute's mean has shown whether it is obeyed."""
+COUNTED_ON = 0.75
+"""A command that is not confirmed counts where the chance that it will yet come true is higher."""
 DEAF_MIN = 10.0
 """Minutes between two releases to a station that does not answer."""
 HOLD_MIN = 10.0
@@ -114,21 +117,29 @@ class Controller:
     def _draws(self, seen: Columns) -> Floats:
         """Draw of each EVSE under the limits it was told, A: measured, or predicted while a command is young."""
         s = self.est.state
-        young = (seen.now_min - s.asked_min <= 1.0) & ~s.deaf & (np.abs(seen.limit_a - s.asked_a) < 0.05)
+        young = (seen.now_min - s.asked_min <= 1.0) & ~s.deaf & agrees(seen.limit_a, s.asked_a)
+        out = (
+            (s.fails > 0)
+            & ~s.deaf
+            & seen.online
+            & ~seen.opted_out
+            & (self.est.answers.to_come(s) > COUNTED_ON)
+        )
         told = np.where(s.asked_a >= seen.floor_a - 0.05, np.maximum(s.asked_a - self.est.gap(), 0.0), 0.0)
         free = s.asked_a >= seen.max_a - 0.05
         predicted = np.where(s.done | s.stuck, 0.0, np.where(free, s.would_a, np.minimum(told, s.would_a)))
-        return np.where(young, predicted, seen.draw_a)
+        return np.where(young | out, predicted, seen.draw_a)
 
-    def _askable(self, seen: Columns) -> Bools:
+    def _movable(self, seen: Columns) -> Bools:
         s = self.est.state
         waits = seen.now_min - s.asked_min < self.tuning.gap_min
         # Whether it obeys shows a minute after a change; no step is trimmed on who has not shown it.
         shows: Bools = (s.lies == 0) & (seen.now_min - s.asked_min >= SHOWS_MIN) & (s.dips == 0)
-        return seen.online & ~seen.opted_out & ~s.deaf & shows & ~s.stuck & ~s.done & ~waits & s.learned
+        return seen.online & ~seen.opted_out & ~s.deaf & shows & ~s.stuck & ~s.done & ~waits
 
     def _shed(self, seen: Columns, request: Request, now_a: Floats) -> Moves:
-        able = self._askable(seen)
+        movable = self._movable(seen)
+        able = movable & self.est.state.learned
         self.sheddable_kw = self.est_kw + float((seen.kw_per_a * now_a)[able].sum())
         # What the next round will bring counts: twins go on finishing while nobody looks.
         error = request.kw - self.est_kw - self.est.trend_kw + self._carried_kw(seen, request)
@@ -150,7 +161,8 @@ class Controller:
             )
             return joined(back, more)
         if error < -band:
-            rows = _without(able & (seen.limit_a < seen.max_a - 0.05), handed)
+            # One that was held before it was ever seen free may be let go: then it is seen.
+            rows = _without(movable & (seen.limit_a < seen.max_a - 0.05), handed)
             price = self._prices(seen, rows, now_a, request)
             places, limit_a = give_back(
                 self._held(seen, rows, now_a), price.hold, -error - band / 2, band / 2
@@ -235,11 +247,7 @@ class Controller:
         if request.phase == "idle":
             wanted[:] = np.nan
         wanted[moves.rows] = moves.limit_a
-        lost = (
-            ~np.isnan(asked_a) & (np.abs(seen.limit_a - asked_a) > 0.05) & (seen.now_min - s.asked_min >= 1.0)
-        )
-        s.fails = np.where(lost, s.fails + 1, s.fails)
-        differs = ~np.isnan(wanted) & (np.abs(seen.limit_a - wanted) > 0.05)
+        differs = ~np.isnan(wanted) & ~agrees(seen.limit_a, wanted)
         waited = seen.now_min - s.asked_min
         # A station that does nothing is not asked again, but it is told when it is free.
         hears = ~s.deaf | ((wanted >= seen.max_a - 0.05) & (waited >= DEAF_MIN))
@@ -247,4 +255,5 @@ class Controller:
         rows = np.flatnonzero(send)
         s.asked_a[rows] = wanted[rows]
         s.asked_min[rows] = seen.now_min
+        s.waits[rows] = True
         return rows, wanted[rows]

@@ -13,6 +13,11 @@ import numpy as np
 
 from emw.engine.columns import Columns, Floats, Phase, Request
 from emw.engine.loop import Controller, Tuning
+from emw.engine.minutes import Minutes, came_before, leaves_after
+
+OVER_KNOB = 1.25
+OVER_KNOB_A = 2.0
+"""A draw so far above the station's own maximum is no reading: the last one stands."""
 
 PHASES: dict[str, Phase] = {"idle": "idle", "shed": "shed", "restore": "restore"}
 
@@ -23,6 +28,9 @@ class Allocator:
     def __init__(self, tuning: Tuning | None = None) -> None:
         self.controller = Controller(tuning)
         self._rows: dict[tuple[str, float], int] = {}
+        self._draw_a: Floats = np.zeros(0)
+        """Of each row, the last reading that could be true."""
+        self._minutes = Minutes()
 
     def round(self, line: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one snapshot: `set` (only changes), `est_kw` (estimated shed now), `sheddable_kw`.
@@ -33,8 +41,9 @@ class Allocator:
             raise ValueError("a line must be an object")
         if line.get("v", 1) != 1:
             raise ValueError(f"v must be 1, got {line.get('v')!r}")
-        request = _request(line.get("request"))
-        now_min = _number(line, "now_min", "now_min")
+        told_min = _number(line, "now_min", "now_min")
+        shift_min = self._minutes.shift(told_min)
+        request = _request(line.get("request"), told_min, shift_min)
         evses = line.get("evses")
         if not isinstance(evses, Sequence) or isinstance(evses, str):
             raise ValueError("evses must be a list")
@@ -42,9 +51,10 @@ class Allocator:
         order = sorted(range(len(ids)), key=ids.__getitem__)
         ordered = [evses[i] for i in order]
         names = [ids[i] for i in order]
-        seen, rows = self._columns(now_min, names, ordered)
+        seen, rows = self._columns(told_min, shift_min, names, ordered)
+        self._minutes.passed(told_min)
         moved, limit_a = self.controller.round(seen, request)
-        self._rows = rows
+        self._rows, self._draw_a = rows, seen.draw_a
         return {
             "set": [
                 {"id": ordered[row]["id"], "amps": round(float(a), 6)}
@@ -55,7 +65,7 @@ class Allocator:
         }
 
     def _columns(
-        self, now_min: float, names: Sequence[str], evses: Sequence[Mapping[str, Any]]
+        self, told_min: float, shift_min: float, names: Sequence[str], evses: Sequence[Mapping[str, Any]]
     ) -> tuple[Columns, dict[tuple[str, float], int]]:
         n = len(evses)
 
@@ -74,37 +84,49 @@ class Allocator:
                 )
             return values
 
-        plug_min = column("plug_min", now_min, least=-np.inf)
-        rows = {(name, plug): i for i, (name, plug) in enumerate(zip(names, plug_min.tolist(), strict=True))}
+        told_plug_min = column("plug_min", told_min, least=-np.inf)
+        rows = {
+            (name, plug): i for i, (name, plug) in enumerate(zip(names, told_plug_min.tolist(), strict=True))
+        }
         if len(rows) < n or len(set(names)) < n:
             raise ValueError("evses: an id is there twice")
-        was = self._rows
+        was = np.array([self._rows.get(key, -1) for key in rows], dtype=np.int64).reshape(n)
+        now_min = told_min + shift_min
+        plug_min = came_before(told_plug_min + shift_min, now_min)
+        # Limits lie on whole steps; a step of 8 with a floor of 6 begins at 8, and with a knob of 30 it ends at 24.
         step_a = column("step_a", 1.0, least=1e-3)
         max_a = column("max_a")
-        # Limits lie on whole steps; a step of 8 with a floor of 6 begins at 8.
         floor_a = np.round(np.ceil(column("min_a", 6.0) / step_a - 1e-6) * step_a, 6)
+        top_a = np.round(np.floor(max_a / step_a + 1e-6) * step_a, 6)
+        no_limit = top_a < floor_a
+        top_a[no_limit] = max_a[no_limit]
+        limit_a = column("limit_a", nan, least=-np.inf)
+        draw_a = np.maximum(column("draw_a", 0.0, least=-np.inf), 0.0)
+        wild = draw_a > max_a * OVER_KNOB + OVER_KNOB_A
+        if wild.any():
+            draw_a[wild] = np.where(was >= 0, np.append(self._draw_a, 0.0)[was], 0.0)[wild]
         columns = Columns(
             now_min=now_min,
-            was=np.array([was.get(key, -1) for key in rows], dtype=np.int64).reshape(n),
+            was=was,
             kw_per_a=column("kw_per_a"),
-            max_a=max_a,
+            max_a=top_a,
             floor_a=floor_a,
             step_a=step_a,
-            limit_a=np.minimum(column("limit_a", nan, least=-np.inf), max_a),
-            draw_a=np.maximum(column("draw_a", 0.0, least=-np.inf), 0.0),
+            limit_a=np.where(np.isnan(limit_a), top_a, np.minimum(limit_a, top_a)),
+            draw_a=draw_a,
             got_kwh=np.maximum(column("got_kwh", 0.0, least=-np.inf), 0.0),
             req_kwh=column("req_kwh", nan, least=-np.inf),
             plug_min=plug_min,
-            depart_min=column("depart_min", nan, least=-np.inf),
-            opted_out=np.array([bool(e.get("opt_out", False)) for e in evses], dtype=np.bool_).reshape(n),
+            depart_min=leaves_after(column("depart_min", nan, least=-np.inf) + shift_min, plug_min),
+            # Who has no step between its floor and its knob can't be limited: once paused, nothing would free it.
+            opted_out=no_limit
+            | np.array([bool(e.get("opt_out", False)) for e in evses], dtype=np.bool_).reshape(n),
             online=np.array([bool(e.get("online", True)) for e in evses], dtype=np.bool_).reshape(n),
         )
-        unlimited = np.isnan(columns.limit_a)
-        columns.limit_a[unlimited] = max_a[unlimited]
         return columns, rows
 
 
-def _request(given: object) -> Request:
+def _request(given: object, told_min: float, shift_min: float) -> Request:
     if given is None:
         return Request(phase="idle", kw=0.0, start_min=0.0, end_min=0.0)
     if not isinstance(given, Mapping):
@@ -115,7 +137,11 @@ def _request(given: object) -> Request:
     # Nothing to shed is the least that can be asked; a negative request asks nobody for more load.
     kw = max(_number(given, "kw", "request.kw", 0.0), 0.0)
     start = _number(given, "start", "request.start", 0.0)
-    return Request(phase=phase, kw=kw, start_min=start, end_min=_number(given, "end", "request.end", start))
+    end = _number(given, "end", "request.end", start)
+    if phase != "idle":
+        start = float(came_before(np.array(start), told_min))
+    end = float(leaves_after(np.array(end), np.array(start)))
+    return Request(phase=phase, kw=kw, start_min=start + shift_min, end_min=end + shift_min)
 
 
 def _id(evse: object, place: int) -> str:

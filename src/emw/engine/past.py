@@ -16,13 +16,14 @@ from emw.engine.columns import Bools, Floats, Ints
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """Of sessions, as columns; see `estimate.State`."""
+    """Of sessions, as columns; see `state.State`."""
 
     known: Bools
     """Of the others nothing is."""
     would_a: Floats
     deficit_kwh: Floats
     fade: Floats
+    due: Floats
     gap_a: Floats
     more_a: Floats
     learned: Bools
@@ -49,6 +50,7 @@ class Past:
             would_a=columns["would_a"],
             deficit_kwh=columns["deficit_kwh"],
             fade=columns["fade"],
+            due=columns["due"],
             gap_a=columns["gap_a"],
             more_a=columns["more_a"],
             learned=columns["learned"] > 0,
@@ -58,9 +60,11 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """What a fleet showed, counts and expectations: finishes by `need.GROUPS`, departures by state and kind."""
+    """What a fleet showed, counts and expectations: finishes by `need.GROUPS`, departures by state and kind, tapers."""
 
     finished: Floats
     finishes_expected: Floats
     left: Floats
     leaves_expected: Floats
+    tapers: Floats
+    """`Taper.shown`."""

@@ -17,6 +17,7 @@ import structlog
 from emw.engine.columns import Ints
 from emw.engine.learn import Belief, Learner
 from emw.engine.past import Habits, Past
+from emw.engine.taper import Taper
 from emw.service.ports import Memory
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ class Remembered:
         """What to go by until these sessions have been looked at."""
         past = self.past.pick(np.array([self.places[s] for s in sessions], dtype=np.int64))
         would_a = np.where(past.done, 0.0, past.would_a)
-        alive = np.where(past.done, 0.0, np.exp(-past.fade))
+        alive = np.where(past.done, 0.0, np.exp(-past.fade) * Taper(self.habits.tapers).left(past.due))
         gap_a = np.nan_to_num(past.gap_a)
         return [
             Belief(would_a=a, alive=p, gap_a=g, learned=known)
