@@ -330,6 +330,33 @@ def test_P4_a_ceiling_holds_what_could_be_drawn_not_what_is() -> None:
     assert fleet.could_kw() <= 40.0 + 1e-9
 
 
+def test_P4_who_is_full_keeps_no_room_under_a_ceiling_from_who_charges() -> None:
+    """40 kW are 174 A: the full ones keep their floors, 36 A, and the others have 34 A each; alike it was 17."""
+    cars = {
+        c.evse_id: c for c in (Car(evse_id=f"E{n}", would_a=32.0 if n % 5 < 2 else 0.0) for n in range(10))
+    }
+    fleet = Fleet(cars, QUICK, ceilings={"East": 40.0})
+    fleet.round()
+    assert fleet.could_kw() <= 40.0 + 1e-9
+    assert all(fleet.held_a(c) in ({6.0, None} if c.would_a == 0.0 else {None}) for c in cars.values())
+    fleet.ceilings["East"] = 20.0
+    fleet.round()
+    assert fleet.could_kw() <= 20.0 + 1e-9
+    assert {fleet.held_a(c) for c in cars.values() if c.would_a == 0.0} == {6.0}
+    assert min(fleet.held_a(c) or 32.0 for c in cars.values() if c.would_a > 0) >= 12.0
+
+
+def test_P4_who_was_full_and_charges_again_has_its_share_again() -> None:
+    cars = alike(4, would_a=32.0)
+    fleet = Fleet(cars | {"E00": replace(cars["E00"], would_a=0.0)}, QUICK, ceilings={"East": 20.0})
+    fleet.round()
+    assert fleet.held_a(cars["E00"]) == 6.0
+    fleet.cars["E00"] = cars["E00"]
+    fleet.run(10 * 60)
+    assert fleet.held_a(cars["E00"]) in {21.0, 22.0}
+    assert fleet.could_kw() <= 20.0 + 1e-9
+
+
 def test_P4_a_limit_above_a_knob_turned_down_since_is_not_said_again() -> None:
     """Nobody wants it any more and it may not be let go yet: it was lengthened, and stopped at the last check only."""
     fleet = Fleet(alike(1), QUICK)

@@ -17,6 +17,8 @@ from emw.engine.share import flexible
 from emw.engine.view import EvseView
 
 NEAR = 1e-9
+FULL_A = 0.5
+"""A vehicle that would draw less is full, or has not begun."""
 
 
 def hold_under(node: Territory, pool: Sequence[EvseView], wanted: dict[str, Wanted], now: datetime) -> None:
@@ -121,6 +123,9 @@ def _share_under(ceiling: Ceiling, pool: Sequence[EvseView], wanted: dict[str, W
         return
     # Opted out is a driver's wish; a ceiling is not one of the things a driver can refuse.
     bound = [e for e in pool if e.hears]
+    over = _less_for_the_full(ceiling, bound, wanted, could, over)
+    if over <= NEAR:
+        return
     fleet = [flexible(e, could(e), ceiling.per_a(e)) for e in bound]
     step = max((ceiling.per_a(e) * e.step_a for e in bound), default=0.0)
     result = allocate(fleet, over)
@@ -142,6 +147,20 @@ def _share_under(ceiling: Ceiling, pool: Sequence[EvseView], wanted: dict[str, W
             before_a = could(e)
             _lower(ceiling, wanted, evse_id, limit_a - e.step_a)
             over -= ceiling.per_a(e) * (before_a - could(e))
+
+
+def _less_for_the_full(
+    ceiling: Ceiling, bound: Sequence[EvseView], wanted: dict[str, Wanted], could: Could, over: float
+) -> float:
+    """Who is full misses nothing at its floor, and the others need the room; returns what is over still."""
+    for e in sorted(bound, key=lambda e: e.evse_id):
+        if over <= NEAR:
+            break
+        if e.would_draw_a < FULL_A and could(e) > e.drawn_a(e.floor_a, e.potential_a) + NEAR:
+            before_a = could(e)
+            _lower(ceiling, wanted, e.evse_id, e.floor_a)
+            over -= ceiling.per_a(e) * (before_a - could(e))
+    return over
 
 
 def _lower(ceiling: Ceiling, wanted: dict[str, Wanted], evse_id: str, limit_a: float) -> None:
