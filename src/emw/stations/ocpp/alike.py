@@ -9,7 +9,8 @@ import msgspec
 import structlog
 
 from emw.service.ports import Clock
-from emw.stations.ocpp.connection import Connection, Handler
+from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.home import Handler
 from emw.stations.ocpp.wire import EMPTY, Anything, DataTransferIn, HeartbeatOut, encode, stamp
 
 log = structlog.get_logger()

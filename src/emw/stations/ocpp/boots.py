@@ -49,13 +49,18 @@ class Boots:
             c.peer.traits.asked = False
             c.peer.rebooted()
             c.after(self._after_boot(c))
+        elif status == "Pending":
+            c.after(self._may_be_asked(c))
         # After a power cut all boot at once: spread their heartbeats, and their next tries.
         interval_s = max(10, round(interval_s * self._chance.uniform(0.9, 1.0)))
         return encode(BootOut(stamp(self._hub.clock.now()), interval_s, status))
 
     async def _after_boot(self, c: Connection) -> None:
         await self._hub.charging.turn_knobs(c.peer)  # who limits it still will say so again
-        self._hub.learn(c)
+        self._hub.greet(c)
+
+    async def _may_be_asked(self, c: Connection) -> None:
+        self._hub.greet(c)  # by hand: of itself emw has nothing to say to it yet
 
     async def _admit(self, station_id: str, password: str | None) -> str:
         station = self._state.stations.get(station_id)

@@ -8,17 +8,17 @@ waiting for one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import msgspec
 import structlog
 
 from emw.service.errors import EmwError
-from emw.service.ports import Clock
+from emw.stations.ocpp.home import Handler, Home, Said
 from emw.stations.ocpp.peer import Peer, went_out
 from emw.stations.ocpp.rates import REFUSED, Rates
-from emw.stations.ocpp.seams import Between, Decoder, Heard, Owed, Refusal, Watched, Wire, fault_for
+from emw.stations.ocpp.seams import Between, Heard, Owed, Refusal, Watched, Wire, fault_for
 from emw.stations.ocpp.wire import Whole
 from emw.stations.ocppj import (
     Answered,
@@ -37,61 +37,10 @@ from emw.stations.ocppj import (
 log = structlog.get_logger()
 
 MOST_WAITING: Final = 32
-
-Said = Callable[["Connection", Any], bytes | Coroutine[Any, Any, bytes]]
-
-
-class Handler(NamedTuple):
-    """What a message's payload is, and who takes it."""
-
-    decoder: Decoder
-    take: Said
-
-
-class Hot(NamedTuple):
-    """The message that is said most: read from its frame at one go where it is as usual (else None), and taken."""
-
-    read: Callable[[bytes], Whole[Any] | None]
-    take: Said
-
-
-class Home(Protocol):
-    """Who keeps connections, as far as one needs it."""
-
-    @property
-    def time(self) -> Callable[[], float]:
-        """The loop's: that of pings and deadlines."""
-        ...
-
-    @property
-    def asking(self) -> list[Connection]:
-        """Whose CALLs of ours go out now: their answers are due, and each looked after when its time is over."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """The time of day."""
-        ...
-
-    def handlers(self, version: Version) -> dict[str, Handler]:
-        """The messages of a version."""
-        ...
-
-    def usual(self, version: Version) -> Hot:
-        """The message that is said most."""
-        ...
-
-    def watched(self, version: Version) -> dict[str, Handler]:
-        """The messages that are taken where somebody else answers."""
-        ...
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
-        """Do this beside."""
-        ...
-
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
-        ...
+BOOT: Final = "BootNotification"
+_BOOTS: Final = b'"%b"' % BOOT.encode()
+_HEAD: Final = 160
+"""Within so many bytes of a frame its action stands."""
 
 
 class Connection:
@@ -109,6 +58,7 @@ class Connection:
         "_watched",
         "address",
         "closed",
+        "greeted",
         "heard_s",
         "learning",
         "on_trial",
@@ -119,6 +69,7 @@ class Connection:
         "ponged_s",
         "relay",
         "session",
+        "silent",
         "version",
         "wire",
     )
@@ -142,6 +93,8 @@ class Connection:
         self.relay: Between | None = None  # where the station has a CSMS of its own
         self.closed = False
         self.on_trial = False  # it waits until it is known whether its older twin is alive
+        self.silent = True  # it has not said a word yet
+        self.greeted = False  # whether it is spoken to; until then our CALLs wait
         self.opened_at = hub.clock.now()
         self.heard_s = self.ponged_s = self._time()
         self.pinged_s = 0.0
@@ -154,6 +107,8 @@ class Connection:
         peer = self.peer
         now_s = self.heard_s = peer.heard_s = self._time()
         peer.keep(now_s, frame)
+        if not self.greeted and not self.on_trial:
+            self._first_words(boots=_BOOTS in frame[:_HEAD])
         if self.relay is not None:
             self.relay.station_says(frame)
             return
@@ -177,6 +132,21 @@ class Connection:
             self._aside(got, now_s)
         else:
             self._hear(got.ask, got)  # type: ignore[union-attr, arg-type]
+
+    def _first_words(self, *, boots: bool) -> None:
+        """One that boots is spoken to once that is answered (1.6 4.2, B01): there are stacks that lose a CALL that
+        reaches them before, and fall silent over it. One that says anything else has booted long ago.
+        """
+        self.silent = False
+        if not boots:
+            self._hub.greet(self)
+
+    def taken(self) -> None:
+        """It is the station's one connection: what it said while that was not known is taken."""
+        self.on_trial = False
+        for call in self._in_line or ():
+            self._first_words(boots=call.action == BOOT)
+        self.go_on()
 
     def _aside(self, got: Aside, now_s: float) -> None:
         """Noted; answered by nothing."""
@@ -336,12 +306,13 @@ class Connection:
         if self.closed or self.on_trial:
             return False
         ask, now_s = Ask(action, payload, key, heard), self._time()
-        frame = self.session.at_once(ask, now_s)
+        frame = self.session.at_once(ask, now_s) if self.greeted else None
         if frame is not None:
             self._go_out(frame, now_s)
             return True
         takes_place = self.session.ask(ask) is not ask
-        self.send_next()  # one that lost its place to this one hears nothing: it was never said
+        if self.greeted:
+            self.send_next()  # one that lost its place to this one hears nothing: it was never said
         return takes_place
 
     async def call(self, action: str, payload: bytes) -> Answered | Failed | None:

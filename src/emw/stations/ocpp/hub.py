@@ -19,8 +19,9 @@ from emw.service.errors import Refused, Unavailable
 from emw.service.headend import HeadEnd
 from emw.service.ports import Answer, StationConsole
 from emw.stations.ocpp.charging import Charging
-from emw.stations.ocpp.connection import Connection, Handler, Hot
+from emw.stations.ocpp.connection import Connection
 from emw.stations.ocpp.due import Due
+from emw.stations.ocpp.home import Handler, Hot
 from emw.stations.ocpp.models import Models
 from emw.stations.ocpp.peer import Peer, Plug, number_of
 from emw.stations.ocpp.seams import Between, Wire
@@ -198,15 +199,19 @@ class Hub:
         peer.gone_at, peer.silent = None, False
         peer.skew = None
         log.info("ocpp.connected", station_id=peer.station_id, version=connection.version.number)
-        connection.on_trial = False
-        self._pulse(connection, self.time())
         if connection.relay is not None:
             connection.relay.start()
-        connection.go_on()
+        connection.taken()
+        self._pulse(connection, self.time())
         if peer.station_id in self.state.traits:
-            # Known from before: many come back without a boot message. One that boots is learned anew.
             self.spawn(self.headend.book.heard(peer.station_id))
-            self.learn(connection)
+
+    def greet(self, connection: Connection) -> None:
+        """A station has said who it is, or nothing for a while: from now on it is spoken to."""
+        connection.greeted, connection.silent = True, False
+        if connection.peer.station_id in self.state.traits:
+            self.learn(connection)  # many come back without a boot message; one that boots is learned anew
+        connection.send_next()
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
@@ -268,7 +273,13 @@ class Hub:
             if now_s >= max(connection.pinged_s, connection.heard_s) + ping_s:
                 connection.pinged_s = now_s
                 connection.wire.ping()
-            again_s = min(dead_s, max(connection.pinged_s, connection.heard_s) + ping_s)
+            again_s = min(again_s, max(connection.pinged_s, connection.heard_s) + ping_s)
+        if connection.silent:
+            speak_s = connection.heard_s + self.settings.quiet_s
+            if now_s >= speak_s:
+                self.greet(connection)
+            else:
+                again_s = min(again_s, speak_s)
         self.meters.look(connection)
         self._watched.at(min(again_s, now_s + 2 * self.settings.sample_s), connection)
 

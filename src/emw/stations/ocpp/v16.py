@@ -9,7 +9,8 @@ from typing import Any, Final
 from emw.stations.ocpp import wire16 as w
 from emw.stations.ocpp.alike import handlers_of, then
 from emw.stations.ocpp.boots import Boots
-from emw.stations.ocpp.connection import Connection, Handler, Hot
+from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.home import Handler, Hot
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.peer import Plug
 from emw.stations.ocpp.wire import (

@@ -11,8 +11,9 @@ from emw.domain.model import Evse
 from emw.stations.ocpp import wire201 as w
 from emw.stations.ocpp.alike import REFUSED, always, handlers_of, then
 from emw.stations.ocpp.boots import Boots
-from emw.stations.ocpp.connection import Connection, Handler, Hot
+from emw.stations.ocpp.connection import Connection
 from emw.stations.ocpp.dynamic import update
+from emw.stations.ocpp.home import Handler, Hot
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.meter import PHASES, REGISTER
 from emw.stations.ocpp.meter import number as in_wh

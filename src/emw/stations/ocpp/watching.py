@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from emw.stations.ocpp import wire16, wire201
-from emw.stations.ocpp.connection import Connection, Handler
+from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.home import Handler
 from emw.stations.ocpp.v16 import V16
 from emw.stations.ocpp.v201 import V201
 from emw.stations.ocpp.wire import EMPTY, Status
