@@ -29,6 +29,7 @@ FOUND = [
     (36, "a store that failed while a request was metered ended the head-end"),
     (43, "a halt turned the load once more than the rhythm allows, which it may"),
     (98, "opting out got round the gap between two changes"),
+    (2009, "an EVSE whose first fact was taken back stayed in its station's list"),
     (162, "a halted request was reported as confirmed again after each crash"),
 ]
 

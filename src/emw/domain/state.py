@@ -167,9 +167,7 @@ class State:
 
     def evses_of(self, station_id: str) -> list[Evse]:
         """A station's EVSEs, in the order they were found."""
-        # One that was taken back and put again is there twice.
-        keys = dict.fromkeys(self._of_station.get(station_id, ()))
-        found = (self.evses.get(key) for key in keys)
+        found = (self.evses.get(key) for key in self._of_station.get(station_id, ()))
         return [evse for evse in found if evse is not None and evse.station_id == station_id]
 
     def undo(self, steps: Iterable[Undo]) -> None:
@@ -177,9 +175,18 @@ class State:
         self._paths.clear()
         for table, key, before in reversed(list(steps)):
             if before is None:
-                table.pop(key, None)
+                taken = table.pop(key, None)
+                if isinstance(taken, Evse):
+                    self._forget(taken)
             else:
                 table[key] = before
+
+    def _forget(self, evse: Evse) -> None:
+        """An EVSE that was found is not there after all."""
+        found = self._of_station[evse.station_id]
+        found.remove(evse.evse_id)
+        if not found:
+            del self._of_station[evse.station_id]
 
     @property
     def halted(self) -> bool:
