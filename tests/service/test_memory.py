@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from emw.engine.learn import Learner
-from emw.service.memory import LASTS, read, written
+from emw.engine.past import Habits, Past
+from emw.service.memory import LASTS, Known, read, written
 from emw.service.ports import Memory
 from emw.service.requests import Decrease
 from emw.service.watch import REMEMBERS_EVERY
@@ -66,15 +67,17 @@ async def test_a_restart_in_the_middle_of_a_request_counts_the_shed_as_before(
     async with world(real=disk.reopen(), people=False, at=at + away) as w:
         assert held(w) == pytest.approx(believed), "before anything is decided"
         assert measured_kw(w) == pytest.approx(before_kw)
+        learning = w.headend.dispatch.picture.learning
         limits_a = {e: limit.max_a for e, limit in w.headend.state.limits.items()}
         for _ in range(3):
             await beat(w, names)
         after, minutes = held(w), int((w.clock.now() - at) / MINUTE)
         now_a = {e: limit.max_a for e, limit in w.headend.state.limits.items()}
         assert now_a == limits_a, "nobody is asked or let go because emw was away"
-        again = read(w.headend.dispatch.picture.learning.memories(at)[0], at)
+        again = read(learning.memories(at)[0], at)
         assert again is not None
         assert sum(again.got_kwh.values()) > 40.0, "of two hours, not of three minutes"
+        assert again.peaks_kw["East"] == pytest.approx(0.98 * 8 * 4.6), "as metered before the request"
     _, _, unbroken = await shed_for(120 + minutes, names, Disk())
     assert after == pytest.approx(unbroken, abs=off), "it goes on fading"
 
@@ -106,7 +109,7 @@ async def test_a_clean_stop_writes_it_down() -> None:
 def test_what_is_old_says_nothing_of_single_vehicles_but_still_of_the_fleet() -> None:
     learner = Learner()
     learner.recall(
-        habits := type(learner.habits)(
+        habits := Habits(
             finished=np.array([1.0, 2.0, 3.0, 4.0]),
             finishes_expected=np.array([4.0, 3.0, 2.0, 1.0]),
             left=np.array([[1.0, 2.0], [3.0, 4.0]]),
@@ -114,7 +117,8 @@ def test_what_is_old_says_nothing_of_single_vehicles_but_still_of_the_fleet() ->
             tapers=np.array([3.0, 5.0]),
         )
     )
-    memory = written("East", learner, [], {"one": 7.5}, START)
+    known = Known(learner.habits, {}, Past.nothing(0), {"one": 7.5}, {"East": 40.0})
+    memory = written("East", known, START)
     for age in (LASTS, LASTS + SECOND):
         found = read(memory, START + age)
         assert found is not None
@@ -123,11 +127,13 @@ def test_what_is_old_says_nothing_of_single_vehicles_but_still_of_the_fleet() ->
         np.testing.assert_array_equal(found.habits.tapers, habits.tapers)
         assert not found.take(["one"]).known.any()
         assert found.got_kwh == {"one": 7.5}, "no meter says it again"
+        assert found.peaks_kw == ({"East": 40.0} if age <= LASTS else {})
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"\xc1", b"\x80", msgspec.msgpack.encode({"habits": {}, "sessions": [], "past": {}})]
-)
+EMPTY = msgspec.msgpack.encode({"habits": {}, "sessions": [], "past": {}, "got_kwh": {}, "peaks_kw": {}})
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x80", EMPTY])
 def test_what_cannot_be_read_is_no_memory(body: bytes) -> None:
     with capture_logs() as logs:
         assert read(Memory("East", START, body), START) is None
@@ -135,7 +141,7 @@ def test_what_cannot_be_read_is_no_memory(body: bytes) -> None:
 
 
 def test_habits_in_the_shape_of_another_version_are_no_memory() -> None:
-    memory = written("East", Learner(), [], {}, START)
+    memory = written("East", Known(Learner().habits, {}, Past.nothing(0), {}, {}), START)
     body = msgspec.msgpack.decode(memory.body)
     body["habits"]["finished"] = [[1.0, 2.0]]
     assert read(Memory("East", START, msgspec.msgpack.encode(body)), START) is None

@@ -66,8 +66,18 @@ class Peaks:
             return {}
         waited = min(max(waited_min / rules.patience_min - 1, 0.0), 1.0)
         wears = rules.worn(waited)
+        return {n: max(kw * wears, self._would_kw.get(n, 0.0)) for n, kw in self.seen_kw.items()}
+
+    @property
+    def seen_kw(self) -> dict[str, float]:
+        """Per node, the highest mean remembered, as far as it counts."""
         found: dict[str, float] = {}
         for _, means in self._means:
             for node_id, kw in means.items():
                 found[node_id] = max(found.get(node_id, 0.0), kw)
-        return {n: max(kw * wears, self._would_kw.get(n, 0.0)) for n, kw in found.items()}
+        return found
+
+    def recall(self, now_min: float, seen_kw: dict[str, float]) -> None:
+        """Before the first look: what an earlier process had seen."""
+        if seen_kw:
+            self._means.append((now_min, seen_kw))

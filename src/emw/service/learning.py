@@ -21,7 +21,7 @@ from emw.engine.columns import Columns
 from emw.engine.forecast import Ahead
 from emw.engine.learn import Learner
 from emw.engine.peaks import Peaks
-from emw.service.memory import Remembered, read, written
+from emw.service.memory import Known, read, written
 from emw.service.ports import Memory, Reading
 from emw.service.telemetry import SETTLE, Telemetry
 
@@ -60,7 +60,7 @@ class _Mind:
     priced: bool = False
     """Whether the beliefs of the last look came with prices."""
     handed_on_at: datetime | None = None
-    remembered: Remembered | None = None
+    remembered: Known | None = None
     """What an earlier process knew of sessions that have not been looked at yet."""
 
     def minute(self, at: datetime) -> float:
@@ -85,7 +85,7 @@ class Learning:
         self._state = state
         self._telemetry = telemetry
         self._minds: dict[str, _Mind] = {}
-        self._remembered: dict[str, Remembered] = {}
+        self._remembered: dict[str, Known] = {}
 
     def recall(self, memories: Iterable[Memory], now: datetime) -> None:
         """At a start, before anything is decided: what an earlier process wrote down is believed."""
@@ -100,11 +100,8 @@ class Learning:
 
     def memories(self, now: datetime) -> list[Memory]:
         """What is worth writing down, a memory per tree that has been looked at."""
-        return [
-            written(root, mind.learner, list(mind.rows), mind.got_kwh, now)
-            for root, mind in sorted(self._minds.items())
-            if mind.looked_at is not None
-        ]
+        minds = sorted(self._minds.items())
+        return [written(root, _known(mind), now) for root, mind in minds if mind.looked_at is not None]
 
     def look(
         self,
@@ -192,6 +189,7 @@ class Learning:
             if mind.remembered is not None:
                 mind.learner.recall(mind.remembered.habits)
                 mind.got_kwh = mind.remembered.got_kwh
+                mind.peaks.recall(mind.minute(now), mind.remembered.peaks_kw)
         return mind
 
     def _rows(self, mind: _Mind, evses: Iterable[Evse], now: datetime) -> list[_Row]:
@@ -291,6 +289,14 @@ class Learning:
             quiet=not started and not held,
             returning=bool(started) and all(r.state is RequestState.RESTORING for r in started),
         )
+
+
+def _known(mind: _Mind) -> Known:
+    """What no meter will say again of one tree."""
+    rows, past = mind.learner.past()
+    sessions = list(mind.rows)
+    places = {sessions[row]: place for place, row in enumerate(rows.tolist())}
+    return Known(mind.learner.habits, places, past, mind.got_kwh, mind.peaks.seen_kw)
 
 
 def _settled(r: _Row, now: datetime) -> bool:

@@ -25,58 +25,60 @@ LASTS = timedelta(minutes=15)
 """After this what was known of single vehicles says nothing any more: limits have ended, and cars went on charging."""
 
 
+@dataclass(slots=True)
+class Known:
+    """What is known of a tree."""
+
+    habits: Habits
+    places: dict[str, int]
+    """Sessions, and where each lies in `past`."""
+    past: Past
+    got_kwh: dict[str, float]
+    """What sessions were given whose stations do not tell it: summed up from readings."""
+    peaks_kw: dict[str, float]
+    """Per node, the load that a return may come up to."""
+
+    def take(self, sessions: Sequence[str]) -> Past:
+        """The past of these sessions, in their order, where it is known; it is told once."""
+        places: Ints = np.array([self.places.pop(s, -1) for s in sessions], dtype=np.int64)
+        return self.past.pick(places)
+
+    def beliefs(self, sessions: Sequence[str]) -> list[Belief]:
+        """What to go by until these sessions have been looked at."""
+        past = self.past.pick(np.array([self.places[s] for s in sessions], dtype=np.int64))
+        columns = (
+            np.where(past.done, 0.0, past.would_a).tolist(),
+            np.where(past.done, 0.0, np.exp(-past.fade) * Taper(self.habits.tapers).left(past.due)).tolist(),
+            np.nan_to_num(past.gap_a).tolist(),
+            past.learned.tolist(),
+        )
+        return [
+            Belief(would_a=would_a, alive=alive, gap_a=gap_a, learned=learned)
+            for would_a, alive, gap_a, learned in zip(*columns, strict=True)
+        ]
+
+
 class _Body(msgspec.Struct):
     habits: dict[str, list[list[float]]]
     sessions: list[str]
     past: dict[str, list[float]]
     got_kwh: dict[str, float]
+    peaks_kw: dict[str, float]
 
 
-@dataclass(slots=True)
-class Remembered:
-    """What was read: the fleet's habits, and the past of sessions, each told once."""
-
-    habits: Habits
-    places: dict[str, int]
-    past: Past
-    got_kwh: dict[str, float]
-    """What sessions were given whose stations do not tell it: summed up from readings."""
-
-    def beliefs(self, sessions: Sequence[str]) -> list[Belief]:
-        """What to go by until these sessions have been looked at."""
-        past = self.past.pick(np.array([self.places[s] for s in sessions], dtype=np.int64))
-        would_a = np.where(past.done, 0.0, past.would_a)
-        alive = np.where(past.done, 0.0, np.exp(-past.fade) * Taper(self.habits.tapers).left(past.due))
-        gap_a = np.nan_to_num(past.gap_a)
-        return [
-            Belief(would_a=a, alive=p, gap_a=g, learned=known)
-            for a, p, g, known in zip(
-                would_a.tolist(), alive.tolist(), gap_a.tolist(), past.learned.tolist(), strict=True
-            )
-        ]
-
-    def take(self, sessions: Sequence[str]) -> Past:
-        """The past of these sessions, in their order, where it is known and has not been told yet."""
-        places: Ints = np.array([self.places.pop(s, -1) for s in sessions], dtype=np.int64)
-        return self.past.pick(places)
-
-
-def written(
-    root: str, learner: Learner, sessions: Sequence[str], got_kwh: dict[str, float], at: datetime
-) -> Memory:
-    """What a learner knows now. `sessions`: by row of its last look."""
-    habits = learner.habits
-    rows, past = learner.past()
+def written(root: str, known: Known, at: datetime) -> Memory:
+    """What is known now, to be kept."""
     body = _Body(
-        habits={f.name: np.atleast_2d(getattr(habits, f.name)).tolist() for f in fields(Habits)},
-        sessions=[sessions[row] for row in rows.tolist()],
-        past={f.name: getattr(past, f.name).astype(np.float64).tolist() for f in fields(Past)},
-        got_kwh=got_kwh,
+        habits={f.name: np.atleast_2d(getattr(known.habits, f.name)).tolist() for f in fields(Habits)},
+        sessions=list(known.places),
+        past={f.name: getattr(known.past, f.name).astype(np.float64).tolist() for f in fields(Past)},
+        got_kwh=known.got_kwh,
+        peaks_kw=known.peaks_kw,
     )
     return Memory(root, at, msgspec.msgpack.encode(body))
 
 
-def read(memory: Memory, now: datetime) -> Remembered | None:
+def read(memory: Memory, now: datetime) -> Known | None:
     """What was written, as far as it still holds."""
     like = Learner().habits
     try:
@@ -94,5 +96,6 @@ def read(memory: Memory, now: datetime) -> Remembered | None:
         log.warning("learning.memory_not_readable", root=memory.root, why=str(error))
         return None
     if now - memory.at > LASTS:
-        return Remembered(habits, {}, Past.nothing(0), body.got_kwh)
-    return Remembered(habits, {s: i for i, s in enumerate(body.sessions)}, Past.of(columns), body.got_kwh)
+        return Known(habits, {}, Past.nothing(0), body.got_kwh, {})
+    places = {session_id: place for place, session_id in enumerate(body.sessions)}
+    return Known(habits, places, Past.of(columns), body.got_kwh, body.peaks_kw)
