@@ -178,10 +178,16 @@ class Dispatch:
 
     # --- what intake tells
 
-    def powered_on(self, evse_id: str) -> None:
-        """A station (re)booted: greet it, say what it should hold, look again."""
+    def afresh(self, evse_id: str) -> None:
+        """A station (re)booted: what was asked of it before is nothing to it.
+
+        To be said as soon as the live view knows: a round may ask it for something before the boot is written.
+        """
         self.governor.forget(evse_id)
         self.picture.asking.forgive(evse_id)
+
+    def powered_on(self, evse_id: str) -> None:
+        """... and that is written: greet it, say what it should hold, look again."""
         evse = self._state.evses[evse_id]
         if self._tasks is not None:
             self._tasks.create_task(self.commands.greet(evse_id))

@@ -123,7 +123,9 @@ class Intake:
             longitude=said.longitude,
         )
         self._telemetry.heard(said.evse_id, now)
-        await self._ledger.record(fact)
+        done = self._ledger.put(fact)
+        self._dispatch.afresh(said.evse_id)
+        await done
         self._dispatch.powered_on(said.evse_id)
         return Welcome(
             token,

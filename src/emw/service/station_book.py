@@ -50,21 +50,24 @@ class StationBook:
     ) -> None:
         """A station (re)booted: profiles that live with a transaction are gone, its EVSEs start afresh."""
         now = self._clock.now()
-        await self._ledger.record(
-            f.StationBooted(
-                at=now,
-                actor=f"station:{station.station_id}",
-                station_id=station.station_id,
-                version=version,
-                vendor=vendor,
-                model=model,
-                serial=serial,
-                firmware=firmware,
-            )
+        booted = f.StationBooted(
+            at=now,
+            actor=f"station:{station.station_id}",
+            station_id=station.station_id,
+            version=version,
+            vendor=vendor,
+            model=model,
+            serial=serial,
+            firmware=firmware,
         )
-        for evse in self._state.evses_of(station.station_id):
-            self._telemetry.heard(evse.evse_id, now)
-            self._dispatch.powered_on(evse.evse_id)
+        done = self._ledger.put(booted)
+        evse_ids = [evse.evse_id for evse in self._state.evses_of(station.station_id)]
+        for evse_id in evse_ids:
+            self._telemetry.heard(evse_id, now)
+            self._dispatch.afresh(evse_id)
+        await done
+        for evse_id in evse_ids:
+            self._dispatch.powered_on(evse_id)
 
     async def found(self, station: Station, number: int, otherwise: EvseDefaults, model: str) -> Evse:
         """A station showed an EVSE: it is made, or brought to the operator's newest word. Raises Refused."""
