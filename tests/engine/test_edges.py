@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -274,3 +276,28 @@ def test_nobody_at_all_then_somebody() -> None:
     f = Fleet([Evse(evse_id=f"{i:03}", plug_min=620) for i in range(20)], allocator=allocator, now=620.0)
     f.run(10, "shed", 10.0, start=600, end=660)
     assert f.sheds[-1] == pytest.approx(10.0, abs=1.0)
+
+
+class Patchy(Allocator):
+    """Is not told of one EVSE in a hundred, now this, now that: a station that is offline may be left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chance = random.Random(3)
+
+    def round(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        told = [e for e in line["evses"] if self.chance.random() >= 0.01]
+        return super().round(dict(line) | {"evses": told})
+
+
+def test_who_is_not_told_of_for_a_minute_is_not_forgotten() -> None:
+    missed = []
+    for allocator in (Allocator(), Patchy()):
+        evses = [
+            Evse(evse_id=f"{i:03}", leave_min=5000.0, draw_a=31.0 if i % 4 == 0 else 12.0) for i in range(80)
+        ]
+        f = Fleet(evses, allocator=allocator)
+        f.event(100.0, minutes=90)
+        missed.append(fmean(f.sheds[40:100]) - 100.0)
+    assert missed[1] == pytest.approx(missed[0], abs=4.0)
+    assert all(e.limit_a == e.max_a for e in f.evses)

@@ -17,6 +17,7 @@ from emw.engine import restore
 from emw.engine.answers import agrees
 from emw.engine.columns import Bools, Columns, Floats, Ints, Request
 from emw.engine.estimate import Estimator
+from emw.engine.past import Past
 from emw.engine.price import Outlook, Prices, Taste, prices
 from emw.engine.relief import Held, give_back, hand_on
 from emw.engine.select import Moves, ask_more
@@ -81,9 +82,11 @@ class Controller:
         self._missed_kw_min = 0.0
         """By which this interval's minutes so far fell short."""
 
-    def round(self, seen: Columns, request: Request) -> tuple[Ints, Floats]:
-        """One round: rows of `seen` and their new limits in A."""
+    def round(self, seen: Columns, request: Request, past: Past | None = None) -> tuple[Ints, Floats]:
+        """One round: rows of `seen` and their new limits in A. `past`: what was known before of those who are new."""
         self.est.update(seen)
+        if past is not None:
+            self.est.recall(seen, past)
         self.outlook.align(seen)
         s = self.est.state
         would = self.est.would_kw(seen)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from emw.engine.absent import Absent
 from emw.engine.columns import Columns, Floats, Phase, Request
 from emw.engine.loop import Controller, Tuning
 from emw.engine.minutes import Minutes, came_before, leaves_after
@@ -31,6 +32,7 @@ class Allocator:
         self._draw_a: Floats = np.zeros(0)
         """Of each row, the last reading that could be true."""
         self._minutes = Minutes()
+        self._absent = Absent()
 
     def round(self, line: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one snapshot: `set` (only changes), `est_kw` (estimated shed now), `sheddable_kw`.
@@ -53,7 +55,9 @@ class Allocator:
         names = [ids[i] for i in order]
         seen, rows = self._columns(told_min, shift_min, names, ordered)
         self._minutes.passed(told_min)
-        moved, limit_a = self.controller.round(seen, request)
+        self._absent.note(self._rows, rows, self.controller.est, seen.now_min)
+        past = self._absent.recall(list(rows), seen.was.tolist())
+        moved, limit_a = self.controller.round(seen, request, past)
         self._rows, self._draw_a = rows, seen.draw_a
         return {
             "set": [
