@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from emw.domain.model import Cause, Limit, Outcome, Territory
 from emw.engine.columns import Columns
 from emw.engine.headroom import Headroom
-from emw.engine.learn import Belief, Learner
+from emw.engine.learn import HALF_H, Belief, Learner
+from emw.engine.past import Habits
 from emw.engine.view import EvseView, View
 from tests.unit.fleet import START
 
@@ -185,6 +186,24 @@ def test_the_minute_in_which_a_vehicle_finishes_says_nothing_of_what_it_draws() 
         learner.look(columns(540.0 + minute, [draw_a], [32.0], [0 if minute else -1]))
         wants.append(learner.beliefs()[0].would_a)
     assert wants == pytest.approx([16.0, 16.0, 16.0, 16.0, 7.0, 3.0, 0.0])
+
+
+def test_what_a_fleet_showed_weighs_half_after_a_month() -> None:
+    """A season is not the next one, and a server may run for years."""
+    learner = Learner()
+    learner.look(columns(0.0, [], [], []))
+    shown = Habits(
+        finished=np.full(4, 100.0),
+        finishes_expected=np.full(4, 50.0),
+        left=np.full((2, 2), 40.0),
+        leaves_expected=np.full((2, 2), 80.0),
+        tapers=np.array([30.0, 60.0]),
+    )
+    learner.recall(shown)
+    learner.look(columns(HALF_H * 60.0, [], [], []))
+    left = learner.habits
+    for name in ("finished", "finishes_expected", "left", "leaves_expected", "tapers"):
+        assert getattr(left, name) == pytest.approx(getattr(shown, name) / 2), name
 
 
 def test_who_is_held_from_the_first_and_draws_what_many_draw_is_probably_one_of_them() -> None:

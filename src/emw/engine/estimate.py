@@ -110,6 +110,12 @@ class Estimator:
         if free.any():
             self.typical_draw_a = float(np.median(s.would_a[free]))
 
+    def forget(self, keeps: float) -> None:
+        """What the fleet showed so far weighs `keeps` of what it did."""
+        self.finish.forget(keeps)
+        self.leave.forget(keeps)
+        self.taper.forget(keeps)
+
     def recall(self, seen: Columns, past: Past) -> None:
         """After `update`: what was known before of the sessions that it saw for the first time."""
         s = self.state

@@ -29,6 +29,8 @@ CONTENT_A = 3.0
 """One that takes still less, with a margin, wants no more."""
 FEW = 5
 """The mean of fewer vehicles says nothing of another."""
+HALF_H = 30 * 24.0
+"""After so long what a fleet showed weighs half: a season is not the next one."""
 MANY_GAPS = 10
 """So many EVSEs must have shown what they take less than they are offered before others are taken to be like them."""
 
@@ -76,6 +78,8 @@ class Learner:
         that are limited at first sight (after a restart), and for stations that did not obey and do so now.
         `past`: what an earlier learner knew of the sessions that this one sees for the first time.
         """
+        if self._seen is not None:
+            self.est.forget(0.5 ** (max(seen.now_min - self._seen.now_min, 0.0) / 60 / HALF_H))
         self.est.update(seen)
         if past is not None:
             self.est.recall(seen, past)

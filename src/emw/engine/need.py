@@ -192,6 +192,10 @@ class Finish:
         _, group = self.plain(who, got_kwh, 0.0)
         self.recall(self.seen + np.bincount(group, minlength=len(GROUPS)), self.expected + expected)
 
+    def forget(self, keeps: float) -> None:
+        """What was shown before weighs `keeps` of what it did."""
+        self.seen, self.expected = keeps * self.seen, keeps * self.expected
+
     def recall(self, seen: Floats, expected: Floats) -> None:
         """All finishes that were seen and expected so far, by group."""
         self.seen, self.expected = seen, expected

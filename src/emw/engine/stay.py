@@ -103,6 +103,10 @@ class Leave:
         found: Floats = (self.seen[state] + TRUST * known) / (self.expected[state] + TRUST)
         return found
 
+    def forget(self, keeps: float) -> None:
+        """What was shown before weighs `keeps` of what it did."""
+        self.seen, self.expected = keeps * self.seen, keeps * self.expected
+
     def learn(self, chance: Floats, finished: Bools, left: Bools, kind: Ints) -> None:
         """Cars whose state was plain to see, their chances of leaving by the tables, and who left."""
         place = np.where(finished, len(FINISHED), 0) + kind

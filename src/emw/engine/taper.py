@@ -24,6 +24,10 @@ class Taper:
         """What one round adds to `shown`."""
         self.shown = self.shown + np.array([fell, due])
 
+    def forget(self, keeps: float) -> None:
+        """What was shown before weighs `keeps` of what it did."""
+        self.shown = keeps * self.shown
+
     def left(self, due: Floats) -> Floats:
         """What is left of a draw after so many finishes were due (the hazard, summed up)."""
         found: Floats = np.exp(-self.per_finish * due)
