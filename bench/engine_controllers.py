@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.engine_world import KW_PER_A, Floats, World
 from emw.engine.columns import Columns, Request
 from emw.engine.loop import Controller, Tuning
+from emw.engine.past import Past
 from emw.engine.price import Taste
 
 
@@ -53,8 +54,11 @@ class Knowing(Gifted):
         super().told(world, here, before, after)
         self.truth = (world.s.leave_min[here], world.need_kwh[here])
 
-    def round(self, seen: Columns, request: Request) -> tuple[NDArray[np.int64], Floats]:
-        return super().round(replace(seen, depart_min=self.truth[0], req_kwh=self.truth[1]), request)
+    def round(
+        self, seen: Columns, request: Request, past: Past | None = None
+    ) -> tuple[NDArray[np.int64], Floats]:
+        true = replace(seen, depart_min=self.truth[0], req_kwh=self.truth[1])
+        return super().round(true, request, past)
 
 
 CONTROLLERS: dict[str, Callable[[World], object]] = {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.engine_world import Floats, Outcome, World
 from emw.engine.columns import Columns, Request
 from emw.engine.loop import Controller
+from emw.engine.past import Past
 
 PARTS = ("held", "let go, twin ahead", "deaf", "all others")
 AGES = (0, 5, 30, 60, 120, 240)
@@ -32,8 +33,10 @@ class Parted(Controller):
         """The truth of the last minute."""
         self._true_kw = (after - before)[here] * 60
 
-    def round(self, seen: Columns, request: Request) -> tuple[NDArray[np.int64], Floats]:
-        answer = super().round(seen, request)
+    def round(
+        self, seen: Columns, request: Request, past: Past | None = None
+    ) -> tuple[NDArray[np.int64], Floats]:
+        answer = super().round(seen, request, past)
         if request.phase == "shed":
             s = self.est.state
             gap_kw = self.est.would_kw(seen) - self._true_kw
