@@ -105,6 +105,14 @@ GARBAGE: dict[str, Behave] = {
     "100 for ever": says(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000),
     "an upgrade": says(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
     "400": says(answer(b"{}", "400 Bad")),
+    "400 with a reason that is none": says(answer(b'{"title": 7, "detail": "x"}', "400 Bad")),
+    "400 with a long and odd reason": says(
+        answer(
+            b'{"detail": "\\u0000\\u202e' + b"x" * 4_000 + b'"}',
+            "400 Bad",
+            "Content-Type: application/problem+json",
+        )
+    ),
     "401": says(answer(b"{}", "401 Who")),
     "404": says(answer(b"{}", "404 Not Found")),
     "429": says(answer(b"{}", "429 Slow", "Retry-After: 99999999")),
@@ -124,6 +132,18 @@ GARBAGE: dict[str, Behave] = {
 async def emw() -> AsyncGenerator[House, None]:
     async with house(networks=["127.0.0.0/8"], deadline_s=DEADLINE_S) as running:
         yield running
+
+
+async def test_why_a_station_refuses_is_told_in_its_own_words(emw: House) -> None:
+    async with canary("127.0.0.1") as station:
+        station.behave = says(answer(b'{"title": "the cable is hot", "status": 409}', "409 Conflict"))
+        await a_station_at(emw, "Hot", station.url)
+        iso = await emw.iso("grid", "East")
+        body = {"requestID": "R1", "territory": "East", "kW": 5, "durationMinutes": 30}
+        assert (await emw.post("/iso/decrease", body, iso)).status == 200
+        limit = emw.headend.state.limits["Hot"]
+        assert limit.outcome is Outcome.REJECTED
+        assert limit.reason == "it answered 409: the cable is hot"
 
 
 async def a_station_at(emw: House, name: str, url: str) -> None:

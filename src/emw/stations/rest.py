@@ -32,6 +32,8 @@ Energy = Annotated[float, Meta(ge=0, le=1e7)]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 OVER_KNOB = 1.25
+WHY_MOST = 150
+"""Characters of a station's reason for a refusal that are kept."""
 """A meter may read somewhat above the knob; beyond this (and 2 A) it is not believed."""
 DEPARTURE_AHEAD = timedelta(days=90)
 
@@ -297,6 +299,23 @@ class RestStations:
         return LimitOut(limit.command_id, knob_a, until)
 
 
+class _Problem(Struct):
+    """What a station says of its refusal, where it does: problem+json."""
+
+    title: str = ""
+    detail: str = ""
+
+
+def _why(body: bytes) -> str:
+    """A station's own words, as far as they can be shown: they are anybody's."""
+    try:
+        said = msgspec.json.decode(body, type=_Problem)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    text = "".join(c for c in said.detail or said.title if c.isprintable())[:WHY_MOST].strip()
+    return f": {text}" if text else ""
+
+
 class RestLink:
     """How commands reach REST stations: at their `accessURL`, or in the answer to what they send next."""
 
@@ -341,7 +360,7 @@ class RestLink:
         if status == 401:  # it holds the token of another power-on; it can only be told in an answer
             return Answer(Outcome.OFFLINE, reason="it does not take our token")
         if not 200 <= status < 300:
-            return Answer(Outcome.REJECTED, reason=f"it answered {status}")
+            return Answer(Outcome.REJECTED, reason=f"it answered {status}{_why(got)}")
         try:
             return Answer(Outcome.APPLIED, self._went_to.decode(got).maxAmps)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
