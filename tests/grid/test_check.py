@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from emw.cli.control import call_asgi
+from emw.cli.grid import status
 from emw.domain.model import Role
 from emw.grid.openadr3.check import Check, Finding
 from emw.grid.openadr3.client import VtnClient
@@ -203,3 +204,22 @@ async def test_the_command_line_says_it_and_its_exit_status_tells(tmp_path: Path
     told = msgspec.json.decode(said)
     assert (status, told["ok"]) == (1, False)
     assert told["connections"][0]["connected"] is None
+
+
+def test_the_command_line_shows_events_that_cant_be_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Told:
+        def __init__(self, _: object) -> None:
+            pass
+
+        def get(self, path: str, **_: object) -> dict[str, Any]:
+            odd = [{"eventID": "bad", "why": "its intervals are no list"}, {"eventID": None, "why": "no id"}]
+            connection = {"sourceID": "vtn:utility", "name": "utility", "connected": True, "unreadable": odd}
+            return {"items": [connection] if path == "/grid/connections" else []}
+
+    monkeypatch.setattr("emw.cli.grid.Control", Told)
+    status()
+    said = capsys.readouterr().out
+    assert "its intervals are no list" in said
+    assert "without an id" in said

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from emw.domain import facts as f
 from emw.domain.fold import apply
@@ -332,7 +333,10 @@ def test_one_unreadable_event_hides_no_other_and_lets_nothing_go() -> None:
         ven = h.ven(vtn)
         await h.until(12)
         vtn.events = [{**vtn.events[0], "intervals": "none"}, vtn.events[1], "what?", {"id": "x\n"}]
-        await h.until(15)
+        with capture_logs() as said:
+            await h.until(15)
+        told = [line["event_id"] for line in said if line["event"] == "ven.event_unreadable"]
+        assert told == ["e1", None, "x\n"], "each once, however often it is polled"
         assert [b[:2] for b in h.brief()] == [("e1", "active"), ("e2", "active")]
         assert [u[0] for u in ven.standing.unreadable] == ["e1", None, "x\n"]
 

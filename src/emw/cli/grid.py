@@ -55,6 +55,18 @@ def status(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: As
                 [_unserved(u) for u in unserved["items"]],
                 ["vtn", "event", "from", "payload", "not served because"],
             )
+        unreadable = [
+            {
+                "vtn": c["sourceID"],
+                "event": u["eventID"] or "without an id",
+                "can't be read because": u["why"],
+            }
+            for c in connections
+            for u in c["unreadable"]
+        ]
+        if unreadable:
+            say("")
+            print_table(unreadable, ["vtn", "event", "can't be read because"])
     if lost:
         sys.exit(1)
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+import structlog
+
+log = structlog.get_logger()
+
 
 @dataclass(slots=True)
 class Standing:
@@ -26,6 +30,13 @@ class Standing:
     """Why there is no subscription; None: there is one, or none is wanted."""
     mqtt: str | None = None
     """Why the broker is not listened to; likewise."""
+
+    def listed(self, vtn: str, events: int, unreadable: list[tuple[str | None, str]]) -> None:
+        """So many events there are, and these can't be read: each is in the log once."""
+        for event_id, why in unreadable:
+            if (event_id, why) not in self.unreadable:
+                log.warning("ven.event_unreadable", vtn=vtn, event_id=event_id, why=why)
+        self.events, self.unreadable = events, unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -243,7 +243,7 @@ class Ven2b:
         for signal in self._signals.of(self.settings.source_id):
             if signal.event_id not in there and not any(e is None for e, _ in unreadable):
                 ended[signal.event_id] = "it is gone from the VTN"
-        self.standing.unreadable, self.standing.events = unreadable, len(there)
+        self.standing.listed(self.settings.name, len(there), unreadable)
         self._told = {k: t for k, t in told_now.items() if k not in ended}
         await self._signals.received(heard)
         await self._signals.ended(self.settings.source_id, ended)

@@ -194,7 +194,7 @@ class Ven:
                 ended[event.id] = said
         for event_id in await self._vanished(there):
             ended[event_id] = "it is gone from the VTN"
-        self.standing.unreadable, self.standing.events = unreadable, len(listed)
+        self.standing.listed(self.settings.name, len(listed), unreadable)
         await self._signals.received(heard)
         for event_id in ended:
             await self.reporter.finish(event_id)
