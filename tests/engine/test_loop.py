@@ -183,8 +183,12 @@ def snapshot(n: int, seed: int) -> dict[str, Any]:
 def test_P4_whatever_the_snapshots_every_limit_is_one_that_may_be(n: int, seed: int, rounds: int) -> None:
     allocator = Allocator()
     line = snapshot(n, seed)
+    knobs = random.Random(seed)
     for i in range(rounds):
         line["now_min"] = 600 + i
+        for e in line["evses"]:
+            if i > 2 and knobs.random() < 0.3:
+                e["max_a"] = knobs.choice([24.0, 16.0, 5.0])
         line["request"]["phase"] = ["idle", "idle", "shed", "shed", "restore"][i]
         by_id = {e["id"]: e for e in line["evses"]}
         answer = allocator.round(line)

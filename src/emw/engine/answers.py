@@ -38,6 +38,8 @@ class Answers:
 
     def watch(self, seen: Columns, s: State, changed: Bools) -> Bools:
         """Look at what was commanded a round ago; returns who turns out to be deaf."""
+        # A knob may be turned down after a command: that is not said again as it was.
+        s.asked_a = np.minimum(s.asked_a, seen.max_a)
         over = (seen.draw_a > seen.limit_a + LIES_A) & ~changed & (seen.limit_a < seen.max_a - 0.05)
         s.lies = np.where(over, s.lies + 1, 0)
         came = agrees(seen.limit_a, s.asked_a)

@@ -225,8 +225,8 @@ class Estimator:
         stays = hours * (
             self.leave.gone(now_h, who, leaves, behind_h, at + ahead) - leaves * self.leave.charging[who.kind]
         )
-        s.fade[rows] -= (1 - np.exp(-s.fade[rows])) * np.maximum(stays, 0.0)
-        s.fade[rows] = np.maximum(s.fade[rows], 0.0)
+        fade = np.maximum(s.fade[rows], 0.0)
+        s.fade[rows] = np.maximum(fade - (1 - np.exp(-fade)) * np.maximum(stays, 0.0), 0.0)
         s.deficit_kwh[rows] = np.maximum(ahead + twin - own, 0.0)
 
     def _finished(self, seen: Columns, s: State, ended: Bools, fresh: Bools) -> float:
