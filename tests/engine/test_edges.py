@@ -301,3 +301,16 @@ def test_who_is_not_told_of_for_a_minute_is_not_forgotten() -> None:
         missed.append(fmean(f.sheds[40:100]) - 100.0)
         assert all(e.limit_a == e.max_a for e in f.evses)
     assert missed[1] == pytest.approx(missed[0], abs=4.0)
+
+
+def test_a_release_that_was_not_heard_is_said_again_no_higher_than_a_knob_turned_down_since() -> None:
+    f = fleet(20)
+    f.run(10, "idle")
+    f.run(10, "shed", 30.0, start=START, end=START + 10)
+    for e in f.evses:
+        e.mute = True
+    f.run(2, "restore", 30.0, start=START, end=START + 10)
+    for e in f.evses:
+        e.max_a, e.mute = 16.0, False
+    f.run(200, "restore", 30.0, start=START, end=START + 10)
+    assert all(e.limit_a in {16.0, 32.0} for e in f.evses)
