@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from emw.domain import facts as f
@@ -122,6 +123,27 @@ async def test_P5_what_a_station_says_late_of_the_vehicle_before_is_no_word_of_t
     assert emw.headend.telemetry.drawn_kw("S1") is None
     await emw.plug_in("S1", carMaxAmps=20)
     assert emw.headend.state.evses["S1"].session_id == session_id
+
+
+async def test_P5_what_a_clock_that_runs_ahead_said_before_the_vehicle_left_shows_no_other(
+    emw: House,
+) -> None:
+    """A heartbeat that came a second time, just after the vehicle had gone, was dated a minute and a half later."""
+    await emw.plug_in("S1")
+    ahead = timedelta(seconds=98)
+    at = ""
+    for _ in range(2):
+        emw.clock.forward(60)
+        at = (emw.clock.now() + ahead).isoformat()
+        await emw.heartbeat("S1", timestamp=at)
+    emw.clock.forward(2)
+    await emw.post("/evse/unplugged", {"evseID": "S1"}, emw.tokens["S1"])
+    emw.clock.forward(5)
+    await emw.heartbeat("S1", timestamp=at)
+    assert emw.headend.state.evses["S1"].session_id is None
+    emw.clock.forward(60)  # it has heard of no vehicle, and one is there
+    await emw.heartbeat("S1", timestamp=(emw.clock.now() + ahead).isoformat())
+    assert emw.headend.state.evses["S1"].session_id is not None
 
 
 async def test_P5_what_a_station_says_late_as_it_comes_back_is_no_news(emw: House) -> None:

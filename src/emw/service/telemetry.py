@@ -301,8 +301,14 @@ class Telemetry:
         return live is not None and live.reading is not None and live.reading.received_at == received_at
 
     def proves_presence(self, evse_id: str, at: datetime, now: datetime) -> bool:
-        """Whether a reading of `at` shows a vehicle that nobody announced (its plug-in is lost)."""
+        """Whether a reading of `at` shows a vehicle that nobody announced (its plug-in is lost).
+
+        `at` is the station's own time, and its clock may run ahead: what it said before the last vehicle left would
+        else come after.
+        """
         live = self.live.get(evse_id)
+        if live is not None:
+            at -= live.skew
         fresh = abs(at - now) <= SKEW
         return fresh and (live is None or live.left_at is None or at > live.left_at + SETTLE)
 
