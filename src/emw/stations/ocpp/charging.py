@@ -78,7 +78,7 @@ class Charging:
         """A connector's state; a coroutine where something changes by it."""
         now = self._clock.now()
         if at_text is not None:
-            peer.says_time(at_text, now)
+            peer.says_time("state", at_text, now)
         if number == 0:
             return None
         evse = self._state.evses.get(evse_id_of(peer.station_id, number))
@@ -93,14 +93,14 @@ class Charging:
         evse, plug = await self.evse(peer, number)
         now = self._clock.now()
         plug.status = word
+        session = self._state.session_of(evse)
+        since = None if session is None or word != "Available" else session.started_at - ORDER
+        if since is not None and (at is None or peer.by_our_clock(at) >= since):
+            await self._leave(evse, plug, None)  # however long ago that was: who came before is gone since
         if at is not None and not peer.is_fresh(at, now, self._fresh):
             return
         self._headend.telemetry.heard(evse.evse_id, now)
-        session = self._state.session_of(evse)
-        if word == "Available" and session is not None:
-            if at is None or peer.by_our_clock(at) >= session.started_at - ORDER:
-                await self._leave(evse, plug, None)
-        elif word == "Charging" and evse.session_id is None and plug.transaction_id is not None:
+        if word == "Charging" and evse.session_id is None and plug.transaction_id is not None:
             await self._arrive(peer, evse, plug)
 
     # --- transactions
@@ -367,6 +367,8 @@ class Charging:
         """Whether power of now flows, and was not kept while the station was away: of a session that is over."""
         if metered.power_w is None or metered.power_w < ALIVE_W:
             return False
+        if not peer.is_fresh(metered.at, now, self._fresh):
+            peer.says_time("reading", metered.at, now)
         left = plug.left_at is not None and peer.by_our_clock(metered.at) <= plug.left_at
         return not left and peer.is_fresh(metered.at, now, self._fresh)
 

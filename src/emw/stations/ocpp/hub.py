@@ -196,8 +196,7 @@ class Hub:
         peer = connection.peer
         self._connections[peer.station_id] = connection
         peer.connection = connection
-        peer.gone_at, peer.silent = None, False
-        peer.skew = None
+        peer.connected()
         log.info("ocpp.connected", station_id=peer.station_id, version=connection.version.number)
         if connection.relay is not None:
             connection.relay.start()

@@ -21,7 +21,10 @@ from emw.stations.ocppj import Version
 FRAME_KEPT: Final = 1_024
 """Of a frame so many bytes are kept for the operator's eyes."""
 OFF: Final = timedelta(minutes=2)
-"""A station's clock is off where not one of its messages is nearer to ours than this."""
+"""A clock that is nearer to ours than this is right."""
+APART: Final = timedelta(seconds=3)
+PACED: Final = timedelta(seconds=2)
+"""Two messages that came at least `APART`, and are dated as far apart as they came to this, are both of now."""
 
 
 NO_PHASES: Final[tuple[tuple[int, str | None], int]] = ((0, None), 0)
@@ -139,9 +142,11 @@ class Peer:
         "_by_evse",
         "_frames",
         "_place",
+        "_said",
         "connection",
         "gone_at",
         "heard_s",
+        "off",
         "pin",
         "plugs",
         "silent",
@@ -165,7 +170,11 @@ class Peer:
         # as the rest. Of what went out the time is below 0.
         self._frames: list[float | bytes | None] = [None] * (2 * max(frames_kept, 1))
         self._place = 0
-        self.skew: timedelta | None = None
+        self.skew: timedelta | None = (
+            None  # of all messages' dates, by how much the nearest is behind our clock
+        )
+        self.off = timedelta(0)  # by how much its clock is behind ours, where that is proved and too much
+        self._said: dict[str, tuple[datetime, datetime]] = {}  # by kind, a message's date and when it came
         self.heard_s: float | None = None  # in the loop's time, like `gone_at` and the frames'
         self.gone_at: float | None = None  # when its connection was lost, in the loop's time
         self.silent = False
@@ -200,11 +209,26 @@ class Peer:
             if number:
                 self.plug(number, transaction.evse_id).transaction_id = transaction.transaction_id
 
-    def says_time(self, at: datetime, now: datetime) -> None:
-        """A message that is not kept for later was dated `at`: how far off is its clock?"""
+    def says_time(self, kind: str, at: datetime, now: datetime) -> None:
+        """A message of this kind was dated `at`: how far off is its clock?
+
+        A date of long ago may be one that was kept while the station was away: these come in bursts. One clock runs as
+        fast as another, so two messages of now are dated as far apart as they came.
+        """
         skew = now - at
         if self.skew is None or abs(skew) < abs(self.skew):
             self.skew = skew
+        dated, came = self._said.setdefault(kind, (at, now))
+        if now - came >= APART:
+            if abs((at - dated) - (now - came)) <= PACED:
+                self.off = skew if abs(skew) > OFF else timedelta(0)
+            self._said[kind] = (at, now)
+
+    def connected(self) -> None:
+        """It is there again: what is said from now on shows its clock."""
+        self.gone_at, self.silent = None, False
+        self.skew, self.off = None, timedelta(0)
+        self._said.clear()
 
     def is_fresh(self, at: datetime, now: datetime, within: timedelta) -> bool:
         """Whether something dated `at` by the station is of now, and no history told late."""
@@ -212,7 +236,7 @@ class Peer:
 
     def by_our_clock(self, at: datetime) -> datetime:
         """A moment as the station dates it, by our clock where its own is off."""
-        return at if self.skew is None or abs(self.skew) <= OFF else at + self.skew
+        return at + self.off if self.off else at
 
     def rebooted(self) -> None:
         """What ends with a boot is forgotten."""

@@ -137,6 +137,8 @@ class V201:
         peer, info = c.peer, said.transactionInfo
         now = self._clock.now()
         at = parse_time(said.timestamp, now)
+        if not said.offline:
+            peer.says_time("event", at, now)
         # Before a CSMS of its own, whether it may charge is that one's word, and the meter shows it.
         token = None if said.idToken is None or c.relay is not None else self._token(said.idToken)
         answer = EMPTY if token is None else encode(w.TokenOut(w.TokenInfo(token)))
