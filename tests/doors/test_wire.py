@@ -198,6 +198,30 @@ async def test_A14_requests_in_one_packet_are_answered_in_order(emw: House, wire
     assert statuses(await say(wire, good + lost + good)) == [200, 404, 200]
 
 
+@pytest.mark.parametrize("path", ["/evse/adjustedMaxAmps", "/evse/plugInHeartBeat"])
+async def test_F19_A14_what_was_done_is_answered_before_a_malformed_request_ends_the_connection(
+    emw: House, wire: Address, path: str
+) -> None:
+    """What a station is not told, it says again: it must not be left to guess what of its words was taken."""
+    await emw.plug_in("S1")
+    body = json.dumps(emw.heartbeat_body("S1")).encode() if "Heart" in path else BODY
+    line = b"POST " + path.encode() + b" HTTP/1.1\r\n"
+    good = head(b"Content-Length: %d" % len(body), line=line, token=emw.tokens["S1"]) + body
+    assert statuses(await say(wire, good * 3 + b"GARBAGE\r\n\r\n" + good)) == [200, 200, 200, 400]
+    broken = head(b"Transfer-Encoding: chunked", line=line, token=emw.tokens["S1"]) + b"zz\r\n"
+    assert statuses(await say(wire, good * 2 + broken + good)) == [200, 200, 400]
+
+
+async def test_F22_A14_of_too_many_in_one_packet_those_that_were_taken_are_answered(
+    emw: House, wire: Address
+) -> None:
+    good = head(b"Content-Length: " + LENGTH, token=emw.tokens["S1"]) + BODY
+    told = statuses(await say(wire, good * (server_module.MOST_WAITING_REQUESTS + 20)))
+    assert set(told[:-1]) == {200}
+    assert told[-1] == 429
+    assert len(told) == server_module.MOST_WAITING_REQUESTS + 2
+
+
 async def test_A14_who_offers_another_protocol_is_served_in_this_one(emw: House, wire: Address) -> None:
     """Some HTTP clients offer HTTP/2 on every first request; its body must not get lost, nor what comes after."""
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ"

@@ -40,6 +40,11 @@ def _refusal(status: int, title: str, detail: str) -> bytes:
 LATE = _refusal(408, "Bad input", "the body did not arrive in time")
 MALFORMED = _refusal(400, "Bad input", "this is not HTTP/1.1 as RFC 9112 has it")
 NO_HOST = _refusal(400, "Bad input", "a request needs one Host header")
+TOO_MANY = _refusal(
+    429,
+    "Too many requests",
+    f"{MOST_WAITING_REQUESTS} may be sent ahead on one connection; these were not read",
+)
 LARGE_HEAD = _refusal(
     431, "Too large", f"a head may have {MOST_HEADERS} lines, {MOST_HEADER_BYTES} bytes in all"
 )
@@ -115,9 +120,13 @@ class GuardedHttp(HttpToolsProtocol):
 
     upgrade: ClassVar[Any] = None
     """Who takes over connections that become WebSockets; None: nobody."""
+    _last_words: bytes | None = None
+    """What is said once all answers that are owed are given, before hanging up; None: it goes on."""
 
     def data_received(self, data: bytes) -> None:
         """Read on. What can't be read is answered as everything else is, and ends the connection."""
+        if self._last_words is not None:
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as wanted:
@@ -147,12 +156,19 @@ class GuardedHttp(HttpToolsProtocol):
         return b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(lines))
 
     def _refuse(self) -> None:
-        """Say what is wrong, unless another request's answer is due first, and hang up."""
+        """Say what is wrong and hang up; first those answers that are owed, for what they are about has been done."""
         cycle: Any = self.cycle  # None before the first request
-        own_turn = self._phase is Phase.BODY and not self.cycle.response_started
-        if not self.pipeline and (cycle is None or cycle.response_complete or own_turn):
-            self.transport.write(self._why)
-        self._cut()
+        nothing_owed = cycle is None or cycle.response_complete
+        if self._phase is Phase.BODY and self.pipeline:
+            self.pipeline.popleft()  # the one that broke off
+        elif nothing_owed or self._phase is Phase.BODY:
+            if nothing_owed or not cycle.response_started:
+                self.transport.write(self._why)
+            self._cut()
+            return
+        self._last_words = self._why
+        self._due = math.inf
+        self.flow.pause_reading()
 
     def _should_upgrade_to_ws(self) -> bool:
         return self.upgrade is not None
@@ -221,8 +237,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._await_body()
         super().on_headers_complete()
         if len(self.pipeline) > MOST_WAITING_REQUESTS:
-            self.pipeline.clear()
-            self._cut()
+            self._why = TOO_MANY
             raise ValueError("more requests at once than one connection may send")
 
     def _await_body(self) -> None:
@@ -253,6 +268,10 @@ class GuardedHttp(HttpToolsProtocol):
         if self.pipeline:
             # Nothing more is read before all that was sent ahead is answered: who asks faster than that has to wait.
             self._start_asgi_task(*self.pipeline.pop())
+            return
+        if self._last_words is not None:
+            self.transport.write(self._last_words)
+            self._cut()
             return
         self.flow.resume_reading()
         if self._phase is Phase.ANSWER:
