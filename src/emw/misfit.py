@@ -89,7 +89,20 @@ def _no_json(body: bytes, error: Exception) -> BadInput:
     if isinstance(error, RecursionError):
         return BadInput("", "the body is nested too deeply")
     at = AT_BYTE.search(str(error))
-    # Without a byte it breaks off at the end, or in the text before the last brackets.
-    end = int(at[1]) if at else len(body.rstrip(b'"}] \t\r\n'))
+    why = f"this is not JSON: {error}"
+    if isinstance(error, UnicodeDecodeError):  # it counts from where that text began
+        end = _text_ends(body)
+        why = f"this is not JSON: byte {end} is not UTF-8"
+    else:  # without a byte it breaks off at the end
+        end = int(at[1]) if at else len(body.rstrip(b'"}] \t\r\n'))
     name = LAST_NAME.search(body[max(0, end - 512) : end])
-    return BadInput(name[1].decode("utf-8", "replace") if name else "", f"this is not JSON: {error}")
+    return BadInput(name[1].decode("utf-8", "replace") if name else "", why)
+
+
+def _text_ends(body: bytes) -> int:
+    """Up to which byte it is UTF-8."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(body)

@@ -60,6 +60,16 @@ BROKEN: dict[str, tuple[bytes, int]] = {
 }
 
 
+async def test_P9_bytes_that_are_no_text_are_named_by_their_own_field(emw: House) -> None:
+    token = await emw.power_on("S1")
+    for raw, field in (
+        (b'{"evseID": "S1\xff", "newMaxAmps": 20, "commandID": "co"}', "evseID"),
+        (b'{"evseID": "S\xc3\xa91", "newMaxAmps": 20, "commandID": "c\xe9o"}', "commandID"),
+    ):
+        told = (await emw.post("/evse/adjustedMaxAmps", raw, token)).body
+        assert (told["field"], "not UTF-8" in told["detail"]) == (field, True)
+
+
 @pytest.mark.parametrize(("raw", "status"), BROKEN.values(), ids=BROKEN.keys())
 async def test_F19_P9_a_broken_body_is_refused_and_changes_nothing(
     emw: House, raw: bytes, status: int

@@ -118,6 +118,25 @@ async def test_the_tally_of_the_board_is_that_of_the_books() -> None:
         assert abs(east["shedKW"] - (books.measured_kw or 0)) < 0.001
 
 
+async def test_P9_what_no_address_can_name_is_not_made_and_fields_are_named_as_they_were_said() -> None:
+    """A client takes `..` out of a path before it asks: a station of that name could never be revoked."""
+    async with world() as w:
+        await w.headend.admin.define_territory("test", "East")
+        me = await w.log_in()
+        for path, said, field in (
+            ("stations", {"stationID": ".."}, "stationID"),
+            ("stations", {"stationID": "."}, "stationID"),
+            ("territories", {"territoryID": ".."}, "territoryID"),
+            ("territories", {"territoryID": " "}, "territoryID"),
+            ("territories", {"territoryID": "West", "parentID": "nowhere"}, "parentID"),
+            ("territories", {"territoryID": "East", "parentID": "East"}, "parentID"),
+        ):
+            told = await w.call("POST", f"/api/v1/{path}", said, headers=me)
+            assert (told.status in {400, 404}, told.json["field"]) == (True, field), told.body
+        assert set(w.headend.state.territories) == {"East"}
+        assert not w.headend.state.stations
+
+
 async def test_secrets_are_shown_once() -> None:
     async with world() as w:
         await w.headend.admin.define_territory("test", "East")

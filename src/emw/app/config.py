@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from emw.service.settings import ServiceSettings
     from emw.stations.ocpp.settings import OcppSettings, ProxySettings
 
+DEFAULT_FILE = Path("emw.toml")
 NOT_SETTINGS = {  # read by single commands and by the tests
     "EMW_CONFIG",
     "EMW_REQUIRE",
@@ -255,13 +256,18 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
         )
 
 
+def file_of(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Path:
+    """The file that `load_config` reads, if it is there."""
+    environment = os.environ if environment is None else environment
+    return path or Path(environment.get("EMW_CONFIG", DEFAULT_FILE))
+
+
 def load_config(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
     """Read `path` (default `emw.toml` where it exists) and lay the environment over it. Raises ConfigError."""
     environment = os.environ if environment is None else environment
     raw: dict[str, Any] = {}
-    named = path or (Path(environment["EMW_CONFIG"]) if "EMW_CONFIG" in environment else None)
-    file = named or Path("emw.toml")
-    if named is not None and not file.exists():
+    file = file_of(path, environment)
+    if file != DEFAULT_FILE and not file.exists():
         raise ConfigError(f"{file}: there is no such file")
     if file.exists():
         try:

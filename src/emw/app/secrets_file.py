@@ -19,11 +19,14 @@ def server_key(path: Path) -> bytes:
         key = path.read_bytes()
     except FileNotFoundError:
         key = secrets.token_bytes(KEY_BYTES)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        partial = path.with_name(path.name + ".partial")  # whoever is killed here leaves no half of a key
+        partial.unlink(missing_ok=True)
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(key)
             file.flush()
             os.fsync(file.fileno())
+        partial.rename(path)
     if len(key) != KEY_BYTES:
         raise ConfigError(
             f"{path}: not a key of {KEY_BYTES} bytes; restore it, or delete it and let stations power on"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import sys
+import tomllib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from emw.app import tls
-from emw.app.config import Config, ConfigError, load_config, split_address
+from emw.app.config import Config, ConfigError, file_of, load_config, split_address
 from emw.app.lock import DataDirBusy, only_one
 from emw.cli.serve import ConfigPath, DataDir
 from emw.cli.show import AsJson, print_json, say
@@ -32,6 +34,7 @@ def doctor(
         config = load_config(config_path)
         if data_dir is not None:
             config.data_dir = data_dir
+        _check_secrets(config, file_of(config_path), found)
         _check(config, found, whole_log=log)
     except ConfigError as error:
         found("error", str(error))
@@ -69,8 +72,9 @@ def _check(config: Config, found: Any, *, whole_log: bool) -> None:
     try:
         with only_one(config.data):
             found("ok", f"the data folder {config.data} is ours alone")
-            for field in ("stations", "operator"):
-                _check_port(getattr(config, field).listen, f"{field}.listen", found)
+            for field in ("stations", "operator", "drivers"):
+                if (listen := getattr(config, field).listen) is not None:
+                    _check_port(listen, f"{field}.listen", found)
     except DataDirBusy:
         running = True
         found("notice", f"a server runs on {config.data}; its ports are not tried")
@@ -86,6 +90,17 @@ def _check(config: Config, found: Any, *, whole_log: bool) -> None:
         found(
             "error",
             "operator.listen: stations must not reach the operator's plane; give it a port of its own",
+        )
+
+
+def _check_secrets(config: Config, file: Path, found: Any) -> None:
+    """Passwords for the CSMS may stand in the configuration itself: then it is a secret, too."""
+    proxy = config.ocpp.proxy
+    told = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    written = told.get("ocpp", {}).get("proxy", {}).keys() & {"password", "passwords"}
+    if (proxy.password or proxy.passwords) and written and file.stat().st_mode & 0o077:
+        found(
+            "warning", f"{file}: others on this machine can read the CSMS' passwords in it; chmod 600 {file}"
         )
 
 

@@ -297,7 +297,9 @@ def fleet(
     ways = ways_of(ids, protocol, seed=seed, habits=_habits(habit))
     planned = specs_for(recorded, dict.fromkeys(ids, ""), territory=territory, ways=ways)
     _check_address(server, planned)  # before it renews their secrets
-    specs = enrol(Control(configured(config_path, data_dir), running=True), planned)
+    control = Control(configured(config_path, data_dir), running=True)
+    _check_territory(control, territory)  # likewise
+    specs = enrol(control, planned)
     faults = FaultShares(deaf=deaf, slow=slow, lost=lost)
 
     async def run(stop: asyncio.Event) -> None:
@@ -344,6 +346,12 @@ def _check_address(server: str, stations: list[StationSpec]) -> None:
             Dialer(server)
     except BadAddress as error:
         raise fail(f"--server: {error}", 2) from error
+
+
+def _check_territory(control: Control, territory: str) -> None:
+    known = sorted(t["territoryID"] for t in control.get("/territories")["items"])
+    if territory not in known:
+        raise fail(f"--territory: there is no {territory!r} here; there are {', '.join(known) or 'none'}")
 
 
 def enrol(control: Control, specs: list[StationSpec]) -> list[StationSpec]:

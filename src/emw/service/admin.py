@@ -47,6 +47,13 @@ def any_text(field: str, value: str, most: int = MOST_ID) -> str:
     return value
 
 
+def id_in_paths(field: str, value: str) -> str:
+    """Any text that can be a part of a URL's path: clients take `.` and `..` out of it, however they are written."""
+    if value in {".", ".."}:
+        raise BadInput(field, "must not be '.' or '..': no address can name it")
+    return any_text(field, value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseDefaults:
     """The operator's word on a station's EVSEs: territory, knob (A), line voltage (V), phases. None: not said.
@@ -89,13 +96,13 @@ class Admin:
         time_zone: str = "UTC",
     ) -> Territory:
         """Add or change a node of the tree. A loop is refused."""
-        any_text("territory", territory_id)
+        id_in_paths("territoryID", territory_id)
         any_text("kind", kind, 64)
         if parent_id is not None:
             if parent_id not in self._state.territories:
-                raise NotFound(f"there is no territory {parent_id!r}", field="parent")
+                raise NotFound(f"there is no territory {parent_id!r}", field="parentID")
             if territory_id in self._state.path(parent_id):
-                raise BadInput("parent", f"{parent_id!r} lies under {territory_id!r}: that would be a loop")
+                raise BadInput("parentID", f"{parent_id!r} lies under {territory_id!r}: that would be a loop")
         if ceiling_kw is not None and not 0 <= ceiling_kw <= 1e7:
             raise BadInput("ceilingKW", "must be between 0 and 10,000,000")
         if ceiling_a is not None and not 0 <= ceiling_a <= 1e7:
@@ -138,7 +145,7 @@ class Admin:
         `evses`: what its protocol can't say of them; what is not said stays as it was. `secret`: one that the
         station has already, instead of a new one. `in_hex`: 40 hexadecimal digits, for those that take nothing else.
         """
-        any_text("stationID", station_id)
+        id_in_paths("stationID", station_id)
         known = self._state.stations.get(station_id)
         if known is not None and not known.revoked and not renew:
             raise Conflict(
