@@ -88,7 +88,7 @@ def what_is_short_is_said(fleet: Fleet) -> None:
         if str(request.state) == "active":
             short = shorts[key]
             assert short.kw >= 0
-            assert bool(short.why) == (short.kw > 1e-6), short
+            assert bool(short.told(short.kw)) == (short.kw > 1e-6), short
             assert fleet.shed_kw(request.territory_id) + short.kw >= request.kw - 1e-6, (short, request)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -125,7 +126,7 @@ async def test_the_simulated_disk_sums_up_as_the_real_store_does() -> None:
     await sql.load()
     simulated = SimStore(disk, Random(1), lambda: START, lambda: True)
     joined = START + timedelta(minutes=30)
-    about = {"actor": "emw", "request_key": KEY}
+    about: dict[str, Any] = {"actor": "emw", "request_key": KEY}
     evses = ("E000000", "E000001", "E000002")
     facts = [*two_stations(3, START), *request_facts(begin=START, end=START + timedelta(hours=2))[:2]]
     facts += [f.Enrolled(at=joined, evse_id=e, **about) for e in evses]

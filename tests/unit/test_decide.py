@@ -35,7 +35,7 @@ def test_P4_nobody_goes_below_the_floor_and_what_is_missing_is_said() -> None:
     plan = fleet.round()
     assert {o.limit_a for o in plan.orders} == {6.0}
     assert plan.shortfalls[0].kw == pytest.approx(1_000 - 10 * 14 * 0.23)
-    assert "at floor" in plan.shortfalls[0].why
+    assert plan.shortfalls[0].told(967.8) == "short 967.8 kW: 13.8 kW at floor"
 
 
 @pytest.mark.parametrize(

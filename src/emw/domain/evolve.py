@@ -211,7 +211,9 @@ def _tallied(s: State, x: f.RequestTallied) -> tuple[Record, ...]:
 
 def _enrolled(s: State, x: f.Enrolled) -> tuple[Record, ...]:
     request = s.requests[x.request_key]
-    enrolment = Enrolment(request_key=x.request_key, evse_id=x.evse_id, joined_at=x.at)
+    enrolment = Enrolment(request_key=x.request_key, evse_id=x.evse_id, joined_at=x.at, part=x.part)
+    if x.part:
+        return (enrolment,)  # the EVSE is counted already
     return (enrolment, replace(request, affected_evses=request.affected_evses + 1))
 
 

@@ -172,10 +172,11 @@ class RequestTallied(Stamped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolled(Stamped):
-    """An EVSE takes part in a request from now on."""
+    """An EVSE takes part in a request from now on. `part`: how often it did before, with other vehicles."""
 
     request_key: str
     evse_id: str
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -238,8 +238,7 @@ class Iso:
     access_url: str | None = None
     connected_at: datetime | None = None
     revoked: bool = False
-    certificate: str | None = None
-    """The name in the client certificate that it must show beside its token; None: it need not."""
+    certificate: str | None = None  # the name in the client certificate it must show, too; None: it need not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,8 +273,7 @@ class ReductionRequest:
     commands: int = 0
     why_short: str | None = None
     asked_by: str | None = None
-    held: str | None = None
-    """Why it waits for a second person; None: it does not."""
+    held: str | None = None  # why it waits for a second person; None: it does not
     confirmed_by: str | None = None
 
     @property
@@ -286,12 +284,14 @@ class ReductionRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
-    """One EVSE's part in one request: asked, confirmed, measured, joined, left, why."""
+    """An EVSE's part in a request: asked, confirmed, measured, joined, left, why. The next vehicle's is another."""
 
     table: ClassVar = "enrolments"
-    key_fields: ClassVar = ("request_key", "evse_id")
+    key_fields: ClassVar = ("request_key", "evse_id", "part")
+    found_by: ClassVar = ("request_key", "evse_id")  # of its parts, at most one is not over
     request_key: str
     evse_id: str
+    part: int = 0
     joined_at: datetime
     asked_kw: float = 0.0
     confirmed_kw: float = 0.0

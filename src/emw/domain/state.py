@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from emw.domain.hand import HandLimit, Priority, TerritoryStop, Wiring
 from emw.domain.model import (
+    RECORDS,
     ApiKey,
     Enrolment,
     Evse,
@@ -32,6 +33,7 @@ from emw.domain.model import (
 from emw.domain.signals import GridCeiling, GridLink, GridReport, GridSignal, LoadInterval
 from emw.domain.vtn import VtnClient, VtnObject, VtnToken
 
+_ROW_KEYS: Final = {kind: attrgetter(*kind.key_fields) for kind in RECORDS}
 Undo = tuple[dict[Any, Any], Any, Record | None]
 
 
@@ -131,13 +133,14 @@ class State:
             VtnObject: (self.vtn_objects, lambda r: r.deleted_at is None),
         }
         self._by_type = {
-            kind: (table, attrgetter(*kind.key_fields), stays) for kind, (table, stays) in kept.items()
+            kind: (table, attrgetter(*getattr(kind, "found_by", kind.key_fields)), stays)
+            for kind, (table, stays) in kept.items()
         }
 
     def put(self, record: Record) -> Undo:
         """Put one record in, or drop it where it has ended; returns what undoes that."""
-        table, key_of, stays = self._by_type[type(record)]
-        key = key_of(record)
+        table, name_of, stays = self._by_type[type(record)]
+        key = name_of(record)
         before = table.get(key)
         if stays(record):
             table[key] = record
@@ -151,15 +154,15 @@ class State:
 
     def fill(self, kind: type[Record], records: Iterable[Any]) -> None:
         """Put all records of one kind in at once, as a start does with hundreds of thousands."""
-        table, key_of, stays = self._by_type[kind]
+        table, name_of, stays = self._by_type[kind]
         if kind in {Evse, Territory}:
             for record in records:
                 self.put(record)
         elif stays is _always:
             kept = list(records)
-            table.update(zip(map(key_of, kept), kept, strict=True))
+            table.update(zip(map(name_of, kept), kept, strict=True))
         else:
-            table.update((key_of(record), record) for record in records if stays(record))
+            table.update((name_of(record), record) for record in records if stays(record))
 
     def session_of(self, evse: Evse) -> Session | None:
         """The stay of the vehicle that is plugged in; None: there is none."""
@@ -221,6 +224,11 @@ class State:
     def root(self, territory_id: str) -> str:
         """The root of the tree that a node hangs in."""
         return (self.path(territory_id) or (territory_id,))[-1]
+
+
+def key_of(record: Record) -> Any:
+    """The key of a record's row: the value, or a tuple of them where there are several."""
+    return _ROW_KEYS[type(record)](record)
 
 
 def _always(_: object) -> bool:

@@ -137,6 +137,10 @@ class Governor:
             self._book(self._node(node_id), delta_kw, now)
         self._last_change[evse_id] = now
 
+    def said_late(self, evse_id: str, now: float) -> None:
+        """A change of before may reach its station only now: it may be the last one for a while from now on."""
+        self._last_change[evse_id] = now
+
     def moved_by_itself(self, path: Iterable[str], delta_kw: float, now: float) -> None:
         """Book a change that no command made (a limit that ended by itself), so that the ramp counts it."""
         for node_id in path:

@@ -20,7 +20,7 @@ from emw.engine.allocate import Allocation, Flexible, allocate
 from emw.engine.cheapest import UNKNOWN, cheapest
 from emw.engine.orders import Wanted, gives
 from emw.engine.relief import Held, give_back, hand_on
-from emw.engine.view import NAMED_KW, EvseView, Rules, Shortfall, View, short_of
+from emw.engine.view import NAMED_KW, EvseView, Rules, Shortfall, View
 
 NEAR_KW = 1e-9
 WORTH_A = 0.25
@@ -322,15 +322,14 @@ def shortfall(
     """What is short of a request, and in words what keeps the rest of the load from being asked."""
     key = request.request_key
     if short_kw <= 1e-6:
-        return Shortfall(request_key=key, kw=max(short_kw, 0.0), why="")
+        return Shortfall(request_key=key, kw=max(short_kw, 0.0))
     spare_kw, parts = _kept_from(pool, wanted)
     if not pool:
         return Shortfall(request_key=key, kw=short_kw, why="no vehicle is charging here")
     if spare_kw > short_kw:
         why = "less than a step, or than is worth a command to every station"
         return Shortfall(request_key=key, kw=short_kw, why=why)
-    why = short_of(short_kw, parts or ["nothing is being drawn"])
-    return Shortfall(request_key=key, kw=short_kw, why=why, parts=tuple(parts))
+    return Shortfall(request_key=key, kw=short_kw, parts=tuple(parts) or ("nothing is being drawn",))
 
 
 def _kept_from(pool: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> tuple[float, list[str]]:

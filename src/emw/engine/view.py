@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from emw.domain.model import Limit, Outcome, ReductionRequest, Territory
@@ -221,20 +221,21 @@ class Shortfall:
 
     request_key: str
     kw: float
-    why: str
+    why: str = ""
+    """The one reason, where no kW go with it."""
     parts: tuple[str, ...] = ()
-    """What keeps the rest from being asked, as `why` names it: kW and reason."""
+    """Else what keeps the rest from being asked: kW and reason."""
 
-    def with_held(self, held_kw: float) -> str:
-        """Why, where of what was proposed the governor held back `held_kw` besides."""
+    def with_held(self, held_kw: float) -> Shortfall:
+        """The same, where of what was proposed the governor held back `held_kw` besides."""
         if held_kw < NAMED_KW:
-            return self.why
-        return short_of(self.kw + held_kw, (*self.parts, f"{held_kw:.1f} kW {HELD}"))
+            return self
+        parts = (*self.parts, f"{held_kw:.1f} kW {HELD}")
+        return replace(self, kw=self.kw + held_kw, why="", parts=parts)
 
-
-def short_of(short_kw: float, parts: Sequence[str]) -> str:
-    """A shortfall in words."""
-    return f"short {short_kw:.1f} kW: {', '.join(parts)}"
+    def told(self, short_kw: float) -> str:
+        """In words. `short_kw`: what is short in the sums that it stands beside; they are newer than the plan."""
+        return f"short {short_kw:.1f} kW: {', '.join(self.parts)}" if self.parts else self.why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from emw.service.twins import METHOD, Twins
 NOT_STARTED = "not started"
 """Why a request is short that no round has looked at yet (`evolve` says so)."""
 CANCELLED = "cancelled before its start"
+INSTANT = timedelta.resolution
 NOT_YET = "commands wait for the next round (ramp, rhythm or the minimum gap between two changes)"
 
 
@@ -55,8 +57,10 @@ class Accounts:
         self._most_per_customer = settings.most_evses_per_customer
         self._interval = timedelta(seconds=settings.report_interval_s)
         self._books: dict[str, _Book] = {}
-        self._why: dict[str, str] = {}
+        self._short: dict[str, Shortfall] = {}
         self._taking_part: dict[str, set[str]] = {}
+        self._parts: dict[str, Counter[str]] = {}
+        """How often each EVSE took part in a request that is not over, up to now."""
         self._measured_kwh: dict[tuple[str, str], float] = {}
         # What has been tallied once has been reported as confirmed: before a crash, too.
         self._reported = {r.request_key for r in self._state.requests.values() if r.why_short != NOT_STARTED}
@@ -65,6 +69,7 @@ class Accounts:
         for key, evse_id in self._state.enrolments:
             self._taking_part.setdefault(key, set()).add(evse_id)
             self._asked.setdefault(key, []).append(evse_id)
+        ledger.listen(self._committed)
 
     # --- who takes part
 
@@ -78,7 +83,24 @@ class Accounts:
         self._taking_part.setdefault(request_key, set()).add(evse_id)
         if (request_key, evse_id) in self._state.enrolments:
             return []
-        return [f.Enrolled(at=now, actor="emw", request_key=request_key, evse_id=evse_id)]
+        return [self._enrolled(request_key, evse_id, now)]
+
+    def inherit(self, evse_id: str, now: datetime) -> list[f.Fact]:
+        """A vehicle comes before the limit of the one that left was lifted: it takes part from its first second.
+
+        To be recorded together with the end of the other one's part, if that is still to be written.
+        """
+        limit = self._state.limits.get(evse_id)
+        if limit is None or limit.max_a is None or limit.request_key is None or not limit.in_force(now):
+            return []
+        if self._state.requests[limit.request_key].state is not RequestState.ACTIVE:
+            return []
+        self._taking_part.setdefault(limit.request_key, set()).add(evse_id)
+        return [self._enrolled(limit.request_key, evse_id, now)]
+
+    def _enrolled(self, request_key: str, evse_id: str, now: datetime) -> f.Fact:
+        part = self._parts.get(request_key, Counter())[evse_id]
+        return f.Enrolled(at=now, actor="emw", request_key=request_key, evse_id=evse_id, part=part)
 
     def leave(self, evse_id: str, why: str, now: datetime) -> list[f.Fact]:
         """An EVSE's part in every running request ends."""
@@ -89,11 +111,16 @@ class Accounts:
         ]
 
     def _end(self, key: str, evse_id: str, why: str, now: datetime) -> f.Fact:
-        self._taking_part[key].discard(evse_id)
-        kwh = self._measured_kwh.pop((key, evse_id), 0.0)
+        self.took_part(key, evse_id)
+        kwh = self._measured_kwh.get((key, evse_id), 0.0)
         return f.EnrolmentEnded(
             at=now, actor="emw", request_key=key, evse_id=evse_id, why=why, measured_kwh=round(kwh, 6)
         )
+
+    def took_part(self, key: str, evse_id: str) -> None:
+        """An EVSE's part in a request is over. The next vehicle's there is another part, of the same EVSE."""
+        if self._state.requests[key].live:
+            self._parts.setdefault(key, Counter())[evse_id] += 1
 
     def close(self, key: str, now: datetime) -> list[f.Fact]:
         """The last EVSE is free: every part ends, and the final report is owed."""
@@ -102,12 +129,21 @@ class Accounts:
             e for e in sorted(self._taking_part.get(key, ())) if (key, e) in self._state.enrolments
         ]
         facts = [self._end(key, e, "request over", now) for e in taking_part]
-        self._taking_part.pop(key, None)
-        self._books.pop(key, None)
-        self._asked.pop(key, None)
-        self._why.pop(key, None)
-        self._release_waiters(key)
         return facts + self._report(self._state.requests[key], "final", now)
+
+    def _committed(self, _: int, facts: Sequence[f.Fact]) -> None:
+        """Books are closed once it is durable that they are: what can't be written may be asked for again."""
+        for fact in facts:
+            if isinstance(fact, f.EnrolmentEnded):
+                part = (fact.request_key, fact.evse_id)
+                self._measured_kwh.pop(part, None)
+                if part not in self._state.enrolments:
+                    self._taking_part.get(fact.request_key, set()).discard(fact.evse_id)
+            elif isinstance(fact, f.RequestMoved) and not self._state.requests[fact.request_key].live:
+                key = fact.request_key
+                for book in (self._taking_part, self._parts, self._books, self._asked, self._short):
+                    book.pop(key, None)
+                self._release_waiters(key)
 
     def recall(self, key: str, kwh: Mapping[str, float]) -> None:
         """What EVSEs gave to a request that an earlier process metered, kWh."""
@@ -140,22 +176,22 @@ class Accounts:
         beyond = beyond_cap(self._state, self._most_per_customer, now)
         return tally(request, self.evses_of(request), self._state, self._telemetry, now, beyond)
 
-    def why_short(self, key: str) -> str | None:
-        """Why the last round left something short, in words."""
+    def why_short(self, key: str, short_kw: float) -> str:
+        """Why `short_kw` of it are short, in words, as the last round left it."""
         request = self._state.requests[key]
         if request.held is not None:
             return request.held
-        if key in self._why:
-            return self._why[key]
+        if key in self._short and request.state is RequestState.ACTIVE:
+            return self._short[key].told(short_kw) or NOT_YET
         if request.state is RequestState.CANCELLED:
             return CANCELLED
         stopped = request.why_short == NOT_STARTED and request.state is not RequestState.PENDING
-        return "dispatch is stopped" if stopped else request.why_short
+        return "dispatch is stopped" if stopped else request.why_short or NOT_YET
 
     def note_shortfalls(self, shortfalls: Iterable[Shortfall], held_kw: Mapping[str, float]) -> None:
         """Remember what the last round could not place, and why; `held_kw` of each request waits for the governor."""
         for short in shortfalls:
-            self._why[short.request_key] = short.with_held(held_kw.get(short.request_key, 0.0))
+            self._short[short.request_key] = short.with_held(held_kw.get(short.request_key, 0.0))
 
     def all_answered(self, key: str | None) -> bool:
         """Whether no EVSE of a request still owes an answer."""
@@ -168,8 +204,10 @@ class Accounts:
             asked.pop()
         return True
 
-    def _tallied(self, request: ReductionRequest, now: datetime) -> f.RequestTallied:
-        t = self.sums(request, now)
+    def _tallied(
+        self, request: ReductionRequest, now: datetime, as_of: datetime | None = None
+    ) -> f.RequestTallied:
+        t = self.sums(request, as_of or now)
         return f.RequestTallied(
             at=now,
             actor="emw",
@@ -180,7 +218,7 @@ class Accounts:
             refused_kw=t.refused_kw,
             short_kw=t.short_kw,
             measured_kw=t.measured_kw,
-            why_short=(self.why_short(request.request_key) or "") if t.short_kw > 0 else "",
+            why_short=self.why_short(request.request_key, t.short_kw) if t.short_kw > 0 else "",
         )
 
     def last_sums(self, key: str, now: datetime) -> list[f.Fact]:
@@ -188,12 +226,16 @@ class Accounts:
         request = self._state.requests[key]
         if request.state is not RequestState.ACTIVE:
             return []
-        facts: list[f.Fact] = [self._tallied(request, now)]
+        over_at = now
+        if request.end_at is not None and request.end_at <= now:
+            # Limits that end with it held until then, however late it is now.
+            over_at = request.end_at - INSTANT
+        facts: list[f.Fact] = [self._tallied(request, now, over_at)]
         book = self._books.get(key)
         if book is not None:
-            self._read(request, book, now)  # the last round may be half a minute ago
+            self._read(request, book, over_at)  # the last round may be half a minute ago
             if book.seconds > 0:
-                facts.append(self._interval_fact(request, book, now))
+                facts.append(self._interval_fact(request, book, now, over_at))
         self._release_waiters(key)
         return facts
 
@@ -243,7 +285,7 @@ class Accounts:
     def _read(self, request: ReductionRequest, book: _Book, now: datetime) -> None:
         """Enter what the meters show since they were last looked at."""
         t = self.sums(request, now)
-        seconds = (now - book.looked_at).total_seconds()
+        seconds = max((now - book.looked_at).total_seconds(), 0.0)
         book.looked_at = now
         book.seconds += seconds
         book.measured_kws += (t.measured_kw or 0.0) * seconds
@@ -271,9 +313,11 @@ class Accounts:
             doubt_kw = evse.kw_per_a * sqrt(max(outlook.baseline_a * fades_a, 0.0))
             self._twins.add(evse_id, now, seconds, baseline_kw=baseline_kw, doubt_kw=doubt_kw, load_kw=kw)
 
-    def _interval_fact(self, request: ReductionRequest, book: _Book, now: datetime) -> f.IntervalMeasured:
+    def _interval_fact(
+        self, request: ReductionRequest, book: _Book, now: datetime, as_of: datetime | None = None
+    ) -> f.IntervalMeasured:
         span = book.seconds or 1.0
-        confirmed = self.sums(request, now).confirmed_kw
+        confirmed = self.sums(request, as_of or now).confirmed_kw
         return f.IntervalMeasured(
             at=now,
             actor="emw",
@@ -298,8 +342,8 @@ class Accounts:
         sums: Tally | None = None,
     ) -> Row:
         """A request as the grid sees it. `sums`: where the caller has them already; else every EVSE is asked."""
-        why = self.why_short(request.request_key) or NOT_YET
-        return as_told(request, sums or self.sums(request, now), why, intervals)
+        t = sums or self.sums(request, now)
+        return as_told(request, t, self.why_short(request.request_key, t.short_kw), intervals)
 
     async def answered(self, key: str) -> None:
         """Return once every station asked for this request has answered (the caller sets the deadline)."""

@@ -74,6 +74,8 @@ class Commands:
         for limit in sorted(self._state.limits.values(), key=lambda x: x.evse_id):
             released = limit.max_a is None and limit.outcome is Outcome.PENDING
             if limit.in_force(now) or (released and now - limit.issued_at < self._settings.rules.lease):
+                if limit.outcome is not Outcome.APPLIED:
+                    self._governor.said_late(limit.evse_id, now.timestamp())
                 self.resend(limit.evse_id)
 
     def recall(self, recent: Sequence[Recent]) -> None:

@@ -213,6 +213,10 @@ class Dispatch:
         except TimeoutError:
             log.warning("dispatch.join_slow", evse_id=evse_id)
 
+    def inherits(self, evse_id: str, now: datetime) -> list[f.Fact]:
+        """The facts that make a vehicle that comes part of what limits its EVSE already."""
+        return self._accounts.inherit(evse_id, now)
+
     def leaves(self, evse_id: str, why: str, now: datetime, *, session_over: bool = True) -> list[f.Fact]:
         """The facts that end an EVSE's part in whatever runs. Its limit ends with its session.
 

@@ -114,12 +114,14 @@ class HeadEnd:
             elif isinstance(fact, f.OptedOut):
                 asking.note_opt_out(fact.evse_id, by_driver=fact.actor.startswith(DRIVER))
 
-    async def _recall_turns(self) -> None:
-        """Whose turn it was lately. The server serves meanwhile: it matters for the next request, not for this one."""
+    async def _recall_parts(self) -> None:
+        """Who took part lately: whose turn it was, and who would come back to a request that still runs."""
         turns = self.dispatch.picture.asking.turns
-        since = self.clock.now() - self.settings.season.length
+        running = [r.received_at for r in self.accounts.live_requests()]
+        since = min([self.clock.now() - self.settings.season.length, *running])
         for row in await self.store.query("parts", since=since):
             turns.ended(row["evse_id"], row["request_key"], row["left_at"], row["measured_kwh"])
+            self.accounts.took_part(row["request_key"], row["evse_id"])
 
     async def _recall_measured(self, keys: Sequence[str]) -> None:
         """What an earlier process metered of requests that still run, as far as it was written."""
@@ -137,7 +139,7 @@ class HeadEnd:
                     at=self.clock.now(), actor="emw", version=self.version, resumed_requests=len(earlier)
                 )
             )
-            await self._recall_turns()
+            await self._recall_parts()
             tasks.create_task(self.dispatch.run(), name="dispatch")
             tasks.create_task(self._recall_measured(earlier), name="recall")
             tasks.create_task(self.outbox.run(), name="outbox")

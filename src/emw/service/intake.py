@@ -180,6 +180,7 @@ class Intake:
                 car_min_a=said.car_min_a,
             )
         )
+        facts += self._dispatch.inherits(evse_id, now)
         if not evse.online:
             facts.append(f.CameBack(at=now, actor=actor, evse_id=evse_id))
         done = self._ledger.put(*facts)

@@ -16,7 +16,7 @@ from typing import Any
 from emw.domain.facts import Fact
 from emw.domain.fold import apply
 from emw.domain.model import Record
-from emw.domain.state import State, Undo
+from emw.domain.state import State, Undo, key_of
 from emw.service.errors import Fenced, Unavailable
 from emw.service.faults import fault_point
 from emw.service.ports import Store
@@ -118,8 +118,10 @@ class Ledger:
             waiting = self._queue.popleft()
             group.append(waiting)
             facts.extend(waiting.facts)
-            for (_, key, _), record in zip(waiting.undo, waiting.records, strict=True):
-                rows[type(record), key] = record  # the last version of a row is the one that counts
+            for record in waiting.records:
+                rows[type(record), key_of(record)] = (
+                    record  # the last version of a row is the one that counts
+                )
         if not facts:
             self._answer(group, 0)  # somebody waited for what came before
             return

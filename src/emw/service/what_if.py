@@ -112,7 +112,7 @@ class Oracle:
         short_kw = kw if short is None else short.kw
         under = [e for e in view.evses if territory_id in e.path]
         available, at_start, at_end = self._ahead(root, under, (0.0, wait_h, wait_h + minutes / 60))
-        why_short = "dispatch is stopped" if short is None else short.why
+        why_short = "dispatch is stopped" if short is None else short.told(short.kw)
         if wait_h > SOON_H:
             fewer_kw = kw - at_start.kw
             if fewer_kw > short_kw:

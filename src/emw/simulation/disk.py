@@ -10,14 +10,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from operator import attrgetter
 from random import Random
 from typing import Any
 
 from emw.domain.facts import Fact
-from emw.domain.model import RECORDS, Enrolment, Record, RequestInterval
+from emw.domain.model import Enrolment, Record, RequestInterval
 from emw.domain.signals import LoadInterval
-from emw.domain.state import State
+from emw.domain.state import State, key_of
 from emw.service.errors import Unavailable
 from emw.service.ports import Believed, Loaded, Memory, Reading, Recent
 from emw.store.inline import Disk as SqlDisk
@@ -27,12 +26,10 @@ OnCommit = Callable[[int, Sequence[Fact], Sequence[Record]], None]
 
 RECENT = timedelta(minutes=30)
 
-_KEYS = {kind: attrgetter(*kind.key_fields) for kind in RECORDS}
-
 
 def row_key(record: Record) -> tuple[type[Record], Any]:
     """Table and key of a record."""
-    return type(record), _KEYS[type(record)](record)
+    return type(record), key_of(record)
 
 
 @dataclass(slots=True)

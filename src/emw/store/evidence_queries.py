@@ -111,13 +111,13 @@ def counterfactuals(
 ) -> Rows:
     """What the EVSEs that took part in a request were believed to draw without it, while they took part."""
     c, n, e = (schema.metadata.tables[t] for t in ("counterfactuals", "enrolments", "evses"))
-    query = (
-        sa.select(c, e.c.territory_id)
-        .join_from(c, n, c.c.evse_id == n.c.evse_id)
-        .join(e, c.c.evse_id == e.c.evse_id)
-        .where(n.c.request_key == request_key, c.c.believed_at > n.c.joined_at)
-        .where(n.c.left_at.is_(None) | (c.c.interval_start < n.c.left_at))
+    took_part = sa.exists().where(
+        n.c.request_key == request_key,
+        n.c.evse_id == c.c.evse_id,
+        n.c.joined_at < c.c.believed_at,
+        n.c.left_at.is_(None) | (n.c.left_at > c.c.interval_start),
     )
+    query = sa.select(c, e.c.territory_id).join_from(c, e, c.c.evse_id == e.c.evse_id).where(took_part)
     if since is not None:
         query = query.where(c.c.interval_start >= since)
     if until is not None:

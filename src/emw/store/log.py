@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from emw.domain.facts import Fact
 from emw.domain.fold import apply
 from emw.domain.model import Record
-from emw.domain.state import State
+from emw.domain.state import State, key_of
 from emw.store import schema
 from emw.store.chain import START, genesis, head_of, link
 from emw.store.columns import time_text
-from emw.store.rows import SEARCHED, codecs, fact_columns, fact_of, key_of
+from emw.store.rows import SEARCHED, codecs, fact_columns, fact_of
 from emw.store.statements import driver_text
 
 PAGE: Final = 5_000

@@ -250,10 +250,10 @@ def request(connection: sa.Connection, request_key: str) -> Rows:
 
 @_question
 def enrolments(connection: sa.Connection, request_key: str, limit: int = 200, offset: int = 0) -> Rows:
-    """Who takes or took part in a request, by EVSE id."""
+    """Who takes or took part in a request, by EVSE id; one that came back has a row for each of its parts."""
     e = schema.metadata.tables["enrolments"]
     query = sa.select(*_told(e)).where(e.c.request_key == request_key)
-    query = query.order_by(e.c.evse_id).limit(_limited(limit)).offset(offset)
+    query = query.order_by(e.c.evse_id, e.c.part).limit(_limited(limit)).offset(offset)
     return _plain(connection.execute(query).mappings())
 
 

@@ -48,8 +48,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "car_min_a", "energy_requested_kwh", "energy_kwh", "departure_at",
     ),
     "enrolments": (
-        "request_key", "evse_id", "joined_at", "left_at", "why_left", "asked_kw", "confirmed_kw", "measured_kwh",
-        "commands",
+        "request_key", "evse_id", "part", "joined_at", "left_at", "why_left", "asked_kw", "confirmed_kw",
+        "measured_kwh", "commands",
     ),
     "intervals": (
         "request_key", "start_at", "end_at", "requested_kw", "confirmed_kw", "measured_kw", "baseline_kw", "load_kw",

@@ -17,7 +17,7 @@ import msgspec
 import sqlalchemy as sa
 
 from emw.domain.facts import FACTS, SECRET_FIELDS, Fact
-from emw.domain.model import RECORDS, Record
+from emw.domain.model import RECORDS
 from emw.store.columns import Convert, from_driver, kinds_of, to_driver
 from emw.store.schema import TABLES
 
@@ -97,12 +97,6 @@ def _conversions(
 def codecs(dialect: str) -> dict[type[Any], Codec]:
     """Every record type's codec, in the order of `RECORDS`."""
     return {record: Codec(record, dialect, TABLES[record]) for record in RECORDS}
-
-
-def key_of(record: Record) -> Any:
-    """A record's key: the value, or a tuple of them where there are several."""
-    values = tuple(getattr(record, name) for name in record.key_fields)
-    return values[0] if len(values) == 1 else values
 
 
 def _searched(kind: type[Any]) -> Callable[[Any], Row]:

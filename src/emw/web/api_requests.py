@@ -45,6 +45,11 @@ def request_out(request: ReductionRequest, told: dict[str, Any]) -> RequestOut:
     )
 
 
+def _short(value: Any) -> Any:
+    """A number without what counting in binary adds to it."""
+    return round(value, 6) if isinstance(value, float) else value
+
+
 def known(headend: HeadEnd, segment: str) -> ReductionRequest:
     """The request of a key in a path: `<isoID>:<requestID>`."""
     key = id_of(segment)
@@ -140,7 +145,7 @@ class Requests(Controller):
             "enrolments", request_key=request.request_key, limit=limit, offset=offset
         )
         names = EnrolmentOut.__struct_fields__
-        items = [EnrolmentOut(**{n: r[n] for n in names if n in r}) for r in rows]
+        items = [EnrolmentOut(**{n: _short(r[n]) for n in names}) for r in rows]
         return Page(items=items, limit=limit, offset=offset)
 
     @post(

@@ -357,9 +357,10 @@ class RequestOut(Out):
 
 
 class EnrolmentOut(Out):
-    """One EVSE's part in a request."""
+    """One EVSE's part in a request. `part`: how often it took part before, with other vehicles."""
 
     evse_id: str
+    part: int
     joined_at: datetime
     asked_kw: float
     confirmed_kw: float

@@ -80,7 +80,9 @@ def parts_of(given: Sequence[Row], kwh: Mapping[str, float] | None = None) -> li
     `kwh`: what each EVSE gave in all; None: these are of one request, and its own sums count.
     """
     if kwh is None:
-        kwh = {e["evse_id"]: e["measured_kwh"] for e in given}
+        kwh = defaultdict(float)
+        for e in given:
+            kwh[e["evse_id"]] += e["measured_kwh"]
     return [*_part("site", "site", given, kwh), *_part("customer", "customer_id", given, kwh)]
 
 
@@ -123,11 +125,13 @@ def _part(part: str, name: str, given: Iterable[Row], kwh: Mapping[str, float]) 
     for key, members in sorted(groups.items()):
         row = dict.fromkeys(COLUMNS)
         evses = sorted({m["evse_id"] for m in members})
+        # Of two vehicles after each other at one EVSE the last one's: they were not there at the same time.
+        confirmed = {(m["request_key"], m["evse_id"]): m["confirmed_kw"] for m in members}
         row |= {
             "part": part,
             name: key or None,
             "method": TWIN,
-            "confirmed_kw": round(sum(m["confirmed_kw"] for m in members), 3),
+            "confirmed_kw": round(sum(confirmed.values()), 3),
             "shed_kwh": down(sum(kwh.get(evse_id, 0.0) for evse_id in evses)),
             "evses": len(evses),
             "note": None if key else f"no {'site' if part == 'site' else 'customer'} is known of these",

@@ -29,18 +29,21 @@ class _Mean(NamedTuple):
 
 
 def per_evse(case: Case, enrolled: Sequence[Row], beliefs: Sequence[Row]) -> list[Row]:
-    """Per EVSE: the live counterfactual per interval and over its part in the request, and before/after."""
+    """Per EVSE: the live counterfactual per interval and over each of its parts in the request, and before/after."""
     kept: defaultdict[str, list[_Mean]] = defaultdict(list)
     at: dict[str, str] = {}
     for b in beliefs:
         kept[b["evse_id"]].append(_mean(b))
         at[b["evse_id"]] = b["territory_id"]
     rows: list[Row] = []
-    for part in sorted(enrolled, key=lambda p: str(p["evse_id"])):
+    told: set[str] = set()
+    for part in sorted(enrolled, key=lambda p: (str(p["evse_id"]), p["joined_at"])):
         evse_id, end = part["evse_id"], part["left_at"]
         about = {"evse_id": evse_id, "territory_id": at.get(evse_id)}
-        means = kept[evse_id]
-        rows += [_twin_row(case, mean, **about) for mean in means]
+        if evse_id not in told:  # an interval may have seen one vehicle go and the next one come
+            rows += [_twin_row(case, mean, **about) for mean in kept[evse_id]]
+            told.add(evse_id)
+        means = [x for x in kept[evse_id] if _within(x, part)]
         whole = _twin_total(case, means, **about)
         whole |= {"start_at": part["joined_at"], "end_at": end or whole["end_at"], "note": part["why_left"]}
         if end is None:
@@ -64,6 +67,13 @@ def per_node(case: Case, beliefs: Iterable[Row]) -> list[Row]:
         rows += [_twin_row(case, s, territory_id=node_id, note=f"{s.evses} EVSEs held") for s in sums]
         rows.append(_twin_total(case, sums, territory_id=node_id))
     return rows
+
+
+def _within(mean: _Mean, part: Row) -> bool:
+    """Whether it tells of this part of its EVSE in the request, and be it at its edge."""
+    return bool(
+        part["joined_at"] < mean.believed_at and (part["left_at"] is None or mean.start_at < part["left_at"])
+    )
 
 
 def _mean(b: Row) -> _Mean:
