@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,45 @@ async def test_what_was_measured_after_the_last_round_is_in_the_last_interval() 
         assert start - began < timedelta(seconds=1)
         assert end - start >= timedelta(seconds=20)
         assert interval["loadKW"] == pytest.approx(32 * 0.23, rel=0.01)
+
+
+async def test_P12_a_station_that_holds_what_was_let_go_is_told_once_more() -> None:
+    """An order that came late: it overtook its release, and would hold the car to the end of its lease."""
+    async with house() as emw:
+        iso = await emw.iso("grid", "East")
+        await emw.plug_in("S1")
+        await emw.heartbeat("S1", currentAmps=32)
+        await emw.decrease("grid", "R1", 3)
+
+        async def hears(limit_a: float | None) -> dict[str, Any] | None:
+            emw.clock.forward(1)
+            told = await emw.heartbeat("S1", currentAmps=limit_a or 32, limitAmps=limit_a)
+            limit: dict[str, Any] | None = told.body.get("limit")
+            return limit
+
+        async def obeys(limit: dict[str, Any]) -> None:
+            body = {"evseID": "S1", "newMaxAmps": limit["maxAmps"], "commandID": limit["commandID"]}
+            await emw.post("/evse/adjustedMaxAmps", body, emw.tokens["S1"])
+
+        await emw.until(lambda: "S1" in emw.headend.state.limits, 10.0)
+        order = await hears(None)
+        assert order is not None
+        await obeys(order)
+        emw.clock.forward(60)
+        await emw.post("/iso/returnToNormal", {"requestID": "R1"}, iso)
+        await emw.until(lambda: emw.headend.state.limits["S1"].max_a is None, 10.0)
+        release = await hears(order["maxAmps"])
+        assert release is not None
+        assert release["maxAmps"] == 32
+        await obeys(release)
+        assert await hears(None) is None
+        emw.clock.forward(20)
+        again = await hears(order["maxAmps"])
+        assert again is not None, "it went back to the older order"
+        assert (again["commandID"], again["maxAmps"]) == (release["commandID"], 32)
+        await obeys(again)
+        emw.clock.forward(20)
+        assert await hears(16) is None, "what it holds all the same is its own limit"
 
 
 @pytest.mark.parametrize("may_pause", [True, False])

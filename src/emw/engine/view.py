@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -236,6 +237,11 @@ class Shortfall:
     def told(self, short_kw: float) -> str:
         """In words. `short_kw`: what is short in the sums that it stands beside; they are newer than the plan."""
         return f"short {short_kw:.1f} kW: {', '.join(self.parts)}" if self.parts else self.why
+
+
+def retold(why: str, short_kw: float) -> str:
+    """The words of earlier sums beside others: another number, the same reasons."""
+    return re.sub(r"^short [\d.]+ kW: ", f"short {short_kw:.1f} kW: ", why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from emw.domain import facts as f
 from emw.domain.model import Evse, Outcome, ReductionRequest, RequestState
-from emw.engine.view import Shortfall
+from emw.engine.view import Shortfall, retold
 from emw.service.customer_cap import beyond_cap
 from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
@@ -186,7 +186,7 @@ class Accounts:
         if request.state is RequestState.CANCELLED:
             return CANCELLED
         stopped = request.why_short == NOT_STARTED and request.state is not RequestState.PENDING
-        return "dispatch is stopped" if stopped else request.why_short or NOT_YET
+        return "dispatch is stopped" if stopped else retold(request.why_short or NOT_YET, short_kw)
 
     def note_shortfalls(self, shortfalls: Iterable[Shortfall], held_kw: Mapping[str, float]) -> None:
         """Remember what the last round could not place, and why; `held_kw` of each request waits for the governor."""

@@ -310,6 +310,7 @@ class Commands:
         if limit is None or limit.command_id != command_id:
             await self._ledger.settled()
             return  # late: a newer command stands; what it went to shows in its heartbeats
+        self._say_again.discard(evse_id)
         if (limit.outcome, limit.answered_a) == (answer.outcome, answer.answered_a):
             await self._ledger.settled()
             return
@@ -366,8 +367,8 @@ class Commands:
             missed = limit.outcome in {Outcome.TIMED_OUT, Outcome.OFFLINE}
             release = limit.max_a is None and now - limit.issued_at < self._settings.rules.lease
             return limit if missed and (release or limit.in_force(now)) else None
-        unconfirmed = limit.outcome is Outcome.PENDING and (limit.in_force(now) or limit.max_a is None)
-        return limit if unconfirmed or (limit.in_force(now) and evse_id in self._say_again) else None
+        unconfirmed = limit.outcome is Outcome.PENDING or evse_id in self._say_again
+        return limit if unconfirmed and (limit.in_force(now) or limit.max_a is None) else None
 
 
 def _under_knob(limit: Limit, evse: Evse) -> Limit:

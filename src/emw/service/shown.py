@@ -35,7 +35,7 @@ class Shown:
             return True
         if not current:
             return False
-        held = limit is not None and limit.max_a is not None
+        held = limit is not None and (limit.max_a is not None or said.limit_a is not None)
         return (
             held or evse.max_a != said.evse_max_a or _other_a(self._state.session_of(evse), said) is not None
         )
@@ -86,6 +86,11 @@ class Shown:
 
     def _not_kept(self, evse: Evse, limit: Limit, said: HeartBeat, now: datetime) -> str | None:
         """Why a confirmed limit counts as refused after all."""
+        if _still_held(evse, limit, said, now) and self._said_again.get(evse.evse_id) != limit.command_id:
+            # An older command came after the release; or the limit is the station's own, so it is said once.
+            self._said_again[evse.evse_id] = limit.command_id
+            self._commands.resend(evse.evse_id)
+            return None
         if not limit.in_force(now) or limit.outcome is not Outcome.APPLIED:
             return None
         if self._telemetry.disobeys(evse.evse_id):
@@ -112,6 +117,14 @@ def _lost(limit: Limit, said: HeartBeat, now: datetime) -> bool:
     if limit.max_a is None or limit.answered_at is None or now - limit.answered_at < LOST_AFTER:
         return False
     return said.limit_a is None or said.limit_a > limit.max_a + SAME_A
+
+
+def _still_held(evse: Evse, limit: Limit, said: HeartBeat, now: datetime) -> bool:
+    """Whether a station that confirmed that it is free says that it holds a limit."""
+    if limit.max_a is not None or limit.outcome is not Outcome.APPLIED or said.limit_a is None:
+        return False
+    answered_at = limit.answered_at or limit.issued_at
+    return now - answered_at >= LOST_AFTER and said.limit_a < evse.max_a - SAME_A
 
 
 def _verdict(evse_id: str, judged: Judged, now: datetime) -> f.Fact:
