@@ -22,6 +22,7 @@ FRAME_KEPT: Final = 1_024
 """Of a frame so many bytes are kept for the operator's eyes."""
 OFF: Final = timedelta(minutes=2)
 """A clock that is nearer to ours than this is right."""
+RIGHT: Final = timedelta(0)
 APART: Final = timedelta(seconds=3)
 PACED: Final = timedelta(seconds=2)
 """Two messages that came at least `APART`, and are dated as far apart as they came to this, are both of now."""
@@ -173,8 +174,8 @@ class Peer:
         self.skew: timedelta | None = (
             None  # of all messages' dates, by how much the nearest is behind our clock
         )
-        self.off = timedelta(0)  # by how much its clock is behind ours, where that is proved and too much
-        self._said: dict[str, tuple[datetime, datetime]] = {}  # by kind, a message's date and when it came
+        self.off = RIGHT  # by how much its clock is behind ours, where that is proved and too much
+        self._said: dict[str, tuple[datetime, datetime]] = {}  # by kind, an odd date and when it came
         self.heard_s: float | None = None  # in the loop's time, like `gone_at` and the frames'
         self.gone_at: float | None = None  # when its connection was lost, in the loop's time
         self.silent = False
@@ -218,16 +219,19 @@ class Peer:
         skew = now - at
         if self.skew is None or abs(skew) < abs(self.skew):
             self.skew = skew
+        if abs(skew) <= OFF:
+            self.off = RIGHT
+            return
         dated, came = self._said.setdefault(kind, (at, now))
         if now - came >= APART:
             if abs((at - dated) - (now - came)) <= PACED:
-                self.off = skew if abs(skew) > OFF else timedelta(0)
+                self.off = skew
             self._said[kind] = (at, now)
 
     def connected(self) -> None:
         """It is there again: what is said from now on shows its clock."""
         self.gone_at, self.silent = None, False
-        self.skew, self.off = None, timedelta(0)
+        self.skew, self.off = None, RIGHT
         self._said.clear()
 
     def is_fresh(self, at: datetime, now: datetime, within: timedelta) -> bool:
