@@ -283,7 +283,7 @@ async def test_bad_queries_are_refused_by_name(w: World, path: str, field: str) 
         ("/api/v1/territories", {"territoryID": "W", "timeZone": "Mars/Base"}, "timeZone"),
         ("/api/v1/territories", {"territoryID": "W", "timeZone": "../../etc/passwd"}, "timeZone"),
         ("/api/v1/territories", {"territoryID": "W", "ceilingKW": -1}, "ceilingKW"),
-        ("/api/v1/territories", {"territoryID": "East", "parentID": "East"}, "parent"),
+        ("/api/v1/territories", {"territoryID": "East", "parentID": "East"}, "parentID"),
         ("/api/v1/stations", {"stationID": " "}, "stationID"),
         ("/api/v1/stations", {"stationID": "x" * 256}, "stationID"),
         ("/api/v1/isos", {"isoID": "operator", "territories": ["East"]}, "isoID"),
