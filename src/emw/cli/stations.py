@@ -297,9 +297,7 @@ def fleet(
     ways = ways_of(ids, protocol, seed=seed, habits=_habits(habit))
     planned = specs_for(recorded, dict.fromkeys(ids, ""), territory=territory, ways=ways)
     _check_address(server, planned)  # before it renews their secrets
-    control = Control(configured(config_path, data_dir), running=True)
-    _check_territory(control, territory)  # likewise
-    specs = enrol(control, planned)
+    specs = enrol(Control(configured(config_path, data_dir), running=True), planned)
     faults = FaultShares(deaf=deaf, slow=slow, lost=lost)
 
     async def run(stop: asyncio.Event) -> None:
@@ -348,14 +346,11 @@ def _check_address(server: str, stations: list[StationSpec]) -> None:
         raise fail(f"--server: {error}", 2) from error
 
 
-def _check_territory(control: Control, territory: str) -> None:
-    known = sorted(t["territoryID"] for t in control.get("/territories")["items"])
-    if territory not in known:
-        raise fail(f"--territory: there is no {territory!r} here; there are {', '.join(known) or 'none'}")
-
-
 def enrol(control: Control, specs: list[StationSpec]) -> list[StationSpec]:
-    """Enrol stations, known ones anew; they get their secrets."""
+    """Enrol stations, known ones anew; they get their secrets. Fails, and renews none, where they lie nowhere."""
+    known = sorted(t["territoryID"] for t in control.get("/territories")["items"])
+    for nowhere in sorted({spec.identity.territory for spec in specs} - set(known)):
+        raise fail(f"--territory: there is no {nowhere!r} here; there are {', '.join(known) or 'none'}")
     enrolled = []
     for spec in specs:
         body: dict[str, Any] = {"stationID": spec.identity.evse_id, "renew": True}
