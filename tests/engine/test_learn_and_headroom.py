@@ -16,6 +16,7 @@ from emw.domain.model import Cause, Limit, Outcome, Territory
 from emw.engine.columns import Columns
 from emw.engine.headroom import Headroom
 from emw.engine.learn import HALF_H, Belief, Learner
+from emw.engine.need import GROUPS
 from emw.engine.past import Habits
 from emw.engine.view import EvseView, View
 from tests.unit.fleet import START
@@ -193,8 +194,8 @@ def test_what_a_fleet_showed_weighs_half_after_a_month() -> None:
     learner = Learner()
     learner.look(columns(0.0, [], [], []))
     shown = Habits(
-        finished=np.full(4, 100.0),
-        finishes_expected=np.full(4, 50.0),
+        finished=np.full(GROUPS, 100.0),
+        finishes_expected=np.full(GROUPS, 50.0),
         left=np.full((2, 2), 40.0),
         leaves_expected=np.full((2, 2), 80.0),
         tapers=np.array([30.0, 60.0]),

@@ -49,6 +49,27 @@ def test_silence_is_a_small_need_only_where_others_tell() -> None:
     assert most_tell[0, 5] < 0.5 < nobody_asked[0, 5]  # an hour on
 
 
+def test_a_site_of_silent_drivers_shows_at_what_energy_they_finish() -> None:
+    """All take 7 kWh, where the tables would have some finish sooner and some later."""
+    finish, n = Finish(), 50
+    none = np.full(n, np.nan)
+    silent = told(none, np.full(n, 8.0), none, np.full(n, 3.3))
+
+    def hazard(got_kwh: float) -> float:
+        return float(finish.hazard(silent, np.full(n, got_kwh), 9.0)[0])
+
+    before = {got_kwh: hazard(got_kwh) for got_kwh in (1.5, 4.5, 7.0)}
+    for _ in range(40):
+        for got_kwh in np.arange(0.5, 7.0, 0.5):
+            at = np.full(n, got_kwh)
+            full = silent.pick(np.arange(n if got_kwh > 6.4 else 0))
+            finish.learn(finish.chances(silent, np.full(n, 0.5), at, 9.0), full, at[: len(full.req_kwh)])
+    after = {got_kwh: hazard(got_kwh) for got_kwh in before}
+    assert after[1.5] < 0.7 * before[1.5]
+    assert after[4.5] < 0.7 * before[4.5]
+    assert after[7.0] > 2.0 * before[7.0]
+
+
 def test_what_is_told_is_not_believed_to_the_letter() -> None:
     finish = Finish()
     one = told(np.array([10.0]), np.array([8.0]), np.array([17.0]), np.array([10.0]))

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from emw.engine.learn import Learner
+from emw.engine.need import GROUPS
 from emw.engine.past import Habits, Past
 from emw.service.memory import LASTS, Known, read, written
 from emw.service.ports import Memory
@@ -73,7 +74,8 @@ async def test_a_restart_in_the_middle_of_a_request_counts_the_shed_as_before(
             await beat(w, names)
         after, minutes = held(w), int((w.clock.now() - at) / MINUTE)
         now_a = {e: limit.max_a for e, limit in w.headend.state.limits.items()}
-        assert now_a == limits_a, "nobody is asked or let go because emw was away"
+        for evse_id, limit_a in limits_a.items():  # twins fade on: a step more may be asked
+            assert now_a[evse_id] == pytest.approx(limit_a, abs=4.0)
         again = read(learning.memories(at)[0], at)
         assert again is not None
         assert sum(again.got_kwh.values()) > 40.0, "of two hours, not of three minutes"
@@ -110,8 +112,8 @@ def test_what_is_old_says_nothing_of_single_vehicles_but_still_of_the_fleet() ->
     learner = Learner()
     learner.recall(
         habits := Habits(
-            finished=np.array([1.0, 2.0, 3.0, 4.0]),
-            finishes_expected=np.array([4.0, 3.0, 2.0, 1.0]),
+            finished=np.arange(1.0, GROUPS + 1),
+            finishes_expected=np.full(GROUPS, 2.0),
             left=np.array([[1.0, 2.0], [3.0, 4.0]]),
             leaves_expected=np.array([[5.0, 6.0], [7.0, 8.0]]),
             tapers=np.array([3.0, 5.0]),

@@ -244,7 +244,7 @@ class Estimator:
         s.ended_min[seen.draw_a > LIVE_A] = np.nan
         # Who leaves at once was asked by the clock, not by a full battery: a finish counts once the car has stayed.
         stayed = np.flatnonzero(seen.now_min - s.ended_min >= STAYS_MIN)
-        open_no_more = np.zeros(len(GROUPS))
+        open_no_more = np.zeros(GROUPS)
         while self._expected and seen.now_min - self._expected[0][0] >= STAYS_MIN:
             open_no_more += self._expected.popleft()[1]
         self.finish.learn(open_no_more, s.told.pick(stayed), seen.got_kwh[stayed])

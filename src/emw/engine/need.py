@@ -20,10 +20,16 @@ TAU_H: Floats = np.array([0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 
 NEED_QUANTILES = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
 NEED_WEIGHTS = np.array([0.1, 0.2, 0.2, 0.2, 0.2, 0.1])
 """The need of a car is looked at where this much of its distribution lies below."""
-GROUPS = np.array([0.0, 0.3, 0.6, 0.95])
+PARTS_FROM = (0.0, 0.3, 0.6, 0.95)
 """Parts of the told energy from which each correction of the finish hazard begins."""
+UNTOLD_FROM_KWH = (0.0, 3.0, 6.0, 10.0, 16.0)
+"""... and the energy taken, of drivers who told nothing: what is usual differs from site to site."""
+GROUPS = len(PARTS_FROM) + len(UNTOLD_FROM_KWH)
+MIDDLE = 1
 TRUST = 25.0
 """Finishes after which what the fleet shows weighs as much as what was known before."""
+TRUST_UNTOLD = 50.0
+"""The same of silent drivers, by what they have taken: it takes a site of them to differ from others."""
 
 
 def _stretch(
@@ -48,7 +54,8 @@ _DUES = _DUE.shape[1]
 _DUE = _DUE.ravel()
 _SINCE = _stretch(priors.SINCE_EDGES, priors.FINISH_BY_SINCE, 0.25, 0.0, 8.25)
 _SHARE = bins(priors.SHARE_EDGES, 0.01, 1.5)
-_GROUP = bins(tuple(GROUPS[1:]), 0.01, 1.5)
+_GROUP = bins(PARTS_FROM[1:], 0.01, 1.5)
+_GROUP_UNTOLD = len(PARTS_FROM) + bins(UNTOLD_FROM_KWH[1:], 0.5, 45.0)
 # What hangs on two things at once is summed into one table, so that a hazard is five look-ups.
 _PART_SIZE = _PART + np.asarray(priors.FINISH_BY_SHARE_SIZE).T[:, _SHARE]
 _SPELL = bins(priors.SPELL_EDGES, 0.25, 8.25)
@@ -142,9 +149,9 @@ class Finish:
     """The chance that a car finishes by itself, per kWh; corrected by what the fleet shows."""
 
     def __init__(self) -> None:
-        self.seen = np.zeros(len(GROUPS))
-        self.expected = np.zeros(len(GROUPS))
-        self.factor = np.ones(len(GROUPS))
+        self.seen = np.zeros(GROUPS)
+        self.expected = np.zeros(GROUPS)
+        self.factor = np.ones(GROUPS)
         self.tell = 0.0
         """Share of the fleet's drivers who tell their need."""
 
@@ -156,7 +163,7 @@ class Finish:
     def plain(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> tuple[Floats, Ints]:
         """The same before correction, and which correction holds.
 
-        That goes by part of the told energy; cars that told nothing share the middle one. Where nobody is asked
+        That goes by part of the told energy, of cars that told nothing by what they have taken. Where nobody is asked
         nobody tells, and silence is anybody's; the more drivers tell, the more it is a sign of a small need.
         """
         known = np.isfinite(who.req_kwh)
@@ -178,19 +185,19 @@ class Finish:
         if not known.all():
             silent = _GOT_UNTOLD + self.tell * (_GOT_SILENT - _GOT_UNTOLD)
             logs = np.where(known, logs, look(silent, got))
-            group = np.where(known, group, 1)
+            group = np.where(known, group, _GROUP_UNTOLD.take(got, mode="clip"))
         return np.exp(logs, out=logs), group
 
     def chances(self, who: Told, kwh: Floats, got_kwh: Floats, at_h: float) -> Floats:
         """How many finishes the tables expect of cars that took `kwh` in the last round up to `got_kwh`, by group."""
         plain, group = self.plain(who, got_kwh - kwh / 2, at_h)
-        found: Floats = np.bincount(group, plain * kwh, len(GROUPS)).astype(np.float64)
+        found: Floats = np.bincount(group, plain * kwh, GROUPS).astype(np.float64)
         return found
 
     def learn(self, expected: Floats, who: Told, got_kwh: Floats) -> None:
         """What was expected of a round, and the cars that finished in it, at `got_kwh`."""
         _, group = self.plain(who, got_kwh, 0.0)
-        self.recall(self.seen + np.bincount(group, minlength=len(GROUPS)), self.expected + expected)
+        self.recall(self.seen + np.bincount(group, minlength=GROUPS), self.expected + expected)
 
     def forget(self, keeps: float) -> None:
         """What was shown before weighs `keeps` of what it did."""
@@ -199,8 +206,15 @@ class Finish:
     def recall(self, seen: Floats, expected: Floats) -> None:
         """All finishes that were seen and expected so far, by group."""
         self.seen, self.expected = seen, expected
-        whole = (self.seen.sum() + TRUST) / (self.expected.sum() + TRUST)
-        self.factor = (self.seen + TRUST * whole) / (self.expected + TRUST)
+        whole = (seen.sum() + TRUST) / (expected.sum() + TRUST)
+        # Who told nothing is taken for one of the middle of those who did, until silent drivers have shown their own.
+        untold = np.arange(len(PARTS_FROM), GROUPS)
+        like = (seen[MIDDLE] + seen[untold].sum() + TRUST * whole) / (
+            expected[MIDDLE] + expected[untold].sum() + TRUST
+        )
+        self.factor = (seen + TRUST * whole) / (expected + TRUST)
+        self.factor[MIDDLE] = like
+        self.factor[untold] = (seen[untold] + TRUST_UNTOLD * like) / (expected[untold] + TRUST_UNTOLD)
 
     def ahead(
         self, who: Told, got_kwh: Floats, full_kw: Floats, at_h: Floats | float
