@@ -13,7 +13,7 @@ LOST = 0.02
 """Share of commands that are not confirmed by the next round, before the fleet has shown its own."""
 SHOWN = 10.0
 """Commands after which what the fleet shows weighs as much as that."""
-FORGETS = 0.98
+KEEPS = 0.98
 """How much of what it showed still counts a round of commands later: networks recover."""
 DEAF = 0.015
 """Share of stations that never do what they are told."""
@@ -49,8 +49,8 @@ class Answers:
         s.fails = np.where(came, 0, s.fails + missed)
         first = looks & (s.fails <= 1)
         if first.any():
-            self._asked = FORGETS * self._asked + float(first.sum())
-            self._missed = FORGETS * self._missed + float((first & missed).sum())
+            self._asked = KEEPS * self._asked + float(first.sum())
+            self._missed = KEEPS * self._missed + float((first & missed).sum())
         caught = ((s.lies >= 2) | ((s.fails > 0) & (self.to_come(s) < GIVEN_UP))) & ~s.deaf
         s.deaf |= caught
         return caught
