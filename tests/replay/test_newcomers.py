@@ -49,6 +49,5 @@ def test_cars_that_come_while_a_shed_runs_are_credited_with_what_they_would_draw
         believed_kw.append(sum(e.kw_per_a * o.baseline_a for (_, e), o in zip(late, outlooks, strict=True)))
         true_kw.append(sum(bay.twin.load_kw for bay, _ in late))
 
-    for seed in range(1, 4):  # whom a command gets lost on is chance, and so is who of them is ever seen free
-        replay([*here, *come], [asked], shares=Shares(lost=0.02, taper=0.0), watch=watch, seed=seed)
-    assert sum(believed_kw) == pytest.approx(sum(true_kw), rel=0.05)
+    replay([*here, *come], [asked], shares=Shares(lost=0.02, taper=0.0), watch=watch)
+    assert sum(believed_kw) == pytest.approx(sum(true_kw), rel=0.03)

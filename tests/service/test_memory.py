@@ -42,8 +42,14 @@ def held(w: World) -> dict[str, float]:
     }
 
 
-async def shed_for(minutes: int, names: list[str], disk: Disk) -> tuple[datetime, float, dict[str, float]]:
-    """A first life, in the middle of a request: its last minute, what it counted, whom it believed to be how likely."""
+def limits(w: World) -> dict[str, float | None]:
+    return {e: limit.max_a for e, limit in w.headend.state.limits.items()}
+
+
+async def shed_for(
+    minutes: int, names: list[str], disk: Disk
+) -> tuple[datetime, float, dict[str, float], dict[str, float | None]]:
+    """A first life, in the middle of a request: its last minute, what it counted, what it believed, its limits."""
     async with world(real=disk.reopen()) as w:
         await stations(w, names)
         for _ in range(11):
@@ -54,7 +60,7 @@ async def shed_for(minutes: int, names: list[str], disk: Disk) -> tuple[datetime
             await beat(w, names)
         await w.headend.telemetry.flush()
         await w.headend.watch.remember(w.clock.now())
-        return w.clock.now(), measured_kw(w), held(w)
+        return w.clock.now(), measured_kw(w), held(w), limits(w)
 
 
 @pytest.mark.parametrize(("away", "off"), [(5 * SECOND, 0.01), (REMEMBERS_EVERY, 0.03)])
@@ -62,32 +68,35 @@ async def test_a_restart_in_the_middle_of_a_request_counts_the_shed_as_before(
     away: timedelta, off: float
 ) -> None:
     names, disk = [f"E{n}" for n in range(8)], Disk()
-    at, before_kw, believed = await shed_for(120, names, disk)
+    at, before_kw, believed, limits_a = await shed_for(120, names, disk)
     assert len(believed) >= 3
     assert min(believed.values()) < 0.8
     async with world(real=disk.reopen(), people=False, at=at + away) as w:
         assert held(w) == pytest.approx(believed), "before anything is decided"
         assert measured_kw(w) == pytest.approx(before_kw)
         learning = w.headend.dispatch.picture.learning
-        limits_a = {e: limit.max_a for e, limit in w.headend.state.limits.items()}
+        assert limits(w) == limits_a
         for _ in range(3):
             await beat(w, names)
         after, minutes = held(w), int((w.clock.now() - at) / MINUTE)
-        now_a = {e: limit.max_a for e, limit in w.headend.state.limits.items()}
-        for evse_id, limit_a in limits_a.items():  # twins fade on: a step more may be asked
-            assert now_a[evse_id] == pytest.approx(limit_a, abs=4.0)
+        now_a = limits(w)
         again = read(learning.memories(at)[0], at)
         assert again is not None
         assert sum(again.got_kwh.values()) > 40.0, "of two hours, not of three minutes"
         assert again.peaks_kw["East"] == pytest.approx(0.98 * 8 * 4.6), "as metered before the request"
-    _, _, unbroken = await shed_for(120 + minutes, names, Disk())
+    _, _, unbroken, unbroken_a = await shed_for(120 + minutes, names, Disk())
     assert after == pytest.approx(unbroken, abs=off), "it goes on fading"
+    if away < MINUTE:
+        assert now_a.keys() == unbroken_a.keys()
+        assert None not in now_a.values(), "nobody is let go because emw was away"
+        total_a, unbroken_total_a = (sum(a or 0.0 for a in each.values()) for each in (now_a, unbroken_a))
+        assert total_a == pytest.approx(unbroken_total_a, abs=1.5), "nor asked"
 
 
 async def test_without_a_memory_each_held_vehicle_is_taken_for_one_that_still_charges() -> None:
     """What was the rule before: so the test above can fail."""
     names, disk = [f"E{n}" for n in range(8)], Disk()
-    at, before_kw, _ = await shed_for(120, names, disk)
+    at, before_kw, _, _ = await shed_for(120, names, disk)
     disk.connection.execute("DELETE FROM memories")
     async with world(real=disk.reopen(), people=False, at=at + 5 * SECOND) as w:
         assert measured_kw(w) > 1.15 * before_kw

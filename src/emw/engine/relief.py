@@ -1,6 +1,6 @@
 """Whom to relieve of a hold: the dearest where too much is shed, and those whom others can stand in for at less. Pure.
 
-Both loops ask here: that of `emw allocate` (`loop`) and that of the service (`share`).
+Who hands on is one law for both loops, that of `emw allocate` (`loop`) and that of the service (`share`).
 """
 
 from __future__ import annotations

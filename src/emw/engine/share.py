@@ -18,8 +18,9 @@ import numpy as np
 from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
 from emw.engine.allocate import Allocation, Flexible, allocate
 from emw.engine.cheapest import UNKNOWN, cheapest
+from emw.engine.columns import Floats
 from emw.engine.orders import Wanted, gives
-from emw.engine.relief import Held, give_back, hand_on
+from emw.engine.relief import hand_on
 from emw.engine.view import NAMED_KW, EvseView, Rules, Shortfall, View
 
 NEAR_KW = 1e-9
@@ -27,6 +28,8 @@ WORTH_A = 0.25
 """A vehicle that could give less than this is not sent a command for it."""
 SHALLOW = 0.75
 """Where a shed leaves more than this of what is drawn, most limits at its level would lie above the draw."""
+NEXT_FEW = 10
+"""Drivers next in price are as good as one another."""
 
 
 def shed(
@@ -240,17 +243,9 @@ def _floor_price(e: EvseView) -> float:
     return e.priority * (UNKNOWN if e.price is None else e.price.floor)
 
 
-def _held(those: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> Held:
-    """EVSEs under limits as columns."""
-    return Held(
-        kw_per_a=np.array([e.kw_per_a for e in those]),
-        now_a=np.array([e.drawn_a(wanted[e.evse_id].limit_a) for e in those]),
-        would_a=np.array([e.would_draw_a for e in those]),
-        gap_a=np.array([e.gap_a for e in those]),
-        floor_a=np.array([e.floor_a for e in those]),
-        step_a=np.array([e.step_a for e in those]),
-        max_a=np.array([e.max_a for e in those]),
-    )
+def _rises_kw(those: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> Floats:
+    """The load that comes back as each of these is let go, kW."""
+    return np.array([e.kw_per_a * (e.would_draw_a - e.drawn_a(wanted[e.evse_id].limit_a)) for e in those])
 
 
 def _give_back(
@@ -262,23 +257,42 @@ def _give_back(
     wanted: dict[str, Wanted],
     now: datetime,
 ) -> None:
-    """Let go of the dearest; where no price is known, share anew among the held."""
+    """Let go of the dearest; where no price is known, share anew among the held.
+
+    The last one is let go of part of the way, unless one of the next few comes within `near_kw` as a whole: whoever
+    is let go of in parts is told twice.
+    """
     # Who was just handed on is not held any more.
-    able = sorted((e for e in own if e.evse_id in wanted and not _waits(e, now)), key=lambda e: e.evse_id)
-    held = _held(able, wanted)
-    if any(e.price is not None for e in able):
-        places, limits_a = give_back(held, np.array([_hold_price(e) for e in able]), over_kw, near_kw)
-        told = zip(places.tolist(), limits_a.tolist(), strict=True)
-        less = {able[i].evse_id: a if a < able[i].max_a else None for i, a in told}
-    else:
-        left_kw = max(float(held.rise_kw.sum()) - over_kw, 0.0)
-        anew = allocate([flexible(e, e.would_draw_a) for e in able], left_kw)
-        less = {share.evse_id: share.limit_a for share in anew.shares}
-    for evse_id, limit_a in less.items():
-        if limit_a is None:
-            wanted.pop(evse_id)
+    able = [e for e in own if e.evse_id in wanted and not _waits(e, now)]
+    if not any(e.price is not None for e in able):
+        held_kw = float(_rises_kw(able, wanted).sum())
+        anew = allocate([flexible(e, e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))
+        for share in anew.shares:
+            if share.limit_a is None:
+                wanted.pop(share.evse_id)
+            else:
+                wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
+        return
+    dearest = sorted(able, key=lambda e: (-_hold_price(e), e.evse_id))
+    rises_kw = _rises_kw(dearest, wanted).tolist()
+    for n, (e, rise_kw) in enumerate(zip(dearest, rises_kw, strict=True)):
+        if over_kw <= near_kw:
+            return
+        if rise_kw <= over_kw + near_kw:
+            wanted.pop(e.evse_id)
+            over_kw -= rise_kw
         else:
-            wanted[evse_id] = Wanted(limit_a, Cause.SHED, lead, node_id)
+            few = range(n + 1, min(n + NEXT_FEW, len(dearest)))
+            fit = next((m for m in few if abs(rises_kw[m] - over_kw) <= near_kw), None)
+            if fit is not None:
+                wanted.pop(dearest[fit].evse_id)
+                return
+            steps = int(over_kw / (e.kw_per_a * e.step_a) + 1e-9)
+            limit_a = wanted[e.evse_id].limit_a
+            raised_a = limit_a + steps * e.step_a
+            if steps and e.floor_a <= limit_a and raised_a <= e.max_a:
+                wanted[e.evse_id] = Wanted(raised_a, Cause.SHED, lead, node_id)
+                return
 
 
 def _hand_on(
@@ -299,7 +313,7 @@ def _hand_on(
         e for e in priced if e.evse_id in ours and e.limit is not None and now - e.limit.issued_at >= long
     ]
     free = [e for e in priced if e.evse_id not in wanted]
-    rise_kw = _held(those, wanted).rise_kw
+    rise_kw = _rises_kw(those, wanted)
     handed = hand_on(
         rise_kw,
         np.array([_hold_price(e) for e in those]),
