@@ -239,7 +239,13 @@ def _refuse_twice(headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 def wrong_method(*allowed: str) -> BadBody:
     """What a request with another method than these is told (RFC 9110, 15.5.6)."""
-    return BadBody(405, f"use {' or '.join(allowed)} here", [(b"allow", ", ".join(allowed).encode())])
+    why = f"use {' or '.join(allowed)} here"
+    return BadBody(405, why, [(b"allow", with_head(", ".join(allowed)).encode())])
+
+
+def with_head(allowed: str) -> str:
+    """The methods of an Allow header, with HEAD where there is GET: a plane's server answers it."""
+    return allowed.replace("GET", "GET, HEAD")
 
 
 def _plain(content_type: bytes) -> bytes:

@@ -57,7 +57,7 @@ PARTS: Final = {
     "Reports": "[A month as it is settled](../howto/prove-a-shed.md#a-month), and the rows that figures are made from.",
     "Activity log": "[Every fact](activity-log.md).",
     "Watching": "The live feed is server-sent events. [Metrics](metrics.md) are for Prometheus; `/healthz` and "
-    "`/readyz` are open.",
+    "`/readyz` are open. HEAD works wherever GET does, on each plane.",
     "Stations": "[Enrol](../howto/enrol-stations.md).",
     "OCPP": "[Stations one by one](ocpp.md#by-hand).",
     "Grid operators": "Those who ask over [REST](grid-protocol.md).",

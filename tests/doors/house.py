@@ -23,7 +23,7 @@ from emw.domain.model import Record, RequestInterval
 from emw.domain.state import State
 from emw.grid.iso import IsoDoors, IsoLink
 from emw.outgoing import Outgoing, OutgoingRules
-from emw.plane import Plane
+from emw.plane import App, Plane
 from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
 from emw.service.ports import Believed, Loaded, Memory, Reading, Recent, Store
@@ -348,9 +348,9 @@ async def house(
 
 
 @contextlib.asynccontextmanager
-async def served(plane: Plane) -> AsyncGenerator[tuple[str, int], None]:
-    """The plane behind the real server, on a port of the loopback interface."""
-    server = server_for(plane)
+async def served(app: App) -> AsyncGenerator[tuple[str, int], None]:
+    """A plane behind the real server, on a port of the loopback interface."""
+    server = server_for(app)
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     task = asyncio.create_task(server.serve(sockets=[sock]))

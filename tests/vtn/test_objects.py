@@ -176,11 +176,11 @@ async def test_a_body_that_is_no_json_is_refused_by_its_type(h: VtnHouse) -> Non
 @pytest.mark.parametrize(
     ("path", "method", "allow"),
     [
-        ("/programs", "PATCH", "GET, POST"),
-        ("/programs/x", "POST", "GET, PUT, DELETE"),
+        ("/programs", "PATCH", "GET, HEAD, POST"),
+        ("/programs/x", "POST", "GET, HEAD, PUT, DELETE"),
         ("/auth/token", "GET", "POST"),
-        ("/auth/server", "POST", "GET"),
-        ("/notifiers", "DELETE", "GET"),
+        ("/auth/server", "POST", "GET, HEAD"),
+        ("/notifiers", "DELETE", "GET, HEAD"),
     ],
 )
 async def test_a_method_that_is_not_there_is_told_which_are(

@@ -16,6 +16,7 @@ import uvicorn
 from emw.app.config import ConfigError
 from emw.app.guarded import GuardedHttp
 from emw.app.handshakes import Refusals, watched
+from emw.app.head import answering_head
 from emw.app.straight import StraightHttp, Usual
 from emw.app.tls import harden
 from emw.plane import Plane
@@ -30,8 +31,9 @@ Upgrade = Callable[[Any, bytes], None]
 class PlaneServer(uvicorn.Server):
     """A uvicorn server inside our own loop: signals are the application's business."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, app: Any, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.app = app
         self.serving = asyncio.Event()
 
     @property
@@ -84,8 +86,9 @@ def server_for(
         http = StraightHttp
         kept |= {"plane": app, "usual": Usual()}
     return PlaneServer(
+        app,
         uvicorn.Config(
-            app,
+            answering_head(app),
             http=type("Guarded", (http,), kept),
             ws="none",
             loop="none",
@@ -103,7 +106,7 @@ def server_for(
             if certificate is None
             else lambda _, made: watched(harden(made(), old_suites=old_suites), Refusals(certificate)),
             ssl_cert_reqs=ssl.CERT_NONE if client_ca is None else ssl.CERT_OPTIONAL,
-        )
+        ),
     )
 
 

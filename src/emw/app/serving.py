@@ -71,7 +71,7 @@ async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = N
             ),
         ]
         operator_url = config.operator.public_url or _url(operator, operator_sock)
-        setup = setup_url(operator.config.app, operator_url)
+        setup = setup_url(operator.app, operator_url)
         drivers_url = config.drivers.public_url or (_url(*driver[0]) if driver else None)
         if parts.drivers is not None and drivers_url is not None:
             invite(headend, parts.drivers, drivers_url)

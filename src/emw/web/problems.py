@@ -14,6 +14,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from emw.misfit import in_words
+from emw.plane import with_head
 from emw.service.errors import EmwError
 from emw.web.refusals import refusal
 from emw.web.render import plain
@@ -109,7 +110,7 @@ def _http(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] 
         405: f"{request.method} is not for this path",
         413: "the body is too large",
     }.get(status, error.detail)
-    headers = {k: str(v) for k, v in (error.headers or {}).items()}
+    headers = {k: with_head(str(v)) if k == "allow" else str(v) for k, v in (error.headers or {}).items()}
     return _refused(request, problem(status, refusal(detail, None, tongue_of(request))), headers)
 
 

@@ -96,7 +96,7 @@ async def test_who_asks_for_no_websocket_is_told_what_is_wanted(
                 assert (told.headers["Upgrade"], told.headers["Connection"]) == ("websocket", "upgrade")
                 assert "proxy" in (await told.json(content_type=None))["detail"]
         async with http.post(f"http://127.0.0.1:{h.port}/ocpp/CP1") as told:
-            assert (told.status, told.headers["Allow"]) == (405, "GET")
+            assert (told.status, told.headers["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("offers", [("ocpp2.1", "ocpp1.6"), ("ocpp1.6", "OCPP2.0.1"), ("ocpp1.6J",)])

@@ -100,8 +100,7 @@ class VtnDoors:
             *told.headers,
         ]
         await send({"type": "http.response.start", "status": told.status, "headers": headers})
-        body = b"" if scope["method"] == "HEAD" else told.body
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": told.body})
 
     async def _asked(self, scope: Scope, receive: Receive) -> Ask:
         headers: dict[bytes, bytes] = dict(scope["headers"])
