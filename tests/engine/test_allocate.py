@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -75,7 +74,7 @@ def test_the_second_round_of_the_example_needs_68_more_steps() -> None:
     fleet = fleet_of_section_8()
     first = {s.evse_id: s for s in allocate(fleet, 300.0).shares}
     silent = [e.evse_id for e in fleet if e.draw_a == 30 and first[e.evse_id].limit_a == 13.0][:4]
-    rest = [replace(e, current_a=first[e.evse_id].limit_a) for e in fleet if e.evse_id not in silent]
+    rest = [e._replace(current_a=first[e.evse_id].limit_a) for e in fleet if e.evse_id not in silent]
     second = allocate(rest, 300.0)
     steps = sum((first[s.evse_id].limit_a or 0) - (s.limit_a or 0) for s in second.shares)
     assert steps == 68
@@ -141,7 +140,7 @@ def test_the_order_of_input_does_not_matter(fleet: list[Flexible], shed_kw: floa
 def test_more_flexible_evses_never_make_the_shortfall_larger(
     fleet: list[Flexible], more: list[Flexible], shed_kw: float
 ) -> None:
-    joined = fleet + [replace(e, evse_id="J" + e.evse_id) for e in more]
+    joined = fleet + [e._replace(evse_id="J" + e.evse_id) for e in more]
     assert allocate(joined, shed_kw).short_kw <= allocate(fleet, shed_kw).short_kw + W
 
 
@@ -163,25 +162,25 @@ def test_equals_are_treated_equally(count: int, shed_kw: float, step_a: float) -
 
 def test_between_equals_the_one_with_most_to_spare_gives_the_step() -> None:
     hurried = Flexible(evse_id="a", kw_per_a=0.23, draw_a=16.0, max_a=32.0, laxity_h=0.5)
-    easy = replace(hurried, evse_id="b", laxity_h=5.0)
+    easy = hurried._replace(evse_id="b", laxity_h=5.0)
     assert limits(allocate([hurried, easy], 0.23)) == {"a": inf, "b": 15.0}
 
 
 def test_between_equals_the_one_already_there_stays() -> None:
     one = Flexible(evse_id="a", kw_per_a=0.23, draw_a=16.0, max_a=32.0)
-    there = replace(one, evse_id="b", current_a=15.0)
+    there = one._replace(evse_id="b", current_a=15.0)
     assert limits(allocate([one, there], 0.23)) == {"a": inf, "b": 15.0}
 
 
 def test_the_weighty_keep_more() -> None:
     plain = Flexible(evse_id="a", kw_per_a=1.0, draw_a=30.0, max_a=32.0)
-    weighty = replace(plain, evse_id="b", weight=2.0)
+    weighty = plain._replace(evse_id="b", weight=2.0)
     assert limits(allocate([plain, weighty], 30.0)) == {"a": 10.0, "b": 20.0}
 
 
 def test_pauses_come_when_all_are_at_the_floor_and_only_where_allowed() -> None:
     one = Flexible(evse_id="a", kw_per_a=1.0, draw_a=16.0, max_a=32.0, laxity_h=1.0, may_pause=True)
-    fleet = [one, replace(one, evse_id="b", laxity_h=9.0), replace(one, evse_id="c", may_pause=False)]
+    fleet = [one, one._replace(evse_id="b", laxity_h=9.0), one._replace(evse_id="c", may_pause=False)]
     assert limits(allocate(fleet, 30.0)) == {"a": 6.0, "b": 6.0, "c": 6.0}
     assert limits(allocate(fleet, 36.0)) == {"a": 6.0, "b": 0.0, "c": 6.0}
     everything = allocate(fleet, 99.0)
@@ -218,7 +217,7 @@ def test_a_shed_that_is_none_is_refused(shed_kw: float) -> None:
 )
 def test_P9_an_evse_that_cannot_be_is_refused_by_name(field: str) -> None:
     with pytest.raises(ValueError, match=field):
-        allocate([replace(fleet_of_section_8()[0], **{field: nan})], 1.0)  # type: ignore[arg-type]
+        allocate([fleet_of_section_8()[0]._replace(**{field: nan})], 1.0)  # type: ignore[arg-type]
 
 
 def test_an_evse_twice_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import inf
 from random import Random
 
@@ -24,7 +23,7 @@ prices = st.one_of(
 
 @st.composite
 def priced(draw: st.DrawFn) -> list[Flexible]:
-    return [replace(e, price=draw(prices)) for e in draw(fleets())]
+    return [e._replace(price=draw(prices)) for e in draw(fleets())]
 
 
 @given(priced(), sheds)
@@ -101,7 +100,7 @@ def test_who_counts_more_never_gives_more(fleet: list[Flexible], shed_kw: float,
     def gives_kw(fleet: list[Flexible]) -> float:
         return next(s.curtail_kw for s in cheapest(fleet, shed_kw).shares if s.evse_id == one)
 
-    heavier = [replace(e, weight=e.weight * times) if e.evse_id == one else e for e in fleet]
+    heavier = [e._replace(weight=e.weight * times) if e.evse_id == one else e for e in fleet]
     assert gives_kw(heavier) <= gives_kw(fleet) + step_kw(fleet) + W
 
 
@@ -112,5 +111,5 @@ def test_a_kwh_missed_counts_as_often_as_its_driver() -> None:
         Flexible(evse_id="B", kw_per_a=0.23, draw_a=16, max_a=16, price=dear),
     ]
     assert [s.limit_a for s in cheapest(fleet, 2.3).shares] == [None, 6.0]
-    assert [s.limit_a for s in cheapest([replace(fleet[0], weight=2.0), fleet[1]], 2.3).shares] == [6.0, None]
+    assert [s.limit_a for s in cheapest([fleet[0]._replace(weight=2.0), fleet[1]], 2.3).shares] == [6.0, None]
     assert [s.limit_a for s in cheapest(fleet, 4.6).shares] == [6.0, 6.0]  # nobody is exempt

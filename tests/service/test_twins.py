@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +61,7 @@ async def test_energy_adds_up_and_is_there_once(
         now += timedelta(seconds=seconds)
         shed_kws += (baseline_kw - load_kw) * seconds
         for _ in range(requests):
-            twins.add("E1", now, seconds, baseline_kw=baseline_kw, doubt_kw=1.0, load_kw=load_kw)
+            twins.add(["E1"], now, seconds, np.array([[baseline_kw, 1.0, load_kw]]))
         await twins.flush(now)
     await twins.flush()
     assert abs(sum((r.baseline_kw - r.load_kw) * r.seconds for r in store.rows) - shed_kws) < 0.1
@@ -74,8 +75,8 @@ async def test_what_could_not_be_written_waits_and_is_written_in_groups() -> Non
     store = Kept()
     store.full = True
     twins = Twins(store, ServiceSettings(telemetry_group=100))
-    for i in range(250):
-        twins.add(f"E{i}", NOON + timedelta(minutes=1), 60.0, baseline_kw=7.0, doubt_kw=0.0, load_kw=4.0)
+    evse_ids = [f"E{i}" for i in range(250)]
+    twins.add(evse_ids, NOON + timedelta(minutes=1), 60.0, np.tile([7.0, 0.0, 4.0], (250, 1)))
     await twins.flush(NOON + timedelta(minutes=2))
     assert store.rows == [], "the interval is not over"
     await twins.flush(NOON + timedelta(minutes=10))

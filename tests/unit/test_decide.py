@@ -49,8 +49,7 @@ def test_nobody_stands_in_for_who_did_not_answer_and_gives_by_the_meter_all_the_
     fleet = Fleet(alike(2), QUICK)
     fleet.request("R1", 3.2)
     view = fleet.view()
-    silent = replace(
-        view.evses[0],
+    silent = view.evses[0]._replace(
         why_not=why_not,
         meter_counts=meter_counts,
         opted_out=why_not == "opted out",
@@ -74,7 +73,7 @@ def test_who_is_handed_on_is_not_given_back_as_well() -> None:
     held = [e.evse_id for e in view.evses if e.limit is not None]
     assert 0 < len(held) < 10
     dear = {e: Price(floor=0.9, pause=0.9, hold=0.9 if n == 0 else 0.2) for n, e in enumerate(held)}
-    evses = [replace(e, price=dear.get(e.evse_id, same)) for e in view.evses]
+    evses = [e._replace(price=dear.get(e.evse_id, same)) for e in view.evses]
     plan = decide(replace(view, evses=evses, hand_on=True), fleet.now, rules)
     assert held[0] in {o.evse_id for o in plan.orders if o.limit_a is None}
 
@@ -370,7 +369,7 @@ def test_P4_a_limit_above_a_knob_turned_down_since_is_not_said_again() -> None:
     limit = replace(e.limit, cause=Cause.CEILING, until=fleet.now + timedelta(days=1))
     shut = replace(view, requests=[], may_rise_kw=dict.fromkeys(e.path, 0.0))
     for knob_a, said in ((limit_a, 1), (limit_a - 1.0, 0)):
-        turned = replace(e, limit=limit, max_a=knob_a, next_change_at=None)
+        turned = e._replace(limit=limit, max_a=knob_a, next_change_at=None)
         assert len(decide(replace(shut, evses=[turned]), fleet.now, QUICK).orders) == said
 
 

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, isfinite
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,8 @@ class Price:
         return Price(floor=self.floor + by, pause=self.pause + by, hold=self.hold + by)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flexible:
-    """One EVSE that may be asked: what it draws unlimited, and what it may be brought to.
+class Flexible(NamedTuple):
+    """One EVSE that may be asked: what it draws unlimited, and what it may be brought to. A tuple: rounds make many.
 
     Its limits are `floor_a`, `floor_a + step_a`, … up to `max_a`, and 0 where it may pause.
     """
@@ -83,8 +83,7 @@ class Flexible:
     """What its driver would miss; None: nothing is known (`cheapest`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(NamedTuple):
     """One EVSE's part: its limit in A (None: nothing is asked of it) and its curtailment in kW."""
 
     evse_id: str

@@ -76,16 +76,15 @@ def _restored(
     view: View, requests: Iterable[ReductionRequest], wanted: Mapping[str, Wanted], now: datetime
 ) -> list[tuple[str, str]]:
     """Restoring requests whose last limit is gone, or serves another request now, are closed."""
+    restoring = [r.request_key for r in requests if r.state is RequestState.RESTORING]
+    if not restoring:
+        return []
     held = {
         e.limit.request_key
         for e in view.evses
         if e.limit is not None and e.limit.in_force(now) and e.evse_id not in wanted
     }
-    return [
-        (r.request_key, RequestState.CLOSED)
-        for r in requests
-        if r.state is RequestState.RESTORING and r.request_key not in held
-    ]
+    return [(key, RequestState.CLOSED) for key in restoring if key not in held]
 
 
 def _leaves_first(view: View) -> list[str]:
@@ -134,8 +133,8 @@ def _limits_end(view: View, now: datetime) -> list[datetime]:
         e.limit.until
         for e in view.evses
         if e.limit is not None
-        and e.limit.in_force(now)
         and (e.by_hand_a is not None or not ruled.isdisjoint(e.path))
+        and e.limit.in_force(now)
     ]
 
 

@@ -6,7 +6,6 @@ A law counts what could be drawn, not what is: nothing may rise above it in the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from emw.domain.model import Cause, Territory
@@ -131,7 +130,7 @@ def _share_under(ceiling: Ceiling, pool: Sequence[EvseView], wanted: dict[str, W
     result = allocate(fleet, over)
     if result.short_kw > NEAR and any(not e.may_pause for e in bound):
         # At the floor and still over: equipment comes before a car that may not wake from a pause.
-        result = allocate([replace(e, may_pause=True) for e in fleet], over + step)
+        result = allocate([e._replace(may_pause=True) for e in fleet], over + step)
     by_id = {e.evse_id: e for e in bound}
     for share in result.shares:
         if share.limit_a is not None:

@@ -66,18 +66,15 @@ def orders_of(
             if held is not None and (e.hears or (e.refuses and held.limit.request_key not in running)):
                 free.append(held)
             continue
-        until = _until(e, want, now, rules)
-        if until <= now:
+        end = _end(e, want)
+        if end is not None and end <= now:
             continue
-        same = e.limit is not None and e.holds(now) and same_limit(e.limit.max_a, want.limit_a)
-        if same and e.limit is not None:
-            soon_over = e.limit.until < until and e.limit.until - now < _lease(want.cause, rules) / 2
-            # A ceiling leant on it and does not any more: a shed's limit may not last that long (promise P3).
-            leant_on = e.limit.cause is Cause.CEILING and want.cause is not Cause.CEILING
-            too_long = leant_on and e.limit.until > until
-            if soon_over or too_long:
+        if e.limit is not None and same_limit(e.limit.max_a, want.limit_a) and e.holds(now):
+            until = _renewed(e, e.limit, want, now, rules)
+            if until is not None:
                 orders.append(_order(e, want, until, renewal=True))
             continue
+        until = _until(e, want, now, rules)
         if e.next_change_at is not None and now < e.next_change_at and not want.law:
             look.append(e.next_change_at)
             orders += _lasting(e, want, until, now, rules)
@@ -121,7 +118,29 @@ def _lasting(e: EvseView, want: Wanted, until: datetime, now: datetime, rules: R
 
 
 def _lease(cause: Cause, rules: Rules) -> timedelta:
-    return timedelta(seconds=rules.ceiling_lease_s) if cause is Cause.CEILING else rules.lease
+    return timedelta(seconds=_lease_s(cause, rules))
+
+
+def _lease_s(cause: Cause, rules: Rules) -> float:
+    return rules.ceiling_lease_s if cause is Cause.CEILING else rules.lease_s
+
+
+def _renewed(e: EvseView, stands: Limit, want: Wanted, now: datetime, rules: Rules) -> datetime | None:
+    """Until when a limit that stands as it is wanted is said again; None: it need not be. Hot: mostly it need not."""
+    # A ceiling leant on it and does not any more: a shed's limit may not last that long (promise P3).
+    leant_on = stands.cause is Cause.CEILING and want.cause is not Cause.CEILING
+    soon_over = (stands.until - now).total_seconds() < _lease_s(want.cause, rules) / 2
+    if not (leant_on or soon_over):
+        return None
+    until = _until(e, want, now, rules)
+    return until if (soon_over and stands.until < until) or (leant_on and stands.until > until) else None
+
+
+def _end(e: EvseView, want: Wanted) -> datetime | None:
+    """When what wants the limit is over; None: that is open."""
+    if want.cause is Cause.OPERATOR:
+        return e.by_hand_until
+    return want.request.end_at if want.request is not None and want.cause is Cause.SHED else None
 
 
 def _until(e: EvseView, want: Wanted, now: datetime, rules: Rules) -> datetime:
@@ -131,10 +150,7 @@ def _until(e: EvseView, want: Wanted, now: datetime, rules: Rules) -> datetime:
     """
     lease = _lease(want.cause, rules)
     spread = 0.8 + 0.2 * lot(e.evse_id, "lease")
-    until = now + lease * spread
-    end = want.request.end_at if want.request and want.cause is Cause.SHED else None
-    if want.cause is Cause.OPERATOR:
-        end = e.by_hand_until
+    until, end = now + lease * spread, _end(e, want)
     return min(until, end) if end is not None else until
 
 
@@ -248,6 +264,8 @@ def _holds(
     """Just before an event ends, lengthen the limits that a staged return still needs; else all rise in one second."""
     due: list[_Held] = []
     soon = timedelta(seconds=rules.hold_before_end_s)
+    if not any(r.end_at is not None and r.end_at - now <= soon for r in view.requests):
+        return []
     for e in view.evses:
         want, held = wanted.get(e.evse_id), _held(e, now)
         end = want.request.end_at if want and want.request else None

@@ -50,7 +50,8 @@ def shed(
     bounds = {evse_id: want for evse_id, want in wanted.items() if want.request is None}
     own = _kept(lead, node_id, here, pool, wanted, view, now)
     _join(lead, node_id, askable, wanted, now, rules)
-    error_kw = lead.kw - _given(pool, wanted)
+    given_kw = _given(pool, wanted)
+    error_kw = lead.kw - given_kw
     band_kw = _band_kw(view, lead, askable, own, rules)
     if view.hand_on:
         error_kw += _hand_on(askable, own, wanted, now, rules)
@@ -62,7 +63,8 @@ def shed(
         want = wanted.get(evse_id)
         if want is None or want.limit_a > bound.limit_a:
             wanted[evse_id] = bound  # let go of by the shed, not by the ceiling below
-    given_kw = _given(pool, wanted)
+    if view.hand_on or bounds or abs(error_kw) > band_kw:  # else nothing has changed since
+        given_kw = _given(pool, wanted)
     return [shortfall(r, pool, wanted, r.kw - given_kw) for r in here]
 
 
@@ -90,7 +92,7 @@ def _kept(
         if r.state is RequestState.ACTIVE and r.request_key not in ours
     }
     kept: list[EvseView] = []
-    for foreign in (False, True):
+    for foreign in (False, True) if others else (False,):
         missing_kw = lead.kw - _given(pool, wanted) if foreign else 0.0
         for e in pool:
             limit = e.limit
@@ -104,7 +106,8 @@ def _kept(
             if e.holds(now) and limit.max_a <= e.max_a:
                 # What must not pause was paused for a ceiling's sake: a shed has its floor of it, and no more.
                 kept_a = limit.max_a if e.may_pause else max(limit.max_a, e.floor_a)
-                missing_kw -= e.gives_kw(kept_a)
+                if foreign:
+                    missing_kw -= e.gives_kw(kept_a)
                 request = others.get(limit.request_key or "", lead)
                 wanted[e.evse_id] = Wanted(kept_a, Cause.SHED, request, node_id)
                 kept.append(e)

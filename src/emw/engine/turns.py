@@ -78,9 +78,10 @@ class Turns:
 
     def price(self, evse_id: str, now: datetime) -> float:
         """What is added to the price of holding it, kWh missed per kWh shed."""
-        if self._season.fairness <= 0:
+        parts = self._recent(evse_id, now) if self._season.fairness > 0 else {}
+        if not parts:
             return 0.0
-        given_kwh = sum(p.kwh for p in self._recent(evse_id, now).values())
+        given_kwh = sum(p.kwh for p in parts.values())
         # In this form rounding can't make more given weigh less.
         return self._season.fairness * (1.0 - HALF_KWH / (given_kwh + HALF_KWH))
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from emw.domain.model import Limit, Outcome, ReductionRequest, Territory
 from emw.domain.units import FLOOR_A
@@ -74,9 +75,8 @@ class Rules:
         return timedelta(seconds=max(self.lease_s, 3_600.0))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvseView:
-    """One EVSE with a vehicle, or one that still holds a limit.
+class EvseView(NamedTuple):
+    """One EVSE with a vehicle, or one that still holds a limit. A tuple: a large fleet's rounds make many.
 
     `would_draw_a`: what it would draw if it were let go now, A per phase; `potential_a`: the most it could come to.
     `baseline_a`: what it is expected to draw had nobody asked anything of it (None: the same as `would_draw_a`).

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import sqrt
 
 import msgspec
 
@@ -19,7 +18,7 @@ from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
 from emw.service.ports import Ids
 from emw.service.settings import ServiceSettings
-from emw.service.tally import Row, Tally, as_told, tally
+from emw.service.tally import Lines, Row, Tally, as_told
 from emw.service.telemetry import Telemetry
 from emw.service.twins import METHOD, Twins
 
@@ -61,7 +60,8 @@ class Accounts:
         self._taking_part: dict[str, set[str]] = {}
         self._parts: dict[str, Counter[str]] = {}
         """How often each EVSE took part in a request that is not over, up to now."""
-        self._measured_kwh: dict[tuple[str, str], float] = {}
+        self._measured_kwh: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        """By request and EVSE, of parts that are not over."""
         # What has been tallied once has been reported as confirmed: before a crash, too.
         self._reported = {r.request_key for r in self._state.requests.values() if r.why_short != NOT_STARTED}
         self._settled: dict[str, asyncio.Event] = {}
@@ -112,7 +112,7 @@ class Accounts:
 
     def _end(self, key: str, evse_id: str, why: str, now: datetime) -> f.Fact:
         self.took_part(key, evse_id)
-        kwh = self._measured_kwh.get((key, evse_id), 0.0)
+        kwh = self._measured_kwh[key].get(evse_id, 0.0)
         return f.EnrolmentEnded(
             at=now, actor="emw", request_key=key, evse_id=evse_id, why=why, measured_kwh=round(kwh, 6)
         )
@@ -136,25 +136,25 @@ class Accounts:
         for fact in facts:
             if isinstance(fact, f.EnrolmentEnded):
                 part = (fact.request_key, fact.evse_id)
-                self._measured_kwh.pop(part, None)
+                self._measured_kwh[fact.request_key].pop(fact.evse_id, None)
                 if part not in self._state.enrolments:
                     self._taking_part.get(fact.request_key, set()).discard(fact.evse_id)
             elif isinstance(fact, f.RequestMoved) and not self._state.requests[fact.request_key].live:
                 key = fact.request_key
+                self._measured_kwh.pop(key, None)
                 for book in (self._taking_part, self._parts, self._books, self._asked, self._short):
                     book.pop(key, None)
                 self._release_waiters(key)
 
     def recall(self, key: str, kwh: Mapping[str, float]) -> None:
         """What EVSEs gave to a request that an earlier process metered, kWh."""
+        given = self._measured_kwh[key]
         for evse_id in self._taking_part.get(key, set()) & set(kwh):
-            name = (key, evse_id)
-            self._measured_kwh[name] = self._measured_kwh.get(name, 0.0) + kwh[evse_id]
+            given[evse_id] = given.get(evse_id, 0.0) + kwh[evse_id]
 
     def measured_kwh(self, evse_id: str) -> float:
         """What an EVSE has given so far to requests that still run, kWh."""
-        keys = (r.request_key for r in self.live_requests())
-        return sum(self._measured_kwh.get((key, evse_id), 0.0) for key in keys)
+        return sum(self._measured_kwh[r.request_key].get(evse_id, 0.0) for r in self.live_requests())
 
     # --- sums
 
@@ -173,8 +173,11 @@ class Accounts:
 
     def sums(self, request: ReductionRequest, now: datetime) -> Tally:
         """The request's sums at this instant."""
+        return self._lines(request, now).tally(request)
+
+    def _lines(self, request: ReductionRequest, now: datetime) -> Lines:
         beyond = beyond_cap(self._state, self._most_per_customer, now)
-        return tally(request, self.evses_of(request), self._state, self._telemetry, now, beyond)
+        return Lines(self.evses_of(request), self._state, self._telemetry, now, beyond)
 
     def why_short(self, key: str, short_kw: float) -> str:
         """Why `short_kw` of it are short, in words, as the last round left it."""
@@ -284,7 +287,8 @@ class Accounts:
 
     def _read(self, request: ReductionRequest, book: _Book, now: datetime) -> None:
         """Enter what the meters show since they were last looked at."""
-        t = self.sums(request, now)
+        lines = self._lines(request, now)
+        t = lines.tally(request)
         seconds = max((now - book.looked_at).total_seconds(), 0.0)
         book.looked_at = now
         book.seconds += seconds
@@ -292,26 +296,17 @@ class Accounts:
         book.baseline_kws += t.baseline_kw * seconds
         book.load_kws += (t.load_kw or 0.0) * seconds
         book.unmeasured = book.unmeasured or t.measured_kw is None
-        self._meter_evses(request, seconds, now)
+        self._meter_evses(request, lines, seconds, now)
 
-    def _meter_evses(self, request: ReductionRequest, seconds: float, now: datetime) -> None:
-        for evse_id in self._taking_part.get(request.request_key, ()):
-            evse = self._state.evses[evse_id]
-            session = self._state.session_of(evse)
-            limit = self._state.limits.get(evse_id)
-            kw = self._telemetry.drawn_kw(evse_id)
-            if session is None or kw is None or not evse.online or evse.doubted_at is not None:
-                continue
-            outlook = self._telemetry.outlook(evse, session)
-            baseline_kw, fades_a = evse.kw_per_a * outlook.baseline_a, outlook.would_a - outlook.baseline_a
-            # As in the sums: who was let go and draws what its twin no longer would gives back.
-            if (limit is None or not limit.in_force(now)) and fades_a <= 0:
-                continue
-            name = (request.request_key, evse_id)
-            self._measured_kwh[name] = self._measured_kwh.get(name, 0.0) + (baseline_kw - kw) * seconds / 3600
-            # Either it would still draw `would_a` or nothing.
-            doubt_kw = evse.kw_per_a * sqrt(max(outlook.baseline_a * fades_a, 0.0))
-            self._twins.add(evse_id, now, seconds, baseline_kw=baseline_kw, doubt_kw=doubt_kw, load_kw=kw)
+    def _meter_evses(self, request: ReductionRequest, lines: Lines, seconds: float, now: datetime) -> None:
+        """What each that takes part gave, as far as it counts in the sums; and what was believed of it meanwhile."""
+        key = request.request_key
+        evse_ids, believed_kw = lines.metered(self._taking_part.get(key, ()))
+        given = self._measured_kwh[key]
+        kwh = (believed_kw[:, 0] - believed_kw[:, 2]) * seconds / 3600
+        for evse_id, given_kwh in zip(evse_ids, kwh.tolist(), strict=True):
+            given[evse_id] = given.get(evse_id, 0.0) + given_kwh
+        self._twins.add(evse_ids, now, seconds, believed_kw)
 
     def _interval_fact(
         self, request: ReductionRequest, book: _Book, now: datetime, as_of: datetime | None = None

@@ -3,23 +3,66 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
+from typing import NamedTuple
 
+from emw.domain.hand import HandLimit, Priority
 from emw.domain.lines import line_a_per_a, loaded
-from emw.domain.model import Evse, ReductionRequest, RequestState, Territory
+from emw.domain.model import Evse, Limit, ReductionRequest, RequestState, Session, Territory
 from emw.domain.reach import floor_a
 from emw.domain.state import State
 from emw.engine.ceilings import ceilings_of
 from emw.engine.governor import Governor
+from emw.engine.learn import Belief
 from emw.engine.view import EvseView, View
 from emw.service.asking import OPTED_OUT, STOPPED, Asking
 from emw.service.customer_cap import beyond_cap
 from emw.service.learning import Learning, horizon_h
+from emw.service.ports import Reading
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import Telemetry
+
+
+class _Source(NamedTuple):
+    """All that an EVSE's view is made of: while this is the same, the view is.
+
+    Records are replaced when they change, so that comparing is mostly "is it the same object". What time alone changes
+    is in here as it is now.
+    """
+
+    evse: Evse
+    session: Session | None
+    limit: Limit | None
+    held: bool
+    reading: Reading | None
+    belief: tuple[str, Belief] | None
+    why_not: str | None
+    by_driver: bool
+    spared: str | None
+    gave: float
+    """What its price is raised by for what it gave lately."""
+    priority: Priority | None
+    by_hand: HandLimit | None
+    next_change: float | None
+    path: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+class _Round(NamedTuple):
+    """What the views of one round have in common."""
+
+    now: datetime
+    at: float
+    """`now` as the governor has it."""
+    live: frozenset[str]
+    """Keys of the requests that are live."""
+    beyond: frozenset[str]
+    """EVSEs that are one too many for their customer."""
+    everybody: bool
+    """Whether every vehicle counts, or only what is limited already."""
+    by_line: bool
 
 
 class Picture:
@@ -35,14 +78,15 @@ class Picture:
         self.learning = Learning(state, telemetry)
         self.asking = Asking(state, settings)
         self._ended: dict[str, str] = {}
+        self._made: dict[str, tuple[_Source, EvseView]] = {}
 
     def weigh(self) -> dict[str, float]:
         """Tell the governor how much load there is, before anything is decided; per node, kW."""
-        controllable: defaultdict[str, float] = defaultdict(float)
+        would_kw: defaultdict[str, float] = defaultdict(float)
         for evse in self._state.evses.values():
             session = self._state.session_of(evse)
-            for node_id in self._state.path(evse.territory_id):
-                controllable[node_id] += evse.kw_per_a * self._telemetry.outlook(evse, session).would_a
+            would_kw[evse.territory_id] += evse.kw_per_a * self._telemetry.outlook(evse, session).would_a
+        controllable = self._up(would_kw)
         self._governor.know(controllable)
         return controllable
 
@@ -70,29 +114,32 @@ class Picture:
         requests = [*self._requests(nodes), *what_if]
         if requests:
             self.learning.price(root, horizon_h(requests, now))
-        everybody = everybody or bool(requests) or any(map(ceilings_of, nodes.values()))
-        by_line = any(n.ceiling_a is not None for n in nodes.values())
-        live = {r.request_key for r in state.requests.values() if r.live}
-        beyond = beyond_cap(state, self._most_per_customer, now)
+        governor, at = self._governor, now.timestamp()
+        this = _Round(
+            now,
+            at,
+            frozenset(r.request_key for r in state.requests.values() if r.live),
+            beyond_cap(state, self._most_per_customer, now),
+            everybody or bool(requests) or any(map(ceilings_of, nodes.values())),
+            any(n.ceiling_a is not None for n in nodes.values()),
+        )
         evses: list[EvseView] = []
-        controllable: defaultdict[str, float] = defaultdict(float)
+        would_kw: defaultdict[str, float] = defaultdict(float)
         limited: set[str] = set()
         for evse in state.evses.values():
             if evse.territory_id not in nodes:
                 continue
-            one = self._one(evse, live, beyond, now, everybody=everybody)
+            one = self._one(evse, this)
             if one is None:
                 continue
-            evses.append(self._by_line(evse, one) if by_line else one)
-            for node_id in one.path:
-                controllable[node_id] += one.kw_per_a * one.would_draw_a
+            evses.append(one)
+            would_kw[evse.territory_id] += one.kw_per_a * one.would_draw_a
             if one.limit is not None and one.limit.in_force(now):
                 limited.update(one.path)
-        self._governor.know(controllable)
+        self._governor.know(self._up(would_kw))
         freed = {n for t in state.stops for n in state.path(t)}
         freed |= {n for n in nodes if not state.stops.keys().isdisjoint(state.path(n))}
         returning = any(r.state is RequestState.RESTORING for r in requests)
-        governor, at = self._governor, now.timestamp()
         return View(
             root=root,
             territories=nodes,
@@ -108,6 +155,14 @@ class Picture:
             doubt_kw=self.learning.doubt_kw(root),
         )
 
+    def _up(self, kw: Mapping[str, float]) -> dict[str, float]:
+        """From each node's own EVSEs to all that are under it, kW."""
+        sums: defaultdict[str, float] = defaultdict(float)
+        for territory_id, own_kw in kw.items():
+            for node_id in self._state.path(territory_id):
+                sums[node_id] += own_kw
+        return sums
+
     def _node(self, territory_id: str) -> Territory:
         """A node with the ceiling that holds there now, whoever set it."""
         node = self._state.territories[territory_id]
@@ -115,39 +170,62 @@ class Picture:
             return node
         return replace(node, ceiling_kw=self._state.ceiling_kw(territory_id))
 
-    def _by_line(self, evse: Evse, one: EvseView) -> EvseView:
-        """The same, with the lines of the grid that it loads."""
+    def _lines(self, evse: Evse) -> tuple[str, ...]:
+        """The lines of the grid that it loads."""
         wired = self._state.wirings.get(evse.evse_id)
-        lines = loaded(evse, None if wired is None else wired.wiring)
-        return replace(one, lines=lines, line_a_per_a=line_a_per_a(evse))
+        return loaded(evse, None if wired is None else wired.wiring)
 
-    def _one(
-        self, evse: Evse, live: AbstractSet[str], beyond: Container[str], now: datetime, *, everybody: bool
-    ) -> EvseView | None:
-        """An EVSE as it is now; None where it doesn't count: no vehicle, or nothing asks anything, and no limit."""
-        state, asking = self._state, self.asking
-        limit = state.limits.get(evse.evse_id)
+    def _one(self, evse: Evse, this: _Round) -> EvseView | None:
+        """An EVSE as it is now; None where it doesn't count: no vehicle or nothing asked, and no limit. Hot."""
+        state, asking, evse_id, now = self._state, self.asking, evse.evse_id, this.now
+        limit = state.limits.get(evse_id)
         held = limit is not None and limit.in_force(now)
         session = state.session_of(evse)
-        by_hand = state.hand_limits.get(evse.evse_id)
+        by_hand = state.hand_limits.get(evse_id)
         if by_hand is not None and not by_hand.in_force(now):
             by_hand = None
-        if not held and (session is None or not (everybody or by_hand)):
+        if not held and (session is None or not (this.everybody or by_hand)):
+            self._made.pop(evse_id, None)
             return None
+        heard = self._telemetry.live.get(evse_id)
+        why_not = asking.why_not(evse, now)
+        next_change = self._governor.next_change(evse_id)
+        source = _Source(
+            evse,
+            session,
+            limit,
+            held,
+            None if heard is None else heard.reading,
+            None if heard is None else heard.belief,
+            why_not,
+            why_not == OPTED_OUT and asking.by_driver(evse_id),
+            None if why_not is not None else asking.why_spared(evse, this.live, this.beyond, now),
+            asking.turns.price(evse_id, now),
+            state.priorities.get(evse_id),
+            by_hand,
+            None if next_change is None or next_change <= this.at else next_change,
+            state.path(evse.territory_id),
+            self._lines(evse) if this.by_line else (),
+        )
+        made = self._made.get(evse_id)
+        if made is not None and made[0] == source:
+            return made[1]
+        view = self._made_of(source, now)
+        self._made[evse_id] = (source, view)
+        return view
+
+    def _made_of(self, source: _Source, now: datetime) -> EvseView:
+        """The view of an EVSE. Nothing in it but `source`: `now` is only when a limit was seen to be over."""
+        evse, session, limit = source.evse, source.session, source.limit
         would_a, baseline_a, gap_a, price = self._telemetry.outlook(evse, session)
-        if limit is not None and not held and limit.max_a is not None:
+        if limit is not None and not source.held and limit.max_a is not None:
             came_after = session is None or session.started_at >= limit.until
             if not came_after:
                 self.ended(limit.command_id, evse, would_a, limit.max_a, now)
-        why_not = asking.why_not(evse, now)
-        spared = None if why_not is not None else asking.why_spared(evse, live, beyond, now)
-        if price is not None:
-            price = price.dearer(asking.turns.price(evse.evse_id, now))
-        said = state.priorities.get(evse.evse_id)
-        at, next_change = now.timestamp(), self._governor.next_change(evse.evse_id)
+        by_hand, next_change = source.by_hand, source.next_change
         return EvseView(
             evse_id=evse.evse_id,
-            path=state.path(evse.territory_id),
+            path=source.path,
             kw_per_a=evse.kw_per_a,
             max_a=evse.max_a,
             would_draw_a=would_a,
@@ -158,20 +236,20 @@ class Picture:
             baseline_a=baseline_a,
             draw_a=None if session is None else self._telemetry.settled_a(evse, limit, now),
             gap_a=gap_a,
-            price=price,
-            priority=1.0 if said is None else said.priority,
+            price=None if price is None else price.dearer(source.gave),
+            priority=1.0 if source.priority is None else source.priority.priority,
             plugged_at=None if session is None else session.started_at,
-            why_not=why_not or spared,
+            why_not=source.why_not or source.spared,
             meter_counts=evse.online and evse.doubted_at is None,
-            opted_out=spared is not None or why_not == OPTED_OUT,
-            by_driver=why_not == OPTED_OUT and asking.by_driver(evse.evse_id),
-            stopped=why_not == STOPPED,
+            opted_out=source.spared is not None or source.why_not == OPTED_OUT,
+            by_driver=source.by_driver,
+            stopped=source.why_not == STOPPED,
             by_hand_a=None if by_hand is None else by_hand.max_a,
             by_hand_until=None if by_hand is None else by_hand.until,
             limit=limit,
-            next_change_at=None
-            if next_change is None or next_change <= at
-            else now + timedelta(seconds=next_change - at),
+            next_change_at=None if next_change is None else datetime.fromtimestamp(next_change, UTC),
+            lines=source.lines,
+            line_a_per_a=line_a_per_a(evse) if source.lines else 1.0,
         )
 
     def all_ended(self, now: datetime) -> None:

@@ -49,6 +49,8 @@ class Part(NamedTuple):
     refused_kw: float = 0.0
 
 
+BASELINE, LOAD, METERS = (Part._fields.index(name) for name in ("baseline_kw", "load_kw", "meters"))
+
 Row = dict[str, Any]
 Figures = npt.NDArray[np.float64]
 NO_LIMIT, AGREED, WAITING, REFUSED = 0.0, 1.0, 2.0, 3.0
@@ -120,27 +122,48 @@ def parts_of(standing: Figures, seen: Figures) -> Figures:
     return parts
 
 
-def tally(
-    request: ReductionRequest,
-    evses: Iterable[Evse],
-    state: State,
-    telemetry: Telemetry,
-    now: datetime,
-    beyond: Container[str] = frozenset(),
-) -> Tally:
-    """Sum up over the EVSEs under the request's territory.
+class Lines:
+    """EVSEs with a vehicle side by side: what each adds to the sums, and how sure its baseline is.
 
     `beyond`: EVSEs that are one too many for their customer; what they could give is not available.
     """
-    live, limits = telemetry.live, state.limits
-    plugged = [(e, s) for e in evses if (s := state.session_of(e)) is not None]
-    if not plugged:
-        return summed(request, Part())
-    standing = [
-        standing_of(e, s, limits.get(e.evse_id), now, counts=e.evse_id not in beyond) for e, s in plugged
-    ]
-    seen = [seen_of(live.get(e.evse_id), e, s) for e, s in plugged]
-    return summed(request, Part(*parts_of(np.array(standing), np.array(seen)).sum(axis=0).tolist()))
+
+    __slots__ = ("doubt_kw", "evse_ids", "parts")
+
+    def __init__(
+        self,
+        evses: Iterable[Evse],
+        state: State,
+        telemetry: Telemetry,
+        now: datetime,
+        beyond: Container[str] = frozenset(),
+    ) -> None:
+        live, limits = telemetry.live, state.limits
+        plugged = [(e, s) for e in evses if (s := state.session_of(e)) is not None]
+        self.evse_ids = [e.evse_id for e, _ in plugged]
+        standing = np.array(
+            [
+                standing_of(e, s, limits.get(e.evse_id), now, counts=e.evse_id not in beyond)
+                for e, s in plugged
+            ]
+        ).reshape(-1, 6)
+        seen = np.array([seen_of(live.get(e.evse_id), e, s) for e, s in plugged]).reshape(-1, 4)
+        self.parts = parts_of(standing, seen)
+        """A line of `Part` each."""
+        kw_per_a, would_a, baseline_a = standing[:, 0], seen[:, 0], seen[:, 1]
+        self.doubt_kw: Figures = kw_per_a * np.sqrt(np.maximum(baseline_a * (would_a - baseline_a), 0.0))
+        """Standard deviation of each baseline: either it would still draw `would_a` or nothing."""
+
+    def metered(self, among: Container[str]) -> tuple[list[str], Figures]:
+        """Those whose meter counts; a line each: baseline, its standard deviation, and load, kW."""
+        counts = self.parts[:, METERS].tolist()
+        rows = [n for n, evse_id in enumerate(self.evse_ids) if counts[n] and evse_id in among]
+        columns = (self.parts[rows, BASELINE], self.doubt_kw[rows], self.parts[rows, LOAD])
+        return [self.evse_ids[n] for n in rows], np.stack(columns, axis=1)
+
+    def tally(self, request: ReductionRequest) -> Tally:
+        """The sums of a request for whose territory these are all."""
+        return summed(request, Part(*self.parts.sum(axis=0).tolist()))
 
 
 def summed(request: ReductionRequest, whole: Part) -> Tally:

@@ -8,26 +8,59 @@ open; a clean stop writes it as far as it went.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
 
 from emw.service.groups import hand_over
 from emw.service.ports import Believed, Store
 from emw.service.settings import ServiceSettings
 
+Figures = npt.NDArray[np.float64]
 METHOD = "virtual-twin"
 """The live counterfactual: each held vehicle's twin goes on charging, and fades as its need would have been met."""
 INTERVAL = timedelta(minutes=5)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Sum:
-    """One EVSE's sums over one interval: kWs, and kWs of standard deviation."""
+class _Interval:
+    """Sums of many EVSEs over one interval, side by side: s, kWs of baseline, of its standard deviation, of load."""
 
-    __slots__ = ("baseline", "doubt", "load", "looked_at", "seconds")
+    __slots__ = ("_looks", "_place", "_seen_at", "_sums")
 
     def __init__(self) -> None:
-        self.looked_at = EPOCH
-        self.seconds = self.baseline = self.doubt = self.load = 0.0
+        self._place: dict[str, int] = {}
+        self._sums = np.zeros((0, 4))
+        self._looks: list[datetime] = []
+        self._seen_at = np.zeros(0, dtype=np.intp)
+        """Which of the looks saw each EVSE last."""
+
+    def add(self, evse_ids: Iterable[str], now: datetime, seconds: float, believed_kw: Figures) -> None:
+        if not self._looks or self._looks[-1] != now:
+            self._looks.append(now)
+        look = len(self._looks) - 1
+        place = self._place
+        places = np.array([place.setdefault(evse_id, len(place)) for evse_id in evse_ids], dtype=np.intp)
+        new = len(place) - len(self._sums)
+        self._sums = np.concatenate((self._sums, np.zeros((new, 4))))
+        self._seen_at = np.concatenate((self._seen_at, np.full(new, -1)))
+        unseen = self._seen_at[places] != look
+        places = places[unseen]
+        self._seen_at[places] = look
+        self._sums[places, 0] += seconds
+        self._sums[places, 1:] += believed_kw[unseen] * seconds
+
+    def rows(self, start: datetime) -> list[Believed]:
+        """In order of EVSE."""
+        seconds = self._sums[:, 0]
+        means_kw = (self._sums[:, 1:] / seconds[:, None]).round(6).tolist()
+        spans_s, looks = seconds.round(3).tolist(), self._seen_at.tolist()
+        return [
+            Believed(evse_id, start, self._looks[looks[n]], METHOD, spans_s[n], *means_kw[n])
+            for evse_id, n in sorted(self._place.items())
+        ]
 
 
 class Twins:
@@ -37,57 +70,27 @@ class Twins:
         self.dropped = 0
         self._store = store
         self._settings = settings
-        self._open: dict[datetime, dict[str, _Sum]] = {}
+        self._open: dict[datetime, _Interval] = {}
         self._waiting: deque[Believed] = deque(maxlen=settings.telemetry_bound)
 
-    def add(
-        self,
-        evse_id: str,
-        now: datetime,
-        seconds: float,
-        *,
-        baseline_kw: float,
-        doubt_kw: float,
-        load_kw: float,
-    ) -> None:
-        """What is believed of an EVSE now holds for the last `seconds`. A second request's look adds nothing. Hot."""
-        middle = now - timedelta(seconds=seconds / 2)
-        interval = self._open.get(start := middle - (middle - EPOCH) % INTERVAL)
-        if interval is None:
-            interval = self._open[start] = {}
-        one = interval.get(evse_id)
-        if one is None:
-            one = interval[evse_id] = _Sum()
-        if one.looked_at == now or seconds <= 0:
+    def add(self, evse_ids: Iterable[str], now: datetime, seconds: float, believed_kw: Figures) -> None:
+        """What is believed of EVSEs now holds for the last `seconds`. A second request's look adds nothing. Hot.
+
+        `believed_kw`: a line each of baseline, its standard deviation, and load.
+        """
+        if seconds <= 0:
             return
-        one.looked_at = now
-        one.seconds += seconds
-        one.baseline += baseline_kw * seconds
-        one.doubt += doubt_kw * seconds
-        one.load += load_kw * seconds
+        middle = now - timedelta(seconds=seconds / 2)
+        start = middle - (middle - EPOCH) % INTERVAL
+        self._open.setdefault(start, _Interval()).add(evse_ids, now, seconds, believed_kw)
 
     async def flush(self, now: datetime | None = None) -> None:
         """Write intervals that are over; without `now` all there are."""
         # A look after an interval's end may still reach back into it.
         late = INTERVAL + timedelta(seconds=2 * self._settings.rules.round_s)
         for start in [s for s in self._open if now is None or s + late <= now]:
-            sums = self._open.pop(start)
-            rows = [_row(start, evse_id, one) for evse_id, one in sorted(sums.items()) if one.seconds > 0]
+            rows = self._open.pop(start).rows(start)
             self.dropped += max(0, len(self._waiting) + len(rows) - (self._waiting.maxlen or 0))
             self._waiting.extend(rows)
         size = self._settings.telemetry_group
         self.dropped += await hand_over(self._waiting, size, self._store.add_beliefs)
-
-
-def _row(start: datetime, evse_id: str, one: _Sum) -> Believed:
-    s = one.seconds
-    return Believed(
-        evse_id=evse_id,
-        interval_start=start,
-        believed_at=one.looked_at,
-        method=METHOD,
-        seconds=round(s, 3),
-        baseline_kw=round(one.baseline / s, 6),
-        doubt_kw=round(one.doubt / s, 6),
-        load_kw=round(one.load / s, 6),
-    )

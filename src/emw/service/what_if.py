@@ -176,8 +176,8 @@ def _by_then(view: View, start_at: datetime) -> View:
     def freed(e: EvseView) -> EvseView:
         limit = e.limit
         if limit is None or limit.request_key is None or limit.request_key in on:
-            return replace(e, next_change_at=None)
-        return replace(e, limit=None, draw_a=None, baseline_a=None, next_change_at=None)
+            return e._replace(next_change_at=None)
+        return e._replace(limit=None, draw_a=None, baseline_a=None, next_change_at=None)
 
     return replace(view, requests=list(on.values()), evses=[freed(e) for e in view.evses])
 
