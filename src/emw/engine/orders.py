@@ -102,6 +102,7 @@ def _order(e: EvseView, want: Wanted, until: datetime, *, renewal: bool = False)
         line=want.line,
         would_draw_a=e.would_draw_a,
         asked_kw=gives(e, want),
+        plugged_at=e.plugged_at,
         renewal=renewal,
         law=want.law,
     )
@@ -300,6 +301,7 @@ def _lengthen(held: _Held, until: datetime) -> Order:
         node_id=held.limit.node_id,
         would_draw_a=held.evse.would_draw_a,
         asked_kw=held.limit.asked_kw,
+        plugged_at=held.evse.plugged_at,
         renewal=True,
     )
 

@@ -208,6 +208,8 @@ class Order:
     node_id: str | None
     would_draw_a: float
     asked_kw: float
+    plugged_at: datetime | None = None
+    """Since when the vehicle stands there that it is meant for; None: there is none."""
     line: str | None = None
     renewal: bool = False
     law: bool = False

@@ -7,8 +7,8 @@ goes. A command is absolute and keeps its id, so saying it again is harmless.
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -23,11 +23,13 @@ from emw.service.errors import Unavailable
 from emw.service.faults import fault_point
 from emw.service.ledger import Ledger
 from emw.service.picture import Picture
-from emw.service.ports import Answer, Clock, Ids, Recent, StationLink
+from emw.service.ports import Answer, Clock, Ids, StationLink
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import OBEYED_A
 
 log = structlog.get_logger()
+PIECE = 2_000
+"""So many commands are issued without letting anything else happen in between."""
 GREETINGS = 4
 """Greetings have a quarter of the room, and it is not the commands': ten thousand boots delay no event (fault F18)."""
 
@@ -78,72 +80,42 @@ class Commands:
                     self._governor.said_late(limit.evse_id, now.timestamp())
                 self.resend(limit.evse_id)
 
-    def recall(self, recent: Sequence[Recent]) -> None:
-        """What moved load before a crash counts after it: ramp, rhythm and gap are promises to the grid, not to us."""
-        could_kw = self._picture.weigh()
-        held: dict[str, f.CommandIssued] = {}
-        empty: set[str] = set()
-        ends: list[tuple[datetime, str]] = []
-        for fact in recent:
-            evse = self._state.evses.get(fact.evse_id)
-            if evse is None:
-                continue
-            while ends and ends[0][0] <= fact.at:
-                self._recall_end(held, empty, *heapq.heappop(ends))
-            # Where nobody stands no load comes back when a limit ends; the next car may have come before that.
-            if isinstance(fact, f.SessionEnded):
-                empty.add(fact.evse_id)
-                continue
-            if isinstance(fact, f.SessionStarted):
-                empty.discard(fact.evse_id)
-                continue
-            held[fact.evse_id] = fact
-            if fact.max_a is not None:
-                heapq.heappush(ends, (fact.until, fact.evse_id))
-            if fact.renewal:
-                continue
-            would_a = fact.would_draw_a
-            before_a = would_a if fact.replaces_a is None else min(would_a, fact.replaces_a)
-            after_a = would_a if fact.max_a is None else min(would_a, fact.max_a)
-            self._governor.recall(
-                fact.evse_id,
-                self._state.path(evse.territory_id),
-                evse.kw_per_a * (after_a - before_a),
-                fact.at.timestamp(),
-                fact.could_kw,
-            )
-        now = self._clock.now()
-        while ends and ends[0][0] <= now:
-            self._recall_end(held, empty, *heapq.heappop(ends))
-        self._governor.know(could_kw)
-        self._picture.all_ended(now)
-
-    def _recall_end(
-        self, held: Mapping[str, f.CommandIssued], empty: Container[str], at: datetime, evse_id: str
-    ) -> None:
-        """A limit ended by itself before the crash: its load was back, without a command."""
-        command, evse = held.get(evse_id), self._state.evses[evse_id]
-        if command is None or command.until != at or command.max_a is None or evse_id in empty:
-            return
-        self._picture.ended(command.command_id, evse, command.would_draw_a, command.max_a, at)
-
-    async def issue(self, orders: Sequence[Order], now: datetime) -> Mapping[str, float]:
+    async def issue(
+        self, orders: Sequence[Order], now: datetime, goes_on: Callable[[], bool] = lambda: True
+    ) -> Mapping[str, float]:
         """Check, book, write, send; returns what the governor held back of what each request was to get, kW.
 
+        In pieces, so that a hundred thousand commands keep no heartbeat waiting, and the first do not wait for the
+        last. Between them it is asked whether that `goes_on`.
         Raises Unavailable when the ledger can't write: then only releases went out.
         """
-        held_kw: dict[str, float] = {}
+        held_kw: defaultdict[str, float] = defaultdict(float)
+        failed: Unavailable | None = None
+        for first in range(0, len(orders), PIECE):
+            if first:
+                now = self._clock.now()
+                if not goes_on():
+                    break
+            try:
+                await self._issue(orders[first : first + PIECE], now, held_kw)
+            except Unavailable as error:
+                failed = error  # what frees cars may be among the rest
+        if failed is not None:
+            raise failed
+        return held_kw
+
+    async def _issue(self, orders: Sequence[Order], now: datetime, held_kw: defaultdict[str, float]) -> None:
         facts: list[f.Fact] = []
         going: list[str] = []
         releases: list[Limit] = []
         for order in orders:
             evse = self._state.evses.get(order.evse_id)
-            if evse is None or not self._legal(order, evse, now):
+            if evse is None or self._is_late(order, evse) or not self._legal(order, evse, now):
                 continue
             falls_kw = -self._moves_kw(order, evse, now)
             if not self._admitted(order, evse, -falls_kw, now):
                 if order.request_key is not None and falls_kw > 0:
-                    held_kw[order.request_key] = held_kw.get(order.request_key, 0.0) + falls_kw
+                    held_kw[order.request_key] += falls_kw
                 continue
             if order.request_key is not None and order.limit_a is not None and not order.renewal:
                 facts += self._accounts.enrol(order.request_key, order.evse_id, now)
@@ -184,7 +156,12 @@ class Commands:
             self._unwritten.difference_update(going)
         for evse_id in going:
             self.resend(evse_id)
-        return held_kw
+
+    def _is_late(self, order: Order, evse: Evse) -> bool:
+        """Whether the vehicle that it was meant for has left since; what lets go is never late."""
+        session = self._state.session_of(evse)
+        here_since = None if session is None else session.started_at
+        return order.limit_a is not None and order.plugged_at != here_since
 
     def _legal(self, order: Order, evse: Evse, now: datetime) -> bool:
         """Promise P4 at the last step: 0 or floor to knob, with an end ahead and no further than the lease."""

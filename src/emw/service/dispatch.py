@@ -141,20 +141,23 @@ class Dispatch:
 
     async def _round(self, root: str) -> float:
         """Decide once and carry it out; returns how long the tree may sleep, s."""
-        now, rules = self._clock.now(), self._settings.rules
-        began_s = self.stopwatch()
-        self.picture.look(root, now)
+        rules, began_s = self._settings.rules, self.stopwatch()
+        for _ in self.picture.look(root, self._clock.now()):
+            await self._breath()
+        now = self._clock.now()
         view = self.picture.view(root, now, halted=self.halted)
         if not view.requests and not view.evses:
             return rules.round_s
+        await self._breath()
         hand_on = self.picture.learning.hand_on_due(root, now, rules.hand_on_every_s)
         plan = decide(replace(view, hand_on=hand_on), now, rules)
         self.rounds += 1
         self.thought_s += self.stopwatch() - began_s
         try:
             await self._live_on(plan, now)
-            held_kw = await self.commands.issue(plan.orders, now)
+            held_kw = await self.commands.issue(plan.orders, now, lambda: self.halted == view.halted)
             self._accounts.note_shortfalls(plan.shortfalls, held_kw)
+            await self._breath()
             await self._accounts.look(view.requests, self._clock.now())
         except Unavailable as error:
             log.warning("dispatch.not_written", root=root, why=error.detail)
@@ -163,6 +166,13 @@ class Dispatch:
         if wake_at is None:
             return rules.round_s
         return max(0.0, min((wake_at - self._clock.now()).total_seconds(), rules.round_s))
+
+    async def _breath(self) -> None:
+        """Let what waits get through, in the middle of a thought about a large tree; that is no thinking."""
+        if self.rest:
+            began_s = self.stopwatch()
+            await asyncio.sleep(0)
+            self.thought_s -= self.stopwatch() - began_s
 
     async def _live_on(self, plan: Plan, now: datetime) -> None:
         """Record what the clock did to requests."""

@@ -20,6 +20,7 @@ from emw.service.ledger import Ledger
 from emw.service.meter import Meter
 from emw.service.outbox import Outbox
 from emw.service.ports import Clock, Ids, Invitation, Loaded, ReportLink, StationConsole, StationLink, Store
+from emw.service.recall import recall
 from emw.service.requests import Requests
 from emw.service.settings import ServiceSettings
 from emw.service.signals import Signals
@@ -103,7 +104,7 @@ class HeadEnd:
             live_now = self.telemetry.live.get(evse.evse_id)
             if limit is not None and limit.in_force(now) and live_now is not None and live_now.free_a is None:
                 live_now.free_a = limit.would_draw_a
-        self.dispatch.commands.recall(loaded.recent)
+        recall(loaded.recent, self.state, self.dispatch.picture, self.dispatch.governor, now)
         self.dispatch.picture.learning.recall(loaded.memories, now)
 
     def _noted(self, _: int, facts: Sequence[f.Fact]) -> None:

@@ -110,11 +110,14 @@ class Learning:
         paths: Mapping[str, Sequence[str]],
         requests: Sequence[ReductionRequest],
         now: datetime,
-    ) -> None:
-        """Learn from the latest readings of a tree, at most once a minute. `paths`: node to the nodes above it."""
+    ) -> bool:
+        """Learn from the latest readings of a tree, at most once a minute. `paths`: node to the nodes above it.
+
+        Returns whether it was time to: then everything is believed anew.
+        """
         mind = self._mind(root, now)
         if now - mind.born_at < NEWBORN or (mind.looked_at is not None and now - mind.looked_at < EVERY):
-            return
+            return False
         rows = self._rows(mind, evses, now)
         seen, known_a = self._columns(mind, rows, now)
         sessions = [r.session.session_id for r in rows]
@@ -127,17 +130,22 @@ class Learning:
         beliefs = mind.learner.beliefs(horizon_h(running, now) if running else None)
         self._telemetry.believe((r.session.session_id for r in rows), (r.evse.evse_id for r in rows), beliefs)
         self._watch_peaks(mind, rows, paths, running, now)
+        return True
 
-    def price(self, root: str, hours: float) -> None:
-        """Make sure that prices are there: a request has come between two looks, or somebody asks what if."""
+    def price(self, root: str, hours: float) -> bool:
+        """Make sure that prices are there: a request has come between two looks, or somebody asks what if.
+
+        Returns whether they had to be made.
+        """
         mind = self._minds.get(root)
         if mind is None or mind.priced:
-            return
+            return False
         mind.priced = True
         beliefs = mind.learner.beliefs(hours)
         in_row = list(mind.rows)
         evse_ids = [self._state.sessions[s].evse_id if s in self._state.sessions else "" for s in in_row]
         self._telemetry.believe(in_row, evse_ids, beliefs)
+        return True
 
     def forecast(self, root: str, gives_kw: Mapping[str, float], hours: Sequence[float]) -> list[Ahead]:
         """What can be shed in so many hours by the EVSEs named, of which `gives_kw` says what each can give."""

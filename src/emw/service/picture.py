@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -23,6 +23,9 @@ from emw.service.learning import Learning, horizon_h
 from emw.service.ports import Reading
 from emw.service.settings import ServiceSettings
 from emw.service.telemetry import Telemetry
+
+PIECE = 2_000
+"""So many EVSEs are looked at without letting anything else happen in between."""
 
 
 class _Source(NamedTuple):
@@ -90,11 +93,27 @@ class Picture:
         self._governor.know(controllable)
         return controllable
 
-    def look(self, root: str, now: datetime) -> None:
-        """Learn from what the meters said, at most once a minute."""
+    def look(self, root: str, now: datetime) -> Iterator[None]:
+        """Learn from what the meters said, at most once a minute, and make what follows from it. In pieces.
+
+        A view that is asked for next finds most of it made; what happens between two pieces it sees.
+        """
         paths = {t: self._state.path(t) for t in self._state.territories if self._state.root(t) == root}
-        evses = (e for e in self._state.evses.values() if e.territory_id in paths)
-        self.learning.look(root, evses, paths, self._requests(paths), now)
+        requests = self._requests(paths)
+        evses = self._state.evses
+        here = [e for e in evses.values() if e.territory_id in paths]
+        news = self.learning.look(root, here, paths, requests, now)
+        if requests:
+            news = self.learning.price(root, horizon_h(requests, now)) or news
+        if not news:
+            return
+        this = self._round(paths, now, everybody=bool(requests))
+        evse_ids = [e.evse_id for e in here]
+        for first in range(0, len(evse_ids), PIECE):
+            yield
+            for evse_id in evse_ids[first : first + PIECE]:
+                if evse_id in evses:
+                    self._one(evses[evse_id], this)
 
     def _requests(self, nodes: Container[str]) -> list[ReductionRequest]:
         return [r for r in self._state.requests.values() if r.live and r.territory_id in nodes]
@@ -114,15 +133,8 @@ class Picture:
         requests = [*self._requests(nodes), *what_if]
         if requests:
             self.learning.price(root, horizon_h(requests, now))
-        governor, at = self._governor, now.timestamp()
-        this = _Round(
-            now,
-            at,
-            frozenset(r.request_key for r in state.requests.values() if r.live),
-            beyond_cap(state, self._most_per_customer, now),
-            everybody or bool(requests) or any(map(ceilings_of, nodes.values())),
-            any(n.ceiling_a is not None for n in nodes.values()),
-        )
+        this = self._round(nodes, now, everybody=everybody or bool(requests))
+        governor, at = self._governor, this.at
         evses: list[EvseView] = []
         would_kw: defaultdict[str, float] = defaultdict(float)
         limited: set[str] = set()
@@ -153,6 +165,18 @@ class Picture:
             may_fall_kw={n: governor.may_fall_kw(n, at) for n in nodes},
             highest_kw=self.learning.highest_kw(root, now) if returning else {},
             doubt_kw=self.learning.doubt_kw(root),
+        )
+
+    def _round(self, nodes: Iterable[str], now: datetime, *, everybody: bool) -> _Round:
+        state = self._state
+        under = [self._node(n) for n in nodes]
+        return _Round(
+            now,
+            now.timestamp(),
+            frozenset(r.request_key for r in state.requests.values() if r.live),
+            beyond_cap(state, self._most_per_customer, now),
+            everybody or any(map(ceilings_of, under)),
+            any(n.ceiling_a is not None for n in under),
         )
 
     def _up(self, kw: Mapping[str, float]) -> dict[str, float]:
