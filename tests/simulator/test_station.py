@@ -392,6 +392,31 @@ def test_P5_the_same_command_twice_changes_nothing(reachable: Bench) -> None:
     assert reachable.rules() == []
 
 
+def test_P5_a_command_said_again_after_its_knob_was_turned_down_is_answered_by_the_knob(
+    reachable: Bench,
+) -> None:
+    assert reachable.control(SET_MAX, limit(20.0), T0) == (200, {"maxAmps": 20.0})
+    reachable.hardware.turn_knob(16.0, at(1))
+    reachable.says(at(1), "/evse/adjustedMaxAmps")
+    assert reachable.control(SET_MAX, limit(16.0), at(2)) == (200, {"maxAmps": 16.0})
+    reachable.hardware.turn_knob(32.0, at(3))
+    assert reachable.hardware.limit_a == 20.0, "the command is the same"
+
+
+def test_P5_a_command_first_heard_under_a_lower_knob_is_what_it_was_issued_as_above_it(
+    reachable: Bench,
+) -> None:
+    reachable.hardware.turn_knob(16.0, T0)
+    reachable.says(T0, "/evse/adjustedMaxAmps")
+    assert reachable.control(SET_MAX, limit(16.0), at(1)) == (200, {"maxAmps": 16.0})
+    reachable.hardware.turn_knob(32.0, at(2))
+    reachable.says(at(2), "/evse/adjustedMaxAmps")
+    for _ in range(2):
+        assert reachable.control(SET_MAX, limit(20.0), at(3)) == (200, {"maxAmps": 20.0})
+    assert reachable.hardware.limit_a == 20.0
+    assert reachable.station.control.ends == at(3600.0)
+
+
 @pytest.mark.parametrize(
     ("body", "rule", "field"),
     [

@@ -104,10 +104,7 @@ class Control:
         reading = self._hardware.read(now)
         went_to = self._memory.went_to(order.command_id)
         if went_to is not None:
-            if order.until is not None and self._was_lost(order, went_to, reading):
-                self._hardware.set_limit(went_to, order.until, now)
-                self._ends = order.until  # one that was "no limit" under a lower knob had no end to remember
-            return went_to
+            return self._again(order, went_to, reading, now)
         self.commands += 1
         faults = faults_in(order, self._believed_knob_a(reading.knob_a, now), now)
         for fault in faults:
@@ -126,10 +123,20 @@ class Control:
         self._ends = order.until
         return self._went(order.command_id, outcome)
 
-    def _was_lost(self, order: wire.LimitOrder, went_to: float, reading: Reading) -> bool:
-        """Whether the hardware forgot the limit that this latest command set: hardware restarts on its own, too."""
-        in_time = order.until is not None and reading.at < order.until
-        return in_time and self._memory.is_latest(order.command_id) and offer_a(reading) > went_to
+    def _again(
+        self, order: wire.LimitOrder, went_to: float, reading: Reading, now: datetime
+    ) -> float | wire.Problem:
+        """A command that was carried out before. Where the hardware has lost what the latest one set (it restarts on
+        its own, too), that is set again: as it is said now, since a server caps it by the knob it knows of.
+        """
+        lost = self._memory.is_latest(order.command_id) and offer_a(reading) > went_to
+        if not lost or order.until is None or order.until <= reading.at:
+            return min(went_to, reading.knob_a)  # the knob may have been turned down since
+        outcome = self._hardware.set_limit(order.max_a, order.until, now)
+        if isinstance(outcome, Refused):
+            return wire.Problem(outcome.reason, 409)
+        self._ends = order.until  # one that was "no limit" under a lower knob had no end to remember
+        return self._went(order.command_id, outcome)
 
     def _return_to_normal(
         self, command_id: str, now: datetime, *, counted: bool = False
