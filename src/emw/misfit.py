@@ -68,6 +68,8 @@ def in_words(why: str) -> str:
         bound = found["bound"].removesuffix(".0")
         return BOUNDS[found["op"]].format(most=bound, least=bound)
     if found := LENGTH.fullmatch(why):
+        if (found["op"], found["bound"]) == (">=", "1"):
+            return "must not be empty"
         most = "most" if found["op"] == "<=" else "least"
         return f"must have at {most} {found['bound']} {'characters' if found['kind'] == 'str' else 'items'}"
     if found := OTHER.fullmatch(why):

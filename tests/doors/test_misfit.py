@@ -27,7 +27,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Inner(msgspec.Struct):
-    id: str
+    id: Annotated[str, Meta(min_length=1)]
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,7 @@ class Inner(msgspec.Struct):
         ('{"kw": 0}', "kw: must be more than 0"),
         ('{"kw": "5"}', "kw: must be a number, not text"),
         ('{"name": "x"}', "name: must have at least 2 characters"),
+        ('{"inner": {"id": ""}}', "inner.id: must not be empty"),
         ('{"kw": 1e400}', "kw: is too large a number"),
         ('{"name": 5}', "name: must be text, not a whole number"),
         ('{"at": "soon"}', "at: must be a time like 2026-05-04T17:00:00Z"),

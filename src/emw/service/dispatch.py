@@ -38,13 +38,15 @@ REST = 3.0
 class _Tree:
     """One territory tree's task: what wakes it and who waits for its next round."""
 
-    __slots__ = ("asked", "changed", "done", "wake")
+    __slots__ = ("asked", "changed", "done", "slow_joins", "wake")
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
         self.changed = asyncio.Condition()
         self.asked = 0
         self.done = 0
+        self.slow_joins = 0
+        """Vehicles whose stations were answered before a round had taken them in."""
 
 
 class Dispatch:
@@ -127,6 +129,9 @@ class Dispatch:
             async with tree.changed:
                 tree.done = asked
                 tree.changed.notify_all()
+            if tree.slow_joins:
+                log.warning("dispatch.join_slow", root=root, vehicles=tree.slow_joins)
+                tree.slow_joins = 0
             await asyncio.sleep(max(BREATH_S, self.rest * (self.thought_s - thought_s)))
 
     async def next_round(self, territory_id: str) -> None:
@@ -155,6 +160,9 @@ class Dispatch:
         self.thought_s += self.stopwatch() - began_s
         try:
             await self._live_on(plan, now)
+            self._accounts.note_shortfalls(
+                plan.shortfalls, {}
+            )  # who asks while commands go out hears of this round
             held_kw = await self.commands.issue(plan.orders, now, lambda: self.halted == view.halted)
             self._accounts.note_shortfalls(plan.shortfalls, held_kw)
             await self._breath()
@@ -221,7 +229,7 @@ class Dispatch:
             async with asyncio.timeout(1.0):
                 await self.next_round(evse.territory_id)
         except TimeoutError:
-            log.warning("dispatch.join_slow", evse_id=evse_id)
+            self._trees[self._state.root(evse.territory_id)].slow_joins += 1
 
     def inherits(self, evse_id: str, now: datetime) -> list[f.Fact]:
         """The facts that make a vehicle that comes part of what limits its EVSE already."""
