@@ -154,7 +154,11 @@ class Accounts:
 
     def measured_kwh(self, evse_id: str) -> float:
         """What an EVSE has given so far to requests that still run, kWh."""
-        return sum(self._measured_kwh[r.request_key].get(evse_id, 0.0) for r in self.live_requests())
+        return sum(self.part_kwh(r.request_key, evse_id) for r in self.live_requests())
+
+    def part_kwh(self, key: str, evse_id: str) -> float:
+        """What an EVSE has given so far in its present part of a request, kWh."""
+        return self._measured_kwh.get(key, {}).get(evse_id, 0.0)
 
     # --- sums
 

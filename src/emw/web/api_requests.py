@@ -17,6 +17,7 @@ from emw.service.ports import Ids
 from emw.service.requests import OPERATOR, Decrease
 from emw.web.auth import LOCAL, operator, viewer
 from emw.web.given import Limited, Offset, TheCaller, TheHeadEnd, TheIds, id_of, settled
+from emw.web.taking_part import enrolments
 from emw.web.wire import EnrolmentOut, Page, ReasonIn, RequestChangeIn, RequestIn, RequestOut
 
 
@@ -138,12 +139,10 @@ class Requests(Controller):
     async def enrolments(
         self, headend: TheHeadEnd, request_key: FromPath[str], limit: Limited = 1_000, offset: Offset = 0
     ) -> Page[EnrolmentOut]:
-        """Every EVSE's part: asked, confirmed, measured, joined, left, why."""
+        """Every EVSE's part: asked, confirmed, measured (so far, while it goes on), joined, left, why."""
         request = known(headend, request_key)
         await settled(headend)
-        rows = await headend.store.query(
-            "enrolments", request_key=request.request_key, limit=limit, offset=offset
-        )
+        rows = await enrolments(headend, request.request_key, limit, offset)
         names = EnrolmentOut.__struct_fields__
         items = [EnrolmentOut(**{n: _short(r[n]) for n in names}) for r in rows]
         return Page(items=items, limit=limit, offset=offset)

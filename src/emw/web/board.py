@@ -29,7 +29,9 @@ NEVER: Final = datetime.max.replace(tzinfo=UTC)
 PARTS: Final = len(Part._fields)
 STANDING: Final = 6
 DRAWN: Final = 3
-LOAD, BASELINE = (Part._fields.index(x) for x in ("load_kw", "baseline_kw"))
+LOAD, BASELINE, SHED, METERS = (
+    Part._fields.index(x) for x in ("load_kw", "baseline_kw", "shed_kw", "meters")
+)
 Places = npt.NDArray[np.intp]
 
 
@@ -310,6 +312,10 @@ class Board:
     def load_kw(self, row: Row) -> float:
         """Measured, or what is expected where nothing is."""
         return float(self._parts[row.place, LOAD])
+
+    def shed_kw(self, row: Row) -> float | None:
+        """What it is believed to give now; None: no meter that counts stands behind it, or it is not held."""
+        return float(self._parts[row.place, SHED]) if self._parts[row.place, METERS] else None
 
     def readings(self, places: Sequence[int]) -> list[tuple[str, float, float]]:
         """Id, load measured last (nan: none) and load without limits, kW, to the watt."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final, get_args
-from urllib.parse import quote
+from typing import Annotated, Any, Final, get_args
+from urllib.parse import quote, urlencode
 
 from litestar import Request, Response, get
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 from markupsafe import Markup, escape
 
+from emw.domain.model import Outcome
 from emw.service.errors import Forbidden
 from emw.service.evidence import month as settlement
 from emw.service.evidence import shed
@@ -21,11 +22,12 @@ from emw.web.api_reports import Holidays, Method, Rate, month_rows
 from emw.web.api_requests import known
 from emw.web.auth import Auth
 from emw.web.frame import framed
-from emw.web.given import TheAuth, TheHeadEnd, id_of, settled
+from emw.web.given import TheAuth, TheBoard, TheHeadEnd, id_of, settled
 from emw.web.log_words import reason
 from emw.web.svg import Series, Step, plot
+from emw.web.taking_part import FROM_BELOW, By, enrolments, page_of, taking_part
 from emw.web.tongue import Tongue, tongue_of
-from emw.web.words import zone_of
+from emw.web.words import ANSWERS, zone_of
 
 AnyRequest = Request[Any, Any, Any]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
@@ -49,6 +51,10 @@ class Figures:
     def why(self, note: str) -> str:
         """What stands beside a method's figures."""
         return "; ".join(reason(part, self.tongue) for part in note.split("; "))
+
+    def outcome(self, outcome: Outcome) -> str:
+        """What became of a command."""
+        return self.tongue.t(ANSWERS[outcome])
 
     def share(self, value: float | None) -> str:
         """A share of one, in per cent."""
@@ -124,10 +130,9 @@ def _steps(rows: Sequence[Mapping[str, Any]], name: str) -> list[Step]:
     return [Step(r["start_at"], r["end_at"], r[name]) for r in rows]
 
 
-async def _parts(headend: HeadEnd, key: str) -> list[dict[str, Any]]:
+async def _parts(headend: HeadEnd, enrolled: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Sites and customers of one request, as a month has them."""
     places = {r["evse_id"]: r for r in await headend.store.query("places", limit=MOST)}
-    enrolled = await headend.store.query("enrolments", request_key=key, limit=MOST)
     given = [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
     return settlement.parts_of(given)
 
@@ -137,11 +142,18 @@ async def request_report_page(
     request: AnyRequest,
     headend: TheHeadEnd,
     auth: TheAuth,
+    board: TheBoard,
     request_key: FromPath[str],
     method: FromQuery[Method | None] = None,
     holiday: Holidays = None,
+    by: FromQuery[By | None] = None,
+    up: FromQuery[bool | None] = None,
+    page: Annotated[int, QueryParameter(ge=1, le=1_000_000)] = 1,
 ) -> Response[Any]:
-    """One request: asked, confirmed, measured, by each method, per interval, site and customer."""
+    """One request: asked, confirmed, measured, by each method, per interval, site, customer and EVSE.
+
+    `by`, `up`, `page`: the order in which its EVSEs are listed, and which of them.
+    """
     if not _may(request, auth):
         return framed(request, headend, auth, "report_request.html", place="reports")
     asked = known(headend, request_key)
@@ -165,6 +177,18 @@ async def request_report_page(
         Series("s-shed", _steps(intervals, "shed_kw"), filled=True),
         Series("s-target", _steps(intervals, "asked_kw")),
     ]
+    enrolled = await enrolments(headend, key, MOST)
+    by = by or ("now" if asked.live else "gave")
+    up = by in FROM_BELOW if up is None else up
+
+    def link(by: By, page: int, up: bool | None) -> str:
+        """This page with its EVSEs listed otherwise."""
+        said = {"method": method, "holiday": holiday, "by": by, "up": up, "page": page}
+        words = urlencode(
+            {k: str(v).lower() if isinstance(v, bool) else v for k, v in said.items() if v is not None}, True
+        )
+        return f"/reports/requests/{segment}?{words}#h-taking-part"
+
     t = figures.tongue.t
     return framed(
         request,
@@ -173,12 +197,18 @@ async def request_report_page(
         "report_request.html",
         place="reports",
         r=asked,
+        now=headend.clock.now(),
+        by=by,
+        up=up,
+        page=page_of(taking_part(board, enrolled), by, page, up=up),
+        link=link,
+        quoted=lambda text: quote(text, safe=""),
         n=figures,
         shown=shown,
         methods=settlement.METHODS,
         totals=[(x, settlement.rows_of(record, x)) for x in totals],
         intervals=intervals,
-        parts=await _parts(headend, key),
+        parts=await _parts(headend, enrolled),
         load_plot=plot(t("report.load_plot"), load, figures.zone),
         shed_plot=plot(t("report.shed_plot"), bars, figures.zone),
         table=f"/api/v1/reports/requests/{segment}/table",

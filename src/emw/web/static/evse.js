@@ -75,7 +75,9 @@ async function commands() {
     const limit = maxAmps === null || maxAmps === undefined ? t("evse.normal")
       : t("evse.until", { a: amps(maxAmps), at: minuteOf(Date.parse(until), zone()) });
     return el("tr", {}, el("td", {}, at(row.at)), el("td", { class: "number" }, limit),
-      el("td", {}, `${word("cause", cause)}${renewal ? ` (${t("evse.renewal")})` : ""} `, el("bdi", { class: "quiet" }, requestKey ?? row.actor)),
+      el("td", {}, `${word("cause", cause)}${renewal ? ` (${t("evse.renewal")})` : ""} `, requestKey
+        ? el("a", { class: "quiet", href: `/reports/requests/${segment(requestKey)}` }, el("bdi", {}, requestKey))
+        : el("bdi", { class: "quiet" }, row.actor)),
       el("td", {}, answer
         ? `${word("outcome", answer.details.outcome)}${answer.details.reason ? `: ${answer.details.reason}` : ""} · ${t("evse.after", {
           s: num((Date.parse(answer.at) - Date.parse(row.at)) / 1000) })}`

@@ -110,7 +110,7 @@ export class Requests {
     made.why = el("p", { class: "why-short" });
     made.node = el("article", { class: "request" },
       el("div", { class: "head" },
-        el("h3", {}, name(request.requestID), el("span", { class: "quiet" }, ` ${t("request.in")} `), name(request.territory),
+        el("h3", {}, el("a", { href: `/reports/requests/${segment(request.requestKey)}` }, name(request.requestID)), el("span", { class: "quiet" }, ` ${t("request.in")} `), name(request.territory),
           el("span", { class: "quiet" }, ` ${t("request.by")} `), name(request.isoID)),
         made.state, made.age),
       made.waits, made.sums.node, made.meter, made.told, made.why,
