@@ -8,6 +8,7 @@ const TILE = 256;
 const CELL = 34; // px: what lies nearer than this is one disc
 const NEAREST = 19;
 const STEP = 60; // px per key
+const [LINE, APART] = [14, 6]; // px between two names, over and beside each other
 /** The colour of a state, and its place in a ring. */
 export const STATES = [
   ["limited", "--target"], ["charging", "--load"], ["opted out", "--could"], ["offline", "--bad"], ["off", "--bad"],
@@ -242,7 +243,7 @@ export class MapView {
     }
   }
 
-  /** What an outline is called, over the middle of its north. */
+  /** What an outline is called, over the middle of its north: the widest first, and none on another. Nearer there is room. */
   names(pen, x, y) {
     pen.fillStyle = this.palette["--quiet"];
     pen.strokeStyle = this.palette["--card"];
@@ -250,15 +251,21 @@ export class MapView {
     pen.lineJoin = "round";
     pen.textAlign = "center";
     pen.textBaseline = "middle";
+    const labels = [];
     for (const outline of this.outlines) {
       const label = outline.name ?? outline.territory;
       const line = outline.lines[0];
       if (!label || !line?.length) continue;
       const [west, east] = extent(line, 0);
       const [north] = extent(line, 1);
-      const at = [x([(west + east) / 2, 0]), y([0, north]) - 9];
-      pen.strokeText(label, ...at);
-      pen.fillText(label, ...at);
+      labels.push({ label, wide: east - west, x: x([(west + east) / 2, 0]), y: y([0, north]) - 9, half: pen.measureText(label).width / 2 });
+    }
+    const written = [];
+    for (const one of labels.sort((a, b) => b.wide - a.wide)) {
+      if (written.some((w) => Math.abs(w.x - one.x) < w.half + one.half + APART && Math.abs(w.y - one.y) < LINE)) continue;
+      written.push(one);
+      pen.strokeText(one.label, one.x, one.y);
+      pen.fillText(one.label, one.x, one.y);
     }
   }
 
