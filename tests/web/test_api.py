@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import msgspec
 
-from emw.domain.model import Role
+from emw.domain import facts as f
+from emw.domain.model import Cause, Role
 from emw.service.ports import HeartBeat
 from tests.web.test_by_hand import until
 from tests.web.world import HOSTILE, START, dispatched, reads, stations, world
@@ -37,6 +38,24 @@ async def test_evses_are_filtered_sorted_and_paged() -> None:
         told = (await w.call("GET", "/api/v1/evses?limit=3", key=key)).json
         assert (told["total"], told["limit"], told["offset"]) == (22, 3, 0)
         assert told["items"][0]["loadKW"] == 2.3
+
+
+async def test_who_is_paused_has_the_lowest_limit_and_who_has_none_comes_last() -> None:
+    async with world() as w:
+        await stations(w, ["E1", "E2", "E3", "W1"])
+        now = w.clock.now()
+        for name, max_a in (("E1", 13.0), ("E2", 0.0), ("E3", 6.0)):
+            await w.headend.ledger.record(
+                f.CommandIssued(
+                    at=now, actor="emw", command_id=f"co_{name}", evse_id=name, max_a=max_a,
+                    until=now + timedelta(minutes=10), cause=Cause.OPERATOR, request_key=None, node_id=None,
+                    would_draw_a=20.0, asked_kw=0.0, renewal=False, replaces_a=None,
+                )
+            )  # fmt: skip
+        key = await w.key(Role.VIEWER)
+        for sort, order in (("limitAmps", "E2 E3 E1 W1"), ("-limitAmps", "E1 E3 E2 W1")):
+            told = await w.call("GET", f"/api/v1/evses?sort={sort}", key=key)
+            assert " ".join(e["evseID"] for e in told.json["items"]) == order
 
 
 async def test_a_limit_is_explained_in_words() -> None:

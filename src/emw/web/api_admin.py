@@ -44,8 +44,7 @@ class Territories(Controller):
         """All nodes, ids in order; `parentID` makes the tree."""
         await settled(headend)
         board.look()
-        items = board.territories()
-        return whole(items)
+        return whole(board.territories())
 
     @post(guards=[administrator], status_code=200, summary="Add or change a node, its ceiling included")
     async def define(

@@ -46,7 +46,16 @@ from emw.web.words import explain
 
 StateWord = Literal["off", "offline", "free", "limited", "opted out", "charging", "idle"]
 Sort = Literal[
-    "evseID", "-evseID", "loadKW", "-loadKW", "limitAmps", "-limitAmps", "state", "-state", "territory"
+    "evseID",
+    "-evseID",
+    "loadKW",
+    "-loadKW",
+    "limitAmps",
+    "-limitAmps",
+    "state",
+    "-state",
+    "territory",
+    "-territory",
 ]
 
 
@@ -87,26 +96,9 @@ def limit_out(limit: Limit, now: datetime) -> LimitOut:
     )
 
 
-def _session_row(row: dict[str, Any]) -> SessionOut:
-    """A stored session in the words of the wire."""
-    return SessionOut(
-        session_id=row["session_id"],
-        evse_id=row["evse_id"],
-        started_at=row["started_at"],
-        ended_at=row.get("ended_at"),
-        end_reason=row.get("end_reason"),
-        vehicle=row.get("vehicle"),
-        evse_max_amps=row.get("evse_max_a"),
-        car_max_amps=row.get("car_max_a"),
-        car_min_amps=row.get("car_min_a"),
-        energy_requested_kwh=row.get("energy_requested_kwh"),
-        energy_kwh=row.get("energy_kwh"),
-        departure_time=row.get("departure_at"),
-    )
-
-
 def _key(sort: Sort, board: Board) -> Any:
-    """What rows are sorted by; ids break ties."""
+    """What rows are sorted by; ids break ties. Who is not limited comes last, whichever way."""
+    unlimited_a = float("-inf" if sort.startswith("-") else "inf")
 
     def key(row: Row) -> tuple[Any, str]:
         evse = row.evse
@@ -115,8 +107,8 @@ def _key(sort: Sort, board: Board) -> Any:
             case "loadKW":
                 return board.load_kw(row), evse.evse_id
             case "limitAmps":
-                limit = row.limit if row.limited else None
-                return (limit.max_a if limit is not None else None) or float("inf"), evse.evse_id
+                limit_a = row.limit.max_a if row.limited and row.limit is not None else None
+                return unlimited_a if limit_a is None else limit_a, evse.evse_id
             case "state":
                 return row.state, evse.evse_id
             case "territory":
@@ -270,7 +262,7 @@ class Sessions(Controller):
         asked = {"evse_id": evse_id, "since": aware(since, "since"), "until": aware(until, "until")}
         asked = {k: v for k, v in asked.items() if v is not None}
         rows = await headend.store.query("sessions", limit=limit, **asked)
-        return Page(items=[_session_row(r) for r in rows], limit=limit)
+        return Page(items=[session_out(Session(**r)) for r in rows], limit=limit)
 
 
 def _known(headend: HeadEnd, evse_id: str) -> Evse:
