@@ -78,8 +78,18 @@ class _Now(Collector):
                 "Readings lost because the store could not keep up.",
                 headend.telemetry.dropped,
             ),
+            (
+                "emw_counterfactuals_dropped",
+                "Means of baselines lost because the store could not keep up.",
+                headend.twins.dropped,
+            ),
             ("emw_dispatch_rounds", "Times dispatch decided.", headend.dispatch.rounds),
             ("emw_commands_sent", "Commands sent to stations.", headend.dispatch.commands.sent),
+            (
+                "emw_report_failures",
+                "Tries to deliver a report that failed.",
+                headend.outbox.failed + headend.grid_reports.failed,
+            ),
             ("emw_credentials_refused", "Wrong credentials of stations and ISOs.", headend.gate.refused),
             ("emw_logins_refused", "Wrong logins and keys on the operator plane.", self._auth.refused),
         ):
