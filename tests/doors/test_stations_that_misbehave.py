@@ -245,7 +245,6 @@ async def test_F11_reports_are_kept_until_somebody_takes_them(emw: House, what: 
         await emw.plug_in("S1")
         assert (await emw.heartbeat("S1")).status == 200, "nothing else waits for it"
         await emw.until(lambda: outbox.failed)
-        assert outbox.delivered == 0
         kept = dict(emw.headend.state.reports)
         assert kept
         grid.behave = None

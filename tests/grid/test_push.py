@@ -121,6 +121,8 @@ async def test_A16_a_forged_webhook_wakes_nobody_and_nothing_in_a_true_one_is_fo
                 assert answer.status == 401
         async with session.post(callback.replace("/utility", "/other"), json={}) as answer:
             assert answer.status == 404
+        async with session.put(callback, json={}) as answer:
+            assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, POST")
         for odd in ("", "x" * 600, "a\r\nb"):
             async with session.get(callback, params={"echo": odd}) as answer:
                 assert answer.status == 400

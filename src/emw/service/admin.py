@@ -6,7 +6,7 @@ Each returns the secret it made exactly once; only its hash is kept.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import structlog
@@ -107,9 +107,7 @@ class Admin:
             raise BadInput("ceilingKW", "must be between 0 and 10,000,000")
         if ceiling_a is not None and not 0 <= ceiling_a <= 1e7:
             raise BadInput("ceilingAmps", "must be between 0 and 10,000,000")
-        fact = f.TerritoryDefined(
-            at=self._clock.now(),
-            actor=actor,
+        node = Territory(
             territory_id=territory_id,
             parent_id=parent_id,
             kind=kind,
@@ -117,15 +115,8 @@ class Admin:
             ceiling_a=ceiling_a,
             time_zone=time_zone,
         )
-        if self._state.territories.get(territory_id) != Territory(
-            territory_id=territory_id,
-            parent_id=parent_id,
-            kind=kind,
-            ceiling_kw=ceiling_kw,
-            ceiling_a=ceiling_a,
-            time_zone=time_zone,
-        ):
-            await self._ledger.record(fact)
+        if self._state.territories.get(territory_id) != node:
+            await self._ledger.record(f.TerritoryDefined(at=self._clock.now(), actor=actor, **asdict(node)))
             self._dispatch.wake_all()
         return self._state.territories[territory_id]
 

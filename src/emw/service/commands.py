@@ -277,12 +277,8 @@ class Commands:
         if limit is not None and limit.in_force(self._clock.now()):
             self.resend(evse.evse_id)
 
-    async def confirmed(self, evse_id: str, command_id: str, new_max_a: float, actor: str) -> None:
-        """A station confirms a command by itself (it has no `accessURL`, or answered late)."""
-        await self.told(evse_id, command_id, Answer(Outcome.APPLIED, new_max_a), actor)
-
     async def told(self, evse_id: str, command_id: str, answer: Answer, actor: str) -> None:
-        """What became of a command that was PENDING when it was sent."""
+        """What became of a command, by the station's own word: it was PENDING when it was sent, or answered late."""
         limit = self._state.limits.get(evse_id)
         if limit is None or limit.command_id != command_id:
             await self._ledger.settled()

@@ -13,12 +13,12 @@ from random import Random
 from typing import Any
 
 from emw.domain import facts as f
-from emw.domain.model import Evse, Limit, Session, Station
+from emw.domain.model import Evse, Limit, Outcome, Session, Station
 from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, NotFound
 from emw.service.gate import hash_of
 from emw.service.ledger import Ledger
-from emw.service.ports import Clock, HeartBeat, Ids
+from emw.service.ports import Answer, Clock, HeartBeat, Ids
 from emw.service.settings import ServiceSettings
 from emw.service.shown import Shown
 from emw.service.telemetry import Telemetry
@@ -258,7 +258,7 @@ class Intake:
                 await self._ledger.record(f.KnobTurned(at=now, actor=actor, evse_id=evse_id, max_a=new_max_a))
                 self._dispatch.wake(evse.territory_id)
             return
-        await self._dispatch.commands.confirmed(evse_id, command_id, new_max_a, actor)
+        await self._dispatch.commands.told(evse_id, command_id, Answer(Outcome.APPLIED, new_max_a), actor)
 
     async def unplugged(self, station: Station, evse_id: str, energy_kwh: float | None) -> None:
         """The vehicle left: its session and its part in requests end. Said twice, it is true once."""

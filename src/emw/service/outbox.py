@@ -35,7 +35,6 @@ class Outbox:
         self._settings = settings
         self._wake: dict[str, asyncio.Event] = {}
         self._tasks: asyncio.TaskGroup | None = None
-        self.delivered = 0
         self.failed = 0
         ledger.listen(self._committed)
 
@@ -101,7 +100,6 @@ class Outbox:
         fault_point("report.before")
         if not await self._link.deliver(iso, report):
             return False
-        self.delivered += 1
         now = self._clock.now()
         await self._ledger.record(
             f.ReportDelivered(at=now, actor=f"iso:{iso.iso_id}", report_id=report.report_id)

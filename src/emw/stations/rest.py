@@ -32,9 +32,9 @@ Energy = Annotated[float, Meta(ge=0, le=1e7)]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 OVER_KNOB = 1.25
+"""A meter may read somewhat above the knob; beyond this (and 2 A) it is not believed."""
 WHY_MOST = 150
 """Characters of a station's reason for a refusal that are kept."""
-"""A meter may read somewhat above the knob; beyond this (and 2 A) it is not believed."""
 DEPARTURE_AHEAD = timedelta(days=90)
 
 

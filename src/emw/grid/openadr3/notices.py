@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from emw.grid.openadr3.settings import ROOM
-from emw.plane import BadBody, Receive, Scope, Send, read_body
+from emw.plane import BadBody, Receive, Scope, Send, read_body, with_head
 
 log = structlog.get_logger()
 ECHO: Final = re.compile(r"[!-~]{1,512}")
@@ -76,7 +76,6 @@ class Webhooks:
 
     def __init__(self, callbacks: Mapping[str, Callback]) -> None:
         self._callbacks = dict(callbacks)
-        self.forged = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -88,6 +87,8 @@ class Webhooks:
         ]
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
+        if status == 405:
+            headers.append((b"allow", with_head("GET, POST").encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -102,7 +103,6 @@ class Webhooks:
             return 405, b"use POST here"
         headers = dict(scope["headers"])
         if not callback.proved_by(headers.get(b"authorization", b"").decode("latin-1")):
-            self.forged += 1
             log.warning("ven.notice_forged", callback=name)
             return 401, b"this needs the bearer token of the subscription"
         try:
