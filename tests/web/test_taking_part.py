@@ -54,6 +54,7 @@ async def test_a_running_request_shows_who_is_held_at_what_and_gives_what() -> N
         assert most_first == sorted(most_first, reverse=True), "who gives most stands first"
         assert [line[0] for line in await lines(w, me, "?by=evse")] == sorted(limits)
         assert [line[0] for line in await lines(w, me, "?by=evse&up=false")] == sorted(limits, reverse=True)
+        assert b"Means as known at" not in (await w.call("GET", PATH, headers=me)).body, "there are none yet"
 
 
 async def test_one_that_is_over_shows_who_left_when_why_and_what_they_gave() -> None:

@@ -47,6 +47,11 @@ class Case:
     first_at: datetime | None
     """The first mean there is."""
 
+    @property
+    def believed_at(self) -> datetime | None:
+        """As of when its means are known; None: there are none yet."""
+        return None if self.until == m.EPOCH else self.until
+
     @cached_property
     def before_kw(self) -> dict[str, float]:
         """Mean kW per EVSE in the last whole interval before the request began."""

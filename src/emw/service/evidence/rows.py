@@ -21,7 +21,13 @@ COLUMNS = (
 def interval(case: Case, method: str, start: datetime, end: datetime, **more: Any) -> Row:
     """A row over [start, end); kW unrounded, `more` by the names of `COLUMNS`."""
     row: Row = dict.fromkeys(COLUMNS)
-    row |= {"part": "interval", "method": method, "start_at": start, "end_at": end, "believed_at": case.until}
+    row |= {
+        "part": "interval",
+        "method": method,
+        "start_at": start,
+        "end_at": end,
+        "believed_at": case.believed_at,
+    }
     row |= more
     if row["shed_kw"] is not None:
         hours = (end - start).total_seconds() / 3600
@@ -39,7 +45,13 @@ def total(
 ) -> Row:
     """Time-weighted means, energy summed up, and the mean of the intervals' errors."""
     found: Row = dict.fromkeys(COLUMNS)
-    found |= {"part": "total", "method": method, "evse_id": evse_id, "note": note, "believed_at": case.until}
+    found |= {
+        "part": "total",
+        "method": method,
+        "evse_id": evse_id,
+        "note": note,
+        "believed_at": case.believed_at,
+    }
     if not rows:
         return found
     seconds = [(r["end_at"] - r["start_at"]).total_seconds() for r in rows]
