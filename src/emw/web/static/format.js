@@ -59,6 +59,9 @@ function form(kind, zone) {
   return found;
 }
 
+/** Names in their order: 2 before 10. */
+export const byName = new Intl.Collator(language, { numeric: true }).compare;
+
 export const secondOf = (ms, zone = home) => form("second", zone).format(ms);
 export const minuteOf = (ms, zone = home) => form("minute", zone).format(ms);
 export const fullOf = (ms, zone = home) => form("full", zone).format(ms);

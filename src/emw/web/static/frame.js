@@ -3,7 +3,7 @@
 import { call, segment, toLogin } from "./api.js";
 import { connect, model, now, silence } from "./feed.js";
 import { open, wire } from "./form.js";
-import { el, fullOf, name, num, say, utcOf } from "./format.js";
+import { byName, el, fullOf, name, num, say, utcOf } from "./format.js";
 import { t } from "./t.js";
 
 const $ = (id) => document.getElementById(id);
@@ -48,7 +48,7 @@ what.addEventListener("change", whatStops);
 $("halt").addEventListener("click", () => {
   haltButton.disabled = true;
   what.replaceChildren(el("option", { value: "" }, t("halt.everything")),
-    ...[...model.nodes.keys()].sort().map((id) => el("option", { value: id }, id)));
+    ...[...model.nodes.keys()].sort(byName).map((id) => el("option", { value: id }, id)));
   open(halt);
   whatStops();
 });

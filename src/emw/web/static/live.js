@@ -42,7 +42,7 @@ function changed(what) {
     say(tile.value, tile.tell(model.total));
     tile.value.classList.toggle("none", /^[-–]/.test(tile.value.textContent)); // no shed is no success
   }
-  plot.show(model.history, model.requests);
+  plot.show(model.history, model.requests, model.nodes);
   requests.update();
   timeline.update();
   if (what.nodes) tree.update();

@@ -2,7 +2,7 @@
 
 import { call, segment } from "./api.js";
 import { model } from "./feed.js";
-import { amps, count, el, name, num, say } from "./format.js";
+import { amps, byName, count, el, name, num, say } from "./format.js";
 import { follow } from "./frame.js";
 import { MapView, STATES } from "./map.js";
 import { t, word } from "./t.js";
@@ -66,7 +66,7 @@ function list() {
     if (!found) states.set(row.territory, found = new Map());
     found.set(row.state, (found.get(row.state) ?? 0) + 1);
   }
-  $("rows").replaceChildren(...[...model.nodes.values()].map((node) => el("tr", {},
+  $("rows").replaceChildren(...[...model.nodes.values()].sort((a, b) => byName(a.id, b.id)).map((node) => el("tr", {},
     el("td", {}, el("a", { href: `/evses?territory=${encodeURIComponent(node.id)}` }, name(node.id)), " ", el("span", { class: "quiet" }, node.kind)),
     el("td", { class: "number" }, count(node.evses)), el("td", { class: "number" }, num(node.load)),
     el("td", {}, ...STATES.filter(([s]) => states.get(node.id)?.has(s)).map(([s]) => el("span", { "data-state": s },

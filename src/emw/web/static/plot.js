@@ -1,6 +1,7 @@
 // Load against the load without limits and the target, past hours and the hours ahead: one canvas, drawn once a tick.
 // Below it, on the same hours: what could be shed, as it was and as it is expected.
 
+import { together } from "./asked.js";
 import { colour, minuteOf, num, onTheme, picture } from "./format.js";
 import { t } from "./t.js";
 
@@ -80,6 +81,7 @@ export class Plot {
     host.append(this.canvas);
     this.history = [];
     this.requests = [];
+    this.nodes = new Map();
     this.forecast = [];
     this.palette = null;
     new ResizeObserver(() => this.later()).observe(host);
@@ -89,10 +91,11 @@ export class Plot {
     });
   }
 
-  /** Draw `history`: [ms, load, baseline, target, could] each, kW; and what the requests will ask. */
-  show(history, requests) {
+  /** Draw `history`: [ms, load, baseline, target, could] each, kW; and what the requests will ask, by the tree of `nodes`. */
+  show(history, requests, nodes) {
     this.history = history;
     this.requests = requests;
+    this.nodes = nodes;
     const last = history.at(-1);
     if (last) {
       picture(this.canvas, t("plot.says", {
@@ -175,24 +178,33 @@ export class Plot {
     }
   }
 
-  /** What is asked in the hours ahead: a band per request, and the target if the load without limits stayed. */
+  /** What is asked in the hours ahead: a band, a label per request, and the target if the load without limits stayed. */
   coming(pen, x, y, now, until, top, floor, c, last) {
+    const asked = this.requests.filter((r) => r.state !== "restoring").map((request) => ({
+      request,
+      start: Math.max(Date.parse(request.start), now),
+      end: Math.min(request.end === null ? until : Date.parse(request.end), until),
+    })).filter(({ start, end }) => start < end);
+    const edges = [...new Set(asked.flatMap(({ start, end }) => [start, end]))].sort((a, b) => a - b);
+    const target = [];
+    pen.fillStyle = c["--target-soft"];
+    for (const [n, to] of edges.slice(1).entries()) {
+      const from = edges[n];
+      const on = asked.filter(({ start, end }) => start <= from && to <= end).map(({ request }) => request);
+      if (on.length) pen.fillRect(x(from), top, x(to) - x(from), floor - top);
+      const kw = on.length ? Math.max((last[2] ?? 0) - together(on, this.nodes), 0) : null;
+      target.push([from, kw], [to, kw]);
+    }
+    trace(pen, target, x, y, (p) => p[1], { stroke: c["--target"], dash: [2, 4] });
+    pen.fillStyle = c["--target"];
+    pen.textAlign = "left";
+    pen.textBaseline = "top";
     const rows = []; // where the last label of each row ends
-    for (const r of this.requests) {
-      const start = Math.max(Date.parse(r.start), now);
-      const end = Math.min(r.end === null ? until : Date.parse(r.end), until);
-      if (r.state === "restoring" || end <= start) continue;
-      pen.fillStyle = c["--target-soft"];
-      pen.fillRect(x(start), top, x(end) - x(start), floor - top);
-      const kw = Math.max((last[2] ?? 0) - r.requestedKW, 0);
-      trace(pen, [[start, kw], [end, kw]], x, y, (p) => p[1], { stroke: c["--target"], dash: [2, 4] });
-      pen.fillStyle = c["--target"];
-      pen.textAlign = "left";
-      pen.textBaseline = "top";
+    for (const { request, start, end } of asked) {
       if (x(end) - x(start) <= 70) continue;
       let row = rows.findIndex((last) => last < x(start));
       if (row < 0) row = rows.length;
-      const label = `−${num(r.requestedKW)} kW`;
+      const label = `−${num(request.requestedKW)} kW`;
       rows[row] = x(start) + 12 + pen.measureText(label).width;
       pen.fillText(label, x(start) + 6, top + 4 + 15 * row);
     }

@@ -3,7 +3,7 @@
 import { call, segment } from "./api.js";
 import { model, now } from "./feed.js";
 import { open, wire, wireForm } from "./form.js";
-import { amps, count, el, fromLocal, name, num, say, share, shortOf, toLocal, when } from "./format.js";
+import { amps, byName, count, el, fromLocal, name, num, say, share, shortOf, toLocal, when } from "./format.js";
 import { follow } from "./frame.js";
 import { Requests } from "./requests.js";
 import { Timeline } from "./timeline.js";
@@ -168,7 +168,7 @@ $("more").addEventListener("click", () => past(true));
 
 function territories() {
   const before = territory.value || new URLSearchParams(location.search).get("territory");
-  territory.replaceChildren(...[...model.nodes.keys()].sort().map((id) => el("option", { value: id }, id)));
+  territory.replaceChildren(...[...model.nodes.keys()].sort(byName).map((id) => el("option", { value: id }, id)));
   if (model.nodes.has(before)) territory.value = before;
   for (const unit of form.querySelectorAll(".zone")) unit.textContent = zone() ?? "";
 }

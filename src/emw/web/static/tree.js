@@ -1,7 +1,7 @@
 // Territories as a tree: each node's load, its share of the whole, its ceiling or target; a node leads to its EVSEs.
 
 import { model } from "./feed.js";
-import { count, el, name, num, say, share } from "./format.js";
+import { byName, count, el, name, num, say, share } from "./format.js";
 import { t } from "./t.js";
 
 export class Tree {
@@ -24,7 +24,7 @@ export class Tree {
   build(nodes) {
     this.made.clear();
     const below = new Map();
-    for (const node of nodes) {
+    for (const node of nodes.toSorted((a, b) => byName(a.id, b.id))) {
       const parent = model.nodes.has(node.parent) ? node.parent : null;
       if (!below.has(parent)) below.set(parent, []);
       below.get(parent).push(node);

@@ -1,0 +1,106 @@
+"""A request's page in a real Chromium while it runs, and what requests ask together as the live page draws it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser
+
+from emw.domain.model import ReductionRequest
+from emw.store import Disk
+from emw.web import taking_part
+from emw.web.app import WebSettings
+from emw.web.board import Board
+from tests.browser.house import PATIENCE_MS, let_in, listen, serving
+from tests.browser.test_pages import complaints
+from tests.service.test_shed import beat
+from tests.web.world import World, stations, world
+
+pytestmark = pytest.mark.browser
+TOGETHER = """async (asked) => {
+    const { together } = await import('/static/asked.js');
+    const { model } = await import('/static/feed.js');
+    return together(asked.map(([territory, requestedKW]) => ({ territory, requestedKW })), model.nodes);
+}"""
+
+
+async def test_a_running_request_leads_to_its_page_and_its_evses_a_page_at_a_time(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking_part, "PAGE", 4)
+    async with world(WebSettings(tick_s=0.2), real=Disk().reopen()) as w, serving(w) as url:
+        names = [f"E{n:02}" for n in range(10)]
+        await stations(w, names)
+        body = {"territory": "East", "kW": 30, "requestID": "R1", "durationMinutes": 60}
+        told = await w.call("POST", "/api/v1/requests", body, headers=await w.log_in("opa"))
+        assert told.status == 201
+        for _ in range(8):
+            await beat(w, names)
+        context = await browser.new_context(viewport={"width": 1400, "height": 1000})
+        context.set_default_timeout(PATIENCE_MS)
+        await let_in(context, w, url)
+        page = await context.new_page()
+        heard = listen(page)
+        await page.goto(url)
+        await page.click("article.request h3 a")
+        await page.wait_for_selector("#link.up")
+        seen: list[str] = []
+        rows = page.locator(".taking-part tbody td:first-child")
+        await page.click(".taking-part th >> nth=0 >> a")
+        await page.wait_for_url("**by=evse**")
+        seen += await rows.all_text_contents()
+        for number in (2, 3):
+            await page.click(".taking-part a[rel=next]")
+            await page.wait_for_url(f"**page={number}**")
+            seen += await rows.all_text_contents()
+        assert seen == names
+        assert await page.locator(".taking-part a[rel=next]").count() == 0
+        assert await complaints(page) == []
+        await page.emulate_media(color_scheme="dark")
+        assert await complaints(page, ["color-contrast"]) == []
+        assert heard == []
+        await context.close()
+
+
+async def test_what_requests_ask_together_is_the_sum_that_the_server_makes(browser: Browser) -> None:
+    """Drawn one by one, a request within another's territory looked like a target of its own."""
+    async with world(WebSettings(tick_s=0.2)) as w, serving(w) as url:
+        for name, parent in (
+            ("Zone", None),
+            ("East", "Zone"),
+            ("Site", "East"),
+            ("West", "Zone"),
+            ("Far", None),
+        ):
+            await w.headend.admin.define_territory("test", name, parent_id=parent)
+        asked = [
+            ("Zone", 900.0),
+            ("East", 300.0),
+            ("East", 400.0),
+            ("Site", 700.0),
+            ("West", 350.0),
+            ("Far", 5.0),
+        ]
+        context = await browser.new_context()
+        context.set_default_timeout(PATIENCE_MS)
+        await let_in(context, w, url)
+        page = await context.new_page()
+        await page.goto(url)
+        await page.wait_for_selector("#link.up")
+        for some in (asked, asked[1:], asked[:3], asked[5:], []):
+            assert await page.evaluate(TOGETHER, some) == _together(w, some)
+        await context.close()
+
+
+def _together(w: World, asked: list[tuple[str, float]]) -> float:
+    """By the server's own rule."""
+    now = w.clock.now()
+    requests = [
+        ReductionRequest(
+            request_key=f"t:{n}", iso_id="t", request_id=str(n), territory_id=territory, kw=kw, start_at=now,
+            end_at=None, received_at=now,
+        )
+        for n, (territory, kw) in enumerate(asked)
+    ]  # fmt: skip
+    wanted = Board(w.headend).wanted(requests)
+    nodes = w.headend.state.territories
+    return sum(kw for node_id, kw in wanted.items() if nodes[node_id].parent_id is None)
