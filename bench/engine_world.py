@@ -46,6 +46,9 @@ class Sessions:
     site_day: NDArray[np.int64]
     year: NDArray[np.int64]
     weekday: NDArray[np.int64]
+    site: NDArray[np.int64]
+    day: NDArray[np.int64]
+    """Of the calendar, as an ordinal."""
 
     def pick(self, rows: NDArray[np.int64]) -> Sessions:
         return Sessions(**{name: getattr(self, name)[rows] for name in self.__slots__})
@@ -57,6 +60,7 @@ def read_sessions(path: Path) -> Sessions:
     with opened(path, "rt", encoding="utf-8", newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda r: (r["site"], r["plug_utc"], r["session_id"]))
     days: dict[tuple[str, int], int] = {}
+    sites: dict[str, int] = {}
     out: list[tuple[float, ...]] = []
     for r in rows:
         zone = ZoneInfo(r["tz"])
@@ -77,11 +81,13 @@ def read_sessions(path: Path) -> Sessions:
                 day,
                 plug.year,
                 plug.weekday(),
+                sites.setdefault(r["site"], len(sites)),
+                plug.toordinal(),
             )
         )
     c = np.array(out).T
     as_int = c[6:].astype(np.int64)
-    return Sessions(c[0], c[1], c[2], c[3], c[4], c[5] > 0, as_int[0], as_int[1], as_int[2])
+    return Sessions(c[0], c[1], c[2], c[3], c[4], c[5] > 0, *as_int)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

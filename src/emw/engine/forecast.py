@@ -1,14 +1,14 @@
 """What can be shed later: sessions in progress, by the chance that each still charges then. Pure.
 
 A vehicle counts at h hours from now with what it can give times the chance that its need is not met by then and its
-driver has not left. Vehicles that have not come yet are not counted: the forecast is a floor, and says so.
+driver has not left. Vehicles that have still to come stand beside them (`arrivals`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import erf, sqrt
+from math import erf, hypot, sqrt
 
 import numpy as np
 
@@ -36,11 +36,13 @@ class Ahead:
     """Standard deviation."""
     most_kw: float
     """If every vehicle still charged."""
+    least_kw: float = 0.0
+    """What nine of ten outcomes are above for another reason."""
 
     @property
     def low_kw(self) -> float:
         """Nine of ten outcomes are above."""
-        return max(self.kw - BAND * self.doubt_kw, 0.0)
+        return max(self.kw - BAND * self.doubt_kw, self.least_kw)
 
     @property
     def high_kw(self) -> float:
@@ -52,6 +54,30 @@ class Ahead:
         if self.doubt_kw <= 0 or kw > self.most_kw:
             return 1.0 if self.kw >= kw else 0.0
         return 0.5 * (1 + erf((self.kw - kw) / self.doubt_kw / sqrt(2)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What can be shed `here.hours` from now, kW: by the vehicles that are here, and by those that are to come."""
+
+    here: Ahead
+    to_come: Ahead
+
+    @property
+    def both(self) -> Ahead:
+        """By all of them: whoever comes takes nothing from what those who are here can give."""
+        here, to_come = self.here, self.to_come
+        return Ahead(
+            hours=here.hours,
+            kw=here.kw + to_come.kw,
+            doubt_kw=hypot(here.doubt_kw, to_come.doubt_kw),
+            most_kw=here.most_kw + to_come.most_kw,
+            least_kw=here.low_kw,
+        )
+
+    def chance_of(self, kw: float) -> float:
+        """The chance that at least `kw` can be shed then."""
+        return max(self.here.chance_of(kw), self.both.chance_of(kw))
 
 
 def still_charging(seen: Columns, est: Estimator, met: Floats, hours: float) -> Floats:

@@ -119,6 +119,11 @@ class Learner:
         """The rows of the last look of which more is known than the next will show, and that."""
         return self.est.past() if self._seen is not None else (np.zeros(0, dtype=np.int64), Past.nothing(0))
 
+    def drew(self, rows: Ints) -> tuple[Floats, Floats]:
+        """Of these rows of the last look: the most each was seen to draw, A, and what it has got, kWh."""
+        state = self.est.state
+        return state.drew_a[rows], state.got_kwh[rows]
+
     def _guess(self, seen: Columns) -> None:
         """Vehicles held since they came: who takes far less than offered has shown what it wants.
 
@@ -160,7 +165,7 @@ class Learner:
         return self._beliefs
 
     def forecast(self, gives_kw: Floats, unseen_kw: Floats, hours: Sequence[float]) -> list[Ahead]:
-        """What can be shed in so many hours.
+        """What can be shed in so many hours by the vehicles that are here.
 
         `gives_kw`: what each row can give while it charges, 0: it can't be asked. `unseen_kw`: the same of vehicles
         that have not been looked at yet.
