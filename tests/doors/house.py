@@ -119,7 +119,11 @@ class MemoryStore:
         return
 
     async def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        if name in {"parts", "counterfactual_sums"}:  # whose turn it was, what they gave: nobody's yet
+        if name in {
+            "parts",
+            "counterfactual_sums",
+            "visits",
+        }:  # whose turn it was, who gave, who came: nobody yet
             return []
         key = parameters["request_key"]
         return [

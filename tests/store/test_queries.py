@@ -168,6 +168,7 @@ async def test_A18_no_secret_comes_out_and_none_can_be_guessed_at(place: Place) 
         "counterfactual_sums": {"request_key": "ISO:R0"},  # E000003 takes part still, E000001 has left
         "load_intervals": {"territory_id": "East"},
         "parts": {"since": START - HOUR},
+        "visits": {"since": START - HOUR},
         "telemetry": {"evse_id": "E000001"},
     }
     for name in names():
@@ -189,6 +190,30 @@ async def test_sessions(place: Place) -> None:
     both = await store.query("sessions", since=START + HOUR, until=START + 3 * HOUR)
     assert [r["session_id"] for r in both] == ["s2", "s1"]
     assert both[1]["ended_at"] == START + 2 * HOUR
+
+
+async def test_visits_say_what_was_metered_of_them(place: Place) -> None:
+    store = place.open()
+    await store.load()
+    ended = f.SessionEnded(
+        at=START + timedelta(minutes=9),
+        actor="station:E000001",
+        session_id="v1",
+        evse_id="E000001",
+        reason="unplugged",
+        energy_kwh=0.75,
+    )
+    plugs: list[f.Fact] = [plug("v1", "E000001"), ended, plug("v2", "E000000", START + HOUR)]
+    await commit_all(store, [*stations(2), *plugs])
+    await store.add_readings([reading(minutes=i) for i in range(20)])
+    await store.roll_up(START + 2 * HOUR)
+    means = await store.query("telemetry_intervals", evse_id="E000001")
+    late, first = await store.query("visits", since=START, limit=5)
+    assert (late["evse_id"], late["ended_at"], late["most_kw"]) == ("E000000", None, None)
+    during = [m["mean_kw"] for m in means if m["interval_start"] < ended.at]
+    assert len(during) == 2 < len(means)
+    assert (first["energy_kwh"], first["car_max_a"], first["most_kw"]) == (0.75, 30.0, max(during))
+    assert await store.query("visits", since=START + 2 * HOUR) == []
 
 
 async def test_load_intervals_that_reach_into_a_time(place: Place) -> None:

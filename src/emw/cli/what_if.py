@@ -47,14 +47,24 @@ def forecast(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what can be shed now and in the coming hours, by the vehicles that are plugged in now."""
+    """Show what can be shed now and in the coming hours: in all, by who is here, and by who is still to come."""
     control = Control(configured(config_path, data_dir), running=True)
     told = control.get(f"/territories/{segment(territory)}/forecast")
     if as_json:
         print_json(told)
         return
-    rows = [hour | {"at": f"{hour['at'][:16]}Z"} for hour in told["hours"]]
-    print_table(rows, ["at", "kW", "lowKW", "highKW"], told["basis"])
+    rows = [
+        hour
+        | {
+            "at": f"{hour['at'][:16]}Z",
+            "hereKW": hour["here"]["kW"],
+            "hereLowKW": hour["here"]["lowKW"],
+            "toComeKW": hour["toCome"]["kW"],
+        }
+        for hour in told["hours"]
+    ]
+    columns = ["at", "kW", "lowKW", "highKW", "hereKW", "hereLowKW", "toComeKW"]
+    print_table(rows, columns, told["basis"])
 
 
 def add_to(app: typer.Typer) -> None:

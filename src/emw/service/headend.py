@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from random import Random
 
+import structlog
+
 from emw.domain import facts as f
 from emw.service.accounts import Accounts
 from emw.service.admin import DRIVER, Admin
 from emw.service.by_hand import ByHand
+from emw.service.coming import HISTORY, SESSIONS
 from emw.service.dispatch import Dispatch
+from emw.service.errors import Unavailable
 from emw.service.gate import Gate
 from emw.service.grid_outbox import GridOutbox
 from emw.service.grid_standing import GridSource
@@ -30,6 +34,8 @@ from emw.service.twins import Twins
 from emw.service.vtn_clients import VtnClients
 from emw.service.watch import Watch
 from emw.service.what_if import Oracle
+
+log = structlog.get_logger()
 
 
 class HeadEnd:
@@ -124,6 +130,18 @@ class HeadEnd:
             turns.ended(row["evse_id"], row["request_key"], row["left_at"], row["measured_kwh"])
             self.accounts.took_part(row["request_key"], row["evse_id"])
 
+    async def _recall_visits(self) -> None:
+        """Who came before, where no earlier process wrote it down: it takes a while and nothing waits for it."""
+        learning, now = self.dispatch.picture.learning, self.clock.now()
+        if not learning.strangers(now):
+            return
+        try:
+            rows = await self.store.query("visits", since=now - HISTORY, limit=SESSIONS)
+        except Unavailable as error:
+            log.warning("learning.no_history", why=error.detail)
+        else:
+            learning.recall_visits(rows, now)
+
     async def _recall_measured(self, keys: Sequence[str]) -> None:
         """What an earlier process metered of requests that still run, as far as it was written."""
         for key in keys:
@@ -143,6 +161,7 @@ class HeadEnd:
             await self._recall_parts()
             tasks.create_task(self.dispatch.run(), name="dispatch")
             tasks.create_task(self._recall_measured(earlier), name="recall")
+            tasks.create_task(self._recall_visits(), name="visits")
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.signals.run(), name="signals")
             tasks.create_task(self.meter.run(), name="meter")

@@ -6,10 +6,11 @@ where dispatch, accounts and the console read it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import nan
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,6 +22,7 @@ from emw.engine.columns import Columns
 from emw.engine.forecast import Ahead
 from emw.engine.learn import Learner
 from emw.engine.peaks import Peaks
+from emw.service.coming import Coming
 from emw.service.memory import Known, read, written
 from emw.service.ports import Memory, Reading
 from emw.service.telemetry import SETTLE, Telemetry
@@ -47,7 +49,9 @@ class _Mind:
 
     anchor: datetime
     """Local midnight before the first look: minutes count from here."""
-    born_at: datetime
+    coming: Coming
+    born_at: datetime | None = None
+    """When it was first asked to look."""
     learner: Learner = field(default_factory=Learner)
     peaks: Peaks = field(default_factory=Peaks)
     rows: dict[str, int] = field(default_factory=dict)
@@ -106,7 +110,7 @@ class Learning:
     def look(
         self,
         root: str,
-        evses: Iterable[Evse],
+        evses: Collection[Evse],
         paths: Mapping[str, Sequence[str]],
         requests: Sequence[ReductionRequest],
         now: datetime,
@@ -116,14 +120,17 @@ class Learning:
         Returns whether it was time to: then everything is believed anew.
         """
         mind = self._mind(root, now)
+        mind.born_at = mind.born_at or now
         if now - mind.born_at < NEWBORN or (mind.looked_at is not None and now - mind.looked_at < EVERY):
             return False
         rows = self._rows(mind, evses, now)
         seen, known_a = self._columns(mind, rows, now)
         sessions = [r.session.session_id for r in rows]
         past = None if mind.remembered is None else mind.remembered.take(sessions)
+        at, sites = {session_id: i for i, session_id in enumerate(sessions)}, {e.territory_id for e in evses}
+        mind.coming.look(rows, at, sites, mind.rows, mind.learner.drew, now)
         mind.learner.look(seen, np.array(known_a, dtype=np.float64), past)
-        mind.rows = {session_id: i for i, session_id in enumerate(sessions)}
+        mind.rows = at
         mind.looked_at = now
         running = [r for r in requests if r.live]
         mind.priced = bool(running)
@@ -148,7 +155,7 @@ class Learning:
         return True
 
     def forecast(self, root: str, gives_kw: Mapping[str, float], hours: Sequence[float]) -> list[Ahead]:
-        """What can be shed in so many hours by the EVSEs named, of which `gives_kw` says what each can give."""
+        """What can be shed in so many hours by the EVSEs named, of which `gives_kw` says what each can give now."""
         mind = self._minds.get(root)
         sessions = self._state.sessions
         in_row = [] if mind is None else [sessions[s].evse_id if s in sessions else "" for s in mind.rows]
@@ -157,6 +164,24 @@ class Learning:
         unseen_kw = np.array([kw for e, kw in sorted(gives_kw.items()) if e not in known], dtype=np.float64)
         learner = Learner() if mind is None else mind.learner
         return learner.forecast(seen_kw, unseen_kw, hours)
+
+    def to_come(
+        self, root: str, sites: Iterable[str], now: datetime, hours: Sequence[float]
+    ) -> tuple[list[Ahead], list[Ahead]]:
+        """What vehicles that have still to come to `sites` can give in so many hours, and what they draw then."""
+        return self._mind(root, now).coming.to_come(now, hours, sites)
+
+    def strangers(self, now: datetime) -> bool:
+        """Whether there is a tree of which no earlier process wrote down who comes."""
+        roots = {self._state.root(t) for t in self._state.territories}
+        return any(not self._mind(root, now).coming.known for root in roots)
+
+    def recall_visits(self, rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
+        """Sessions that the store has kept, for those trees."""
+        for root in sorted({self._state.root(t) for t in self._state.territories}):
+            coming = self._mind(root, now).coming
+            if not coming.known:
+                coming.recall(rows, self._state)
 
     def doubt_kw(self, root: str) -> float:
         """Standard deviation of the tree's counterfactual, kW."""
@@ -190,10 +215,12 @@ class Learning:
         mind = self._minds.get(root)
         if mind is None:
             node = self._state.territories.get(root)
-            local = now.astimezone(ZoneInfo(node.time_zone if node is not None else "UTC"))
-            midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-            mind = self._minds[root] = _Mind(midnight, now)
-            mind.remembered = self._remembered.pop(root, None)
+            zone = ZoneInfo(node.time_zone if node is not None else "UTC")
+            midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+            known = self._remembered.pop(root, None)
+            since, arrivals = (now, None) if known is None else (known.at or now, known.arrivals)
+            mind = self._minds[root] = _Mind(midnight, Coming(root, zone, since, arrivals))
+            mind.remembered = known
             if mind.remembered is not None:
                 mind.learner.recall(mind.remembered.habits)
                 mind.got_kwh = mind.remembered.got_kwh
@@ -304,7 +331,8 @@ def _known(mind: _Mind) -> Known:
     rows, past = mind.learner.past()
     sessions = list(mind.rows)
     places = {sessions[row]: place for place, row in enumerate(rows.tolist())}
-    return Known(mind.learner.habits, places, past, mind.got_kwh, mind.peaks.seen_kw)
+    peaks_kw, arrivals = mind.peaks.seen_kw, mind.coming.arrivals
+    return Known(mind.learner.habits, places, past, mind.got_kwh, peaks_kw, arrivals)
 
 
 def _settled(r: _Row, now: datetime) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import structlog
 
+from emw.engine.arrivals import Arrivals, Seen
 from emw.engine.columns import Ints
 from emw.engine.learn import Belief, Learner
 from emw.engine.past import Habits, Past
@@ -37,6 +38,10 @@ class Known:
     """What sessions were given whose stations do not tell it: summed up from readings."""
     peaks_kw: dict[str, float]
     """Per node, the load that a return may come up to."""
+    arrivals: Arrivals | None = None
+    """Who came to its sites; None: nobody looked yet."""
+    at: datetime | None = None
+    """When it was written down; None: it is just being."""
 
     def take(self, sessions: Sequence[str]) -> Past:
         """The past of these sessions, in their order, where it is known; it is told once."""
@@ -58,12 +63,19 @@ class Known:
         ]
 
 
+class _Arrivals(msgspec.Struct):
+    sites: list[str]
+    day: int | None
+    seen: dict[str, list[float]]
+
+
 class _Body(msgspec.Struct):
     habits: dict[str, list[list[float]]]
     sessions: list[str]
     past: dict[str, list[float]]
     got_kwh: dict[str, float]
     peaks_kw: dict[str, float]
+    arrivals: _Arrivals | None = None
 
 
 def written(root: str, known: Known, at: datetime) -> Memory:
@@ -74,6 +86,7 @@ def written(root: str, known: Known, at: datetime) -> Memory:
         past={f.name: getattr(known.past, f.name).astype(np.float64).tolist() for f in fields(Past)},
         got_kwh=known.got_kwh,
         peaks_kw=known.peaks_kw,
+        arrivals=None if known.arrivals is None else _kept(known.arrivals),
     )
     return Memory(root, at, msgspec.msgpack.encode(body))
 
@@ -92,10 +105,23 @@ def read(memory: Memory, now: datetime) -> Known | None:
         columns = {f.name: np.array(body.past[f.name], dtype=np.float64) for f in fields(Past)}
         if any(len(column) != len(body.sessions) for column in columns.values()):
             raise ValueError("columns of different lengths")
+        arrivals = None if body.arrivals is None else _again(body.arrivals)
     except (msgspec.MsgspecError, KeyError, ValueError) as error:
         log.warning("learning.memory_not_readable", root=memory.root, why=str(error))
         return None
     if now - memory.at > LASTS:
-        return Known(habits, {}, Past.nothing(0), body.got_kwh, {})
+        return Known(habits, {}, Past.nothing(0), body.got_kwh, {}, arrivals, memory.at)
     places = {session_id: place for place, session_id in enumerate(body.sessions)}
-    return Known(habits, places, Past.of(columns), body.got_kwh, body.peaks_kw)
+    return Known(habits, places, Past.of(columns), body.got_kwh, body.peaks_kw, arrivals, memory.at)
+
+
+def _kept(arrivals: Arrivals) -> _Arrivals:
+    seen = {f.name: getattr(arrivals.seen, f.name).ravel().tolist() for f in fields(Seen)}
+    return _Arrivals(sites=list(arrivals.sites), day=arrivals.day, seen=seen)
+
+
+def _again(kept: _Arrivals) -> Arrivals:
+    """Raises KeyError, ValueError where it has another shape."""
+    like = Seen.nothing(len(kept.sites))
+    columns = {f.name: np.array(kept.seen[f.name]).reshape(getattr(like, f.name).shape) for f in fields(Seen)}
+    return Arrivals(kept.sites, Seen(**columns), kept.day)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from emw.domain.model import ReductionRequest, RequestState
 from emw.domain.state import State
 from emw.engine.decide import decide
-from emw.engine.forecast import Ahead
+from emw.engine.forecast import Ahead, Forecast
 from emw.engine.view import EvseView, Order, View
 from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, NotFound
@@ -24,7 +24,7 @@ HOURS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 MOST_HOURS = 24.0
 SOON_H = 1 / 60
 """A start so soon is one now."""
-FEWER = "fewer of the vehicles that are here now are expected to charge then"
+FEWER = "fewer vehicles are expected to charge then"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,18 +49,19 @@ class WhatIf:
     shed_kw: float
     short_kw: float
     why_short: str
-    available: Ahead
+    available: Forecast
     """What can be shed now."""
-    at_start: Ahead
-    """What can still be shed when it starts, by the vehicles that are here now."""
-    at_end: Ahead
-    """What can still be shed when it ends, by the vehicles that are here now."""
+    at_start: Forecast
+    """What can be shed when it starts."""
+    at_end: Forecast
+    """What can still be shed when it ends."""
     limited: tuple[Limited, ...]
 
     @property
     def missed_kwh(self) -> float:
         """What all drivers together are expected to miss: of those who still charge when it starts."""
-        stay = min(self.at_start.kw / self.available.kw, 1.0) if self.available.kw > 0 else 1.0
+        now_kw = self.available.here.kw
+        stay = min(self.at_start.here.kw / now_kw, 1.0) if now_kw > 0 else 1.0
         return stay * sum(p.missed_kwh or 0.0 for p in self.limited)
 
 
@@ -111,12 +112,16 @@ class Oracle:
         short = next((s for s in plan.shortfalls if s.request_key == KEY), None)
         short_kw = kw if short is None else short.kw
         under = [e for e in view.evses if territory_id in e.path]
-        available, at_start, at_end = self._ahead(root, under, (0.0, wait_h, wait_h + minutes / 60))
+        hours = (0.0, wait_h, wait_h + minutes / 60)
+        available, at_start, at_end = self._ahead(root, territory_id, under, hours)
         why_short = "dispatch is stopped" if short is None else short.told(short.kw)
         if wait_h > SOON_H:
-            fewer_kw = kw - at_start.kw
+            come_kw = 0.0 if short is None else at_start.to_come.kw
+            short_kw, fewer_kw = max(short_kw - come_kw, 0.0), kw - at_start.both.kw
             if fewer_kw > short_kw:
                 short_kw, why_short = fewer_kw, FEWER
+            if short_kw <= 0:
+                why_short = ""
         return WhatIf(
             territory_id=territory_id,
             kw=kw,
@@ -130,8 +135,8 @@ class Oracle:
             limited=tuple(_limited(by_id[o.evse_id], o, minutes / 60) for o in orders),
         )
 
-    def forecast(self, territory_id: str, hours: Sequence[float] = HOURS) -> tuple[datetime, list[Ahead]]:
-        """What can be shed in a territory now and in so many hours, by the vehicles that are here now.
+    def forecast(self, territory_id: str, hours: Sequence[float] = HOURS) -> tuple[datetime, list[Forecast]]:
+        """What can be shed in a territory now and in so many hours.
 
         Raises NotFound, BadInput.
         """
@@ -140,28 +145,44 @@ class Oracle:
         root, now = self._root(territory_id), self._clock.now()
         view = self._dispatch.picture.view(root, now, halted=False, everybody=True)
         under = [e for e in view.evses if territory_id in e.path]
-        return now, self._ahead(root, under, hours)
+        return now, self._ahead(root, territory_id, under, hours)
 
-    def expected(self, territory_id: str, hours: Sequence[float]) -> tuple[list[Ahead], list[Ahead]]:
-        """What can be shed in a territory in so many hours, and what is drawn then; by the vehicles that are here now.
+    def expected(self, territory_id: str, hours: Sequence[float]) -> tuple[list[Forecast], list[Forecast]]:
+        """What can be shed in a territory in so many hours, and what is drawn then.
 
         Raises NotFound.
         """
         root, now = self._root(territory_id), self._clock.now()
         view = self._dispatch.picture.view(root, now, halted=False, everybody=True)
         under = [e for e in view.evses if territory_id in e.path]
+        learning = self._dispatch.picture.learning
         draws_kw = {e.evse_id: e.kw_per_a * e.would_draw_a for e in under}
-        load = self._dispatch.picture.learning.forecast(root, draws_kw, hours)
-        return self._ahead(root, under, hours), load
+        here = learning.forecast(root, draws_kw, hours)
+        _, to_come = learning.to_come(root, self._sites(territory_id), now, hours)
+        return self._ahead(root, territory_id, under, hours), _paired(here, to_come)
 
     def _root(self, territory_id: str) -> str:
         if not self._state.path(territory_id):
             raise NotFound(f"there is no territory {territory_id!r}", field="territory")
         return self._state.root(territory_id)
 
-    def _ahead(self, root: str, evses: Sequence[EvseView], hours: Sequence[float]) -> list[Ahead]:
+    def _sites(self, territory_id: str) -> set[str]:
+        """The nodes under a territory, and itself."""
+        state = self._state
+        return {t for t in state.territories if territory_id in state.path(t)}
+
+    def _ahead(
+        self, root: str, territory_id: str, evses: Sequence[EvseView], hours: Sequence[float]
+    ) -> list[Forecast]:
+        learning, now = self._dispatch.picture.learning, self._clock.now()
         gives_kw = {e.evse_id: _most_kw(e) for e in evses if e.why_not is None}
-        return self._dispatch.picture.learning.forecast(root, gives_kw, hours)
+        here = learning.forecast(root, gives_kw, hours)
+        to_come, _ = learning.to_come(root, self._sites(territory_id), now, hours)
+        return _paired(here, to_come)
+
+
+def _paired(here: Sequence[Ahead], to_come: Sequence[Ahead]) -> list[Forecast]:
+    return [Forecast(here=h, to_come=c) for h, c in zip(here, to_come, strict=True)]
 
 
 def _by_then(view: View, start_at: datetime) -> View:

@@ -198,6 +198,18 @@ def sessions(
 
 
 @_question
+def visits(connection: sa.Connection, since: datetime, limit: int = 200) -> Rows:
+    """Sessions begun since then, newest first. `most_kw`: the highest five-minute mean metered of each."""
+    s, i = schema.metadata.tables["sessions"], schema.telemetry_intervals
+    most = sa.select(sa.func.max(i.c.mean_kw)).where(
+        i.c.evse_id == s.c.evse_id, i.c.interval_start >= s.c.started_at, i.c.interval_start < s.c.ended_at
+    )
+    columns = (s.c.evse_id, s.c.started_at, s.c.ended_at, s.c.energy_kwh, s.c.evse_max_a, s.c.car_max_a)
+    query = sa.select(*columns, most.scalar_subquery().label("most_kw")).where(s.c.started_at >= since)
+    return _plain(connection.execute(query.order_by(s.c.started_at.desc()).limit(_limited(limit))).mappings())
+
+
+@_question
 def transactions(
     connection: sa.Connection,
     station_id: str | None = None,

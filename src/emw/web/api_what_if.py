@@ -8,23 +8,31 @@ from typing import Annotated
 from litestar import Controller, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from emw.engine.forecast import Ahead
+from emw.engine.forecast import Ahead, Forecast
 from emw.plane import utc
 from emw.service.what_if import HOURS
 from emw.web.auth import viewer
 from emw.web.given import TheHeadEnd, TheTongue, id_of
 from emw.web.log_words import reason
-from emw.web.wire_what_if import AheadOut, ForecastOut, WhatIfIn, WhatIfOut, WhatIfPartOut
+from emw.web.wire_what_if import AheadOut, BandOut, ForecastOut, WhatIfIn, WhatIfOut, WhatIfPartOut
 
-BASIS = "vehicles plugged in now"
+HERE = "vehicles plugged in now"
+ALL = "vehicles plugged in now, and those expected to come"
 
 
-def _ahead(one: Ahead, now: datetime) -> AheadOut:
+def _band(one: Ahead) -> BandOut:
+    return BandOut(kw=round(one.kw, 3), low_kw=round(one.low_kw, 3), high_kw=round(one.high_kw, 3))
+
+
+def _ahead(one: Forecast, now: datetime) -> AheadOut:
+    both = _band(one.both)
     return AheadOut(
-        at=now + timedelta(hours=one.hours),
-        kw=round(one.kw, 3),
-        low_kw=round(one.low_kw, 3),
-        high_kw=round(one.high_kw, 3),
+        at=now + timedelta(hours=one.here.hours),
+        kw=both.kw,
+        low_kw=both.low_kw,
+        high_kw=both.high_kw,
+        here=_band(one.here),
+        to_come=_band(one.to_come),
     )
 
 
@@ -80,7 +88,10 @@ class WhatIf(Controller):
         territory_id: FromPath[str],
         hours: Annotated[list[float] | None, QueryParameter(name="hours", max_items=48)] = None,
     ) -> ForecastOut:
-        """Expected kW and the band that four of five outcomes lie within, at each of `hours` from now."""
+        """Expected kW and the band that four of five outcomes lie within, at each of `hours` from now: in all, by the
+        vehicles that are `here`, and by those still `toCome` as earlier days have it.
+        """
         node_id = id_of(territory_id)
         now, found = headend.oracle.forecast(node_id, tuple(hours) if hours else HOURS)
-        return ForecastOut(territory=node_id, basis=BASIS, hours=[_ahead(one, now) for one in found])
+        basis = ALL if any(one.to_come.kw > 0 for one in found) else HERE
+        return ForecastOut(territory=node_id, basis=basis, hours=[_ahead(one, now) for one in found])

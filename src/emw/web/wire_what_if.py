@@ -19,17 +19,27 @@ class WhatIfIn(In):
     start: datetime | None = None
 
 
-class AheadOut(Out):
-    """What can be shed at a time, kW: expected, and the band that four of five outcomes lie within."""
+class BandOut(Out):
+    """What can be shed, kW: expected, and the band that four of five outcomes lie within."""
 
-    at: datetime
     kw: float
     low_kw: float
     high_kw: float
 
 
+class AheadOut(Out):
+    """What can be shed at a time, kW: in all, by the vehicles that are plugged in now, and by those still to come."""
+
+    at: datetime
+    kw: float
+    low_kw: float
+    high_kw: float
+    here: BandOut
+    to_come: BandOut
+
+
 class ForecastOut(Out):
-    """What can be shed in the coming hours by the vehicles that are plugged in now; who comes later is not counted."""
+    """What can be shed in the coming hours. `basis` says whether this site's own days tell yet who is to come."""
 
     territory: str
     basis: str

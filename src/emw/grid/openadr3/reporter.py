@@ -212,13 +212,13 @@ class Reporter:
         return found
 
     def _expected(self, place: str, spans: Sequence[Span], now: datetime) -> list[Figures]:
-        """What can be foreseen by the vehicles that are here now: those that will come are not in it."""
+        """What can be foreseen, by the vehicles that are here now and those expected to come."""
         middles = [s.start + (s.end - s.start) / 2 for s in spans]
         hours = [max((m - now).total_seconds(), 0.0) / 3600 for m in middles]
         near = [h for h in hours if h <= MOST_HOURS]
         shed, load = self._oracle.expected(place, near)
         told = [
-            Figures(x.kw, x.kw, x.kw, covered=1.0, forecast=True, available_kw=a.kw)
+            Figures(x.both.kw, x.both.kw, x.both.kw, covered=1.0, forecast=True, available_kw=a.both.kw)
             for a, x in zip(shed, load, strict=True)
         ]
         foreseen = iter(told)
