@@ -20,14 +20,14 @@ async def test_a_preview_is_what_dispatch_would_do_and_does_nothing() -> None:
         assert told["shedKW"] == 10.0
         assert told["shortKW"] == 0.0
         assert sum(e["givesKW"] for e in told["evses"]) >= 10.0
-        assert all(6.0 <= e["limitA"] < e["drawA"] for e in told["evses"])
+        assert all(6.0 <= e["limitAmps"] < e["drawAmps"] for e in told["evses"])
         assert told["available"]["lowKW"] <= told["available"]["kW"] <= told["available"]["highKW"]
         assert not w.headend.state.requests
         assert not w.headend.state.limits
         await w.call("POST", "/api/v1/requests", {**asked, "requestID": "R1"}, headers=me)
         await dispatched(w)
         limits = {e: x.max_a for e, x in w.headend.state.limits.items()}
-        assert limits == {e["evseID"]: e["limitA"] for e in told["evses"]}
+        assert limits == {e["evseID"]: e["limitAmps"] for e in told["evses"]}
 
 
 async def test_more_than_there_is_is_short_and_says_why() -> None:

@@ -35,7 +35,7 @@ def preview(
         return
     evses = told.pop("evses")
     if evses:
-        print_table(evses, ["evseID", "drawA", "limitA", "givesKW", "missedKWh"])
+        print_table(evses, ["evseID", "drawAmps", "limitAmps", "givesKW", "missedKWh"])
     for name in ("available", "atStart", "atEnd"):
         told[name] = f"{told[name]['kW']:.1f} kW ({told[name]['lowKW']:.1f} to {told[name]['highKW']:.1f})"
     print_one(told)

@@ -14,11 +14,10 @@ from emw.service.grid_standing import GridSeen
 from emw.service.grid_view import Unserved, events, reports_on, unserved
 from emw.service.headend import HeadEnd
 from emw.web.auth import viewer
-from emw.web.given import Limited, TheHeadEnd, settled
+from emw.web.given import Limited, Offset, TheHeadEnd, settled
 from emw.web.wire import Out, Page, whole
 
 Source = Annotated[str | None, QueryParameter(name="sourceID", max_length=64)]
-Offset = Annotated[int, QueryParameter(ge=0, le=1_000_000)]
 
 
 class UnreadableOut(Out):

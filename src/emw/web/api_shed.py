@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Any
 
 from litestar import Controller, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 
 from emw.service.evidence.shed import shed_report
+from emw.web.api_reports import Holidays
 from emw.web.api_requests import known
 from emw.web.auth import viewer
 from emw.web.given import TheHeadEnd, settled
@@ -58,7 +59,7 @@ class Shed(Controller):
         request_key: FromPath[str],
         evses: FromQuery[bool] = False,
         territories: FromQuery[bool] = False,
-        holiday: Annotated[list[date] | None, QueryParameter(name="holiday", max_items=100)] = None,
+        holiday: Holidays = None,
     ) -> ShedOut:
         """Live counterfactual, before/after and 10-of-10 with same-day adjustment; while it runs, as far as it is."""
         request = known(headend, request_key)

@@ -68,8 +68,8 @@ class WhatIf(Controller):
             evses=[
                 WhatIfPartOut(
                     evse_id=p.evse_id,
-                    draw_a=round(p.draw_a, 2),
-                    limit_a=p.limit_a,
+                    draw_amps=round(p.draw_a, 2),
+                    limit_amps=p.limit_a,
                     gives_kw=round(p.gives_kw, 3),
                     missed_kwh=None if p.missed_kwh is None else round(p.missed_kwh, 3),
                 )

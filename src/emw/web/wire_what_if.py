@@ -50,8 +50,8 @@ class WhatIfPartOut(Out):
     """One EVSE's part in an imagined request. `missedKWh`: what its driver is expected to miss at departure."""
 
     evse_id: str
-    draw_a: float
-    limit_a: float
+    draw_amps: float
+    limit_amps: float
     gives_kw: float
     missed_kwh: float | None
 

@@ -80,7 +80,7 @@ function answer(told, wish) {
         el("th", { scope: "col", class: "number" }, t("plan.misses")))),
       el("tbody", {}, ...dearest.map((e) => el("tr", {},
         el("td", {}, el("a", { href: `/evses/${segment(e.evseID)}` }, name(e.evseID))),
-        el("td", { class: "number" }, num(e.drawA)), el("td", { class: "number" }, amps(e.limitA)),
+        el("td", { class: "number" }, num(e.drawAmps)), el("td", { class: "number" }, amps(e.limitAmps)),
         el("td", { class: "number" }, num(e.givesKW)), el("td", { class: "number" }, num(e.missedKWh)))))))));
   }
   return parts;
