@@ -7,6 +7,7 @@ import re
 import pytest
 
 from emw.store import Disk
+from emw.web import report_pages
 from emw.web import taking_part as module
 from emw.web.taking_part import TakesPart, page_of
 from tests.service.test_shed import beat
@@ -55,6 +56,33 @@ async def test_a_running_request_shows_who_is_held_at_what_and_gives_what() -> N
         assert [line[0] for line in await lines(w, me, "?by=evse")] == sorted(limits)
         assert [line[0] for line in await lines(w, me, "?by=evse&up=false")] == sorted(limits, reverse=True)
         assert b"Means as known at" not in (await w.call("GET", PATH, headers=me)).body, "there are none yet"
+
+
+async def test_of_thousands_of_customers_the_largest_are_listed_and_the_others_summed_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(report_pages, "MOST_LISTED", 2)
+    async with world(real=Disk().reopen()) as w:
+        names = [f"E{n}" for n in range(5)]
+        await stations(w, names)
+        me = await w.log_in("opa")
+        body = {"territory": "East", "kW": 13, "requestID": "R1", "durationMinutes": 60}
+        assert (await w.call("POST", "/api/v1/requests", body, headers=me)).status == 201
+        for _ in range(6):
+            await beat(w, names)
+        shown = (await w.call("GET", PATH, headers=me)).body.decode()
+        listed = [
+            [" ".join(re.sub(r"<[^>]*>", " ", cell).split()) for cell in re.findall(r"<td.*?</td>", row)]
+            for row in re.findall(r"<tr>(.*?)</tr>", shown.partition('id="h-parts"')[2], re.DOTALL)[1:]
+        ]
+        assert [(kind, name, evses) for kind, name, evses, _ in listed] == [
+            ("site", "not known", "5"),
+            ("customer", listed[1][1], "1"),
+            ("customer", listed[2][1], "1"),
+            ("customer", "3 others", "3"),
+        ]
+        site_kwh, *customers_kwh = [float(kwh) for *_, kwh in listed]
+        assert sum(customers_kwh) == pytest.approx(site_kwh, abs=0.2)
 
 
 async def test_one_that_is_over_shows_who_left_when_why_and_what_they_gave() -> None:

@@ -117,6 +117,19 @@ async def reports_page(request: AnyRequest, headend: TheHeadEnd, auth: TheAuth) 
     )
 
 
+def _largest(parts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of the sites and of the customers those that gave most, and the rest of each kind as one: `others`."""
+    shown: list[Mapping[str, Any]] = []
+    for kind in ("site", "customer"):
+        of_kind = [p for p in parts if p["part"] == kind]
+        of_kind.sort(key=lambda p: p["shed_kwh"], reverse=True)
+        shown += of_kind[:MOST_LISTED]
+        if rest := of_kind[MOST_LISTED:]:
+            sums = {name: sum(p[name] for p in rest) for name in ("evses", "shed_kwh")}
+            shown.append({"part": kind, "others": len(rest), **sums})
+    return shown
+
+
 def _chosen(rows: Sequence[Mapping[str, Any]], wanted: str | None) -> str:
     """The method shown first: the wanted one, else the best that has a figure."""
     if wanted is not None:
@@ -208,7 +221,7 @@ async def request_report_page(
         methods=settlement.METHODS,
         totals=[(x, settlement.rows_of(record, x)) for x in totals],
         intervals=intervals,
-        parts=await _parts(headend, enrolled),
+        parts=_largest(await _parts(headend, enrolled)),
         load_plot=plot(t("report.load_plot"), load, figures.zone),
         shed_plot=plot(t("report.shed_plot"), bars, figures.zone),
         table=f"/api/v1/reports/requests/{segment}/table",
@@ -255,7 +268,7 @@ async def month_report_page(
         methods=settlement.METHODS,
         rate=rate,
         lines=[(r, Figures(tongue, zones[r["request_key"]])) for r in rows if r["part"] == "request"],
-        parts=[r for r in rows if r["part"] in {"site", "customer"}],
+        parts=_largest([r for r in rows if r["part"] in {"site", "customer"}]),
         total=rows[-1],
         n=Figures(tongue, UTC),
         path=lambda key: f"/reports/requests/{quote(key, safe='')}",
