@@ -57,6 +57,12 @@ async def test_a_running_request_leads_to_its_page_and_its_evses_a_page_at_a_tim
         assert await complaints(page) == []
         await page.emulate_media(color_scheme="dark")
         assert await complaints(page, ["color-contrast"]) == []
+        await page.goto(url + "/log?kind=Enrolled")
+        await page.click("#log summary >> nth=0")
+        links = await page.locator("#log details[open] a").evaluate_all("(all) => all.map((a) => a.pathname)")
+        assert len(links) == 2
+        assert "/reports/requests/operator%3AR1" in links
+        assert {path.removeprefix("/evses/") for path in links} & set(names)
         assert heard == []
         await context.close()
 

@@ -88,29 +88,21 @@ async function commands() {
 
 // --- actions
 
-const optOut = $("d-optout");
-wire(optOut, async (data) => {
-  const reason = data.get("reason").trim();
-  if (!reason) throw new Error(t("act.reason_needed"));
-  await call("POST", `${path}/optOut`, { minutes: Number(data.get("minutes")), reason });
-  soon();
-});
+/** A dialog whose deed goes to `${path}/${where}`, with `body(data)` and the reason that none is done without. */
+function deed(id, where, body) {
+  const dialog = $(id);
+  wire(dialog, async (data) => {
+    const reason = data.get("reason").trim();
+    if (!reason) throw new Error(t("act.reason_needed"));
+    await call("POST", `${path}/${where}`, { ...body(data), reason });
+    soon();
+  });
+  return dialog;
+}
 
-const limit = $("d-limit");
-wire(limit, async (data) => {
-  const reason = data.get("reason").trim();
-  if (!reason) throw new Error(t("act.reason_needed"));
-  await call("POST", `${path}/limit`, { maxAmps: Number(data.get("amps")), minutes: Number(data.get("minutes")), reason });
-  soon();
-});
-
-const priority = $("d-priority");
-wire(priority, async (data) => {
-  const reason = data.get("reason").trim();
-  if (!reason) throw new Error(t("act.reason_needed"));
-  await call("POST", `${path}/priority`, { priority: Number(data.get("priority")), reason });
-  soon();
-});
+const optOut = deed("d-optout", "optOut", (data) => ({ minutes: Number(data.get("minutes")) }));
+const limit = deed("d-limit", "limit", (data) => ({ maxAmps: Number(data.get("amps")), minutes: Number(data.get("minutes")) }));
+const priority = deed("d-priority", "priority", (data) => ({ priority: Number(data.get("priority")) }));
 
 function act(key, handler, extra = {}) {
   const button = el("button", { type: "button", ...extra }, t(`${key}.button`));

@@ -1,6 +1,6 @@
 // The activity log, searched: by text, EVSE, request, actor, kind and time; newest first, page by page.
 
-import { call } from "./api.js";
+import { call, segment } from "./api.js";
 import { wireForm } from "./form.js";
 import { count, el, fromLocal, toLocal, zoneNow } from "./format.js";
 import { follow } from "./frame.js";
@@ -10,6 +10,7 @@ import { t } from "./t.js";
 const $ = (id) => document.getElementById(id);
 const form = $("search");
 const PAGE = 200;
+const PAGES = { evseID: (id) => `/evses/${segment(id)}`, requestKey: (key) => `/reports/requests/${segment(key)}` };
 const MOMENTS = new Set(["since", "until"]);
 let asked = new URLSearchParams();
 let shown = 0;
@@ -41,6 +42,12 @@ async function load(before) {
   $("log-count").textContent = shown ? t(next === null ? "log.all" : "log.first", { n: count(shown) }) : t("log.none");
 }
 
+/** A field's value; one that names what has a page leads there. */
+function shownAs(key, value) {
+  const text = el("bdi", {}, typeof value === "object" ? JSON.stringify(value) : String(value));
+  return key in PAGES ? el("a", { href: PAGES[key](value) }, text) : text;
+}
+
 /** A line that opens to the fields of its row. */
 function detailed(row) {
   const item = line(row);
@@ -48,7 +55,7 @@ function detailed(row) {
   if (!fields.length) return item;
   item.append(el("details", {}, el("summary", {}, `${row.kind} #${row.seq}`),
     el("dl", {}, ...fields.flatMap(([key, value]) => [
-      el("dt", {}, key), el("dd", {}, el("bdi", {}, typeof value === "object" ? JSON.stringify(value) : String(value))),
+      el("dt", {}, key), el("dd", {}, shownAs(key, value)),
     ]))));
   return item;
 }
