@@ -108,7 +108,7 @@ def _kept(
                 kept_a = limit.max_a if e.may_pause else max(limit.max_a, e.floor_a)
                 if foreign:
                     missing_kw -= e.gives_kw(kept_a)
-                request = others.get(limit.request_key or "", lead)
+                request = others.get(limit.request_key or "", lead) if foreign else lead
                 wanted[e.evse_id] = Wanted(kept_a, Cause.SHED, request, node_id)
                 kept.append(e)
     return kept

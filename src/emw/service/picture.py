@@ -81,7 +81,7 @@ class Picture:
         self.learning = Learning(state, telemetry)
         self.asking = Asking(state, settings)
         self._ended: dict[str, str] = {}
-        self._made: dict[str, tuple[_Source, EvseView]] = {}
+        self._made: dict[str, tuple[tuple[object, ...], EvseView]] = {}
 
     def weigh(self) -> dict[str, float]:
         """Tell the governor how much load there is, before anything is decided; per node, kW."""
@@ -214,7 +214,7 @@ class Picture:
         heard = self._telemetry.live.get(evse_id)
         why_not = asking.why_not(evse, now)
         next_change = self._governor.next_change(evse_id)
-        source = _Source(
+        source = (  # the fields of a `_Source`: to make one takes longer than to compare it
             evse,
             session,
             limit,
@@ -234,7 +234,7 @@ class Picture:
         made = self._made.get(evse_id)
         if made is not None and made[0] == source:
             return made[1]
-        view = self._made_of(source, now)
+        view = self._made_of(_Source(*source), now)
         self._made[evse_id] = (source, view)
         return view
 
