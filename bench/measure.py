@@ -19,6 +19,12 @@ def cpu_s(pid: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
+def resident_mb(pid: int) -> int:
+    """Memory that a process has in use, MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+
 def spread(some: Sequence[float], others: Sequence[float]) -> Spread:
     """The ratio of two figures that were measured in turns, turn by turn."""
     ratios = sorted(a / b for a, b in zip(some, others, strict=True))

@@ -121,7 +121,9 @@ def main() -> None:
     import uvloop
 
     from emw.app.logs import set_up_logs
+    from emw.app.loop import collect_seldom
 
+    collect_seldom()  # as `emw serve` does
     set_up_logs("error")
     each: dict[int, tuple[float, ...]] = {}
     for n in options.evses:
