@@ -184,8 +184,9 @@ def probe(pipe: Connection) -> None:
         try:
             sock = sock or socket.create_connection(("127.0.0.1", port), timeout=120)
             sock.sendall(bay.beat())
-            while b"}" not in sock.recv(65_536):
-                pass
+            while b"}" not in (got := sock.recv(65_536)):
+                if not got:
+                    raise ConnectionResetError
         except OSError:
             sock = None  # between a kill and the start after it
             continue
