@@ -40,6 +40,10 @@ CAME_EDGES = (8.0, 10.0, 12.0, 15.0)
 TOOK_EDGES = (1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
 KIND_EDGES = (5.0,)
 DAY_EDGES = (10.0, 13.0, 16.0, 19.0)
+UNTOLD_CAME_EDGES = tuple(np.arange(7.0, 19.0))
+UNTOLD_DAY_EDGES = (10.0, 12.0, 14.0, 16.0, 18.0)
+STAYS_MIN = 5.0
+"""Who leaves sooner after the last draw did not finish by itself, as in `emw.engine.estimate`."""
 USUAL = -3.0
 """A log hazard of finishing per kWh in the middle."""
 LEAST_STAY_H = 0.2
@@ -133,66 +137,106 @@ def sureness(of: Feature, logs: Floats, exposure: Floats, happened: Floats) -> t
     return level, slope
 
 
+def logs_of(features: dict[str, Feature], tables: list[Floats]) -> Floats:
+    """The sum of its bins' values, of each piece."""
+    found: Floats = np.sum([v[bins] for v, (bins, _) in zip(tables, features.values(), strict=True)], axis=0)
+    return found
+
+
+def judged(
+    features: dict[str, Feature],
+    exposure: Floats,
+    kwh: Floats | float,
+    took: Floats,
+    finished: Floats,
+    folds: Ints,
+    of: Feature,
+) -> tuple[dict[str, Floats], Floats]:
+    """Tables of the hazard per `exposure`, their level and slope by `of`, and the log hazard per kWh that they give.
+
+    `kwh`: of a unit of exposure. Tables of all folds are surer than those of one: they are judged by both alike.
+    """  # fmt: skip
+    tables = fit(list(features.values()), exposure, finished)
+    all_over = logs_of(features, tables) - np.log(kwh)
+    elsewhere = np.zeros(len(took))
+    for fold in np.unique(folds):
+        mine = folds == fold
+        others = fit([(bins[~mine], n) for bins, n in features.values()], exposure[~mine], finished[~mine])
+        elsewhere[mine] = logs_of({k: (bins[mine], n) for k, (bins, n) in features.items()}, others)
+    bins, n = of
+    level, slope = sureness(
+        (np.tile(bins, 2), n),
+        np.concatenate((all_over, elsewhere - np.log(kwh))),
+        np.tile(took, 2),
+        np.tile(finished, 2),
+    )
+    found = dict(zip(features, tables, strict=True)) | {"LEVEL": level, "SLOPE": slope}
+    return found, level[bins] + slope[bins] * (all_over - USUAL)
+
+
 def finishing(s: Sessions) -> dict[str, Floats]:
     """Hazard of finishing: per unit of delivered over told, or per kWh where nothing was told."""
     row, took, got, at, finished, draw_a = played(s).T
     r = row.astype(np.int64)
     told = s.told[r]
-    # Where nobody is asked nobody tells, and who told nothing is anybody. Where most tell, it is those who would not.
-    out = {}
-    for name, who in (("UNTOLD", np.ones_like(told)), ("SILENT", ~told)):
-        out[f"FINISH_{name}_BY_GOT"] = fit([binned(got[who], GOT_EDGES)], took[who], finished[who])[0]
-    r, took, got, at, finished = r[told], took[told], got[told], at[told], finished[told]
-    kwh, kw = s.told_kwh[r], draw_a[told] * KW_PER_A
+    kw, hour, since = draw_a * KW_PER_A, at / 60 % 24, (at - s.plug_min[r]) / 60
     kind = binned(kw, KIND_EDGES)
-    stay_h = np.maximum((s.told_leave_min - s.plug_min)[r] / 60, LEAST_STAY_H)
-    since, part = (at - s.plug_min[r]) / 60, got / kwh
-    share = binned(part, SHARE_EDGES)
-    features = {
-        "BY_PART": binned(part, PART_EDGES),
-        "BY_GOT": binned(got, GOT_EDGES),
-        "BY_KIND_TOLD": pair(kind, binned(kwh, TOLD_EDGES)),
-        "BY_SINCE": binned(since, SINCE_EDGES),
-        "BY_SHARE_SIZE": pair(share, binned(kwh, SIZE_EDGES)),
-        "BY_SHARE_SPELL": pair(share, binned(since, SPELL_EDGES)),
-        "BY_KIND_TIGHT": pair(kind, binned(kwh / stay_h / kw, TIGHT_EDGES)),
-        "BY_KIND_SHARE": pair(kind, share),
-        "BY_KIND_SPELL": pair(kind, binned(since, SPELL_EDGES)),
-        "BY_KIND_HOUR": pair(kind, binned(at / 60 % 24, HOUR_EDGES)),
-        "BY_KIND_DUE": pair(kind, binned((at - s.told_leave_min[r]) / 60, DUE_EDGES)),
-        "BY_SHARE_HOUR": pair(share, binned(at / 60 % 24, HOUR_EDGES)),
-        "BY_KIND_CAME_TOOK": pair(
-            pair(kind, binned(s.plug_min[r] / 60, CAME_EDGES)), binned(got, TOOK_EDGES)
-        ),
-    }
-    found = fit(list(features.values()), took / kwh, finished)
-    out |= {f"FINISH_{name}": values for name, values in zip(features, found, strict=True)}
-    exposure = took / kwh
-    logs = [sum(v[bins] for v, (bins, _) in zip(found, features.values(), strict=True)) - np.log(kwh)]
+    spell, came_h = binned(since, SPELL_EDGES), s.plug_min[r] / 60
     folds = s.year[r] if len(np.unique(s.year)) > 1 else s.site_day[r] % 2
-    elsewhere = np.zeros(len(r))
-    for fold in np.unique(folds):
-        mine = folds == fold
-        values = fit([(bins[~mine], n) for bins, n in features.values()], exposure[~mine], finished[~mine])
-        elsewhere[mine] = sum(v[bins[mine]] for v, (bins, _) in zip(values, features.values(), strict=True))
-    logs.append(elsewhere - np.log(kwh))
-    # Tables of all years are surer than those of one: they are judged by both alike.
-    of, n = pair(kind, binned(at / 60 % 24, DAY_EDGES))
-    level, slope = sureness((np.tile(of, 2), n), np.concatenate(logs), np.tile(took, 2), np.tile(finished, 2))
-    out |= {"FINISH_LEVEL": level.reshape(2, -1), "FINISH_SLOPE": slope.reshape(2, -1)}
-    for name, edges in (
-        ("KIND_TIGHT", KIND_EDGES),
-        ("KIND_TOLD", KIND_EDGES),
-        ("KIND_SHARE", KIND_EDGES),
-        ("KIND_SPELL", KIND_EDGES),
-        ("KIND_HOUR", KIND_EDGES),
-        ("KIND_DUE", KIND_EDGES),
-        ("SHARE_SIZE", SHARE_EDGES),
-        ("SHARE_SPELL", SHARE_EDGES),
-        ("SHARE_HOUR", SHARE_EDGES),
-        ("KIND_CAME_TOOK", tuple(range(2 * len(CAME_EDGES) + 1))),
-    ):
-        out[f"FINISH_BY_{name}"] = out[f"FINISH_BY_{name}"].reshape(len(edges) + 1, -1)
+    day = pair(kind, binned(hour, DAY_EDGES))
+    took_so_far = binned(got, TOOK_EDGES)
+    anybody = {
+        "BY_GOT": binned(got, GOT_EDGES),
+        "BY_SINCE": binned(since, SINCE_EDGES),
+        "BY_KIND_HOUR": pair(kind, binned(hour, HOUR_EDGES)),
+        "BY_KIND_SPELL": pair(kind, spell),
+    }
+    # Where nobody is asked nobody tells, and who told nothing is anybody. Where most tell, it is those who would not.
+    features = anybody | {
+        "BY_SPELL_DAY": pair(spell, binned(hour, UNTOLD_DAY_EDGES)),
+        "BY_KIND_CAME_TOOK": pair(pair(kind, binned(came_h, UNTOLD_CAME_EDGES)), took_so_far),
+    }
+    untold, logs = judged(features, took, 1.0, took, finished, folds, day)
+    out = {f"FINISH_UNTOLD_{name}": table for name, table in untold.items()}
+    out["FINISH_SILENT_BY_GOT"] = fit(
+        [binned(got[~told], GOT_EDGES)], took[~told] * np.exp(logs[~told]), finished[~told]
+    )[0]
+
+    def of(feature: Feature) -> Feature:
+        return feature[0][told], feature[1]
+
+    r, took, got, at, finished = r[told], took[told], got[told], at[told], finished[told]
+    kwh = s.told_kwh[r]
+    stay_h = np.maximum((s.told_leave_min - s.plug_min)[r] / 60, LEAST_STAY_H)
+    part = got / kwh
+    share, kind = binned(part, SHARE_EDGES), of(kind)
+    features = {name: of(feature) for name, feature in anybody.items()} | {
+        "BY_PART": binned(part, PART_EDGES),
+        "BY_KIND_TOLD": pair(kind, binned(kwh, TOLD_EDGES)),
+        "BY_SHARE_SIZE": pair(share, binned(kwh, SIZE_EDGES)),
+        "BY_SHARE_SPELL": pair(share, of(spell)),
+        "BY_KIND_TIGHT": pair(kind, binned(kwh / stay_h / kw[told], TIGHT_EDGES)),
+        "BY_KIND_SHARE": pair(kind, share),
+        "BY_KIND_DUE": pair(kind, binned((at - s.told_leave_min[r]) / 60, DUE_EDGES)),
+        "BY_SHARE_HOUR": pair(share, binned(hour[told], HOUR_EDGES)),
+        "BY_KIND_CAME_TOOK": pair(pair(kind, binned(came_h[told], CAME_EDGES)), of(took_so_far)),
+    }
+    # The first holds the level.
+    features = {"BY_PART": features["BY_PART"]} | features
+    tables, _ = judged(features, took / kwh, kwh, took, finished, folds[told], of(day))
+    out |= {f"FINISH_{name}": table for name, table in tables.items()}
+    rows = {
+        "UNTOLD_BY_KIND_CAME": 2 * (len(UNTOLD_CAME_EDGES) + 1),
+        "KIND_CAME": 2 * (len(CAME_EDGES) + 1),
+        "BY_KIND": 2,
+        "LEVEL": 2,
+        "SLOPE": 2,
+        "BY_SHARE": len(SHARE_EDGES) + 1,
+        "BY_SPELL": len(SPELL_EDGES) + 1,
+    }
+    for name, table in out.items():
+        n = next((n for part_of_name, n in rows.items() if part_of_name in name), None)
+        out[name] = table if n is None else table.reshape(n, -1)
     return out
 
 
@@ -226,8 +270,17 @@ WHY = {
     "DAY_EDGES": "Edges of local time, h, for how sure the tables are.",
     "FINISH_LEVEL": "Log hazard per kWh where the tables say USUAL, by kind (rows) and local time.",
     "FINISH_SLOPE": "How much of what the tables say beside that comes true, on days they know and on others.",
+    "UNTOLD_CAME_EDGES": "Edges of the local time of plug-in, h, for who told nothing.",
+    "UNTOLD_DAY_EDGES": "Edges of local time, h, for who told nothing.",
     "FINISH_UNTOLD_BY_GOT": "Log hazard of finishing per kWh of any driver, for who told nothing, by energy delivered.",
-    "FINISH_SILENT_BY_GOT": "The same of who told nothing where others told.",
+    "FINISH_UNTOLD_BY_SINCE": "Added to it, by the time since plug-in.",
+    "FINISH_UNTOLD_BY_KIND_HOUR": "Added to it, by kind (rows) and local time.",
+    "FINISH_UNTOLD_BY_KIND_SPELL": "Added to it, by kind (rows) and time since plug-in.",
+    "FINISH_UNTOLD_BY_SPELL_DAY": "Added to it, by time since plug-in (rows) and local time.",
+    "FINISH_UNTOLD_BY_KIND_CAME_TOOK": "Added to it, by kind and local time of plug-in (rows) and energy delivered.",
+    "FINISH_UNTOLD_LEVEL": "Log hazard per kWh where these tables say USUAL, by kind (rows) and local time.",
+    "FINISH_UNTOLD_SLOPE": "How much of what they say beside that comes true, on days they know and on others.",
+    "FINISH_SILENT_BY_GOT": "Added to it where others told, by energy delivered.",
 }
 
 

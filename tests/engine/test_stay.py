@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from emw.engine import prior_stays as priors
-from emw.engine.need import Told, told
 from emw.engine.stay import AHEAD_H, AHEAD_STEPS, STAY_QUANTILES, TYPICAL_KWH, Leave, departures, later
+from emw.engine.told import Told, told
 
 NOW_H = 10.25
 

@@ -17,12 +17,13 @@ import numpy as np
 
 from emw.engine.answers import Answers
 from emw.engine.columns import Bools, Columns, Floats, Ints
-from emw.engine.need import GROUPS, Finish, told
+from emw.engine.need import GROUPS, Finish
 from emw.engine.past import Past
 from emw.engine.prior_stays import FIRST_H
 from emw.engine.state import State
 from emw.engine.stay import Leave, later
 from emw.engine.taper import Taper
+from emw.engine.told import told
 
 LIVE_A = 0.5
 """A car that draws less is not charging."""

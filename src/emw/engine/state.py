@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emw.engine.columns import Bools, Floats, Ints
-from emw.engine.need import Told
+from emw.engine.told import Told
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import numpy as np
 
 from emw.engine import prior_stays as priors
 from emw.engine.columns import Bools, Floats, Ints
-from emw.engine.need import Told
 from emw.engine.tables import bins, look, place
+from emw.engine.told import Told
 
 STAY_QUANTILES = np.array([0.1, 0.3, 0.55, 0.85])
 STAY_WEIGHTS = np.array([0.2, 0.2, 0.3, 0.3])
