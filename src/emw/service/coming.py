@@ -26,7 +26,7 @@ HOUR = timedelta(hours=1)
 BLIND = timedelta(minutes=15)
 """After a longer pause nobody can say who came meanwhile."""
 HISTORY = timedelta(days=60)
-SESSIONS = 50_000
+SESSIONS = 20_000
 """So many of the latest sessions say enough."""
 
 Drew = Callable[[Ints], tuple[Floats, Floats]]
@@ -140,7 +140,8 @@ class Coming:
         count: dict[float, dict[str, int]] = {}
         for _, evse, came_h in past:
             site, hour = evse.territory_id, came_h // 1
-            first_h[site] = min(first_h.get(site, hour), hour)
+            # The hour that brought the first one is no fair sample: a site is watched from the next one on.
+            first_h[site] = min(first_h.get(site, hour + 1), hour + 1)
             by_site = count.setdefault(hour, {})
             by_site[site] = by_site.get(site, 0) + 1
         hour = min(first_h.values())
