@@ -58,7 +58,7 @@ def command_before_commit() -> contextlib.AbstractContextManager[None]:
     """Sends first and writes afterwards."""
     issue = Commands.issue
 
-    async def hasty(self: Commands, wanted: Any, now: datetime) -> Mapping[str, float]:
+    async def hasty(self: Commands, *wanted: Any) -> Mapping[str, float]:
         ledger = self._ledger
         put = ledger.put
 
@@ -71,7 +71,7 @@ def command_before_commit() -> contextlib.AbstractContextManager[None]:
 
         ledger.put = put_and_send  # type: ignore[method-assign]
         try:
-            return await issue(self, wanted, now)
+            return await issue(self, *wanted)
         finally:
             ledger.put = put  # type: ignore[method-assign]
 
