@@ -7,12 +7,13 @@ import functools
 import gc
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from emw import __version__
+from emw.app.beside import Beside
 from emw.app.clock import RandomIds, SystemClock
 from emw.app.config import Config, ConfigError
 from emw.app.lock import only_one
@@ -62,6 +63,7 @@ class Parts:
     sign_on: Provider | None = None
     vtn: VtnServer | None = None
     drivers: Drivers | None = None
+    beside: Beside = field(default_factory=Beside)
 
 
 def station_plane(
@@ -206,7 +208,12 @@ async def reader_of(config: Config) -> AsyncGenerator[SqlStore, None]:
 
 def local_app(parts: Parts) -> Any:
     """The operator's API for whoever owns this machine's data folder."""
-    return operator_app(parts.headend, WebSettings(local=True), parts.ids, Extras(write_table=write_table))
+    return operator_app(
+        parts.headend,
+        WebSettings(local=True),
+        parts.ids,
+        Extras(write_table=write_table, beside=parts.beside),
+    )
 
 
 async def define_territories(config: Config, headend: HeadEnd) -> None:

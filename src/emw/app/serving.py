@@ -119,7 +119,9 @@ def _servers(config: Config, parts: Parts) -> list[tuple[PlaneServer, Any]]:
     """Station plane, operator plane, local control, each with its bound socket."""
     s, o = config.stations, config.operator
     web = web_settings(config)
-    extras = Extras(sign_on=parts.sign_on, write_table=write_table, drivers=parts.drivers)
+    extras = Extras(
+        sign_on=parts.sign_on, write_table=write_table, drivers=parts.drivers, beside=parts.beside
+    )
     return [
         (
             server_for(

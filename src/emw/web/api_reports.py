@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from litestar import Controller, Response, get
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from emw.service.errors import BadInput, NotFound, Unavailable
@@ -17,7 +17,7 @@ from emw.service.headend import HeadEnd
 from emw.web.api_requests import known
 from emw.web.auth import viewer
 from emw.web.extras import Extras
-from emw.web.given import Limited, Since, TheHeadEnd, Until, aware, id_of, settled
+from emw.web.given import Limited, Since, TheExtras, TheHeadEnd, Until, aware, id_of, settled
 from emw.web.wire import Out, Page
 
 Form = Literal["csv", "json", "parquet"]
@@ -33,7 +33,6 @@ MEDIA: Final = {
     "parquet": "application/vnd.apache.parquet",
 }
 ENDINGS: Final = {"csv": "csv", "json": "jsonl", "parquet": "parquet"}
-TheExtras = NamedDependency[Extras]
 
 
 class MonthRowOut(Out):
@@ -97,17 +96,37 @@ def table(extras: Extras, rows: list[dict[str, Any]], columns: tuple[str, ...], 
 
 
 async def month_rows(
-    headend: HeadEnd, month: str, method: Method, rate: float | None, holiday: list[date] | None
+    headend: HeadEnd,
+    extras: Extras,
+    month: str,
+    method: Method,
+    rate: float | None,
+    holiday: list[date] | None,
 ) -> list[dict[str, Any]]:
     """A month's lines."""
     await settled(headend)
-    return await settlement.month_report(
-        headend.store,
-        settlement.month_of(month),
-        method=method,
-        rate=rate,
-        holidays=frozenset(holiday or ()),
+    rows: list[dict[str, Any]] = await extras.beside(
+        partial(
+            settlement.month_report,
+            headend.store,
+            settlement.month_of(month),
+            method=method,
+            rate=rate,
+            holidays=frozenset(holiday or ()),
+        )
     )
+    return rows
+
+
+async def shed_rows(
+    headend: HeadEnd, extras: Extras, key: str, holiday: list[date] | None, **more: bool
+) -> list[dict[str, Any]]:
+    """A request's evidence. `more`: `evses`, `territories`."""
+    await settled(headend)
+    rows: list[dict[str, Any]] = await extras.beside(
+        partial(shed.shed_report, headend.store, key, holidays=frozenset(holiday or ()), **more)
+    )
+    return rows
 
 
 class Reports(Controller):
@@ -128,10 +147,7 @@ class Reports(Controller):
     ) -> Response[bytes]:
         """The rows of `GET /requests/{request_key}/shed`: CSV, JSON lines or Parquet."""
         request = known(headend, request_key)
-        await settled(headend)
-        rows = await shed.shed_report(
-            headend.store, request.request_key, evses=evses, holidays=frozenset(holiday or ())
-        )
+        rows = await shed_rows(headend, extras, request.request_key, holiday, evses=evses)
         told: Response[bytes] = table(extras, rows, shed.COLUMNS, form, f"shed-{request.request_key}")
         return told
 
@@ -139,6 +155,7 @@ class Reports(Controller):
     async def month(
         self,
         headend: TheHeadEnd,
+        extras: TheExtras,
         month: FromPath[str],
         method: FromQuery[Method] = "10-of-10-adjusted",
         rate: Rate = None,
@@ -146,7 +163,7 @@ class Reports(Controller):
     ) -> MonthOut:
         """Requests that began in the month, by the clock of their territory; each line says where its rows are."""
         text = id_of(month)
-        rows = await month_rows(headend, text, method, rate, holiday)
+        rows = await month_rows(headend, extras, text, method, rate, holiday)
         return MonthOut(month=text, method=method, rows=[MonthRowOut(**row) for row in rows])
 
     @get("/months/{month:str}/table", guards=[viewer], summary="A month as a file")
@@ -162,7 +179,7 @@ class Reports(Controller):
     ) -> Response[bytes]:
         """The same lines as CSV, JSON lines or Parquet."""
         text = id_of(month)
-        rows = await month_rows(headend, text, method, rate, holiday)
+        rows = await month_rows(headend, extras, text, method, rate, holiday)
         told: Response[bytes] = table(extras, rows, settlement.COLUMNS, form, f"month-{text}")
         return told
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from litestar import Controller, get
 from litestar.params import FromPath, FromQuery
 
-from emw.service.evidence.shed import shed_report
-from emw.web.api_reports import Holidays
+from emw.web.api_reports import Holidays, shed_rows
 from emw.web.api_requests import known
 from emw.web.auth import viewer
-from emw.web.given import TheHeadEnd, settled
+from emw.web.given import TheExtras, TheHeadEnd
 from emw.web.wire import Out
 
 
@@ -56,6 +54,7 @@ class Shed(Controller):
     async def shed(
         self,
         headend: TheHeadEnd,
+        extras: TheExtras,
         request_key: FromPath[str],
         evses: FromQuery[bool] = False,
         territories: FromQuery[bool] = False,
@@ -63,12 +62,6 @@ class Shed(Controller):
     ) -> ShedOut:
         """Live counterfactual, before/after and 10-of-10 with same-day adjustment; while it runs, as far as it is."""
         request = known(headend, request_key)
-        await settled(headend)
-        rows: list[dict[str, Any]] = await shed_report(
-            headend.store,
-            request.request_key,
-            evses=evses,
-            territories=territories,
-            holidays=frozenset(holiday or ()),
-        )
+        key = request.request_key
+        rows = await shed_rows(headend, extras, key, holiday, evses=evses, territories=territories)
         return ShedOut(request_key=request.request_key, rows=[ShedRowOut(**row) for row in rows])

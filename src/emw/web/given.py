@@ -15,6 +15,7 @@ from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.web.auth import Auth, Caller
 from emw.web.board import Board
+from emw.web.extras import Extras
 from emw.web.live import Feed
 from emw.web.metrics import Metrics
 from emw.web.places import Ground
@@ -34,6 +35,7 @@ TheReadiness = NamedDependency[Readiness]
 TheIds = NamedDependency[SkipValidation[Ids]]
 """A protocol: there is nothing to check at run time."""
 TheTongue = NamedDependency[Tongue]
+TheExtras = NamedDependency[Extras]
 
 Limited = Annotated[int, QueryParameter(ge=1, le=10_000, description="At most so many.")]
 Offset = Annotated[int, QueryParameter(ge=0, le=10_000_000, description="Leave out so many first.")]

@@ -15,14 +15,13 @@ from markupsafe import Markup, escape
 from emw.domain.model import Outcome
 from emw.service.errors import Forbidden
 from emw.service.evidence import month as settlement
-from emw.service.evidence import shed
 from emw.service.evidence.case import MOST
 from emw.service.headend import HeadEnd
-from emw.web.api_reports import Holidays, Method, Rate, month_rows
+from emw.web.api_reports import Holidays, Method, Rate, month_rows, shed_rows
 from emw.web.api_requests import known
 from emw.web.auth import Auth
 from emw.web.frame import framed
-from emw.web.given import TheAuth, TheBoard, TheHeadEnd, id_of, settled
+from emw.web.given import TheAuth, TheBoard, TheExtras, TheHeadEnd, id_of, settled
 from emw.web.log_words import reason
 from emw.web.svg import Series, Step, plot
 from emw.web.taking_part import FROM_BELOW, By, enrolments, page_of, taking_part
@@ -156,6 +155,7 @@ async def request_report_page(
     headend: TheHeadEnd,
     auth: TheAuth,
     board: TheBoard,
+    extras: TheExtras,
     request_key: FromPath[str],
     method: FromQuery[Method | None] = None,
     holiday: Holidays = None,
@@ -170,9 +170,8 @@ async def request_report_page(
     if not _may(request, auth):
         return framed(request, headend, auth, "report_request.html", place="reports")
     asked = known(headend, request_key)
-    await settled(headend)
     key = asked.request_key
-    rows = await shed.shed_report(headend.store, key, holidays=frozenset(holiday or ()))
+    rows = await shed_rows(headend, extras, key, holiday)
     shown = _chosen(rows, method)
     intervals = [r for r in rows if r["method"] == shown and r["part"] == "interval"]
     totals = sorted(
@@ -238,6 +237,7 @@ async def month_report_page(
     request: AnyRequest,
     headend: TheHeadEnd,
     auth: TheAuth,
+    extras: TheExtras,
     month: FromPath[str],
     method: FromQuery[Method | None] = None,
     rate: Rate = None,
@@ -248,11 +248,11 @@ async def month_report_page(
         return framed(request, headend, auth, "report_month.html", place="reports")
     text = id_of(month)
     shown: Method = method or METHODS[0]
-    rows = await month_rows(headend, text, shown, rate, holiday)
+    rows = await month_rows(headend, extras, text, shown, rate, holiday)
     for other in METHODS[1:] if method is None else ():
         if any(r["part"] == "request" and r["shed_kwh"] is not None for r in rows):
             break
-        shown, rows = other, await month_rows(headend, text, other, rate, holiday)
+        shown, rows = other, await month_rows(headend, extras, text, other, rate, holiday)
     zones = {r["request_key"]: zone_of(headend.state, r["territory_id"]) for r in rows if r["request_key"]}
     tongue = tongue_of(request)
     query = f"method={shown}" + ("" if rate is None else f"&rate={rate:g}")
