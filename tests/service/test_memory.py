@@ -82,7 +82,7 @@ async def test_a_restart_in_the_middle_of_a_request_counts_the_shed_as_before(
         now_a = limits(w)
         again = read(learning.memories(at)[0], at)
         assert again is not None
-        assert sum(again.got_kwh.values()) > 40.0, "of two hours, not of three minutes"
+        assert sum(again.got_kwh.values()) > 30.0, "of two hours, not of three minutes"
         assert again.peaks_kw["East"] == pytest.approx(0.98 * 8 * 4.6), "as metered before the request"
     _, _, unbroken, unbroken_a = await shed_for(120 + minutes, names, Disk())
     assert after == pytest.approx(unbroken, abs=off), "it goes on fading"
