@@ -198,6 +198,7 @@ def finishing(s: Sessions) -> dict[str, Floats]:
     }
     untold, logs = judged(features, took, 1.0, took, finished, folds, day)
     out = {f"FINISH_UNTOLD_{name}": table for name, table in untold.items()}
+    out["TELL"] = np.array([s.told.mean()])
     out["FINISH_SILENT_BY_GOT"] = fit(
         [binned(got[~told], GOT_EDGES)], took[~told] * np.exp(logs[~told]), finished[~told]
     )[0]
@@ -280,7 +281,7 @@ WHY = {
     "FINISH_UNTOLD_BY_KIND_CAME_TOOK": "Added to it, by kind and local time of plug-in (rows) and energy delivered.",
     "FINISH_UNTOLD_LEVEL": "Log hazard per kWh where these tables say USUAL, by kind (rows) and local time.",
     "FINISH_UNTOLD_SLOPE": "How much of what they say beside that comes true, on days they know and on others.",
-    "FINISH_SILENT_BY_GOT": "Added to it where others told, by energy delivered.",
+    "FINISH_SILENT_BY_GOT": "Added to it where so many tell as here, by energy delivered.",
 }
 
 
@@ -316,6 +317,8 @@ USUAL: Final = {USUAL}
 """A log hazard of finishing per kWh in the middle."""
 LEAST_STAY_H: Final = {LEAST_STAY_H}
 """A stay told is taken to be at least so long."""
+TELL: Final = {found["TELL"][0]:.2f}
+"""Share of these drivers who told their need."""
 # fmt: off''')
     for name, why in WHY.items():
         print(f'{written(name, found[name] if name in found else globals()[name])}\n"""{why}"""')

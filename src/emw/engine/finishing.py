@@ -20,6 +20,8 @@ DAY_STEP_H, DAY_H = 0.5, 24.0
 DUE_STEP_H, DUE_LOW_H, DUE_HIGH_H = 0.5, -8.5, 4.5
 NOT_DUE_H = -3.0
 """Time to the departure where none was told."""
+SIGN = 4
+"""Power of the share of drivers who tell: where half of them do, silence is hardly a sign yet."""
 
 
 def _stretch(
@@ -105,7 +107,10 @@ def of_told(who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:
 
 
 def of_untold(who: Told, got_kwh: Floats, at_h: Floats | float, tell: float) -> Floats:
-    """The same of cars whose drivers told nothing, where the share `tell` of all did."""
+    """The same of cars whose drivers told nothing, where the share `tell` of all did.
+
+    Where nobody is asked nobody tells, and silence is anybody's; where nearly all tell, it is a sign of a small need.
+    """
     since = place(_SINCES, at_h - who.plug_h, SINCE_STEP_H)
     got = place(_GOTS, got_kwh, GOT_STEP_KWH)
     hour = place(_HOURS, np.atleast_1d(at_h) % 24, DAY_STEP_H)
@@ -117,5 +122,5 @@ def of_untold(who: Told, got_kwh: Floats, at_h: Floats | float, tell: float) -> 
     logs += look(_UNTOLD_KIND_HOUR, kind_hour)
     logs -= priors.USUAL
     logs *= look(_UNTOLD_SLOPE, kind_hour)
-    logs += look(_UNTOLD_LEVEL, kind_hour) + tell * look(_SILENT, got)
+    logs += look(_UNTOLD_LEVEL, kind_hour) + min(tell / priors.TELL, 1.0) ** SIGN * look(_SILENT, got)
     return logs

@@ -24,6 +24,7 @@ PARTS_FROM = (0.0, 0.3, 0.6, 0.95)
 UNTOLD_FROM_KWH = (0.0, 3.0, 6.0, 10.0, 16.0)
 """... and the energy taken, of drivers who told nothing: what is usual differs from site to site."""
 GROUPS = len(PARTS_FROM) + len(UNTOLD_FROM_KWH)
+MIDDLE = 1
 TRUST = 25.0
 """Finishes after which what the fleet shows weighs as much as what was known before."""
 TRUST_UNTOLD = 50.0
@@ -58,11 +59,7 @@ class Finish:
         return self.plain(who, got_kwh, at_h) * self.factor[group_of(who, got_kwh)]
 
     def plain(self, who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:
-        """The same before correction.
-
-        Where nobody is asked nobody tells, and silence is anybody's; the more drivers tell, the more it is a sign of a
-        small need.
-        """
+        """The same before correction."""
         logs = finishing.of_told(who, got_kwh, at_h)
         rows = np.flatnonzero(np.isnan(who.req_kwh))
         if len(rows):
@@ -89,12 +86,15 @@ class Finish:
     def recall(self, seen: Floats, expected: Floats) -> None:
         """All finishes that were seen and expected so far, by group."""
         self.seen, self.expected = seen, expected
-        # Who told and who did not are two crowds. What the one shows is where the other begins, and no more.
-        told, untold = slice(0, len(PARTS_FROM)), slice(len(PARTS_FROM), GROUPS)
-        like = 1.0
-        for crowd, trust in ((told, TRUST), (untold, TRUST_UNTOLD)):
-            like = (seen[crowd].sum() + TRUST * like) / (expected[crowd].sum() + TRUST)
-            self.factor[crowd] = (seen[crowd] + trust * like) / (expected[crowd] + trust)
+        whole = (seen.sum() + TRUST) / (expected.sum() + TRUST)
+        # Who told nothing is taken for one of the middle of those who did, until silent drivers have shown their own.
+        untold = np.arange(len(PARTS_FROM), GROUPS)
+        like = (seen[MIDDLE] + seen[untold].sum() + TRUST * whole) / (
+            expected[MIDDLE] + expected[untold].sum() + TRUST
+        )
+        self.factor = (seen + TRUST * whole) / (expected + TRUST)
+        self.factor[MIDDLE] = like
+        self.factor[untold] = (seen[untold] + TRUST_UNTOLD * like) / (expected[untold] + TRUST_UNTOLD)
 
     def ahead(
         self, who: Told, got_kwh: Floats, full_kw: Floats, at_h: Floats | float

@@ -10,6 +10,8 @@ USUAL: Final = -3.0
 """A log hazard of finishing per kWh in the middle."""
 LEAST_STAY_H: Final = 0.2
 """A stay told is taken to be at least so long."""
+TELL: Final = 0.92
+"""Share of these drivers who told their need."""
 # fmt: off
 PART_EDGES: Final = (
     0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9,
@@ -250,4 +252,4 @@ FINISH_SILENT_BY_GOT: Final = (
     1.68, 2.40, 2.81, 2.08, 1.99, 2.00, 2.00, 1.96, 2.01, 2.09, 2.12, 2.10, 2.10, 2.10, 2.10, 2.10, 2.10,
     2.10,
 )
-"""Added to it where others told, by energy delivered."""
+"""Added to it where so many tell as here, by energy delivered."""
