@@ -180,3 +180,45 @@ async def test_P7_a_meter_under_a_limit_does_not_tell_the_free_draw_when_that_li
         await w.headend.telemetry.flush()
     async with world(real=disk.reopen(), people=False) as w:  # five minutes after its end
         assert w.headend.dispatch.picture.weigh()["East"] == 20.0 * 0.23
+
+
+@pytest.mark.parametrize("stays", [True, False])
+async def test_P7_a_ceilings_limit_of_an_hour_ago_that_ended_in_a_crash_is_in_the_books(stays: bool) -> None:
+    """It was set before the end of the log that a start reads, and let load rise while nobody was there to count it:
+    what comes down next is a turn. Where the vehicle had left before that, nothing rose.
+    """
+    disk = Disk()
+    async with world(real=disk.reopen()) as w:
+        w.clock.at -= timedelta(minutes=60)
+        await stations(w, ["E1"], amps=20.0)
+        ends = w.clock.now() + timedelta(minutes=55)
+        limited = f.CommandIssued(
+            at=w.clock.now(),
+            actor="emw",
+            command_id="co_1",
+            evse_id="E1",
+            max_a=6.0,
+            until=ends,
+            cause=Cause.CEILING,
+            node_id="East",
+            would_draw_a=20.0,
+        )
+        await w.headend.ledger.record(limited)
+        w.clock.at = ends - timedelta(minutes=2)
+        if not stays:
+            session_id = w.headend.state.evses["E1"].session_id
+            assert session_id is not None
+            await w.headend.ledger.record(
+                f.SessionEnded(
+                    at=w.clock.now(),
+                    actor="station:E1",
+                    session_id=session_id,
+                    evse_id="E1",
+                    reason="unplugged",
+                )
+            )
+        await w.headend.ledger.record(f.ServerStarted(at=w.clock.now(), actor="emw", version="now"))
+    async with world(real=disk.reopen(), people=False, at=ends + timedelta(minutes=1)) as w:
+        node = w.headend.dispatch.governor._nodes["East"]
+        assert node.level_kw == pytest.approx(0.23 * 14 if stays else 0.0)
+        assert node.direction == (1 if stays else 0)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Container, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from emw.domain import facts as f
+from emw.domain.model import Limit
 from emw.domain.state import State
 from emw.engine.governor import Governor
 from emw.service.picture import Picture
 from emw.service.ports import Recent
+
+LATELY = timedelta(minutes=30)
+"""A limit that ended by itself before that turned no load that still counts."""
 
 
 def recall(
@@ -18,9 +22,11 @@ def recall(
 ) -> None:
     """Tell the governor what the last commands moved, in their order, and which of their limits ended by themselves."""
     could_kw = picture.weigh()
-    held: dict[str, f.CommandIssued] = {}
-    empty: set[str] = set()
-    ends: list[tuple[datetime, str]] = []
+    older = _older(recent, state, now)
+    held: dict[str, f.CommandIssued | Limit] = {limit.evse_id: limit for limit in older}
+    empty = held.keys() - _occupied(recent, state)
+    ends = [(limit.until, limit.evse_id) for limit in older]
+    heapq.heapify(ends)
 
     def ended(until: datetime) -> None:
         while ends and ends[0][0] <= until:
@@ -58,10 +64,34 @@ def recall(
     picture.all_ended(now)
 
 
+def _older(recent: Sequence[Recent], state: State, now: datetime) -> list[Limit]:
+    """Limits that ended lately and were set before the log's end begins: a ceiling's lasts an hour and longer."""
+    known = {fact.command_id for fact in recent if isinstance(fact, f.CommandIssued)}
+    return [
+        limit
+        for limit in state.limits.values()
+        if limit.max_a is not None
+        and now - LATELY < limit.until <= now
+        and limit.command_id not in known
+        and limit.evse_id in state.evses
+    ]
+
+
+def _occupied(recent: Sequence[Recent], state: State) -> set[str]:
+    """Where a vehicle stood when the log's end begins: as it is now, but for what came and left since."""
+    here = {evse.evse_id for evse in state.evses.values() if evse.session_id is not None}
+    for fact in reversed(recent):
+        if isinstance(fact, f.SessionStarted):
+            here.discard(fact.evse_id)
+        elif isinstance(fact, f.SessionEnded):
+            here.add(fact.evse_id)
+    return here
+
+
 def _end(
     state: State,
     picture: Picture,
-    held: Mapping[str, f.CommandIssued],
+    held: Mapping[str, f.CommandIssued | Limit],
     empty: Container[str],
     at: datetime,
     evse_id: str,
