@@ -151,8 +151,8 @@ def judged(
     finished: Floats,
     folds: Ints,
     of: Feature,
-) -> tuple[dict[str, Floats], Floats]:
-    """Tables of the hazard per `exposure`, their level and slope by `of`, and the log hazard per kWh that they give.
+) -> dict[str, Floats]:
+    """Tables of the hazard per `exposure`, and their level and slope by `of`.
 
     `kwh`: of a unit of exposure. Tables of all folds are surer than those of one: they are judged by both alike.
     """  # fmt: skip
@@ -170,8 +170,7 @@ def judged(
         np.tile(took, 2),
         np.tile(finished, 2),
     )
-    found = dict(zip(features, tables, strict=True)) | {"LEVEL": level, "SLOPE": slope}
-    return found, level[bins] + slope[bins] * (all_over - USUAL)
+    return dict(zip(features, tables, strict=True)) | {"LEVEL": level, "SLOPE": slope}
 
 
 def finishing(s: Sessions) -> dict[str, Floats]:
@@ -196,12 +195,11 @@ def finishing(s: Sessions) -> dict[str, Floats]:
         "BY_SPELL_DAY": pair(spell, binned(hour, UNTOLD_DAY_EDGES)),
         "BY_KIND_CAME_TOOK": pair(pair(kind, binned(came_h, UNTOLD_CAME_EDGES)), took_so_far),
     }
-    untold, logs = judged(features, took, 1.0, took, finished, folds, day)
+    untold = judged(features, took, 1.0, took, finished, folds, day)
     out = {f"FINISH_UNTOLD_{name}": table for name, table in untold.items()}
     out["TELL"] = np.array([s.told.mean()])
-    out["FINISH_SILENT_BY_GOT"] = fit(
-        [binned(got[~told], GOT_EDGES)], took[~told] * np.exp(logs[~told]), finished[~told]
-    )[0]
+    silent = [binned(got[~told], GOT_EDGES)]
+    out["FINISH_SILENT_BY_GOT"] = fit(silent, took[~told], finished[~told])[0]
 
     def of(feature: Feature) -> Feature:
         return feature[0][told], feature[1]
@@ -224,7 +222,7 @@ def finishing(s: Sessions) -> dict[str, Floats]:
     }
     # The first holds the level.
     features = {"BY_PART": features["BY_PART"]} | features
-    tables, _ = judged(features, took / kwh, kwh, took, finished, folds[told], of(day))
+    tables = judged(features, took / kwh, kwh, took, finished, folds[told], of(day))
     out |= {f"FINISH_{name}": table for name, table in tables.items()}
     rows = {
         "UNTOLD_BY_KIND_CAME": 2 * (len(UNTOLD_CAME_EDGES) + 1),
@@ -281,7 +279,7 @@ WHY = {
     "FINISH_UNTOLD_BY_KIND_CAME_TOOK": "Added to it, by kind and local time of plug-in (rows) and energy delivered.",
     "FINISH_UNTOLD_LEVEL": "Log hazard per kWh where these tables say USUAL, by kind (rows) and local time.",
     "FINISH_UNTOLD_SLOPE": "How much of what they say beside that comes true, on days they know and on others.",
-    "FINISH_SILENT_BY_GOT": "Added to it where so many tell as here, by energy delivered.",
+    "FINISH_SILENT_BY_GOT": "Log hazard per kWh in place of all that where as many tell as here, by energy delivered.",
 }
 
 

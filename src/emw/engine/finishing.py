@@ -122,5 +122,6 @@ def of_untold(who: Told, got_kwh: Floats, at_h: Floats | float, tell: float) -> 
     logs += look(_UNTOLD_KIND_HOUR, kind_hour)
     logs -= priors.USUAL
     logs *= look(_UNTOLD_SLOPE, kind_hour)
-    logs += look(_UNTOLD_LEVEL, kind_hour) + min(tell / priors.TELL, 1.0) ** SIGN * look(_SILENT, got)
+    logs += look(_UNTOLD_LEVEL, kind_hour)
+    logs += min(tell / priors.TELL, 1.0) ** SIGN * (look(_SILENT, got) - logs)
     return logs

@@ -249,7 +249,7 @@ FINISH_UNTOLD_SLOPE: Final = (
 )
 """How much of what they say beside that comes true, on days they know and on others."""
 FINISH_SILENT_BY_GOT: Final = (
-    1.68, 2.40, 2.81, 2.08, 1.99, 2.00, 2.00, 1.96, 2.01, 2.09, 2.12, 2.10, 2.10, 2.10, 2.10, 2.10, 2.10,
-    2.10,
+    -1.74, 0.80, -0.01, -0.55, -0.54, -0.47, -0.43, -0.53, -0.49, -0.44, -0.41, -0.44, -0.44, -0.44,
+    -0.44, -0.44, -0.44, -0.44,
 )
-"""Added to it where so many tell as here, by energy delivered."""
+"""Log hazard per kWh in place of all that where as many tell as here, by energy delivered."""
