@@ -184,3 +184,20 @@ async def test_P7_a_command_that_is_said_again_after_a_crash_may_be_the_last_cha
         await w.headend.dispatch.next_round("East")
         may_change = {w.headend.dispatch.governor.next_change(name) for name in NAMES}
     assert may_change == {later.timestamp() + GAP_S}
+
+
+async def test_nobody_takes_part_in_a_request_that_has_closed() -> None:
+    """A ceiling may hold on to what a request asked for; who is told that after its close is not in it."""
+    async with world() as w:
+        await stations(w, NAMES)
+        for _ in range(3):
+            await beat(w, NAMES)
+        asked = Decrease(request_id="R1", territory_id="East", kw=12.0, minutes=5)
+        await w.headend.requests.decrease("operator", asked, actor="operator:opa")
+        for _ in range(60):
+            await beat(w, NAMES)
+        assert w.headend.state.requests[KEY].state is RequestState.CLOSED
+        ended = await parts(w)
+        assert ended
+        assert w.headend.accounts.enrol(KEY, "E0", w.clock.now()) == []
+        assert await parts(w) == ended

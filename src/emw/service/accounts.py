@@ -78,7 +78,12 @@ class Accounts:
         return [r for r in self._state.requests.values() if r.live]
 
     def enrol(self, request_key: str, evse_id: str, now: datetime) -> list[f.Fact]:
-        """An EVSE gets a limit for a request; its first one makes it take part."""
+        """An EVSE gets a limit for a request; its first one makes it take part.
+
+        Not in one that has closed in the same round: a ceiling may hold on to what was asked for its sake.
+        """
+        if not self._state.requests[request_key].live:
+            return []
         self._asked.setdefault(request_key, []).append(evse_id)
         self._taking_part.setdefault(request_key, set()).add(evse_id)
         if (request_key, evse_id) in self._state.enrolments:
