@@ -201,3 +201,22 @@ async def test_nobody_takes_part_in_a_request_that_has_closed() -> None:
         assert ended
         assert w.headend.accounts.enrol(KEY, "E0", w.clock.now()) == []
         assert await parts(w) == ended
+
+
+async def test_P1_an_end_that_is_said_again_because_it_was_not_written_leaves_the_next_part_its_number() -> (
+    None
+):
+    """Counted up each time it would skip a number, and after a restart, counted from what is written, use one twice."""
+    async with world() as w:
+        await stations(w, NAMES)
+        for _ in range(3):
+            await beat(w, NAMES)
+        asked = Decrease(request_id="R1", territory_id="East", kw=12.0, minutes=120)
+        await w.headend.requests.decrease("operator", asked, actor="operator:opa")
+        for _ in range(6):
+            await beat(w, NAMES)
+        assert (KEY, "E0") in w.headend.state.enrolments
+        for _ in range(3):
+            w.headend.accounts.leave("E0", "unplugged", w.clock.now())  # told, and lost before it was written
+        await goes_and_comes(w, "E0")
+        assert sorted(p["part"] for p in await parts(w) if p["evse_id"] == "E0") == [0, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,8 +58,8 @@ class Accounts:
         self._books: dict[str, _Book] = {}
         self._short: dict[str, Shortfall] = {}
         self._taking_part: dict[str, set[str]] = {}
-        self._parts: dict[str, Counter[str]] = {}
-        """How often each EVSE took part in a request that is not over, up to now."""
+        self._parts: dict[str, dict[str, int]] = {}
+        """The number of the next part of each EVSE that took part in a request that is not over."""
         self._measured_kwh: defaultdict[str, dict[str, float]] = defaultdict(dict)
         """By request and EVSE, of parts that are not over."""
         # What has been tallied once has been reported as confirmed: before a crash, too.
@@ -104,7 +104,7 @@ class Accounts:
         return [self._enrolled(limit.request_key, evse_id, now)]
 
     def _enrolled(self, request_key: str, evse_id: str, now: datetime) -> f.Fact:
-        part = self._parts.get(request_key, Counter())[evse_id]
+        part = self._parts.get(request_key, {}).get(evse_id, 0)
         return f.Enrolled(at=now, actor="emw", request_key=request_key, evse_id=evse_id, part=part)
 
     def leave(self, evse_id: str, why: str, now: datetime) -> list[f.Fact]:
@@ -116,16 +116,17 @@ class Accounts:
         ]
 
     def _end(self, key: str, evse_id: str, why: str, now: datetime) -> f.Fact:
-        self.took_part(key, evse_id)
+        self.took_part(key, evse_id, self._state.enrolments[key, evse_id].part)
         kwh = self._measured_kwh[key].get(evse_id, 0.0)
         return f.EnrolmentEnded(
             at=now, actor="emw", request_key=key, evse_id=evse_id, why=why, measured_kwh=round(kwh, 6)
         )
 
-    def took_part(self, key: str, evse_id: str) -> None:
-        """An EVSE's part in a request is over. The next vehicle's there is another part, of the same EVSE."""
+    def took_part(self, key: str, evse_id: str, part: int) -> None:
+        """An EVSE's part in a request is over, said once or more. The next vehicle's there is the part after it."""
         if self._state.requests[key].live:
-            self._parts.setdefault(key, Counter())[evse_id] += 1
+            parts = self._parts.setdefault(key, {})
+            parts[evse_id] = max(parts.get(evse_id, 0), part + 1)
 
     def close(self, key: str, now: datetime) -> list[f.Fact]:
         """The last EVSE is free: every part ends, and the final report is owed."""

@@ -128,7 +128,7 @@ class HeadEnd:
         since = min([self.clock.now() - self.settings.season.length, *running])
         for row in await self.store.query("parts", since=since):
             turns.ended(row["evse_id"], row["request_key"], row["left_at"], row["measured_kwh"])
-            self.accounts.took_part(row["request_key"], row["evse_id"])
+            self.accounts.took_part(row["request_key"], row["evse_id"], row["part"])
 
     async def _recall_visits(self) -> None:
         """Who came before, where no earlier process wrote it down: it takes a while and nothing waits for it."""

@@ -273,7 +273,7 @@ def enrolments(connection: sa.Connection, request_key: str, limit: int = 200, of
 def parts(connection: sa.Connection, since: datetime, limit: int = 200_000) -> Rows:
     """What EVSEs gave to requests, parts that have ended since then, newest first."""
     e = schema.metadata.tables["enrolments"]
-    columns = (e.c.evse_id, e.c.request_key, e.c.left_at, e.c.measured_kwh)
+    columns = (e.c.evse_id, e.c.request_key, e.c.part, e.c.left_at, e.c.measured_kwh)
     query = sa.select(*columns).where(e.c.left_at >= since).order_by(e.c.left_at.desc(), e.c.evse_id)
     return _plain(connection.execute(query.limit(_limited(limit))).mappings())
 
