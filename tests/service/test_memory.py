@@ -48,8 +48,10 @@ def limits(w: World) -> dict[str, float | None]:
 
 async def shed_for(
     minutes: int, names: list[str], disk: Disk
-) -> tuple[datetime, float, dict[str, float], dict[str, float | None]]:
-    """A first life, in the middle of a request: its last minute, what it counted, what it believed, its limits."""
+) -> tuple[datetime, float, dict[str, float], dict[str, float | None], dict[str, float]]:
+    """A first life, in the middle of a request: its last minute, what it counted, what it believed, its limits, and
+    the energy that it saw each vehicle take (kWh).
+    """
     async with world(real=disk.reopen()) as w:
         await stations(w, names)
         for _ in range(11):
@@ -60,7 +62,10 @@ async def shed_for(
             await beat(w, names)
         await w.headend.telemetry.flush()
         await w.headend.watch.remember(w.clock.now())
-        return w.clock.now(), measured_kw(w), held(w), limits(w)
+        now = w.clock.now()
+        known = read(w.headend.dispatch.picture.learning.memories(now)[0], now)
+        assert known is not None
+        return now, measured_kw(w), held(w), limits(w), dict(known.got_kwh)
 
 
 @pytest.mark.parametrize(("away", "off"), [(5 * SECOND, 0.01), (REMEMBERS_EVERY, 0.03)])
@@ -68,7 +73,7 @@ async def test_a_restart_in_the_middle_of_a_request_counts_the_shed_as_before(
     away: timedelta, off: float
 ) -> None:
     names, disk = [f"E{n}" for n in range(8)], Disk()
-    at, before_kw, believed, limits_a = await shed_for(120, names, disk)
+    at, before_kw, believed, limits_a, got_kwh = await shed_for(120, names, disk)
     assert len(believed) >= 3
     assert min(believed.values()) < 0.8
     async with world(real=disk.reopen(), people=False, at=at + away) as w:
@@ -83,8 +88,9 @@ async def test_a_restart_in_the_middle_of_a_request_counts_the_shed_as_before(
         again = read(learning.memories(at)[0], at)
         assert again is not None
         assert sum(again.got_kwh.values()) > 30.0, "of two hours, not of three minutes"
+        assert all(again.got_kwh[e] >= kwh > 0 for e, kwh in got_kwh.items()), "nothing of it is lost"
         assert again.peaks_kw["East"] == pytest.approx(0.98 * 8 * 4.6), "as metered before the request"
-    _, _, unbroken, unbroken_a = await shed_for(120 + minutes, names, Disk())
+    _, _, unbroken, unbroken_a, _ = await shed_for(120 + minutes, names, Disk())
     assert after == pytest.approx(unbroken, abs=off), "it goes on fading"
     if away < MINUTE:
         assert now_a.keys() == unbroken_a.keys()
@@ -96,7 +102,7 @@ async def test_a_restart_in_the_middle_of_a_request_counts_the_shed_as_before(
 async def test_without_a_memory_each_held_vehicle_is_taken_for_one_that_still_charges() -> None:
     """What was the rule before: so the test above can fail."""
     names, disk = [f"E{n}" for n in range(8)], Disk()
-    at, before_kw, _, _ = await shed_for(120, names, disk)
+    at, before_kw, _, _, _ = await shed_for(120, names, disk)
     disk.connection.execute("DELETE FROM memories")
     async with world(real=disk.reopen(), people=False, at=at + 5 * SECOND) as w:
         assert measured_kw(w) > 1.15 * before_kw

@@ -26,6 +26,15 @@ GAP_S = 60.0
 KEY = "operator:R1"
 
 
+async def asked(w: World, minutes: int) -> None:
+    """Three vehicles charge, and have been seen; then 12 kW are asked of them."""
+    await stations(w, NAMES)
+    for _ in range(3):
+        await beat(w, NAMES)
+    decrease = Decrease(request_id="R1", territory_id="East", kw=12.0, minutes=minutes)
+    await w.headend.requests.decrease("operator", decrease, actor="operator:opa")
+
+
 async def goes_and_comes(w: World, name: str) -> None:
     """A vehicle leaves, the next one comes, and is asked to shed as soon as it has been seen."""
     station = w.headend.state.stations[name]
@@ -46,11 +55,7 @@ async def parts(w: World) -> list[dict[str, Any]]:
 async def test_P1_each_vehicle_at_an_evse_has_its_part_and_the_evse_counts_once_also_over_a_restart() -> None:
     disk = Disk()
     async with world(real=disk.reopen()) as w:
-        await stations(w, NAMES)
-        for _ in range(3):
-            await beat(w, NAMES)
-        asked = Decrease(request_id="R1", territory_id="East", kw=12.0, minutes=120)
-        await w.headend.requests.decrease("operator", asked, actor="operator:opa")
+        await asked(w, minutes=120)
         for _ in range(6):
             await beat(w, NAMES)
         await goes_and_comes(w, "E0")
@@ -132,11 +137,7 @@ async def test_P9_what_is_short_is_explained_by_the_number_beside_it_and_still_a
 
 async def test_F3_a_part_whose_end_could_not_be_written_ends_when_it_is_said_again() -> None:
     async with world() as w:
-        await stations(w, NAMES)
-        for _ in range(3):
-            await beat(w, NAMES)
-        asked = Decrease(request_id="R1", territory_id="East", kw=12.0, minutes=30)
-        await w.headend.requests.decrease("operator", asked, actor="operator:opa")
+        await asked(w, minutes=30)
         for _ in range(6):
             await beat(w, NAMES)
         w.store.broken = True
@@ -171,11 +172,7 @@ async def test_P7_a_command_that_is_said_again_after_a_crash_may_be_the_last_cha
     """It may reach its station only now: the next change, decided on by the time it was made, would follow at once."""
     disk = Disk()
     async with world(real=disk.reopen(), link=Unheard()) as w:
-        await stations(w, NAMES)
-        for _ in range(3):
-            await beat(w, NAMES)
-        asked = Decrease(request_id="R1", territory_id="East", kw=12.0, minutes=30)
-        await w.headend.requests.decrease("operator", asked, actor="operator:opa")
+        await asked(w, minutes=30)
         await w.headend.dispatch.next_round("East")
         issued = w.clock.at
         assert {x.outcome for x in w.headend.state.limits.values()} == {Outcome.PENDING}
@@ -189,11 +186,7 @@ async def test_P7_a_command_that_is_said_again_after_a_crash_may_be_the_last_cha
 async def test_nobody_takes_part_in_a_request_that_has_closed() -> None:
     """A ceiling may hold on to what a request asked for; who is told that after its close is not in it."""
     async with world() as w:
-        await stations(w, NAMES)
-        for _ in range(3):
-            await beat(w, NAMES)
-        asked = Decrease(request_id="R1", territory_id="East", kw=12.0, minutes=5)
-        await w.headend.requests.decrease("operator", asked, actor="operator:opa")
+        await asked(w, minutes=5)
         for _ in range(60):
             await beat(w, NAMES)
         assert w.headend.state.requests[KEY].state is RequestState.CLOSED
@@ -208,11 +201,7 @@ async def test_P1_an_end_that_is_said_again_because_it_was_not_written_leaves_th
 ):
     """Counted up each time it would skip a number, and after a restart, counted from what is written, use one twice."""
     async with world() as w:
-        await stations(w, NAMES)
-        for _ in range(3):
-            await beat(w, NAMES)
-        asked = Decrease(request_id="R1", territory_id="East", kw=12.0, minutes=120)
-        await w.headend.requests.decrease("operator", asked, actor="operator:opa")
+        await asked(w, minutes=120)
         for _ in range(6):
             await beat(w, NAMES)
         assert (KEY, "E0") in w.headend.state.enrolments

@@ -160,9 +160,8 @@ class Dispatch:
         self.thought_s += self.stopwatch() - began_s
         try:
             await self._live_on(plan, now)
-            self._accounts.note_shortfalls(
-                plan.shortfalls, {}
-            )  # who asks while commands go out hears of this round
+            # Who asks while commands go out hears of this round.
+            self._accounts.note_shortfalls(plan.shortfalls, {})
             held_kw = await self.commands.issue(plan.orders, now, lambda: self.halted == view.halted)
             self._accounts.note_shortfalls(plan.shortfalls, held_kw)
             await self._breath()
