@@ -47,19 +47,30 @@ class Server:
         """Start it; returns how long it took to serve, s, without what it waited for a processor."""
         began = time.monotonic()
         self.launch()
-        assert self.process is not None
-        assert self.process.stdout is not None
-        self.ready = json.loads(self.process.stdout.readline())
+        self.ready = self.told()
         assert self.ready["ready"] is True
         return time.monotonic() - began - self.waited_s
 
-    def launch(self) -> None:
+    def launch(self, *options: str) -> None:
         """Start it, and don't wait until it serves."""
         command = [sys.executable, "-m", "emw", "serve", "--json", "--data-dir", str(self.data)]
-        command += ["--stations", f"127.0.0.1:{self.port}", "--operator", f"127.0.0.1:{self.operator_port}"]
+        command += [
+            *options,
+            "--stations",
+            f"127.0.0.1:{self.port}",
+            "--operator",
+            f"127.0.0.1:{self.operator_port}",
+        ]
         self.process = subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=self.stderr, text=True
         )
+
+    def told(self) -> dict[str, Any]:
+        """The next line it says; waits for it."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        line: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return line
 
     @property
     def waited_s(self) -> float:
@@ -215,6 +226,20 @@ class Station:
         """Stop listening."""
         self._http.shutdown()
         self._http.server_close()
+
+
+def field(server: Server, count: int) -> tuple[list[Station], str]:
+    """A territory, an ISO, and stations with a car."""
+    server.control.post("/territories", {"territoryID": "East"})
+    token = server.control.post("/isos", {"isoID": "grid", "territories": ["East"]})["token"]
+    stations = []
+    for n in range(count):
+        secret = server.control.post("/stations", {"stationID": f"evse-{n}"})["secret"]
+        stations.append(Station(server, f"evse-{n}", secret))
+        stations[-1].power_on()
+        stations[-1].plug_in()
+        stations[-1].beat()
+    return stations, token
 
 
 def wait_for(what: Callable[[], bool], seconds: float) -> float:

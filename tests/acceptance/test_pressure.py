@@ -13,23 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.driver import Server, Station, wait_for
+from tests.acceptance.driver import Server, field, wait_for
 
 STORM = 300
-
-
-def field(server: Server, count: int) -> tuple[list[Station], str]:
-    """A territory, an ISO, and stations with a car."""
-    server.control.post("/territories", {"territoryID": "East"})
-    token = server.control.post("/isos", {"isoID": "grid", "territories": ["East"]})["token"]
-    stations = []
-    for n in range(count):
-        secret = server.control.post("/stations", {"stationID": f"evse-{n}"})["secret"]
-        stations.append(Station(server, f"evse-{n}", secret))
-        stations[-1].power_on()
-        stations[-1].plug_in()
-        stations[-1].beat()
-    return stations, token
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from emw.domain.fold import apply
 from emw.domain.state import State
 from emw.store import Disk, InlineStore, SqlStore
 from emw.store.database import Database
+from emw.store.postgres import PostgresDatabase
 
 AnyStore = SqlStore | InlineStore
 
@@ -29,8 +30,11 @@ class Place:
     disk: Disk | None = None
     opened: list[AnyStore] = field(default_factory=list)
 
-    def open(self, **settings: Any) -> AnyStore:
+    def open(self, *, alone: bool = False, **settings: Any) -> AnyStore:
+        """`alone`: it must be the only one. Most tests look from a second one while the first lives on."""
         store = SqlStore(self.url, **settings) if self.disk is None else self.disk.reopen(**settings)
+        if isinstance(under := database(store), PostgresDatabase) and not alone:
+            under._claim = lambda connection: None  # type: ignore[method-assign]
         self.opened.append(store)
         return store
 

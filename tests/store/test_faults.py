@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sqlite3
 import sys
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
-from emw.store import Disk, database
+from emw.store import Disk, SqlStore, database
+from emw.store.errors import Claimed
 from emw.store.log import differences, verify_log
 from tests.store.conftest import AnyStore, Place, commit_all, same
 from tests.store.conftest import database as under
@@ -129,14 +131,72 @@ async def test_F6_another_database_in_the_place_is_not_written_to(file: Place) -
 @pytest.mark.postgres
 async def test_F4_a_postgres_that_comes_back_is_written_to_again(postgres_url: str) -> None:
     place = Place("postgresql", url=postgres_url)
-    store = place.open()
+    store = place.open(alone=True)
     await store.load()
     state = await commit_all(store, stations(2))
-    place.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'emw'")
+    cut_off(place)
     with pytest.raises(Unavailable, match="can't be reached"):
         await store.commit([plug("s1", "E000000")], [])
     await commit_all(store, [plug("s2", "E000000")], state=state)
     assert (await store.query("counts"))[0]["activity"] == 5
+    await place.close()
+
+
+def cut_off(place: Place) -> None:
+    """End the sessions of every emw."""
+    place.sql(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE application_name LIKE ? AND datname = current_database()",
+        "emw%",
+    )
+
+
+@pytest.mark.postgres
+async def test_F8_who_writes_is_alone_and_is_named(postgres_url: str) -> None:
+    place = Place("postgresql", url=postgres_url)
+    first, second = place.open(alone=True), place.open(alone=True)
+    await first.load()
+    with pytest.raises(Claimed, match=rf"another emw \(on \S+, process {os.getpid()}, connected since 20"):
+        await second.load()
+    reader = SqlStore(postgres_url, read_only=True)
+    assert await reader.query("counts"), "who only reads needs no leave"
+    await reader.close()
+    await first.close()
+    await second.load()
+    await place.close()
+
+
+@pytest.mark.postgres
+async def test_F8_who_was_replaced_while_it_was_cut_off_is_fenced(postgres_url: str) -> None:
+    """The second has written nothing yet: the log's end alone would not tell the first."""
+    place = Place("postgresql", url=postgres_url)
+    first, second = place.open(alone=True), place.open(alone=True)
+    await first.load()
+    state = await commit_all(first, stations(2))
+    cut_off(place)
+    await second.load()
+    for expected in ("can't be reached", "took this database over", "took this database over"):
+        with pytest.raises(Unavailable, match=expected):
+            await first.commit([plug("s1", "E000000")], [])
+    assert first.fenced is not None
+    await commit_all(second, [plug("s2", "E000000")], state=state)
+    await place.close()
+
+
+@pytest.mark.postgres
+async def test_F6_a_session_of_one_s_own_that_is_not_noticed_dead_is_in_nobody_s_way(
+    postgres_url: str,
+) -> None:
+    """As after a line that was cut without a word: the server still takes the old session for alive."""
+    place = Place("postgresql", url=postgres_url)
+    store = place.open(alone=True)
+    await store.load()
+    state = await commit_all(store, stations(2))
+    dead, store._core.writer._connection = writer(store), None
+    await commit_all(store, [plug("s1", "E000000")], state=state)
+    with pytest.raises(psycopg.OperationalError):
+        dead.execute("SELECT 1")
+    dead.close()
     await place.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import socket
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from emw.app.config import Config, ConfigError
 from emw.app.lock import only_one
 from emw.app.oidc_config import OidcParts
 from emw.app.secrets_file import server_key
+from emw.app.standby import Waits, in_turn, key_id, same_key
 from emw.app.traces import Told, traces_of
 from emw.app.vens import ven_of, vtn_of
 from emw.grid.iso import IsoDoors, IsoLink
@@ -28,7 +30,9 @@ from emw.outgoing import Outgoing
 from emw.plane import App, Plane
 from emw.service.dispatch import REST
 from emw.service.drivers import Drivers
+from emw.service.errors import Unavailable
 from emw.service.headend import HeadEnd
+from emw.service.ports import Loaded
 from emw.stations.links import Links
 from emw.stations.ocpp.central import central
 from emw.stations.ocpp.doorman import PLAIN_DOORS
@@ -37,6 +41,7 @@ from emw.stations.ocpp.limits import OcppLink
 from emw.stations.ocpp.settings import ProxySettings
 from emw.stations.rest import RestLink, RestStations
 from emw.store import SqlStore
+from emw.store.errors import Claimed
 from emw.store.reports import write as write_table
 from emw.web.app import WebSettings, operator_app
 from emw.web.extras import Extras
@@ -108,30 +113,36 @@ def no_collection() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
-    """Open the store and wire the service; the caller runs it. Only one at a time per data folder."""
+async def parts_of(config: Config, waits: Waits | None = None) -> AsyncGenerator[Parts, None]:
+    """Open the store and wire the service; the caller runs it. Only one at a time per data folder and database.
+
+    `waits`: where another is at work its end is waited for, and this is told why. Without it DataDirBusy or Claimed
+    is raised.
+    """
     settings = config.service_settings()
     rules = config.outgoing_rules()
     vtns, server = config.vtns(), config.vtn_server()
     oidc, tracing = config.oidc(), config.traces_rules()
-    with only_one(config.data), contextlib.ExitStack() as loading:
-        loading.enter_context(no_collection())
-        clock = SystemClock(
-            speed=config.speed, start=datetime.fromisoformat(config.start) if config.start else None
-        )
-        ids = RandomIds()
+    with contextlib.ExitStack() as folder, contextlib.ExitStack() as loading:
+        await in_turn(functools.partial(_hold, folder, config), waits)
+        key = server_key(config.data / "server.key")
         store = SqlStore(
             config.store_url(),
             telemetry_days=config.store.telemetry_days,
             interval_days=config.store.interval_days,
         )
-        loaded = await store.load()
+        loading.enter_context(no_collection())
+        loaded = await in_turn(functools.partial(_load, store, key, spare=waits is not None), waits)
+        clock = SystemClock(
+            speed=config.speed, start=datetime.fromisoformat(config.start) if config.start else None
+        )
         clock.not_before(loaded.newest_at)
+        ids = RandomIds()
         deadline_s = settings.command_deadline_s
         async with Outgoing(
             rules, deadline_s=deadline_s, connections=settings.commands_in_flight
         ) as outgoing:
-            link, key = OcppLink(), server_key(config.data / "server.key")
+            link = OcppLink()
             said = Told(Links(RestLink(outgoing, key, deadline_s=deadline_s), link), time.perf_counter)
             headend = HeadEnd(
                 store=store,
@@ -143,6 +154,8 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 reports=IsoLink(outgoing, key),
                 settings=settings,
                 version=__version__,
+                host=socket.gethostname(),
+                key_id=key_id(key),
             )
             headend.clock_off_s = lambda: clock.off_s
             loading.close()
@@ -171,6 +184,20 @@ async def parts_of(config: Config) -> AsyncGenerator[Parts, None]:
                 finally:
                     await headend.close()
                     gc.unfreeze()
+
+
+async def _hold(folder: contextlib.ExitStack, config: Config) -> None:
+    folder.enter_context(only_one(config.data))
+
+
+async def _load(store: SqlStore, key: bytes, *, spare: bool) -> Loaded:
+    try:
+        return await store.load()
+    except Claimed:
+        if spare:
+            with contextlib.suppress(Unavailable):  # as where the other's version has other tables
+                await same_key(store, key_id(key))
+        raise
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,7 @@ def only_one(data: Path) -> Generator[None, None, None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DataDirBusy(f"another emw already runs on {data}") from error
+            raise DataDirBusy(f"another emw already runs on {data}, or waits there as a spare") from error
         yield
     finally:
         os.close(handle)

@@ -20,6 +20,7 @@ from emw.app.config import Config, ConfigError, split_address
 from emw.app.drivers import driver_servers, invite
 from emw.app.renewal import watch_certificates
 from emw.app.server import PlaneServer, Upgrade, bind, bind_local, server_for
+from emw.app.standby import Waits
 from emw.app.vens import forget_unknown
 from emw.app.watchdog import watch_loop
 from emw.store.reports import write as write_table
@@ -41,10 +42,16 @@ class Serving:
     drivers_url: str | None = None
 
 
-async def serve(config: Config, *, on_ready: Callable[[Serving], Any] | None = None) -> None:
-    """Serve both planes and the local control socket until SIGTERM, SIGINT or cancellation."""
+async def serve(
+    config: Config, *, on_ready: Callable[[Serving], Any] | None = None, waits: Waits | None = None
+) -> None:
+    """Serve both planes and the local control socket until SIGTERM, SIGINT or cancellation.
+
+    `waits`: this is a spare, and is told what for. While it waits no port is open.
+    """
     refuse_plain(config)
-    async with parts_of(config) as parts, asyncio.TaskGroup() as tasks:
+    _end_by_signals(spare=waits is not None)
+    async with parts_of(config, waits) as parts, asyncio.TaskGroup() as tasks:
         headend = parts.headend
         tls.note(config, headend)
         tasks.create_task(headend.run(), name="head-end")
@@ -189,7 +196,14 @@ def refuse_plain(config: Config) -> None:
         log.warning("server.plain_http", listen=plane.listen, risk="credentials can be read on the way")
 
 
-def _on_signals(stop: Callable[[], None]) -> None:
+def _end_by_signals(*, spare: bool) -> None:
+    """A spare may be told to stop long before it serves: process 1 of a container does not hear it by itself."""
+    task = asyncio.current_task()
+    if spare and task is not None:
+        _on_signals(task.cancel)
+
+
+def _on_signals(stop: Callable[[], Any]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         # Windows' loop takes none, nor does one outside the main thread: Ctrl-C still ends it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,6 +39,9 @@ def serve(
     data_dir: DataDir = None,
     stations: Annotated[str | None, typer.Option(help="HOST:PORT for stations and grid operators.")] = None,
     operator: Annotated[str | None, typer.Option(help="HOST:PORT for people: console and API.")] = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="While another emw works with the database, wait; then serve.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C."""
@@ -48,6 +53,13 @@ def serve(
     if operator is not None:
         config.operator.listen = operator
     set_up_logs(config.log_level)
+
+    def waits(why: str) -> None:
+        if as_json:
+            sys.stdout.write(_line({"ready": False, "waitsFor": why}) + "\n")
+            sys.stdout.flush()
+        else:
+            say(f"waits: {why}")
 
     def ready(serving: Serving) -> None:
         if as_json:
@@ -73,7 +85,8 @@ def serve(
                 "calls to stations are off: no outgoing.networks is configured; stations hear limits in answers"
             )
 
-    run(serve_planes(config, on_ready=ready))
+    with contextlib.suppress(asyncio.CancelledError):  # a spare that is stopped while it waits
+        run(serve_planes(config, on_ready=ready, waits=waits if standby else None))
 
 
 def _line(value: object) -> str:

@@ -236,6 +236,8 @@ class ServerStarted(Stamped):
 
     version: str
     resumed_requests: int = 0
+    host: str | None = None
+    key_id: str | None = None
 
 
 Fact = (

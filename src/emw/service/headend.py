@@ -53,7 +53,10 @@ class HeadEnd:
         reports: ReportLink,
         settings: ServiceSettings,
         version: str,
+        host: str | None = None,
+        key_id: str | None = None,
     ) -> None:
+        """`host`, `key_id`: the machine it runs on and the server's key it has, for the log."""
         self.store = store
         self.clock = clock
         self.clock_off_s: Callable[[], float] = lambda: 0.0
@@ -62,6 +65,7 @@ class HeadEnd:
         """When the certificates end that emw shows or trusts, by the setting that names them (fault F20)."""
         self.settings = settings
         self.version = version
+        self._host, self._key_id = host, key_id
         self.state = loaded.state
         self.ledger = Ledger(store, loaded.state)
         self.telemetry = Telemetry(store, settings)
@@ -155,7 +159,12 @@ class HeadEnd:
             earlier = [r.request_key for r in self.accounts.live_requests()]
             await self.ledger.record(
                 f.ServerStarted(
-                    at=self.clock.now(), actor="emw", version=self.version, resumed_requests=len(earlier)
+                    at=self.clock.now(),
+                    actor="emw",
+                    version=self.version,
+                    resumed_requests=len(earlier),
+                    host=self._host,
+                    key_id=self._key_id,
                 )
             )
             await self._recall_parts()

@@ -41,7 +41,7 @@ class StoreCore:
         )
 
     def load(self) -> Loaded:
-        """Check, migrate if needed, and read the live view. Raises StoreUnusable."""
+        """Check, migrate if needed, and read the live view. Raises StoreUnusable; Claimed while another emw writes."""
         connection = self._opened()
         try:
             seq, _, _ = self.writer.head
@@ -62,17 +62,14 @@ class StoreCore:
     def _opened(self) -> Any:
         try:
             self.writer.close()
-            self.database.release(
-                self.database.connect()
-            )  # makes the file, with its mode, before anybody reads
+            self.writer.connect()  # makes the file, with its mode, before anybody reads
             self.database.check_start()
             migrate(self.database)
             return self.writer.open()
-        except (Unavailable, StoreUnusable):
-            raise
         except Exception as error:
+            self.writer.close()
             trouble = self.database.trouble(error)
-            if trouble is None:
+            if trouble is None or isinstance(error, Unavailable):
                 raise
             raise StoreUnusable(f"the database can't be opened: {trouble.detail}") from error
 

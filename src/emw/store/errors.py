@@ -11,6 +11,21 @@ class StoreUnusable(EmwError):
     title = "The database can't be used"
 
 
+class Claimed(Unavailable):
+    """Another emw writes to this database; it can be had once that one has ended."""
+
+    title = "Another emw works with the database"
+
+    def __init__(self, holder: str) -> None:
+        """`holder`: who it is, in words."""
+        self.holder = holder
+        super().__init__(
+            f"{holder} works with this database: stop it, or run this where it runs; "
+            "`emw serve --standby` waits for its end",
+            retry_after_s=10,
+        )
+
+
 class Trouble(Unavailable):
     """The database said no; the transaction is not there."""
 

@@ -72,12 +72,11 @@ def check(url: str, *, whole_log: bool = True) -> dict[str, Any]:
 def upgrade(url: str) -> dict[str, Any]:
     """Bring the tables to this version."""
     database = open_database(url)
-    try:
-        database.release(database.connect())
+    with contextlib.ExitStack() as held:
+        held.callback(database.close)
+        held.callback(database.release, database.connect())  # nobody else writes meanwhile
         database.check_start()
         found = migrate(database)
-    finally:
-        database.close()
     return {"from": found, "to": schema.REVISION}
 
 

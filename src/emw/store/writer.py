@@ -1,8 +1,8 @@
 """The one who writes: log rows and the rows they change in one transaction, or nothing.
 
 Used by one thread. The number and hash of the newest row are held here and compared with the database's at every
-new connection; the log's primary key does the same at every commit. Whoever finds another's rows there is fenced:
-it never writes again (faults F6 and F8).
+new connection; the log's primary key does the same at every commit. Whoever finds another's rows there, or another in
+its place, is fenced: it never writes again (faults F6 and F8).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from emw.store import schema
 from emw.store.chain import START, genesis, head_of, head_text, link
 from emw.store.columns import time_text
 from emw.store.database import Database
-from emw.store.errors import Trouble
+from emw.store.errors import Claimed, Trouble
 from emw.store.rows import codecs, fact_columns
 from emw.store.statements import Insert
 
@@ -28,6 +28,9 @@ Head = tuple[int, str, bytes]
 """The newest row of the log: number, day, hash."""
 
 NOTHING: Final[Head] = (0, "", START)
+REPLACED: Final = (
+    "another emw took this database over while it could not be reached from here; this one must end"
+)
 FENCED: Final = "another emw has written to this database; stop one of them and start this one again"
 IN_DOUBT: Final = (
     "a commit whose answer was lost turned out to be written; start emw again to go on from there"
@@ -56,10 +59,14 @@ class Writer:
 
     # --- the connection
 
-    def open(self) -> Any:
-        """Connect and learn where the log ends; returns the driver connection."""
+    def connect(self) -> None:
+        """Become the one who writes: before anything is looked at that another might still change."""
         if self._connection is None:
             self._connection = self._database.connect()
+
+    def open(self) -> Any:
+        """Learn where the log ends; returns the driver connection."""
+        self.connect()
         self.head = self._read_head()
         return self._connection
 
@@ -81,6 +88,9 @@ class Writer:
             try:
                 self._connection = self._database.connect()
                 found = self._read_head()
+            except Claimed as error:
+                self.fenced = REPLACED
+                raise Fenced(self.fenced, retry_after_s=60) from error
             except Exception as error:
                 self.close()
                 raise self._database.trouble(error) or Unavailable(str(error), retry_after_s=10) from error
