@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
@@ -265,6 +267,32 @@ async def test_an_operator_limits_one_evse_and_says_why(
     assert heard == []
 
 
+async def test_the_past_of_an_evse_is_fetched_once_and_then_what_is_new(
+    served: tuple[World, str], context_of: Windows
+) -> None:
+    w, url = served
+    for amps in range(6, 16):
+        w.clock.at += timedelta(minutes=20)
+        reads(w, "E0003", amps)
+    await w.headend.telemetry.flush()
+    page = await (await context_of(w, url)).new_page()
+    asked: list[datetime] = []
+    page.on("request", lambda r: asked.append(_since(r.url)) if "/telemetry?" in r.url else None)
+    await page.clock.install()
+    await alive(page, url, "/evses/E0003")
+    told = page.locator("#trace canvas")
+    await told.and_(page.get_by_label("11 readings")).wait_for()
+    late = w.clock.at - timedelta(seconds=30)
+    reads(w, "E0003", 20)
+    w.store.readings.append(msgspec.structs.replace(w.store.readings[-1], at=late, received_at=w.clock.at))
+    await w.headend.telemetry.flush()
+    newest = w.clock.at
+    await page.clock.fast_forward(8_000)
+    await told.and_(page.get_by_label("13 readings")).wait_for()  # the one that came late, too
+    assert asked[0] < newest - timedelta(hours=5)
+    assert all(since > newest - timedelta(minutes=5) for since in asked[1:])
+
+
 async def test_a_request_is_planned_changed_and_ended_from_the_page(
     served: tuple[World, str], context_of: Windows
 ) -> None:
@@ -319,6 +347,10 @@ async def test_A8_a_request_that_waits_says_who_asked_and_another_agrees_in_the_
     await page.wait_for_selector(".request .waits", state="hidden")
     request = w.headend.state.requests["operator:R1"]
     assert (request.held, request.confirmed_by) == (None, "operator:ann")
+
+
+def _since(url: str) -> datetime:
+    return datetime.fromisoformat(parse_qs(urlsplit(url).query)["since"][0])
 
 
 def _multiply(w: World, like: str, n: int) -> None:

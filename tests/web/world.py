@@ -134,7 +134,8 @@ class FakeStore:
         if name == "activity":
             return self._activity(limit, p)
         if name == "telemetry":
-            rows = [r for r in self.readings if r.evse_id == p["evse_id"]]
+            since = p.get("since", datetime.min.replace(tzinfo=UTC))
+            rows = [r for r in self.readings if r.evse_id == p["evse_id"] and r.at >= since]
             return [msgspec.structs.asdict(r) for r in reversed(rows)][:limit]
         if name == "load_curve":
             return [

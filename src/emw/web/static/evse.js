@@ -14,7 +14,12 @@ const id = document.querySelector('meta[name="emw-evse"]').content;
 const path = `/evses/${segment(id)}`;
 const LOOK_MS = 2000;
 const ROWS = 100;
+const PAST_MS = 6 * 3600e3;
+const MOST = 2000;
+const LATE_MS = 120e3;
 const trace = new Trace($("trace"));
+let known = new Map(); // readings of this line to the server, by their time in ms
+let toldSeq = null; // the newest row of its log that is shown
 let told = null;
 
 const zone = () => (told ? model.nodes.get(told.evse.territory)?.zone : undefined);
@@ -54,15 +59,23 @@ async function look() {
   $("back-in").hidden = !(told.evse.optedOutUntil && Date.parse(told.evse.optedOutUntil) > now());
 }
 
+/** The past once, then what is new, and a little before that: not every reading comes in its order. */
 async function readings() {
-  const since = new Date(now() - 6 * 3600e3).toISOString();
-  const rows = await call("GET", `${path}/telemetry?limit=2000&since=${encodeURIComponent(since)}`);
-  trace.show(rows.items.reverse());
+  const past = now() - PAST_MS;
+  const all = known;
+  const since = all.size ? Math.max(...all.keys()) - LATE_MS : past;
+  const { items } = await call("GET", `${path}/telemetry?limit=${MOST}&since=${encodeURIComponent(new Date(since).toISOString())}`);
+  for (const reading of items) all.set(Date.parse(reading.timestamp), reading);
+  for (const at of all.keys()) if (at < past) all.delete(at);
+  trace.show([...all.keys()].sort((a, b) => a - b).slice(-MOST).map((at) => all.get(at)));
 }
 
-/** Commands are facts: one row each, with the answer that came to it. */
+/** Commands are facts: one row each, with the answer that came to it. Fetched again when the log has a new one. */
 async function commands() {
-  const query = `evseID=${encodeURIComponent(id)}&limit=${ROWS}`;
+  const of = `evseID=${encodeURIComponent(id)}`;
+  const newest = (await call("GET", `/activity?${of}&limit=1`)).items[0]?.seq;
+  if (newest === toldSeq) return;
+  const query = `${of}&limit=${ROWS}`;
   const [issued, answered, all] = await Promise.all([
     call("GET", `/activity?kind=CommandIssued&${query}`),
     call("GET", `/activity?kind=CommandAnswered&${query}`),
@@ -84,6 +97,7 @@ async function commands() {
         : el("span", { class: "quiet" }, t("evse.no_answer"))));
   }));
   $("log").replaceChildren(...all.items.map(line));
+  toldSeq = newest;
 }
 
 // --- actions
@@ -163,4 +177,10 @@ setInterval(() => {
   if (told) say($("age"), told.evse.heardAt ? t("evse.heard", { ago: ago(told.evse.heardAt) }) : "");
 }, 500);
 onTheme(() => trace.draw());
-follow(update);
+follow((what) => {
+  if (what.full && what.nodes) { // another line, and maybe another server: nothing is known of it
+    known = new Map();
+    toldSeq = null;
+  }
+  return update();
+});
