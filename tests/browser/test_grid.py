@@ -9,7 +9,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
 from emw.domain.signals import Segment, SignalKind
-from emw.service.grid_standing import GridSeen, Standing
+from emw.service.grid_standing import GridSeen, Notified, Standing
 from emw.service.signals import Heard
 from tests.browser.test_console import complaints, page, served
 from tests.web.world import World
@@ -36,6 +36,19 @@ class Vtn:
             protocol="openadr-3.1.0",
             standing=standing,
             webhook=True,
+        )
+
+
+class Ours:
+    """Our own VTN, one of whose subscribers is dead."""
+
+    def seen(self) -> GridSeen:
+        return GridSeen(
+            source_id="vtn:own",
+            name="own",
+            url="http://127.0.0.1:8400/openadr3/3.1.0",
+            protocol="openadr-3.1.0",
+            standing=Standing(notified=lambda: Notified(delivered=1_200, dropped=3, muted=1)),
         )
 
 
@@ -95,3 +108,29 @@ async def test_A11_what_a_vtn_says_is_text_and_its_events_lie_on_a_line_of_time(
     wide = await page.evaluate(WIDER)
     assert wide == []
     assert complaints == []
+
+
+async def test_notifications_of_our_own_vtn_that_were_given_up_are_seen(
+    served: tuple[World, str], page: Page
+) -> None:
+    w, url = served
+    w.headend.grids = [Vtn(), Ours()]
+    await page.goto(url + "/grid")
+    told = page.locator("#connections .why-short", has_text="subscribers")
+    await told.wait_for()
+    assert await told.inner_text() == (
+        "subscribers: 1,200 notifications delivered, 3 given up, callbacks called no more: 1"
+    )
+    me = await w.log_in()
+    items = (await w.call("GET", "/api/v1/grid/connections", headers=me)).json["items"]
+    assert {c["name"]: c["notified"] for c in items} == {
+        "own": {"delivered": 1_200, "dropped": 3, "muted": 1},
+        "utility": None,
+    }
+    metrics = (await w.call("GET", "/metrics", headers=me)).body.decode()
+    for line in (
+        "emw_vtn_notifications_total 1200.0",
+        "emw_vtn_notifications_dropped_total 3.0",
+        "emw_vtn_callbacks_muted 1.0",
+    ):
+        assert line in metrics.splitlines()

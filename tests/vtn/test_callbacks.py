@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from emw.service.grid_standing import Notified
 from tests.doors.house import MemoryStore
 from tests.vtn.house import PROGRAM, SHED, Callback, VtnHouse, callback, vtn_house
 
@@ -242,12 +243,16 @@ async def test_F11_a_callback_that_stays_dead_is_called_no_more_until_put_again(
     await h.make("shop", "events", {**SHED, "programID": program["id"]})
     await asyncio.sleep(0.1)
     assert len(hook.got) == {"500": 3, "410": 1, "gone": 0}[how]
+    ours = h.vtn.ven.seen()
+    assert ours.standing.notified is not None
+    assert ours.standing.notified() == Notified(delivered=0, dropped=1, muted=1)
     if how != "gone":
         hook.status = 200
         again = await h.call("PUT", f"/subscriptions/{made['id']}", subscription(hook.url), by="ven-1")
         assert again.status == 200
         await h.make("shop", "events", {**SHED, "programID": program["id"]})
         await until(h, lambda: h.vtn.callbacks.delivered == 1)
+        assert ours.standing.notified() == Notified(delivered=1, dropped=1, muted=0)
 
 
 def _refuse(_: object) -> None:

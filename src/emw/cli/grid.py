@@ -44,6 +44,9 @@ def status(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: As
         for c in connections:
             c["state"] = {True: "connected", False: "lost", None: "not heard yet"}[c["connected"]]
         print_table(connections, ["name", "protocol", "state", "heardAt", "events", "reportsOwed", "why"])
+        for c in connections:
+            if told := c["notified"]:
+                say(f"subscribers of {c['name']}: {_notified(told)}")
         say("")
         print_table(
             [_event(e) for e in events["items"]],
@@ -69,6 +72,11 @@ def status(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: As
             print_table(unreadable, ["vtn", "event", "can't be read because"])
     if lost:
         sys.exit(1)
+
+
+def _notified(told: dict[str, Any]) -> str:
+    words = f"{told['delivered']} notifications delivered, {told['dropped']} given up"
+    return f"{words}, callbacks called no more: {told['muted']}" if told["muted"] else words
 
 
 def _event(e: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -9,6 +10,15 @@ from typing import Protocol
 import structlog
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """What became of our own VTN's notifications since the start; `muted`: callbacks that are called no more."""
+
+    delivered: int
+    dropped: int
+    muted: int
 
 
 @dataclass(slots=True)
@@ -30,6 +40,8 @@ class Standing:
     """Why there is no subscription; None: there is one, or none is wanted."""
     mqtt: str | None = None
     """Why the broker is not listened to; likewise."""
+    notified: Callable[[], Notified] | None = None
+    """Of our own VTN: how its subscribers are told; None: it is somebody else's."""
 
     def listed(self, vtn: str, events: int, unreadable: list[tuple[str | None, str]]) -> None:
         """So many events there are, and these can't be read: each is in the log once."""

@@ -15,7 +15,7 @@ from emw.service.grid_view import Unserved, events, reports_on, unserved
 from emw.service.headend import HeadEnd
 from emw.web.auth import viewer
 from emw.web.given import Limited, Offset, TheHeadEnd, settled
-from emw.web.wire import Out, Page, whole
+from emw.web.wire import Out, Page, told, whole
 
 Source = Annotated[str | None, QueryParameter(name="sourceID", max_length=64)]
 
@@ -27,8 +27,19 @@ class UnreadableOut(Out):
     why: str
 
 
+class NotifiedOut(Out):
+    """What became of our own VTN's notifications since the start. `muted`: callbacks that are called no more."""
+
+    delivered: int
+    dropped: int
+    muted: int
+
+
 class ConnectionOut(Out):
-    """A VTN. `connected` None: not known yet. `notifications`: webhook and MQTT, where they are wanted."""
+    """A VTN. `connected` None: not known yet. `notifications`: webhook and MQTT, where they are wanted.
+
+    `notified`: how the subscribers of our own VTN are told; null: it is somebody else's.
+    """
 
     source_id: str
     name: str
@@ -46,6 +57,7 @@ class ConnectionOut(Out):
     reports_owed: int
     notifications: dict[str, str]
     notified_at: datetime | None
+    notified: NotifiedOut | None
     unreadable: list[UnreadableOut]
 
 
@@ -163,6 +175,7 @@ def _connection(headend: HeadEnd, seen: GridSeen) -> ConnectionOut:
         reports_owed=len(headend.grid_reports.owed_to(seen.source_id)),
         notifications=notifications,
         notified_at=standing.told_at,
+        notified=None if standing.notified is None else told(standing.notified(), NotifiedOut),
         unreadable=[UnreadableOut(event_id=e, why=w) for e, w in standing.unreadable],
     )
 

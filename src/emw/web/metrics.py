@@ -65,6 +65,9 @@ class _Now(Collector):
         yield _gauge("emw_reports_owed", "Reports not delivered yet.", owed)
         heard = Counter({k: int(link.connected) for k, link in state.grid_links.items()})
         yield _by("emw_grid_connected", "1 while a VTN can be heard.", "source", heard)
+        told = [n() for source in headend.grids if (n := source.seen().standing.notified) is not None]
+        muted = sum(n.muted for n in told)
+        yield _gauge("emw_vtn_callbacks_muted", "Callbacks of our own VTN that are called no more.", muted)
         yield _gauge("emw_telemetry_waiting", "Readings not written yet.", headend.telemetry.waiting)
         yield _gauge("emw_logins", "People logged in.", len(self._auth.sessions))
         for name, text, value in (
@@ -89,6 +92,16 @@ class _Now(Collector):
                 "emw_report_failures",
                 "Tries to deliver a report that failed.",
                 headend.outbox.failed + headend.grid_reports.failed,
+            ),
+            (
+                "emw_vtn_notifications",
+                "Notifications of our own VTN that were delivered.",
+                sum(n.delivered for n in told),
+            ),
+            (
+                "emw_vtn_notifications_dropped",
+                "Notifications of our own VTN that were given up.",
+                sum(n.dropped for n in told),
             ),
             ("emw_credentials_refused", "Wrong credentials of stations and ISOs.", headend.gate.refused),
             ("emw_logins_refused", "Wrong logins and keys on the operator plane.", self._auth.refused),

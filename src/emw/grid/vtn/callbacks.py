@@ -27,6 +27,7 @@ from emw.grid.vtn.seal import Seal
 from emw.grid.vtn.settings import ServerSettings
 from emw.outgoing import CallFailed, Outgoing, UrlRefused
 from emw.service.errors import BadInput, Unavailable
+from emw.service.grid_standing import Notified
 from emw.service.ports import Clock, Ids
 
 log = structlog.get_logger()
@@ -72,7 +73,13 @@ class Callbacks:
         self._wake = asyncio.Event()
         self.delivered = 0
         self.dropped = 0
+        """Given up: too many waited, or their callback stayed dead."""
         book.listeners.append(self._changed)
+
+    def notified(self) -> Notified:
+        """What became of them, for people."""
+        muted = sum(s.record.mute is not None for s in self._book.all_of(VtnKind.SUBSCRIPTION))
+        return Notified(self.delivered, self.dropped, muted)
 
     # --- before a subscription is taken
 
@@ -197,6 +204,7 @@ class Callbacks:
             line.failed += 1
             if line.failed >= self._tries or status == GONE:
                 await self._give_up(key[0], line, status)
+                self.dropped += len(line.waiting)
                 break
             pause_s = min(FIRST_PAUSE_S * 2 ** min(line.failed - 1, 20), LONGEST_PAUSE_S)
             await self._clock.sleep(pause_s * self._chance.uniform(0.5, 1.0))

@@ -42,6 +42,7 @@ class VtnServer:
         self.doors = VtnDoors(Desk(self.book, ids, self.callbacks), self.tokens, settings)
         client = VtnClient(settings.ours, Inside(self.doors), headend.clock)
         self.ven = ven_of(settings.ours, client, headend, chance)
+        self.ven.standing.notified = self.callbacks.notified
         self.book.listeners.append(self._changed)
 
     def _changed(self, change: Change) -> None:

@@ -24,6 +24,12 @@ function connection(c) {
     el("p", {}, ago(c.heardAt), c.nextPollAt === null ? "" : ` · ${t("grid.next", { span: span((at(c.nextPollAt) - now()) / 1000) })}`),
     el("p", {}, t("grid.told", { events: count(c.events), reports: count(c.reportsOwed) })),
   ];
+  if (c.notified) {
+    const { delivered, dropped, muted } = c.notified;
+    lines.push(el("p", { class: dropped || muted ? "why-short" : "" }, t("grid.notified", {
+      delivered: count(delivered), dropped: count(dropped), muted: count(muted),
+    })));
+  }
   if (c.why) lines.push(el("p", { class: "why-short" }, el("bdi", {}, c.why)));
   for (const [way, stands] of Object.entries(c.notifications)) lines.push(el("p", { class: "quiet" }, `${way}: `, el("bdi", {}, stands)));
   for (const odd of c.unreadable) {
