@@ -18,7 +18,7 @@ from emw.cli.main import app_for
 from emw.domain.model import Role
 from emw.service.errors import BadInput
 from emw.service.evidence.month import COLUMNS, month_of, month_report, parts_of
-from emw.service.evidence.shared import given_once, told_twice_kwh
+from emw.service.evidence.shared import Given, told_twice_kwh
 from emw.service.evidence.shed import BEFORE_AFTER, TEN, TWIN, shed_report
 from emw.store import Disk, SqlStore
 from tests.service.test_shed import BEGIN, EXAMPLE, KEY, M5, beat, of, request_facts, told
@@ -201,9 +201,11 @@ def test_what_an_evse_gave_to_two_requests_at_once_is_counted_once() -> None:
         part("R2", "E2", 2, 6, 5.0),
         part("R3", "E2", 6, 8, 1.0),
     ]
-    told_by_both = [*both, *both[2:]]
-    assert given_once(enrolled, told_by_both) == {"E1": pytest.approx(4.0), "E2": pytest.approx(5.0 + 1.0)}
-    rows = parts_of([{**e, "site": "S"} for e in enrolled], given_once(enrolled, told_by_both))
+    gave = Given()
+    gave.believed(both)
+    gave.believed(both[2:])
+    assert gave.once(enrolled) == {"E1": pytest.approx(4.0), "E2": pytest.approx(5.0 + 1.0)}
+    rows = parts_of([{**e, "site": "S"} for e in enrolled], gave.once(enrolled))
     (site,) = [r for r in rows if r["part"] == "site"]
     assert (site["shed_kwh"], site["evses"]) == (10.0, 2)
 

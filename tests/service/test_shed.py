@@ -385,3 +385,27 @@ async def test_a_report_is_written_as_its_files_name_promises(
     assert result.exit_code == 0, result.output
     data = to.read_bytes()
     assert data.startswith(begins) if begins else data == b""
+
+
+async def test_a_file_that_nothing_here_writes_and_a_request_that_is_not_there_are_refused(
+    tmp_path: Path,
+) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'emw.db'}")
+    await told(store, EXAMPLE)
+    await store.close()
+
+    async def said(*words: str) -> tuple[int, str]:
+        given = ["report", *words, "--data-dir", str(tmp_path)]
+        result = await asyncio.to_thread(CliRunner().invoke, app_for("report"), given)
+        return result.exit_code, result.output + str(result.exception)
+
+    sheet = tmp_path / "r.xlsx"
+    code, words = await said("shed", KEY, "-o", str(sheet))
+    assert (code, ".csv" in words, sheet.exists()) == (2, True, False)
+    for name in ("shed", "enrolments", "intervals"):
+        code, words = await said(name, "ISO:nobody")
+        assert (code, "there is no request 'ISO:nobody'" in words) == (1, True), name
+    code, words = await said("month", "2026-10", "--method", "guess")
+    assert (code, "before-after" in words) == (2, True)
+    code, words = await said("month", "2026-09")
+    assert (code, "no request began in 2026-09" in words) == (0, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from emw.cli.serve import ConfigPath, DataDir, configured
-from emw.cli.show import fail
+from emw.cli.show import err, fail, say_error
+from emw.service.errors import NotFound
 from emw.service.evidence import month as settled
 from emw.service.evidence import shed as books
 from emw.service.ports import Store
@@ -31,6 +33,8 @@ Format = Annotated[
     ),
 ]
 SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+PLAIN = {"", ".txt", ".log"}
+"""Endings of a table for people."""
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: the terminal.")]
 Since = Annotated[str | None, typer.Option(help="From this time on, ISO-8601 with offset.")]
 Until = Annotated[str | None, typer.Option(help="Up to this time.")]
@@ -86,7 +90,12 @@ def _checked(form: str | None, output: Path | None, *, as_json: bool) -> str:
     if as_json:
         return "json"
     if form is None:
-        form = "table" if output is None else SUFFIXES.get(output.suffix.lower(), "table")
+        ending = "" if output is None else output.suffix.lower()
+        form = SUFFIXES.get(ending, "table" if ending in PLAIN else "")
+        if not form:
+            raise fail(
+                f"--output: nothing here writes {ending}; end in {', '.join(SUFFIXES)}, or give --format", 2
+            )
     if form not in FORMATS:
         raise fail(f"--format: {form!r} is none of {', '.join(FORMATS)}", 2)
     if form == "parquet" and output is None and sys.stdout.isatty():
@@ -114,7 +123,9 @@ def _report(
         async with reader_of(config) as store:
             return await read(store)
 
-    found = asyncio.run(rows())
+    # A month over a large fleet takes a minute.
+    with err.status(f"reading {name} …") if err.is_terminal else nullcontext():
+        found = asyncio.run(rows())
     try:
         write(found, columns, form, output)
     except OSError as error:
@@ -125,6 +136,18 @@ def _query(name: str, **asked: Any) -> Read:
     """One of the store's own reports, by what was asked of it."""
     given = {k: v for k, v in asked.items() if v is not None}
     return lambda store: store.query(name, **given)
+
+
+def _of_request(name: str, request: str, **asked: Any) -> Read:
+    """Rows of a request; that there is none is said, as no rows would not."""
+    read = _query(name, request_key=request, **asked)
+
+    async def known(store: Store) -> list[dict[str, Any]]:
+        if not await store.query("request", request_key=request):
+            raise NotFound(f"there is no request {request!r}: write ISO:requestID", field="requestKey")
+        return await read(store)
+
+    return known
 
 
 def _in_words(read: Read) -> Read:
@@ -231,7 +254,7 @@ def enrolments(
 ) -> None:
     """Who took part in a request: asked, confirmed, measured, joined, left, why."""
     form = _checked(form, output, as_json=as_json)
-    read = _query("enrolments", request_key=request, limit=limit)
+    read = _of_request("enrolments", request, limit=limit)
     _report(read, "enrolments", form, output, config_path, data_dir)
 
 
@@ -245,7 +268,7 @@ def intervals(
 ) -> None:
     """A request's intervals: asked, measured, baseline and its method."""
     form = _checked(form, output, as_json=as_json)
-    read = _query("intervals", request_key=request)
+    read = _of_request("intervals", request)
     _report(read, "intervals", form, output, config_path, data_dir)
 
 
@@ -288,10 +311,15 @@ def month(
 ) -> None:
     """A month as it is settled: a line per request, then what each site and customer gave, then the total."""
     form = _checked(form, output, as_json=as_json)
+    if method not in settled.METHODS:
+        raise fail(f"--method: {method!r} is none of {', '.join(settled.METHODS)}", 2)
     holidays, which = _days(holiday), settled.month_of(month)
 
-    def read(store: Store) -> Awaitable[list[dict[str, Any]]]:
-        return settled.month_report(store, which, method=method, rate=rate, holidays=holidays)
+    async def read(store: Store) -> list[dict[str, Any]]:
+        rows = await settled.month_report(store, which, method=method, rate=rate, holidays=holidays)
+        if not any(r["part"] == "request" for r in rows):
+            say_error(f"no request began in {month}")
+        return rows
 
     _report(read, "month", form, output, config_path, data_dir)
 

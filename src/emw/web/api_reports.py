@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Coroutine
 from datetime import date, datetime
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from litestar import Controller, Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
@@ -81,18 +83,55 @@ class MeanOut(Out):
     mean_kw: float | None
 
 
-def table(extras: Extras, rows: list[dict[str, Any]], columns: tuple[str, ...], form: Form, name: str) -> Any:
-    """Rows as a download."""
-    if extras.write_table is None:
+Rows = list[dict[str, Any]]
+Tell = Callable[[Rows], Any]
+"""What is made of a report's rows. It is done where they are read: writing ten thousands of them out takes as long."""
+
+
+def as_json(told: Out) -> bytes:
+    """An answer as it goes out."""
+    return msgspec.json.encode(told)
+
+
+def answer(body: bytes) -> Response[Any]:
+    """JSON that is written already."""
+    return Response(body, media_type="application/json")
+
+
+def as_file(extras: Extras, columns: tuple[str, ...], form: Form) -> Tell:
+    """Rows as the bytes of a file."""
+    write_table = extras.write_table
+    if write_table is None:
         raise Unavailable("downloads are not there on this socket")
-    out = io.BytesIO()
-    extras.write_table(rows, columns, form, out)
+
+    def tell(rows: Rows) -> bytes:
+        out = io.BytesIO()
+        write_table(rows, columns, form, out)
+        return out.getvalue()
+
+    return tell
+
+
+def download(body: bytes, form: Form, name: str) -> Response[bytes]:
+    """A file under its name."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
     return Response(
-        out.getvalue(),
+        body,
         media_type=MEDIA[form],
         headers={"Content-Disposition": f'attachment; filename="{plain}.{ENDINGS[form]}"'},
     )
+
+
+async def _beside(
+    headend: HeadEnd, extras: Extras, ask: Callable[[], Coroutine[Any, Any, Rows]], tell: Tell
+) -> Any:
+    """What `tell` makes of the rows that `ask` finds, and neither in the loop."""
+    await settled(headend)
+
+    async def work() -> Any:
+        return tell(await ask())
+
+    return await extras.beside(work)
 
 
 async def month_rows(
@@ -102,31 +141,26 @@ async def month_rows(
     method: Method,
     rate: float | None,
     holiday: list[date] | None,
-) -> list[dict[str, Any]]:
-    """A month's lines."""
-    await settled(headend)
-    rows: list[dict[str, Any]] = await extras.beside(
-        partial(
-            settlement.month_report,
-            headend.store,
-            settlement.month_of(month),
-            method=method,
-            rate=rate,
-            holidays=frozenset(holiday or ()),
-        )
+    tell: Tell = list,
+) -> Any:
+    """A month's lines, as `tell` makes them."""
+    ask = partial(
+        settlement.month_report,
+        headend.store,
+        settlement.month_of(month),
+        method=method,
+        rate=rate,
+        holidays=frozenset(holiday or ()),
     )
-    return rows
+    return await _beside(headend, extras, ask, tell)
 
 
 async def shed_rows(
-    headend: HeadEnd, extras: Extras, key: str, holiday: list[date] | None, **more: bool
-) -> list[dict[str, Any]]:
-    """A request's evidence. `more`: `evses`, `territories`."""
-    await settled(headend)
-    rows: list[dict[str, Any]] = await extras.beside(
-        partial(shed.shed_report, headend.store, key, holidays=frozenset(holiday or ()), **more)
-    )
-    return rows
+    headend: HeadEnd, extras: Extras, key: str, holiday: list[date] | None, tell: Tell = list, **more: bool
+) -> Any:
+    """A request's evidence, as `tell` makes it. `more`: `evses`, `territories`."""
+    ask = partial(shed.shed_report, headend.store, key, holidays=frozenset(holiday or ()), **more)
+    return await _beside(headend, extras, ask, tell)
 
 
 class Reports(Controller):
@@ -145,11 +179,15 @@ class Reports(Controller):
         evses: FromQuery[bool] = False,
         holiday: Holidays = None,
     ) -> Response[bytes]:
-        """The rows of `GET /requests/{request_key}/shed`: CSV, JSON lines or Parquet."""
+        """The rows of `GET /requests/{request_key}/shed` as CSV, JSON lines or Parquet, named as the columns of
+        `emw report shed`.
+        """
         request = known(headend, request_key)
-        rows = await shed_rows(headend, extras, request.request_key, holiday, evses=evses)
-        told: Response[bytes] = table(extras, rows, shed.COLUMNS, form, f"shed-{request.request_key}")
-        return told
+        key = request.request_key
+        body = await shed_rows(
+            headend, extras, key, holiday, as_file(extras, shed.COLUMNS, form), evses=evses
+        )
+        return download(body, form, f"shed-{key}")
 
     @get("/months/{month:str}", guards=[viewer], summary="A month: a line per request, per site and customer")
     async def month(
@@ -160,11 +198,14 @@ class Reports(Controller):
         method: FromQuery[Method] = "10-of-10-adjusted",
         rate: Rate = None,
         holiday: Holidays = None,
-    ) -> MonthOut:
+    ) -> Response[MonthOut]:
         """Requests that began in the month, by the clock of their territory; each line says where its rows are."""
         text = id_of(month)
-        rows = await month_rows(headend, extras, text, method, rate, holiday)
-        return MonthOut(month=text, method=method, rows=[MonthRowOut(**row) for row in rows])
+
+        def tell(rows: Rows) -> bytes:
+            return as_json(MonthOut(month=text, method=method, rows=[MonthRowOut(**row) for row in rows]))
+
+        return answer(await month_rows(headend, extras, text, method, rate, holiday, tell))
 
     @get("/months/{month:str}/table", guards=[viewer], summary="A month as a file")
     async def month_table(
@@ -177,11 +218,11 @@ class Reports(Controller):
         rate: Rate = None,
         holiday: Holidays = None,
     ) -> Response[bytes]:
-        """The same lines as CSV, JSON lines or Parquet."""
+        """The same lines as CSV, JSON lines or Parquet, named as the columns of `emw report month`."""
         text = id_of(month)
-        rows = await month_rows(headend, extras, text, method, rate, holiday)
-        told: Response[bytes] = table(extras, rows, settlement.COLUMNS, form, f"month-{text}")
-        return told
+        tell = as_file(extras, settlement.COLUMNS, form)
+        body = await month_rows(headend, extras, text, method, rate, holiday, tell)
+        return download(body, form, f"month-{text}")
 
     @get("/means", guards=[viewer], summary="Five-minute means of a territory's EVSEs, oldest first")
     async def means(

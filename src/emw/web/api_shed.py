@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from litestar import Controller, get
+from litestar import Controller, Response, get
 from litestar.params import FromPath, FromQuery
 
-from emw.web.api_reports import Holidays, shed_rows
+from emw.web.api_reports import Holidays, Rows, answer, as_json, shed_rows
 from emw.web.api_requests import known
 from emw.web.auth import viewer
 from emw.web.given import TheExtras, TheHeadEnd
@@ -59,9 +59,14 @@ class Shed(Controller):
         evses: FromQuery[bool] = False,
         territories: FromQuery[bool] = False,
         holiday: Holidays = None,
-    ) -> ShedOut:
+    ) -> Response[ShedOut]:
         """Live counterfactual, before/after and 10-of-10 with same-day adjustment; while it runs, as far as it is."""
         request = known(headend, request_key)
         key = request.request_key
-        rows = await shed_rows(headend, extras, key, holiday, evses=evses, territories=territories)
-        return ShedOut(request_key=request.request_key, rows=[ShedRowOut(**row) for row in rows])
+
+        def tell(rows: Rows) -> bytes:
+            return as_json(ShedOut(request_key=key, rows=[ShedRowOut(**row) for row in rows]))
+
+        return answer(
+            await shed_rows(headend, extras, key, holiday, tell, evses=evses, territories=territories)
+        )

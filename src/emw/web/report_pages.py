@@ -45,7 +45,7 @@ class Figures:
         """A number with the language's own marks."""
         if value is None:
             return MISSING
-        return self.tongue.number(f"{value + 0.0:,.{digits}f}")
+        return self.tongue.number(f"{round(value, digits) + 0.0:,.{digits}f}")  # never -0.0
 
     def why(self, note: str) -> str:
         """What stands beside a method's figures."""

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from emw.engine.measured import STEP, down, grid_floor
 from emw.service.errors import BadInput
 from emw.service.evidence.case import MOST, Row, path_of, zone_of
-from emw.service.evidence.shared import given_once, told_twice_kwh
+from emw.service.evidence.shared import Given, told_twice_kwh
 from emw.service.evidence.shed import BEFORE_AFTER, TEN, TWIN, shed_report
 from emw.service.ports import Store
 
@@ -60,7 +60,7 @@ async def month_report(
     places = {r["evse_id"]: r for r in await store.query("places", limit=MOST)}
     lines: list[Row] = []
     enrolled: list[Row] = []
-    beliefs: list[Row] = []
+    gave = Given()
     intervals: dict[str, list[Row]] = {}
     for request in requests:
         key, node = request["request_key"], request["territory_id"]
@@ -68,10 +68,10 @@ async def month_report(
         lines.append(_line(request, next(r for r in shed if r["part"] == "total"), rate))
         intervals[key] = [{**r, "territory_id": node} for r in shed if r["part"] == "interval"]
         enrolled += await store.query("enrolments", request_key=key, limit=MOST)
-        beliefs += await store.query("counterfactuals", request_key=key)
+        gave.believed(await store.query("counterfactuals", request_key=key))
     given = [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
     twice_kwh = told_twice_kwh(intervals, {t: path_of(nodes, t) for t in nodes})
-    return [*lines, *parts_of(given, given_once(enrolled, beliefs)), _total(lines, method, rate, twice_kwh)]
+    return [*lines, *parts_of(given, gave.once(enrolled)), _total(lines, method, rate, twice_kwh)]
 
 
 def parts_of(given: Sequence[Row], kwh: Mapping[str, float] | None = None) -> list[Row]:

@@ -16,32 +16,44 @@ from emw.service.evidence.case import Row
 END: Final = datetime.max.replace(tzinfo=UTC)
 
 
-def given_once(enrolled: Sequence[Row], beliefs: Iterable[Row]) -> dict[str, float]:
+class Given:
     """What each EVSE gave, kWh, counted once, by the live counterfactual as it was stored.
 
-    `enrolled`: parts that EVSEs took, of all requests; `beliefs`: rows of `counterfactuals` for these, in any number of
-    copies. Parts without such rows (older than they are) count by their own sum; of those that overlapped the largest.
+    Told request by request: of a month's rows no more than one request's are ever in memory.
     """
-    kept = {(b["evse_id"], b["interval_start"], b["believed_at"]): b for b in beliefs}
-    kwh: defaultdict[str, float] = defaultdict(float)
-    known: defaultdict[str, list[datetime]] = defaultdict(list)
-    for b in kept.values():
-        kwh[b["evse_id"]] += (b["baseline_kw"] - b["load_kw"]) * b["seconds"] / 3600
-        known[b["evse_id"]].append(b["believed_at"])
-    until: dict[str, datetime] = {}
-    largest: dict[str, float] = {}
-    for part in sorted(enrolled, key=lambda r: (r["evse_id"], r["joined_at"], r["request_key"])):
-        evse_id, left_at = part["evse_id"], part["left_at"] or END
-        if any(part["joined_at"] < at <= left_at for at in known[evse_id]):
-            continue
-        if evse_id in until and part["joined_at"] < until[evse_id]:
-            kwh[evse_id] += max(part["measured_kwh"] - largest[evse_id], 0.0)
-            largest[evse_id] = max(part["measured_kwh"], largest[evse_id])
-            until[evse_id] = max(until[evse_id], left_at)
-        else:
-            kwh[evse_id] += part["measured_kwh"]
-            until[evse_id], largest[evse_id] = left_at, part["measured_kwh"]
-    return dict(kwh)
+
+    def __init__(self) -> None:
+        self._kwh: defaultdict[str, float] = defaultdict(float)
+        self._known: defaultdict[str, set[tuple[datetime, datetime]]] = defaultdict(set)
+
+    def believed(self, beliefs: Iterable[Row]) -> None:
+        """Rows of `counterfactuals`, in any number of copies."""
+        for b in beliefs:
+            known, row = self._known[b["evse_id"]], (b["interval_start"], b["believed_at"])
+            if row not in known:
+                known.add(row)
+                self._kwh[b["evse_id"]] += (b["baseline_kw"] - b["load_kw"]) * b["seconds"] / 3600
+
+    def once(self, enrolled: Iterable[Row]) -> dict[str, float]:
+        """The sums. `enrolled`: parts that EVSEs took, of all requests.
+
+        Parts without rows (older than they are) count by their own sum; of those that overlapped the largest.
+        """
+        kwh = self._kwh.copy()
+        until: dict[str, datetime] = {}
+        largest: dict[str, float] = {}
+        for part in sorted(enrolled, key=lambda r: (r["evse_id"], r["joined_at"], r["request_key"])):
+            evse_id, left_at = part["evse_id"], part["left_at"] or END
+            if any(part["joined_at"] < at <= left_at for _, at in self._known.get(evse_id, ())):
+                continue
+            if evse_id in until and part["joined_at"] < until[evse_id]:
+                kwh[evse_id] += max(part["measured_kwh"] - largest[evse_id], 0.0)
+                largest[evse_id] = max(part["measured_kwh"], largest[evse_id])
+                until[evse_id] = max(until[evse_id], left_at)
+            else:
+                kwh[evse_id] += part["measured_kwh"]
+                until[evse_id], largest[evse_id] = left_at, part["measured_kwh"]
+        return dict(kwh)
 
 
 def told_twice_kwh(intervals: Mapping[str, Sequence[Row]], above: Mapping[str, Sequence[str]]) -> float:
