@@ -215,3 +215,36 @@ def test_P7_a_limit_that_ended_by_itself_counts_on_the_ramp() -> None:
     assert governor.may_rise_kw("East", 101.0) == 0.0
     assert not outside.ask(0, 1.0, 101.0, emergency=False)
     assert outside.ask(0, 1.0, 161.0, emergency=False)
+
+
+def test_P7_a_turn_that_could_not_be_written_is_none_and_takes_no_real_one_s_place() -> None:
+    governor = Governor(Rules(rhythm_s=600.0, reversals=2))
+    governor.know({"n": 100.0})
+
+    def moves(evse_id: str, kw: float, now: float, *, written: bool = True) -> bool:
+        if governor.admit(evse_id, ["n"], kw, now, emergency=True) is not None:
+            return False
+        (governor.stands if written else governor.taken_back)(["n"])
+        return True
+
+    assert moves("a", -20.0, 0.0)
+    for at in (100.0, 160.0, 220.0):  # the disk is full, and it is tried again each minute
+        assert moves("b", 5.0, at, written=False)
+    governor.moved_by_itself(["n"], 0.5, 230.0)
+    assert moves("b", 5.0, 400.0)
+    assert moves("c", -9.0, 410.0)
+    assert not moves("d", 5.0, 720.0), "ten minutes after it was tried first, five after it was done"
+    assert not moves("d", 5.0, 999.0)
+    assert moves("d", 5.0, 1001.0)
+
+
+def test_P7_what_ended_by_itself_meanwhile_is_not_taken_back() -> None:
+    governor = Governor(Rules(rhythm_s=600.0, reversals=1))
+    governor.know({"n": 100.0})
+    assert governor.admit("a", ["n"], -20.0, 0.0, emergency=True) is None
+    governor.stands(["n"])
+    assert governor.admit("b", ["n"], -5.0, 100.0, emergency=True) is None
+    governor.moved_by_itself(["n"], 10.0, 101.0)
+    governor.taken_back(["n"])
+    assert governor.admit("c", ["n"], -5.0, 200.0, emergency=True) is not None, "it rose at 101 s"
+    assert governor.admit("c", ["n"], -5.0, 702.0, emergency=True) is None

@@ -154,7 +154,7 @@ async def test_P7_when_a_limit_ends_load_comes_back_only_where_a_car_stood_by_th
             )
         await emw.headend.ledger.record(*facts)
     async with house(store=store) as emw:
-        node = emw.headend.dispatch.governor._nodes["East"]
+        node = emw.headend.dispatch.governor._nodes["East"].way
         assert (node.direction, node.level_kw) == ((1, 0.0) if rose else (-1, -0.23 * 26))
 
 
@@ -219,6 +219,6 @@ async def test_P7_a_ceilings_limit_of_an_hour_ago_that_ended_in_a_crash_is_in_th
             )
         await w.headend.ledger.record(f.ServerStarted(at=w.clock.now(), actor="emw", version="now"))
     async with world(real=disk.reopen(), people=False, at=ends + timedelta(minutes=1)) as w:
-        node = w.headend.dispatch.governor._nodes["East"]
+        node = w.headend.dispatch.governor._nodes["East"].way
         assert node.level_kw == pytest.approx(0.23 * 14 if stays else 0.0)
         assert node.direction == (1 if stays else 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emw.engine.view import Rules
 
@@ -24,16 +24,35 @@ NOTHING_KW = 1e-6
 
 
 @dataclass(slots=True)
+class _Way:
+    """Where one node's commanded load went."""
+
+    turns: deque[float] = field(default_factory=deque)  # when it turned, within the rhythm window
+    level_kw: float = 0.0
+    extreme_kw: float = 0.0
+    direction: int = 0  # -1 falling, +1 rising, 0 not moved yet
+
+    def move(self, delta_kw: float, now: float, turn_kw: float) -> None:
+        """Book a change; against the direction it is a turn from `turn_kw` on."""
+        self.level_kw += delta_kw
+        if self.direction == 0:
+            self.direction, self.extreme_kw = (1 if delta_kw > 0 else -1), self.level_kw
+        elif (self.level_kw - self.extreme_kw) * self.direction >= 0:
+            self.extreme_kw = self.level_kw
+        elif abs(self.level_kw - self.extreme_kw) >= turn_kw:
+            self.direction, self.extreme_kw = -self.direction, self.level_kw
+            self.turns.append(now)
+
+
+@dataclass(slots=True)
 class _Node:
     """What one node's commanded load did lately."""
 
     moves: deque[tuple[float, float]] = field(default_factory=deque)  # (when, signed kW) of the last minute
     rose_kw: float = 0.0  # sums of `moves`, kept so that a round costs no more than its commands
     fell_kw: float = 0.0
-    turns: deque[float] = field(default_factory=deque)  # when it turned, within the rhythm window
-    level_kw: float = 0.0
-    extreme_kw: float = 0.0
-    direction: int = 0  # -1 falling, +1 rising, 0 not moved yet
+    way: _Way = field(default_factory=_Way)
+    sure: _Way | None = None  # the way without what may still be taken back; None: there is nothing such
     controllable_kw: float = 0.0
 
 
@@ -93,6 +112,7 @@ class Governor:
     ) -> Held | None:
         """Let one change of `delta_kw` (positive: load may rise) through and book it, or say why it is held.
 
+        What was let through counts at once, and is to be followed by `stands` or `taken_back`.
         A `law` (ceiling) is never held when it brings load down, drawn or possible: equipment comes first. A `halt`
         frees cars along the ramp and no rhythm holds it: it is the person who ends the back and forth (promise P14).
         So does a `driver` who opts out in person, for one EVSE, and it need not have rested: it is limited again no
@@ -119,9 +139,27 @@ class Governor:
                 ):
                     return Held("ramp: enough load has moved this minute")
         for node in nodes:
-            self._book(node, delta_kw, now)
+            if node.sure is None:
+                node.sure = replace(node.way, turns=node.way.turns.copy())
+            self._book(node, delta_kw, now, sure=False)
         self._last_change[evse_id] = now
         return None
+
+    def stands(self, node_ids: Iterable[str]) -> None:
+        """What was let through under these nodes is written: it goes out."""
+        for node_id in node_ids:
+            self._node(node_id).sure = None
+
+    def taken_back(self, node_ids: Iterable[str]) -> None:
+        """What was let through under these nodes was not written, and nobody was told. It was no turn.
+
+        But it stays on the ramp, and its EVSEs rest: what frees a car goes out all the same, and nothing is tried again
+        at once. A turn by such a release is dated when it is written in the end.
+        """
+        for node_id in node_ids:
+            node = self._node(node_id)
+            if node.sure is not None:
+                node.way, node.sure = node.sure, None
 
     def recall(
         self, evse_id: str, path: Sequence[str], delta_kw: float, now: float, could_kw: Sequence[float] = ()
@@ -176,26 +214,22 @@ class Governor:
         return max(TURN_SHARE * node.controllable_kw, TINY_KW)
 
     def _may_turn(self, node: _Node, way: int, now: float, kw: float = 0.0) -> bool:
-        while node.turns and node.turns[0] <= now - self._rules.rhythm_s:
-            node.turns.popleft()
-        if node.direction in (0, way):
+        went = node.way
+        while went.turns and went.turns[0] <= now - self._rules.rhythm_s:
+            went.turns.popleft()
+        if went.direction in (0, way):
             return True
         # Small corrections pass as long as they stay, this one included, under the threshold that makes a turn.
-        against = (node.level_kw - node.extreme_kw) * way + kw
-        return len(node.turns) < self._rules.reversals or against < self._threshold(node) / 2
+        against = (went.level_kw - went.extreme_kw) * way + kw
+        return len(went.turns) < self._rules.reversals or against < self._threshold(node) / 2
 
-    def _book(self, node: _Node, delta_kw: float, now: float) -> None:
+    def _book(self, node: _Node, delta_kw: float, now: float, *, sure: bool = True) -> None:
         if abs(delta_kw) <= 0:
             return
         node.moves.append((now, delta_kw))
         node.rose_kw += max(delta_kw, 0.0)
         node.fell_kw += max(-delta_kw, 0.0)
-        node.level_kw += delta_kw
-        way = 1 if delta_kw > 0 else -1
-        if node.direction == 0:
-            node.direction, node.extreme_kw = way, node.level_kw
-        elif (node.level_kw - node.extreme_kw) * node.direction >= 0:
-            node.extreme_kw = node.level_kw
-        elif abs(node.level_kw - node.extreme_kw) >= self._threshold(node):
-            node.direction, node.extreme_kw = -node.direction, node.level_kw
-            node.turns.append(now)
+        turn_kw = self._threshold(node)
+        node.way.move(delta_kw, now, turn_kw)
+        if sure and node.sure is not None:
+            node.sure.move(delta_kw, now, turn_kw)

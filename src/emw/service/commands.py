@@ -107,6 +107,7 @@ class Commands:
     async def _issue(self, orders: Sequence[Order], now: datetime, held_kw: defaultdict[str, float]) -> None:
         facts: list[f.Fact] = []
         going: list[str] = []
+        nodes: set[str] = set()
         releases: list[Limit] = []
         for order in orders:
             evse = self._state.evses.get(order.evse_id)
@@ -119,6 +120,8 @@ class Commands:
                 continue
             if order.request_key is not None and order.limit_a is not None and not order.renewal:
                 facts += self._accounts.enrol(order.request_key, order.evse_id, now)
+            path = self._state.path(evse.territory_id)
+            nodes.update(path)
             before = self._state.limits.get(order.evse_id)
             command = f.CommandIssued(
                 at=now,
@@ -135,9 +138,7 @@ class Commands:
                 asked_kw=order.asked_kw,
                 renewal=order.renewal,
                 replaces_a=before.max_a if before is not None and before.in_force(now) else None,
-                could_kw=()
-                if order.renewal
-                else self._governor.could_kw(self._state.path(evse.territory_id)),
+                could_kw=() if order.renewal else self._governor.could_kw(path),
             )
             facts.append(command)
             going.append(order.evse_id)
@@ -149,11 +150,13 @@ class Commands:
         except Unavailable as error:
             # Failing is towards the driver: what frees a car goes out even when it can't be written.
             log.warning("dispatch.release_unwritten", releases=len(releases), why=error.detail)
+            self._governor.taken_back(nodes)
             for limit in releases:
                 self._start(limit)
             raise
         finally:
             self._unwritten.difference_update(going)
+        self._governor.stands(nodes)
         for evse_id in going:
             self.resend(evse_id)
 
