@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emw.engine.allocate import Allocation, Flexible, allocate, available_kw
+from emw.engine.allocate import Allocation, Flexible, allocate
 
 W = 1e-3
 
@@ -36,7 +36,6 @@ def flexibles(draw: st.DrawFn, evse_id: str) -> Flexible:
         step_a=step_a,
         may_pause=draw(st.booleans()),
         gap_a=draw(st.sampled_from([0.0, 0.0, 0.7, 2.0])),
-        laxity_h=draw(st.sampled_from([inf, -1.0, 0.0, 2.5, 8.0])),
         weight=draw(st.sampled_from([1.0, 1.0, 1.0, 2.0, 0.5])),
         current_a=draw(st.sampled_from([None, 0.0, 6.0, 10.0, 16.0])),
     )
@@ -49,6 +48,16 @@ def fleets(draw: st.DrawFn, most: int = 25) -> list[Flexible]:
 
 
 sheds = st.one_of(st.floats(0, 300), st.integers(0, 300).map(float))
+
+
+def available_kw(fleet: list[Flexible]) -> float:
+    """The most that a fleet can shed, by hand: everybody at the floor, or paused where that is allowed."""
+    most_kw = 0.0
+    for e in fleet:
+        draw_a = min(e.draw_a, e.max_a)
+        at_floor_a = max(e.floor_a - e.gap_a, 0.0) if e.floor_a <= e.max_a else draw_a
+        most_kw += e.kw_per_a * (draw_a - (0.0 if e.may_pause else min(at_floor_a, draw_a)))
+    return most_kw
 
 
 def step_kw(fleet: list[Flexible]) -> float:
@@ -160,12 +169,6 @@ def test_equals_are_treated_equally(count: int, shed_kw: float, step_a: float) -
     assert max(got) - min(got) <= step_a + 1e-6
 
 
-def test_between_equals_the_one_with_most_to_spare_gives_the_step() -> None:
-    hurried = Flexible(evse_id="a", kw_per_a=0.23, draw_a=16.0, max_a=32.0, laxity_h=0.5)
-    easy = hurried._replace(evse_id="b", laxity_h=5.0)
-    assert limits(allocate([hurried, easy], 0.23)) == {"a": inf, "b": 15.0}
-
-
 def test_between_equals_the_one_already_there_stays() -> None:
     one = Flexible(evse_id="a", kw_per_a=0.23, draw_a=16.0, max_a=32.0)
     there = one._replace(evse_id="b", current_a=15.0)
@@ -179,8 +182,8 @@ def test_the_weighty_keep_more() -> None:
 
 
 def test_pauses_come_when_all_are_at_the_floor_and_only_where_allowed() -> None:
-    one = Flexible(evse_id="a", kw_per_a=1.0, draw_a=16.0, max_a=32.0, laxity_h=1.0, may_pause=True)
-    fleet = [one, one._replace(evse_id="b", laxity_h=9.0), one._replace(evse_id="c", may_pause=False)]
+    one = Flexible(evse_id="a", kw_per_a=1.0, draw_a=16.0, max_a=32.0, may_pause=True)
+    fleet = [one, one._replace(evse_id="b", current_a=0.0), one._replace(evse_id="c", may_pause=False)]
     assert limits(allocate(fleet, 30.0)) == {"a": 6.0, "b": 6.0, "c": 6.0}
     assert limits(allocate(fleet, 36.0)) == {"a": 6.0, "b": 0.0, "c": 6.0}
     everything = allocate(fleet, 99.0)
@@ -197,7 +200,6 @@ def test_the_trap_a_limit_above_the_draw_counts_nothing() -> None:
 
 def test_nobody_there() -> None:
     assert allocate([], 5.0) == Allocation(shares=(), asked_kw=5.0, short_kw=5.0, excess_kw=0.0)
-    assert available_kw([]) == 0.0
 
 
 def test_nothing_asked() -> None:
@@ -212,9 +214,7 @@ def test_a_shed_that_is_none_is_refused(shed_kw: float) -> None:
         allocate([], shed_kw)
 
 
-@pytest.mark.parametrize(
-    "field", ["kw_per_a", "draw_a", "max_a", "floor_a", "step_a", "gap_a", "weight", "laxity_h"]
-)
+@pytest.mark.parametrize("field", ["kw_per_a", "draw_a", "max_a", "floor_a", "step_a", "gap_a", "weight"])
 def test_P9_an_evse_that_cannot_be_is_refused_by_name(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         allocate([fleet_of_section_8()[0]._replace(**{field: nan})], 1.0)  # type: ignore[arg-type]

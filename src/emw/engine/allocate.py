@@ -18,21 +18,17 @@ price is that the last step may be a coarse one: the excess is always less than 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from math import inf, isfinite
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from emw.engine.columns import NEAR_A, Bools, Floats, Ints
 
 NEAR_KW = 1e-6
 """A milliwatt: sums of floats closer than this are equal."""
-NEAR_A = 1e-6
-"""Amperes closer than this are equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +69,12 @@ class Flexible(NamedTuple):
     """Whether 0 A is allowed: some vehicles do not wake from it."""
     gap_a: float = 0.0
     """What the vehicle takes less than it is allowed, A."""
-    laxity_h: float = inf
-    """Hours to spare at departure: between equals, the larger is cut first."""
     weight: float = 1.0
     """Priority. Shared evenly, twice the weight keeps twice the amps; by price, it makes what is missed count twice."""
     current_a: float | None = None
     """The limit in force, A: between equals, who is already there stays there."""
     price: Price | None = None
-    """What its driver would miss; None: nothing is known (`cheapest`)."""
+    """What its driver would miss; None: nothing is known."""
 
 
 class Share(NamedTuple):
@@ -111,40 +105,16 @@ def allocate(fleet: Sequence[Flexible], shed_kw: float) -> Allocation:
     reached is reached. Shares come in order of EVSE id, whatever the order of `fleet`.
     Raises ValueError for a shed that is negative or not finite, and for an EVSE that cannot be.
     """
+    ordered = checked(fleet, shed_kw)
+    ladders = Ladders.of(ordered)
+    taken, paused = _take(ladders, shed_kw)
+    return allocation(ordered, ladders, shed_kw, taken, paused)
+
+
+def checked(fleet: Sequence[Flexible], shed_kw: float) -> list[Flexible]:
+    """The fleet in order of id, or ValueError naming what cannot be."""
     if not isfinite(shed_kw) or shed_kw < 0:
         raise ValueError(f"shed_kw must be finite and not negative, got {shed_kw}")
-    ladders = Ladders(checked(fleet))
-    taken, paused = _take(ladders, shed_kw)
-    limits_a = ladders.limit_a(taken)
-    curtail_kw = np.where(paused, ladders.unlimited_kw, ladders.given_kw(taken))
-    total_kw = float(curtail_kw.sum())
-    shares = tuple(
-        Share(
-            evse_id=evse_id,
-            limit_a=0.0 if pause else float(limit_a) if count else None,
-            curtail_kw=float(kw),
-        )
-        for evse_id, limit_a, count, pause, kw in zip(
-            ladders.ids, limits_a, taken, paused, curtail_kw, strict=True
-        )
-    )
-    return Allocation(
-        shares=shares,
-        asked_kw=shed_kw,
-        short_kw=max(shed_kw - total_kw, 0.0),
-        excess_kw=max(total_kw - shed_kw, 0.0),
-    )
-
-
-def available_kw(fleet: Sequence[Flexible]) -> float:
-    """The most this fleet can shed now, kW: everybody at the floor, or paused where that is allowed."""
-    ladders = Ladders(checked(fleet))
-    all_down = np.where(ladders.may_pause, ladders.unlimited_kw, ladders.given_kw(ladders.steps))
-    return float(all_down.sum())
-
-
-def checked(fleet: Sequence[Flexible]) -> list[Flexible]:
-    """The fleet in order of id, or ValueError naming the EVSE and the field."""
     for e in fleet:
         for field, value, least in (
             ("kw_per_a", e.kw_per_a, 0.0),
@@ -159,8 +129,6 @@ def checked(fleet: Sequence[Flexible]) -> list[Flexible]:
                 raise ValueError(
                     f"EVSE {e.evse_id}: {field} must be finite and at least {least:g}, got {value}"
                 )
-        if e.laxity_h != e.laxity_h:
-            raise ValueError(f"EVSE {e.evse_id}: laxity_h is not a number")
     ordered = sorted(fleet, key=lambda e: e.evse_id)
     for one, other in pairwise(ordered):
         if one.evse_id == other.evse_id:
@@ -168,32 +136,57 @@ def checked(fleet: Sequence[Flexible]) -> list[Flexible]:
     return ordered
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ladders:
     """The fleet as columns, one row per EVSE in order of id; a count of steps taken says where each one stands."""
 
-    def __init__(self, fleet: Sequence[Flexible]) -> None:
+    kw_per_a: Floats
+    draw_a: Floats
+    floor_a: Floats
+    step_a: Floats
+    gap_a: Floats
+    weight: Floats
+    current_a: Floats
+    """The limit in force, A; inf: none."""
+    may_pause: Bools
+    unlimited_kw: Floats
+    steps: Ints
+    """How many there are, down to the floor."""
+    first_a: Floats
+    """The limit after the first one."""
+
+    @classmethod
+    def of(cls, fleet: Sequence[Flexible]) -> Self:
+        """From a fleet that was `checked`."""
         n = len(fleet)
 
         def column(values: Sequence[float]) -> Floats:
             return np.array(values, dtype=np.float64).reshape(n)
 
-        self.ids = [e.evse_id for e in fleet]
-        self.kw_per_a = column([e.kw_per_a for e in fleet])
-        self.draw_a = np.minimum(column([e.draw_a for e in fleet]), column([e.max_a for e in fleet]))
-        self.floor_a = column([e.floor_a for e in fleet])
-        self.step_a = column([e.step_a for e in fleet])
-        self.gap_a = column([e.gap_a for e in fleet])
-        self.weight = column([e.weight for e in fleet])
-        self.laxity_h = column([e.laxity_h for e in fleet])
-        self.current_a = column([inf if e.current_a is None else e.current_a for e in fleet])
-        self.may_pause = np.array([e.may_pause for e in fleet], dtype=np.bool_).reshape(n)
-        self.unlimited_kw = self.kw_per_a * self.draw_a
+        kw_per_a, max_a = column([e.kw_per_a for e in fleet]), column([e.max_a for e in fleet])
+        draw_a = np.minimum(column([e.draw_a for e in fleet]), max_a)
+        floor_a, step_a = column([e.floor_a for e in fleet]), column([e.step_a for e in fleet])
+        gap_a = column([e.gap_a for e in fleet])
         # The highest limit that bites, and never above the knob: some step of the grid below draw + gap.
-        max_a = column([e.max_a for e in fleet])
-        bites_a = np.minimum(self.draw_a + self.gap_a - NEAR_A, max_a)
-        rungs = np.floor((bites_a - self.floor_a) / self.step_a + 1e-9)
-        self.steps: Ints = np.where(self.draw_a > 0, np.maximum(rungs + 1, 0), 0).astype(np.int64)
-        self.first_a = self.floor_a + np.maximum(rungs, 0) * self.step_a
+        bites_a = np.minimum(draw_a + gap_a - NEAR_A, max_a)
+        rungs = np.floor((bites_a - floor_a) / step_a + 1e-9)
+        return cls(
+            kw_per_a=kw_per_a,
+            draw_a=draw_a,
+            floor_a=floor_a,
+            step_a=step_a,
+            gap_a=gap_a,
+            weight=column([e.weight for e in fleet]),
+            current_a=column([inf if e.current_a is None else e.current_a for e in fleet]),
+            may_pause=np.array([e.may_pause for e in fleet], dtype=np.bool_).reshape(n),
+            unlimited_kw=kw_per_a * draw_a,
+            steps=np.where(draw_a > 0, np.maximum(rungs + 1, 0), 0).astype(np.int64),
+            first_a=floor_a + np.maximum(rungs, 0) * step_a,
+        )
+
+    def pick(self, rows: Ints) -> Self:
+        """The same for some rows, each as often as it is named."""
+        return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def limit_a(self, taken: Ints) -> Floats:
         """The limit after `taken` steps, A; without meaning where none was taken."""
@@ -227,11 +220,29 @@ class Ladders:
         return count
 
 
-def _take(ladders: Ladders, shed_kw: float) -> tuple[Ints, NDArray[np.bool_]]:
+def allocation(
+    fleet: Sequence[Flexible], ladders: Ladders, asked_kw: float, taken: Ints, paused: Bools
+) -> Allocation:
+    """What it comes to when each EVSE of a fleet has taken so many steps of its ladder, or is paused."""
+    curtail_kw = np.where(paused, ladders.unlimited_kw, ladders.given_kw(taken))
+    columns = (ladders.limit_a(taken).tolist(), taken.tolist(), paused.tolist(), curtail_kw.tolist())
+    total_kw = float(curtail_kw.sum())
+    return Allocation(
+        shares=tuple(
+            Share(e.evse_id, 0.0 if pause else limit_a if count else None, kw)
+            for e, limit_a, count, pause, kw in zip(fleet, *columns, strict=True)
+        ),
+        asked_kw=asked_kw,
+        short_kw=max(asked_kw - total_kw, 0.0),
+        excess_kw=max(total_kw - asked_kw, 0.0),
+    )
+
+
+def _take(ladders: Ladders, shed_kw: float) -> tuple[Ints, Bools]:
     """Steps taken and pauses, per EVSE: the shortest stretch of the fixed order that reaches the shed."""
-    none = np.zeros(len(ladders.ids), dtype=np.int64)
-    paused = np.zeros(len(ladders.ids), dtype=np.bool_)
-    if shed_kw <= NEAR_KW or not ladders.ids:
+    n = len(ladders.steps)
+    none, paused = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
+    if shed_kw <= NEAR_KW or not n:
         return none, paused
     down_kw = ladders.given_kw(ladders.steps)
     if down_kw.sum() < shed_kw - NEAR_KW:
@@ -243,32 +254,14 @@ def _take(ladders: Ladders, shed_kw: float) -> tuple[Ints, NDArray[np.bool_]]:
     row = np.repeat(np.arange(len(due)), due)
     nth = np.arange(len(row)) - np.repeat(np.cumsum(due) - due, due)
     count = taken[row] + nth
-    part = _Rows(ladders, row)
-    gain_kw, key, limit_a = part.gain_kw(count), part.key(count), part.limit_a(count)
-    there = ladders.current_a[row] <= limit_a + NEAR_A
-    order = np.lexsort((row, ~there, -ladders.laxity_h[row], -key))
+    part = ladders.pick(row)
+    gain_kw = part.given_kw(count + 1) - part.given_kw(count)
+    there = part.current_a <= part.limit_a(count + 1) + NEAR_A
+    order = np.lexsort((row, ~there, -part.key(count)))
     reached = np.cumsum(gain_kw[order]) + ladders.given_kw(taken).sum()
     last = int(np.searchsorted(reached, shed_kw - NEAR_KW))
     np.add.at(taken, row[order[: last + 1]], 1)
     return taken, paused
-
-
-class _Rows:
-    """Single steps of the ladders: the one after `count` of row `row`."""
-
-    def __init__(self, ladders: Ladders, row: Ints) -> None:
-        self._part = object.__new__(Ladders)
-        for name in ("kw_per_a", "draw_a", "floor_a", "step_a", "gap_a", "weight", "steps", "first_a"):
-            setattr(self._part, name, getattr(ladders, name)[row])
-
-    def gain_kw(self, count: Ints) -> Floats:
-        return self._part.given_kw(count + 1) - self._part.given_kw(count)
-
-    def key(self, count: Ints) -> Floats:
-        return self._part.key(count)
-
-    def limit_a(self, count: Ints) -> Floats:
-        return self._part.limit_a(count + 1)
 
 
 def _bracket(ladders: Ladders, shed_kw: float) -> tuple[float, float]:
@@ -314,11 +307,11 @@ def common_level(kw_per_a: Floats, draw_a: Floats, low_a: Floats, shed_kw: float
     return float(at[i - 1] - (shed_kw - given[i - 1]) / slope[i - 1])
 
 
-def _pause(ladders: Ladders, missing_kw: float, down_kw: Floats, paused: NDArray[np.bool_]) -> None:
-    """Everybody is at the floor and it is not enough: pause, most to spare first, until it is."""
+def _pause(ladders: Ladders, missing_kw: float, down_kw: Floats, paused: Bools) -> None:
+    """Everybody is at the floor and it is not enough: pause, who is already first, until it is."""
     gain_kw = np.where(ladders.may_pause, ladders.unlimited_kw - down_kw, 0.0)
     able = np.flatnonzero(gain_kw > NEAR_KW)
     there = ladders.current_a[able] <= NEAR_A
-    order = able[np.lexsort((able, ~there, -ladders.laxity_h[able]))]
+    order = able[np.lexsort((able, ~there))]
     last = int(np.searchsorted(np.cumsum(gain_kw[order]), missing_kw - NEAR_KW))
     paused[order[: last + 1]] = True

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emw.engine.allocate import NEAR_KW, Allocation, Flexible, Floats, Ints, Ladders, Share, checked
+from emw.engine.allocate import NEAR_KW, Allocation, Flexible, Ladders, allocation, checked
+from emw.engine.columns import Bools, Floats, Ints
 
 UNKNOWN = 0.2
 """Price of a driver of whom nothing is known yet."""
@@ -26,33 +26,13 @@ def cheapest(fleet: Sequence[Flexible], shed_kw: float) -> Allocation:
 
     A shed that can be reached is reached. Raises ValueError as `allocate` does.
     """
-    if not np.isfinite(shed_kw) or shed_kw < 0:
-        raise ValueError(f"shed_kw must be finite and not negative, got {shed_kw}")
-    ordered = checked(fleet)
-    ladders = Ladders(ordered)
+    ordered = checked(fleet, shed_kw)
+    ladders = Ladders.of(ordered)
     n = len(ordered)
     taken, paused = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
     if n and shed_kw > NEAR_KW:
         _take(ladders, _prices(ordered), shed_kw, taken, paused)
-    curtail_kw = np.where(paused, ladders.unlimited_kw, ladders.given_kw(taken))
-    limits_a = ladders.limit_a(taken)
-    total_kw = float(curtail_kw.sum())
-    return Allocation(
-        shares=tuple(
-            Share(evse_id=i, limit_a=0.0 if p else a if t else None, curtail_kw=kw)
-            for i, a, t, p, kw in zip(
-                ladders.ids,
-                limits_a.tolist(),
-                taken.tolist(),
-                paused.tolist(),
-                curtail_kw.tolist(),
-                strict=True,
-            )
-        ),
-        asked_kw=shed_kw,
-        short_kw=max(shed_kw - total_kw, 0.0),
-        excess_kw=max(total_kw - shed_kw, 0.0),
-    )
+    return allocation(ordered, ladders, shed_kw, taken, paused)
 
 
 def _prices(fleet: Sequence[Flexible]) -> Floats:
@@ -62,7 +42,7 @@ def _prices(fleet: Sequence[Flexible]) -> Floats:
     return np.array(floor + pause, dtype=np.float64)
 
 
-def _take(ladders: Ladders, price: Floats, shed_kw: float, taken: Ints, paused: NDArray[np.bool_]) -> None:
+def _take(ladders: Ladders, price: Floats, shed_kw: float, taken: Ints, paused: Bools) -> None:
     """Mark the moves: `taken` steps per EVSE, and pauses."""
     n = len(taken)
     down_kw = ladders.given_kw(ladders.steps)
@@ -90,7 +70,7 @@ def _take(ladders: Ladders, price: Floats, shed_kw: float, taken: Ints, paused: 
         taken[best] = steps
 
 
-def _move(ladders: Ladders, move: int, n: int, taken: Ints, paused: NDArray[np.bool_]) -> None:
+def _move(ladders: Ladders, move: int, n: int, taken: Ints, paused: Bools) -> None:
     if move >= n:
         paused[move - n] = True
     taken[move % n] = ladders.steps[move % n]
