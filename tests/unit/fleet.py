@@ -146,7 +146,6 @@ class Fleet:
             halted=self.halted,
             may_rise_kw={n: self.governor.may_rise_kw(n, at, halted=self.halted) for n in PARENTS},
             rose_kw={n: self.governor.rose_kw(n, at) for n in PARENTS},
-            may_fall_kw={n: self.governor.may_fall_kw(n, at) for n in PARENTS},
             highest_kw=self.highest_kw,
         )
 
@@ -154,7 +153,7 @@ class Fleet:
         """Decide, check, let through, apply."""
         plan = decide(self.view(), self.now, self.rules)
         for key, state in plan.moves:
-            self.requests[key] = replace(self.requests[key], state=RequestState(state))
+            self.requests[key] = replace(self.requests[key], state=state)
         for order in plan.orders:
             self.check(order)
             if self._admitted(order):

@@ -51,9 +51,9 @@ def decide(view: View, now: datetime, rules: Rules) -> Plan:
     )
 
 
-def _lives(view: View, now: datetime) -> tuple[list[tuple[str, str]], list[ReductionRequest]]:
+def _lives(view: View, now: datetime) -> tuple[list[tuple[str, RequestState]], list[ReductionRequest]]:
     """Requests as the clock leaves them: started, ended."""
-    moves: list[tuple[str, str]] = []
+    moves: list[tuple[str, RequestState]] = []
     requests: list[ReductionRequest] = []
     for request in sorted(view.requests, key=lambda r: (r.received_at, r.request_key)):
         state = request.state
@@ -74,7 +74,7 @@ def _lives(view: View, now: datetime) -> tuple[list[tuple[str, str]], list[Reduc
 
 def _restored(
     view: View, requests: Iterable[ReductionRequest], wanted: Mapping[str, Wanted], now: datetime
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, RequestState]]:
     """Restoring requests whose last limit is gone, or serves another request now, are closed."""
     restoring = [r.request_key for r in requests if r.state is RequestState.RESTORING]
     if not restoring:

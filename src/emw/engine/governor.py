@@ -56,13 +56,6 @@ class _Node:
     controllable_kw: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A command that may not go out now, and why."""
-
-    why: str
-
-
 class Governor:
     """Keeps the books of what was let through, per node and per EVSE."""
 
@@ -82,12 +75,10 @@ class Governor:
 
     def may_rise_kw(self, node_id: str, now: float, *, halted: bool = False) -> float:
         """How much the node's load may be let rise now, kW; 0 while the rhythm forbids another turn (not in a halt)."""
-        node, share = self._node(node_id), self._rules.restore_share_per_min
-        return self._ramp_room(node, +1, now, share) if halted else self._room(node, +1, now, share)
-
-    def may_fall_kw(self, node_id: str, now: float) -> float:
-        """How much the node's load may be brought down now outside an emergency, kW."""
-        return self._room(self._node(node_id), -1, now, self._rules.shed_share_per_min)
+        node = self._node(node_id)
+        if not (halted or self._may_turn(node, +1, now)):
+            return 0.0
+        return self._ramp_room(node, +1, now, self._rules.restore_share_per_min)
 
     def rose_kw(self, node_id: str, now: float) -> float:
         """How much of the node's load was let rise within the last minute, kW."""
@@ -109,8 +100,8 @@ class Governor:
         law: bool = False,
         halt: bool = False,
         driver: bool = False,
-    ) -> Held | None:
-        """Let one change of `delta_kw` (positive: load may rise) through and book it, or say why it is held.
+    ) -> str | None:
+        """Let one change of `delta_kw` (positive: load may rise) through and book it (None), or say why it is held.
 
         What was let through counts at once, and is to be followed by `stands` or `taken_back`.
         A `law` (ceiling) is never held when it brings load down, drawn or possible: equipment comes first. A `halt`
@@ -122,13 +113,13 @@ class Governor:
         gap_over = self.next_change(evse_id)
         free = driver and delta_kw >= 0
         if gap_over is not None and now < gap_over - 1e-6 and not (law and delta_kw <= 0) and not free:
-            return Held(f"changed less than {rules.gap_s:g} s ago")
+            return f"changed less than {rules.gap_s:g} s ago"
         nodes = [self._node(node_id) for node_id in path]
         way = 1 if delta_kw > 0 else -1
         if abs(delta_kw) > NOTHING_KW and not (law and way < 0):
             for node in nodes:
                 if not (halt or free) and not self._may_turn(node, way, now, abs(delta_kw)):
-                    return Held(f"load has turned {rules.reversals} times in {rules.rhythm_s / 60:g} min")
+                    return f"load has turned {rules.reversals} times in {rules.rhythm_s / 60:g} min"
                 share = rules.restore_share_per_min if way > 0 else rules.shed_share_per_min
                 bound = way > 0 or not emergency
                 # One EVSE can't be split: an empty minute lets one through whatever its size.
@@ -137,7 +128,7 @@ class Governor:
                     and abs(delta_kw) > self._ramp_room(node, way, now, share)
                     and self._moved(node, way, now) > NOTHING_KW
                 ):
-                    return Held("ramp: enough load has moved this minute")
+                    return "ramp: enough load has moved this minute"
         for node in nodes:
             if node.sure is None:
                 node.sure = replace(node.way, turns=node.way.turns.copy())
@@ -203,14 +194,12 @@ class Governor:
             node.rose_kw = node.fell_kw = 0.0
         return node.rose_kw if way > 0 else node.fell_kw
 
-    def _room(self, node: _Node, way: int, now: float, share: float) -> float:
-        return self._ramp_room(node, way, now, share) if self._may_turn(node, way, now) else 0.0
-
     def _ramp_room(self, node: _Node, way: int, now: float, share: float) -> float:
         allowed = max(share * node.controllable_kw, self._rules.ramp_floor_kw_per_min)
         return max(0.0, allowed - self._moved(node, way, now))
 
     def _threshold(self, node: _Node) -> float:
+        """A move against the direction that is smaller is no turn, kW."""
         return max(TURN_SHARE * node.controllable_kw, TINY_KW)
 
     def _may_turn(self, node: _Node, way: int, now: float, kw: float = 0.0) -> bool:

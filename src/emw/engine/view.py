@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from emw.domain.model import Limit, Outcome, ReductionRequest, Territory
+from emw.domain.model import Limit, Outcome, ReductionRequest, RequestState, Territory
 from emw.domain.units import FLOOR_A
 from emw.engine.allocate import Price
 
@@ -183,8 +183,6 @@ class View:
     halted: bool = False
     may_rise_kw: Mapping[str, float] = field(default_factory=dict)
     """Per node: how much load may rise now (governor); a node that is not named may rise without bound."""
-    may_fall_kw: Mapping[str, float] = field(default_factory=dict)
-    """The same for falling; emergencies are not bound by it."""
     rose_kw: Mapping[str, float] = field(default_factory=dict)
     """Per node: how much load was let rise within the last minute."""
     highest_kw: Mapping[str, float] = field(default_factory=dict)
@@ -250,7 +248,9 @@ def retold(why: str, short_kw: float) -> str:
 class Plan:
     """What `decide` proposes: moves in requests' lives, orders, shortfalls, and when to look again."""
 
-    moves: tuple[tuple[str, str], ...] = ()
+    moves: tuple[tuple[str, RequestState], ...] = ()
+    """Requests, by key, and the state that each comes to."""
     orders: tuple[Order, ...] = ()
     shortfalls: tuple[Shortfall, ...] = ()
     wake_at: datetime | None = None
+    """None: the clock alone changes nothing."""

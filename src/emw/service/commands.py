@@ -194,7 +194,7 @@ class Commands:
         if order.renewal:
             return True
         request = self._state.requests.get(order.request_key) if order.request_key else None
-        held = self._governor.admit(
+        why = self._governor.admit(
             order.evse_id,
             self._state.path(evse.territory_id),
             moves_kw,
@@ -204,10 +204,10 @@ class Commands:
             halt=order.cause == Cause.HALT,
             driver=order.driver,
         )
-        if held is not None:
+        if why is not None:
             self.held += 1
-            log.debug("dispatch.held", evse_id=order.evse_id, why=held.why)
-        return held is None
+            log.debug("dispatch.held", evse_id=order.evse_id, why=why)
+        return why is None
 
     def resend(self, evse_id: str) -> None:
         """Say the last command of an EVSE (again): same id, absolute, so harmless."""

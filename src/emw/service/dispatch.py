@@ -183,8 +183,7 @@ class Dispatch:
 
     async def _live_on(self, plan: Plan, now: datetime) -> None:
         """Record what the clock did to requests."""
-        for key, state in plan.moves:
-            move = RequestState(state)
+        for key, move in plan.moves:
             facts: list[f.Fact] = []
             if move is RequestState.RESTORING:
                 facts += self._accounts.last_sums(key, now)

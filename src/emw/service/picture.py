@@ -162,7 +162,6 @@ class Picture:
                 n: governor.may_rise_kw(n, at, halted=halted or n in freed) for n in sorted(limited)
             },
             rose_kw={n: governor.rose_kw(n, at) for n in nodes},
-            may_fall_kw={n: governor.may_fall_kw(n, at) for n in nodes},
             highest_kw=self.learning.highest_kw(root, now) if returning else {},
             doubt_kw=self.learning.doubt_kw(root),
         )
