@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emw.engine.forecast import BAND, SHARED, Ahead, ahead
-from emw.engine.peaks import Peaks
-from emw.engine.restore import WayBack
+from emw.engine.peaks import Peaks, WayBack
 
 LOADS = st.lists(st.floats(0, 1000), min_size=5, max_size=80)
 

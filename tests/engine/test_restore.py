@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emw.engine.columns import Request
-from emw.engine.restore import Ramp, WayBack, release
+from emw.engine.peaks import WayBack
+from emw.engine.restore import Ramp, release
 
 CARS = st.lists(st.tuples(st.floats(0, 20), st.floats(-1, 1)), max_size=60)
 

@@ -49,6 +49,10 @@ class Price:
         return Price(floor=self.floor + by, pause=self.pause + by, hold=self.hold + by)
 
 
+UNKNOWN = Price(floor=0.2, pause=0.2, hold=0.2)
+"""Of an EVSE of whose driver nothing is known yet."""
+
+
 class Flexible(NamedTuple):
     """One EVSE that may be asked: what it draws unlimited, and what it may be brought to. A tuple: rounds make many.
 

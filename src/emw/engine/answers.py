@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emw.engine.columns import Bools, Columns, Floats
+from emw.engine.columns import SMALL_A, Bools, Columns, Floats
 from emw.engine.state import State
 
 LIES_A = 1.2
@@ -23,7 +23,7 @@ GIVEN_UP = 0.005
 
 def agrees(limit_a: Floats, asked_a: Floats) -> Bools:
     """Whether the limit confirmed is the one commanded (NaN: none is). Some stations convert it to W and back."""
-    near: Bools = np.abs(limit_a - asked_a) < 0.05 + 0.01 * asked_a
+    near: Bools = np.abs(limit_a - asked_a) < SMALL_A + 0.01 * asked_a
     return near
 
 
@@ -40,7 +40,7 @@ class Answers:
         """Look at what was commanded a round ago; returns who turns out to be deaf."""
         # A knob may be turned down after a command: that is not said again as it was.
         s.asked_a = np.minimum(s.asked_a, seen.max_a)
-        over = (seen.draw_a > seen.limit_a + LIES_A) & ~changed & (seen.limit_a < seen.max_a - 0.05)
+        over = (seen.draw_a > seen.limit_a + LIES_A) & ~changed & ~seen.free
         s.lies = np.where(over, s.lies + 1, 0)
         came = agrees(seen.limit_a, s.asked_a)
         looks = s.waits & seen.online & (seen.now_min - s.asked_min >= 1.0)

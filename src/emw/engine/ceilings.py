@@ -13,6 +13,8 @@ from emw.domain.lines import LINES
 from emw.domain.model import Territory
 from emw.engine.view import EvseView
 
+NEAR = 1e-9
+"""Sums closer than this are equal, kW or A."""
 Could = Callable[[EvseView], float]
 """What an EVSE could come to draw, A per phase."""
 

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emw.engine.allocate import NEAR_KW, Allocation, Flexible, Ladders, allocation, checked
+from emw.engine.allocate import NEAR_KW, UNKNOWN, Allocation, Flexible, Ladders, allocation, checked
 from emw.engine.columns import Bools, Floats, Ints
 
-UNKNOWN = 0.2
-"""Price of a driver of whom nothing is known yet."""
 NEXT_FEW = 20
 """Moves next in price are as good as one another."""
 
@@ -37,8 +35,9 @@ def cheapest(fleet: Sequence[Flexible], shed_kw: float) -> Allocation:
 
 def _prices(fleet: Sequence[Flexible]) -> Floats:
     """Prices of all moves to the floor, then of all pauses, each as much as its driver counts."""
-    floor = [e.weight * (UNKNOWN if e.price is None else e.price.floor) for e in fleet]
-    pause = [e.weight * (UNKNOWN if e.price is None else max(e.price.pause, e.price.floor)) for e in fleet]
+    prices = [(e.weight, e.price or UNKNOWN) for e in fleet]
+    floor = [weight * price.floor for weight, price in prices]
+    pause = [weight * max(price.pause, price.floor) for weight, price in prices]
     return np.array(floor + pause, dtype=np.float64)
 
 

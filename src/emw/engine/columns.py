@@ -1,4 +1,7 @@
-"""What one round sees, as columns: one row per EVSE with a vehicle, in order of EVSE id. No behaviour."""
+"""What one round sees, as columns: one row per EVSE with a vehicle, in order of EVSE id.
+
+`Floats`, `Ints` and `Bools` have one row per EVSE wherever nothing else is said.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ Phase = Literal["idle", "shed", "restore"]
 
 NEAR_A = 1e-6
 """Amperes closer than this are equal."""
+SMALL_A = 0.05
+"""Limits closer than this are the same to a station."""
 LEAST_KW = 1e-3
 """A move that changes the load by less is none."""
 
@@ -53,3 +58,13 @@ class Columns:
     """Departure told; evidence, not truth."""
     opted_out: Bools
     online: Bools
+
+    def frees(self, limit_a: Floats) -> Bools:
+        """Whether these limits are none: at the knob (a row each)."""
+        found: Bools = limit_a >= self.max_a - SMALL_A
+        return found
+
+    @property
+    def free(self) -> Bools:
+        """Whom no confirmed limit holds."""
+        return self.frees(self.limit_a)

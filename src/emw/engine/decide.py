@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from emw.domain.model import Cause, ReductionRequest, RequestState
 from emw.engine.ceilings import ceilings_of
 from emw.engine.law import by_shed, hold_under, make_sure
-from emw.engine.orders import Wanted, orders_of
+from emw.engine.orders import orders_of
 from emw.engine.share import shed
 from emw.engine.view import EvseView, Plan, Rules, Shortfall, View
+from emw.engine.wanted import Wanted
 
 
 def decide(view: View, now: datetime, rules: Rules) -> Plan:

@@ -14,10 +14,11 @@ import numpy as np
 
 from emw.engine.columns import Columns, Floats
 from emw.engine.estimate import Estimator
-from emw.engine.need import TAU_H
+from emw.engine.need import place_of
 from emw.engine.stay import later
 
 STEP_H = 0.25
+"""Leaving is summed up in such steps."""
 ENDS = 0.25
 """Share of the hazard of leaving at which charging ends: who leaves has often drawn until shortly before."""
 SHARED = 0.23
@@ -83,9 +84,8 @@ class Forecast:
 def still_charging(seen: Columns, est: Estimator, met: Floats, hours: float) -> Floats:
     """The chance that each vehicle still charges `hours` from now. `met`: survival of its need at TAU_H."""
     state = est.state
-    place = min(int(np.searchsorted(TAU_H, hours, side="right")) - 1, len(TAU_H) - 2)
-    part = min((hours - TAU_H[place]) / (TAU_H[place + 1] - TAU_H[place]), 1.0)
-    needs = met[:, place] + part * (met[:, place + 1] - met[:, place])
+    j, part = place_of(hours)
+    needs = met[:, j] + part * (met[:, j + 1] - met[:, j])
     now_h = seen.now_min / 60
     steps = max(round(hours / STEP_H), 1)
     gone = np.zeros(len(needs))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from emw.engine.ceilings import Ceiling, ceilings_of
+from emw.engine.ceilings import NEAR, Ceiling, ceilings_of
 from emw.engine.view import EvseView, View
-
-NEAR = 1e-9
 
 
 class _Room:

@@ -10,12 +10,10 @@ from datetime import datetime
 
 from emw.domain.model import Cause, Territory
 from emw.engine.allocate import allocate
-from emw.engine.ceilings import Ceiling, Could, ceilings_of
-from emw.engine.orders import Wanted
-from emw.engine.share import flexible
+from emw.engine.ceilings import NEAR, Ceiling, Could, ceilings_of
 from emw.engine.view import EvseView
+from emw.engine.wanted import Wanted, limit_of
 
-NEAR = 1e-9
 FULL_A = 0.5
 """A vehicle that would draw less is full, or has not begun."""
 
@@ -26,7 +24,7 @@ def hold_under(node: Territory, pool: Sequence[EvseView], wanted: dict[str, Want
     def could(e: EvseView) -> float:
         if not e.hears:
             return e.stands_a(now)  # it can't be told otherwise
-        return e.drawn_a(_limit_of(wanted, e), e.potential_a)
+        return e.drawn_a(limit_of(wanted, e), e.potential_a)
 
     def pressed(law: tuple[Ceiling, Sequence[EvseView]]) -> float:
         ceiling, on_it = law
@@ -125,7 +123,7 @@ def _share_under(ceiling: Ceiling, pool: Sequence[EvseView], wanted: dict[str, W
     over = _less_for_the_full(ceiling, bound, wanted, could, over)
     if over <= NEAR:
         return
-    fleet = [flexible(e, could(e), ceiling.per_a(e)) for e in bound]
+    fleet = [e.flexible(could(e), ceiling.per_a(e)) for e in bound]
     step = max((ceiling.per_a(e) * e.step_a for e in bound), default=0.0)
     result = allocate(fleet, over)
     if result.short_kw > NEAR and any(not e.may_pause for e in bound):
@@ -141,7 +139,7 @@ def _share_under(ceiling: Ceiling, pool: Sequence[EvseView], wanted: dict[str, W
         if over <= NEAR:
             return
         e = by_id[evse_id]
-        limit_a = _limit_of(wanted, e)
+        limit_a = limit_of(wanted, e)
         if limit_a is not None and limit_a - e.step_a >= e.floor_a:
             before_a = could(e)
             _lower(ceiling, wanted, evse_id, limit_a - e.step_a)
@@ -167,8 +165,3 @@ def _lower(ceiling: Ceiling, wanted: dict[str, Wanted], evse_id: str, limit_a: f
     want = wanted.get(evse_id)
     request = None if want is None else want.request
     wanted[evse_id] = Wanted(limit_a, Cause.CEILING, request, ceiling.node_id, line=ceiling.line)
-
-
-def _limit_of(wanted: Mapping[str, Wanted], evse: EvseView) -> float | None:
-    want = wanted.get(evse.evse_id)
-    return None if want is None else want.limit_a

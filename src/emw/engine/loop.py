@@ -13,19 +13,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from emw.engine import restore
 from emw.engine.answers import agrees
-from emw.engine.columns import Bools, Columns, Floats, Ints, Request
+from emw.engine.columns import SMALL_A, Bools, Columns, Floats, Ints, Request
 from emw.engine.estimate import Estimator
 from emw.engine.past import Past
+from emw.engine.peaks import WayBack
 from emw.engine.price import Outlook, Prices, Taste, prices
 from emw.engine.relief import Held, give_back, hand_on
-from emw.engine.select import Moves, ask_more
+from emw.engine.restore import Ramp, release
+from emw.engine.select import LEAST_A, Moves, ask_more
 
 NOBODY = Moves(rows=np.zeros(0, dtype=np.int64), limit_a=np.zeros(0))
 
-SWAP_MIN = 5
+HAND_ON_EVERY_MIN = 5
 """Minutes between looks at who could hand on to whom."""
+HAND_ON_AFTER_MIN = 10.0
+"""A hold this old may be handed on."""
+HAND_ON_A = 0.5
+"""... where it holds back more than this."""
 INTERVAL_MIN = 5
 """A shed is settled by the mean of such an interval, counted from the start of the request."""
 SHOWS_MIN = 2.0
@@ -34,11 +39,9 @@ COUNTED_ON = 0.75
 """A command that is not confirmed counts where the chance that it will yet come true is higher."""
 DEAF_MIN = 10.0
 """Minutes between two releases to a station that does not answer."""
-HOLD_MIN = 10.0
-"""Nobody is freed before this time has passed, except because too much is shed."""
 
 
-def joined(one: Moves, other: Moves) -> Moves:
+def _joined(one: Moves, other: Moves) -> Moves:
     """Both moves; their rows differ."""
     return Moves(
         rows=np.concatenate((one.rows, other.rows)), limit_a=np.concatenate((one.limit_a, other.limit_a))
@@ -63,8 +66,12 @@ class Tuning:
     """What the rest of an interval makes up for, of what its first minutes missed: at most this part of the request."""
     gap_min: float = 1.0
     """Least time between two commands to one EVSE, min."""
+    hand_on_margin: float = 0.07
+    """A hold is handed on when it costs this much more than another driver's would, kWh missed per kWh shed."""
+    hand_on_part: float = 0.2
+    """At most this part of the request is handed on at a time."""
     taste: Taste = field(default_factory=Taste)
-    way_back: restore.WayBack = field(default_factory=restore.WayBack)
+    way_back: WayBack = field(default_factory=WayBack)
 
 
 class Controller:
@@ -74,7 +81,7 @@ class Controller:
         self.tuning = tuning or Tuning()
         self.est = Estimator()
         self.outlook = Outlook()
-        self.ramp = restore.Ramp(self.tuning.way_back)
+        self.ramp = Ramp(self.tuning.way_back)
         self.est_kw = 0.0
         self.sheddable_kw = 0.0
         self.doubt_kw = 0.0
@@ -128,8 +135,8 @@ class Controller:
             & ~seen.opted_out
             & (self.est.answers.to_come(s) > COUNTED_ON)
         )
-        told = np.where(s.asked_a >= seen.floor_a - 0.05, np.maximum(s.asked_a - self.est.gap(), 0.0), 0.0)
-        free = s.asked_a >= seen.max_a - 0.05
+        told = np.where(s.asked_a >= seen.floor_a - SMALL_A, np.maximum(s.asked_a - self.est.gap(), 0.0), 0.0)
+        free = seen.frees(s.asked_a)
         predicted = np.where(s.done | s.stuck, 0.0, np.where(free, s.would_a, np.minimum(told, s.would_a)))
         return np.where(young | out, predicted, seen.draw_a)
 
@@ -150,27 +157,23 @@ class Controller:
         if abs(error) <= band:
             return NOBODY
         handed = self._hand_on(seen, request, now_a, able)
-        if abs(error) <= band and not len(handed):
-            return NOBODY
         s = self.est.state
         rise_kw = float((seen.kw_per_a * np.maximum(s.would_a - now_a, 0.0))[handed].sum())
         back = Moves(rows=handed, limit_a=seen.max_a[handed])
         error += rise_kw
         if error > band:
-            rows = _without(able & (now_a > 0.25), handed)
+            rows = _without(able & (now_a > LEAST_A), handed)
             price = self._prices(seen, rows, now_a, request)
-            more = ask_more(
-                seen, now_a, self.est.gap(), able, price, rows, error + band / 2, min(band / 2, 0.5 * error)
-            )
-            return joined(back, more)
+            more = ask_more(seen, now_a, self.est.gap(), able, price, rows, error + band / 2, band / 2)
+            return _joined(back, more)
         if error < -band:
             # One that was held before it was ever seen free may be let go: then it is seen.
-            rows = _without(movable & (seen.limit_a < seen.max_a - 0.05), handed)
+            rows = _without(movable & ~seen.free, handed)
             price = self._prices(seen, rows, now_a, request)
             places, limit_a = give_back(
                 self._held(seen, rows, now_a), price.hold, -error - band / 2, band / 2
             )
-            return joined(back, Moves(rows=rows[places], limit_a=limit_a))
+            return _joined(back, Moves(rows=rows[places], limit_a=limit_a))
         return back
 
     def _held(self, seen: Columns, rows: Ints, now_a: Floats) -> Held:
@@ -200,43 +203,37 @@ class Controller:
         horizon_h = min(max(request.end_min - seen.now_min, 5.0) / 60, taste.look_h)
         found = prices(seen, self.est, self.outlook, rows, now_a, horizon_h, taste)
         again = np.where(np.isnan(self.est.state.asked_a[rows]), 0.0, taste.again)
-        free = seen.limit_a[rows] >= seen.max_a[rows] - 0.05
+        free = seen.free[rows]
         return replace(found, floor=found.floor + again * free, pause=found.pause + again * free)
 
     def _hand_on(self, seen: Columns, request: Request, now_a: Floats, able: Bools) -> Ints:
         """Every few minutes: held EVSEs to be freed because others can do the same for less."""
-        s = self.est.state
-        taste = self.tuning.taste
-        none: Ints = np.zeros(0, dtype=np.int64)
-        if (
-            seen.now_min - request.start_min
-        ) % SWAP_MIN != SWAP_MIN - 1 or request.end_min - seen.now_min < SWAP_MIN:
-            return none
-        long = able & (seen.limit_a < seen.max_a - 0.05) & (seen.now_min - s.asked_min >= HOLD_MIN)
-        held = np.flatnonzero(long & (s.would_a - now_a > 0.5))
-        free = np.flatnonzero(able & (seen.limit_a >= seen.max_a - 0.05) & (now_a > seen.floor_a))
+        s, tuning = self.est.state, self.tuning
+        passed_min, left_min = seen.now_min - request.start_min, request.end_min - seen.now_min
+        if passed_min % HAND_ON_EVERY_MIN != HAND_ON_EVERY_MIN - 1 or left_min < HAND_ON_EVERY_MIN:
+            return NOBODY.rows
+        long = able & ~seen.free & (seen.now_min - s.asked_min >= HAND_ON_AFTER_MIN)
+        held = np.flatnonzero(long & (s.would_a - now_a > HAND_ON_A))
+        free = np.flatnonzero(able & seen.free & (now_a > seen.floor_a))
         if not len(held) or not len(free):
-            return none
+            return NOBODY.rows
         rise = (seen.kw_per_a * (s.would_a - now_a))[held]
         gain = (seen.kw_per_a * np.maximum(now_a - seen.floor_a + self.est.gap(), 0.0))[free]
         dear, cheap = self._prices(seen, held, now_a, request), self._prices(seen, free, now_a, request)
-        return held[
-            hand_on(
-                rise, dear.hold, gain, cheap.floor, taste.swap_part * request.kw * SWAP_MIN, taste.swap_margin
-            )
-        ]
+        most_kw = tuning.hand_on_part * request.kw
+        return held[hand_on(rise, dear.hold, gain, cheap.floor, most_kw, tuning.hand_on_margin)]
 
     def _restore(self, seen: Columns, request: Request, now_a: Floats, load_kw: float) -> Moves:
         s = self.est.state
-        held = np.flatnonzero((seen.limit_a < seen.max_a - 0.05) & seen.online)
+        held = np.flatnonzero(~seen.free & seen.online)
         room_kw = self.ramp.room_kw(seen.now_min, request, load_kw)
         price = prices(seen, self.est, self.outlook, held, now_a, 0.5, self.tuning.taste)
         rise = np.where(s.done | s.stuck | s.deaf, 0.0, np.maximum(s.would_a - now_a, 0.0)) * seen.kw_per_a
         # What was let go and did not hear it is told again, and counts first.
-        again = held[(s.asked_a[held] >= seen.max_a[held] - 0.05) & (seen.now_min - s.asked_min[held] >= 1.0)]
+        again = held[(seen.frees(s.asked_a) & (seen.now_min - s.asked_min >= 1.0))[held]]
         step_kw = self.ramp.step_kw(seen.now_min, request.kw) - float(rise[again].sum())
         whole_kw = self.tuning.way_back.step_part * request.kw
-        rows = held[restore.release(rise[held], price.hold, room_kw, step_kw, whole_kw)]
+        rows = held[release(rise[held], price.hold, room_kw, step_kw, whole_kw)]
         if rise[rows].any():
             self.ramp.let_go(seen.now_min)
         return Moves(rows=rows, limit_a=seen.max_a[rows])
@@ -253,7 +250,7 @@ class Controller:
         differs = ~np.isnan(wanted) & ~agrees(seen.limit_a, wanted)
         waited = seen.now_min - s.asked_min
         # A station that does nothing is not asked again, but it is told when it is free.
-        hears = ~s.deaf | ((wanted >= seen.max_a - 0.05) & (waited >= DEAF_MIN))
+        hears = ~s.deaf | (seen.frees(wanted) & (waited >= DEAF_MIN))
         send = differs & seen.online & ~seen.opted_out & hears & (waited >= self.tuning.gap_min)
         rows = np.flatnonzero(send)
         s.asked_a[rows] = wanted[rows]

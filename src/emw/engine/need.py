@@ -117,6 +117,12 @@ class Finish:
         return alive, total
 
 
+def place_of(hours: float) -> tuple[int, float]:
+    """Where so many hours lie in TAU_H: the place before, and the part of the way to the next; beyond it, its end."""
+    j = int(np.clip(np.searchsorted(TAU_H, hours, side="right") - 1, 0, len(TAU_H) - 2))
+    return j, min((hours - TAU_H[j]) / (TAU_H[j + 1] - TAU_H[j]), 1.0)
+
+
 def needs_at(alive: Floats) -> Floats:
     """Hours of charging at NEED_QUANTILES of the survival tabulated at TAU_H; rows by len(NEED_QUANTILES)."""
     out = np.empty((len(alive), len(NEED_QUANTILES)))

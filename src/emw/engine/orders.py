@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
+from emw.domain.model import Cause, Limit, RequestState
+from emw.engine.columns import LEAST_KW, SMALL_A
 from emw.engine.headroom import Headroom
-from emw.engine.view import SMALL_A, EvseView, Order, Rules, View
+from emw.engine.view import EvseView, Order, Rules, View
+from emw.engine.wanted import Wanted
 
-SMALL_KW = 1e-3
 AGAIN = timedelta(seconds=5)
 """When to look again at what there was no room for."""
 
@@ -28,25 +29,7 @@ class _Held:
     @property
     def rise_kw(self) -> float:
         """The load that comes back when it is let go."""
-        return self.evse.kw_per_a * (self.evse.would_draw_a - self.evse.drawn_a(self.limit_a))
-
-
-@dataclass(slots=True)
-class Wanted:
-    """The limit one EVSE should have after this round, and which request or ceiling wants it."""
-
-    limit_a: float
-    cause: Cause
-    request: ReductionRequest | None
-    node_id: str
-    line: str | None = None
-    law: bool = False
-    """A ceiling counts on it: what a shed takes need not be taken again, but then it must be taken now."""
-
-
-def gives(evse: EvseView, want: Wanted | None) -> float:
-    """The curtailment a limit brings, kW."""
-    return evse.gives_kw(None if want is None else want.limit_a)
+        return self.evse.rises_kw(self.limit_a)
 
 
 def orders_of(
@@ -101,7 +84,7 @@ def _order(e: EvseView, want: Wanted, until: datetime, *, renewal: bool = False)
         node_id=want.node_id,
         line=want.line,
         would_draw_a=e.would_draw_a,
-        asked_kw=gives(e, want),
+        asked_kw=e.gives_kw(want.limit_a),
         plugged_at=e.plugged_at,
         renewal=renewal,
         law=want.law,
@@ -207,10 +190,11 @@ def _releases(
 
 
 def _turn(held: _Held) -> tuple[bool, bool, float]:
+    """Whose turn it is to be let go, the least first."""
     price = held.evse.price
     return (
         not held.evse.opted_out,
-        held.rise_kw > SMALL_KW,
+        held.rise_kw > LEAST_KW,
         0.0 if price is None else -held.evse.priority * price.hold,
     )
 

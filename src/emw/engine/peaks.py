@@ -8,11 +8,41 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-
-from emw.engine.restore import WayBack
+from dataclasses import dataclass
 
 MEAN_OF = 5
 """Looks, a minute apart, per mean."""
+NEAR = 1e-4
+"""Part of a load: the last car of a fleet that stands still has room to the watt, whatever readings are off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """Rules of the return."""
+
+    ramp_min: float = 20.0
+    """The shed comes back over this time."""
+    measured_part: float = 0.98
+    """The load may come up to this part of one that was measured before the event..."""
+    estimated_part: float = 0.93
+    """... and to this part of one that was estimated during it."""
+    lookback_min: float = 60.0
+    """So long before the event a load counts."""
+    patience_min: float = 45.0
+    """After this the two parts above wear off, over as long again."""
+    last_min: float = 180.0
+    """After this whoever still waits is let go, along the ramp and whatever the load is."""
+    step_part: float = 0.075
+    """Of the shed may come back in one minute: room is left for those who come by themselves."""
+    steepest_part: float = 0.10
+    """Of the shed may the load rise in one minute, with those who come by themselves."""
+    still_min: float = 5.0
+    """Where so many come that nobody was let go for so long, somebody is: the way back must not last for ever."""
+
+    def worn(self, waited_min: float) -> float:
+        """Factor on a bound after so long a wait: at last what was measured counts in full."""
+        part = min(max(waited_min / self.patience_min - 1, 0.0), 1.0)
+        return 1 + (1 / self.measured_part - 1 + NEAR) * part
 
 
 class Peaks:
@@ -64,8 +94,7 @@ class Peaks:
         waited_min = 0.0 if since_min is None else now_min - since_min
         if waited_min > rules.last_min:
             return {}
-        waited = min(max(waited_min / rules.patience_min - 1, 0.0), 1.0)
-        wears = rules.worn(waited)
+        wears = rules.worn(waited_min)
         return {n: max(kw * wears, self._would_kw.get(n, 0.0)) for n, kw in self.seen_kw.items()}
 
     @property

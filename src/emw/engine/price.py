@@ -10,27 +10,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emw.engine.allocate import UNKNOWN
 from emw.engine.columns import Columns, Floats, Ints
 from emw.engine.estimate import Estimator
-from emw.engine.need import NEED_QUANTILES, NEED_WEIGHTS, TAU_H, needs_at
+from emw.engine.need import NEED_QUANTILES, NEED_WEIGHTS, TAU_H, needs_at, place_of
 from emw.engine.stay import STAY_QUANTILES, STAY_WEIGHTS, departures
 
 COARSE_NEED = np.array([0.3, 0.4, 0.3])
 COARSE_STAY = np.array([0.4, 0.6])
+"""Weights where only every second of the needs and departures is looked at."""
 STALE_MIN = 5.0
+"""An outlook is looked at again after this."""
 BLOCK = 2048
 """Rows that are worked on at a time, so that what lies between two steps stays near the core."""
 AT_ONCE = 4000
 """Outlooks renewed in one round at most."""
 MANY = 5000
-"""Above this many rows a coarser grid of needs and departures is enough."""
-UNKNOWN = 0.2
-"""Of a vehicle whose outlook has not been looked at yet."""
+"""Above this many rows every second need and departure is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taste:
-    """Prices, in kWh unserved per kWh shed."""
+    """What a hold is weighed by; prices in kWh missed per kWh shed."""
 
     finish: float = 1.0
     """Of a car certain to finish before the event ends."""
@@ -40,10 +41,6 @@ class Taste:
     """Mean wait for the release after the event, h."""
     look_h: float = 1.0
     """How far ahead a hold is weighed: it can be handed on to another driver later."""
-    swap_margin: float = 0.07
-    """A hold is handed on when it costs this much more than another driver's would."""
-    swap_part: float = 0.04
-    """Of the request that may be handed on in one round."""
     again: float = 0.1
     """Price of asking a driver a second time."""
     trust: bool = False
@@ -51,14 +48,19 @@ class Taste:
 
 
 class Outlook:
-    """For each session: likely needs (hours of charging), departures for each, and survival; renewed in turns."""
+    """What lies ahead of each session, a row each, as it was last looked at; looked at again in turns."""
 
     def __init__(self) -> None:
         self.need_h = np.zeros((0, len(NEED_QUANTILES)))
+        """Likely needs, h of charging at full draw."""
         self.leave_h = np.zeros((0, len(NEED_QUANTILES), len(STAY_QUANTILES)))
+        """Likely departures for each need, h from then."""
         self.alive = np.zeros((0, len(TAU_H)))
+        """The chance to charge still after TAU_H of charging."""
         self.total = np.zeros((0, len(TAU_H)))
+        """Its integral: hours of charging expected by then."""
         self.at_min = np.zeros(0)
+        """When it was looked at; -inf: not yet."""
 
     def align(self, seen: Columns) -> None:
         """Keep in step with the rows."""
@@ -111,8 +113,7 @@ class Outlook:
 
     def within(self, rows: Ints, horizon_h: float) -> tuple[Floats, Floats]:
         """The chance to be still charging after `horizon_h` hours, and how many of them are expected to be charged."""
-        j = int(np.clip(np.searchsorted(TAU_H, horizon_h, side="right") - 1, 0, len(TAU_H) - 2))
-        part = min((horizon_h - TAU_H[j]) / (TAU_H[j + 1] - TAU_H[j]), 1.0)
+        j, part = place_of(horizon_h)
         alive, total = (
             table[rows, j] + part * (table[rows, j + 1] - table[rows, j])
             for table in (self.alive, self.total)
@@ -197,5 +198,5 @@ def _of_parts(
     pause += taste.no_resume * outlook.total[rows, -1] / lasts
     hold = (held - free) / (np.maximum(1 - part_now, 0.05) * lasts) + finish
     unknown = np.isneginf(outlook.at_min[rows])
-    floor, hold = (np.where(unknown, UNKNOWN, price) for price in (floor, hold))
-    return floor, np.maximum(pause, floor), hold
+    floor = np.where(unknown, UNKNOWN.floor, floor)
+    return floor, np.maximum(pause, floor), np.where(unknown, UNKNOWN.hold, hold)

@@ -7,52 +7,25 @@ safely estimated) without control from an hour before the event on, so that lett
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
-from emw.engine.columns import Floats, Ints, Phase, Request
+from emw.engine.columns import LEAST_KW, Floats, Ints, Phase, Request
+from emw.engine.peaks import Peaks, WayBack
+
+FLEET = ""
+"""The one node of a loop that knows no tree."""
 
 CAME_MIN = 10
 """So many minutes' arrivals say how many the next will bring."""
-NEAR = 1e-4
-"""The last car of a fleet that stands still has room to the watt, less what readings are off."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WayBack:
-    """Rules of the return."""
-
-    ramp_min: float = 20.0
-    """The shed comes back over this time."""
-    measured_part: float = 0.98
-    """Of a load that was measured before the event."""
-    estimated_part: float = 0.93
-    """Of a load that was estimated during it."""
-    lookback_min: float = 60.0
-    patience_min: float = 45.0
-    """After this the caution above wears off in part, over as long again."""
-    last_min: float = 180.0
-    """After this whoever still waits is let go, along the ramp and whatever the load is."""
-    step_part: float = 0.075
-    """Of the shed may come back in one minute: room is left for those who come by themselves."""
-    steepest_part: float = 0.10
-    """Of the shed may the load rise in one minute, with those who come by themselves."""
-    still_min: float = 5.0
-    """Where so many come that nobody was let go for so long, somebody is: the way back must not last for ever."""
-
-    def worn(self, part: float) -> float:
-        """Factor on the caution's bounds once `part` of it has worn off: what was measured counts in full then."""
-        return 1 + (1 / self.measured_part - 1 + NEAR) * part
 
 
 class Ramp:
-    """Remembers the highest five-minute load, and gives room for releases."""
+    """Gives room for releases of one fleet, along the ramp and below the highest load known."""
 
     def __init__(self, rules: WayBack) -> None:
         self.rules = rules
-        self._recent: list[tuple[float, float]] = []
-        self._peaks: list[tuple[float, float]] = []
+        self._peaks = Peaks(rules)
         self._began: tuple[float, float] | None = None
         self._came: deque[float] = deque(maxlen=CAME_MIN)
         self._rises_kw = 0.0
@@ -79,18 +52,17 @@ class Ramp:
         """Every round: the load measured and the load there would have been."""
         if phase != "restore":
             self._began, self._let_go_min = None, now_min
-        value = load_kw if phase == "idle" else would_kw
-        part = self.rules.measured_part if phase == "idle" else self.rules.estimated_part
-        self._recent = [*self._recent[-4:], (now_min, value)]
-        if len(self._recent) == 5:
-            mean = sum(v for _, v in self._recent) / 5
-            self._peaks.append((now_min, mean * part))
-        if phase == "idle":
-            self._peaks = [p for p in self._peaks if p[0] >= now_min - self.rules.lookback_min]
+        self._peaks.watch(
+            now_min,
+            {FLEET: load_kw},
+            {FLEET: would_kw},
+            quiet=phase == "idle",
+            returning=phase == "restore",
+        )
 
     def cap_kw(self, load_kw: float) -> float:
         """The highest load that makes no new peak; the present load where nothing is known."""
-        return max((kw for _, kw in self._peaks), default=load_kw)
+        return self._peaks.seen_kw.get(FLEET, load_kw)
 
     def room_kw(self, now_min: float, request: Request, load_kw: float) -> float:
         """How much the load may rise now."""
@@ -101,8 +73,7 @@ class Ramp:
         waited_min = now_min - began_min
         if waited_min > self.rules.last_min:
             return along - load_kw
-        wears = min(max(waited_min / self.rules.patience_min - 1, 0.0), 1.0)
-        highest = self.cap_kw(load_kw) * self.rules.worn(wears)
+        highest = self.cap_kw(load_kw) * self.rules.worn(waited_min)
         # Those who come by themselves need some of the room that is left.
         return min(along, highest - max(self._rises_kw, 0.0)) - load_kw
 
@@ -115,10 +86,10 @@ def release(
     `step_kw`: the most that may come back now. One EVSE can't be split, so one that has room may be larger: whatever
     its size where `step_kw` is the `whole_kw` of a minute or more, else up to twice what is left of that.
     """
-    order = np.lexsort((np.arange(len(cost)), -cost, rise_kw > 1e-3))
+    order = np.lexsort((np.arange(len(cost)), -cost, rise_kw > LEAST_KW))
     reached = np.cumsum(rise_kw[order])
-    fits = reached <= max(min(room_kw, step_kw), 1e-3)
-    still = int((rise_kw <= 1e-3).sum())
+    fits = reached <= max(min(room_kw, step_kw), LEAST_KW)
+    still = int((rise_kw <= LEAST_KW).sum())
     if still < len(order):
         first_kw = rise_kw[order[still]]
         fits[still] |= first_kw <= room_kw and (step_kw >= whole_kw or first_kw <= 2 * step_kw)

@@ -16,14 +16,15 @@ from math import ceil, inf, sqrt
 import numpy as np
 
 from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
-from emw.engine.allocate import Allocation, Flexible, allocate
-from emw.engine.cheapest import UNKNOWN, cheapest
+from emw.engine.allocate import UNKNOWN, Allocation, Flexible, allocate
+from emw.engine.cheapest import cheapest
 from emw.engine.columns import Floats
-from emw.engine.orders import Wanted, gives
 from emw.engine.relief import hand_on
 from emw.engine.view import NAMED_KW, EvseView, Rules, Shortfall, View
+from emw.engine.wanted import Wanted, limit_of
 
 NEAR_KW = 1e-9
+"""Sums closer than this are equal."""
 WORTH_A = 0.25
 """A vehicle that could give less than this is not sent a command for it."""
 SHALLOW = 0.75
@@ -69,7 +70,7 @@ def shed(
 
 
 def _given(pool: Iterable[EvseView], wanted: Mapping[str, Wanted]) -> float:
-    return sum(gives(e, wanted.get(e.evse_id)) if e.why_not is None else e.stays_kw for e in pool)
+    return sum(e.gives_kw(limit_of(wanted, e)) if e.why_not is None else e.stays_kw for e in pool)
 
 
 def _kept(
@@ -190,8 +191,8 @@ def _ask(
 ) -> None:
     """Who may change now first; then those who must wait for their minute, who are looked at again then."""
     for waiting in (False, True):
-        able = [(e, e.now_a(_limit_a(wanted, e))) for e in askable if _waits(e, now) is waiting]
-        fleet = [flexible(e, draw_a) for e, draw_a in able if draw_a - _lowest_a(e) > WORTH_A]
+        able = [(e, e.now_a(limit_of(wanted, e))) for e in askable if _waits(e, now) is waiting]
+        fleet = [e.flexible(draw_a) for e, draw_a in able if draw_a - _lowest_a(e) > WORTH_A]
         result = _shared(fleet, max(error_kw, 0.0))
         for share in result.shares:
             if share.limit_a is not None:
@@ -210,45 +211,20 @@ def _lowest_a(e: EvseView) -> float:
     return e.drawn_a(0.0 if e.may_pause else e.floor_a)
 
 
-def _limit_a(wanted: Mapping[str, Wanted], e: EvseView) -> float | None:
-    want = wanted.get(e.evse_id)
-    return None if want is None else want.limit_a
-
-
-def flexible(e: EvseView, draw_a: float, per_a: float | None = None) -> Flexible:
-    """An EVSE as the allocator takes it: drawing `draw_a` as things are wanted so far.
-
-    `per_a`: what an ampere of its limit counts, where that is not its kW.
-    """
-    return Flexible(
-        evse_id=e.evse_id,
-        kw_per_a=e.kw_per_a if per_a is None else per_a,
-        draw_a=draw_a,
-        max_a=e.max_a,
-        floor_a=e.floor_a,
-        step_a=e.step_a,
-        may_pause=e.may_pause,
-        gap_a=e.gap_a,
-        current_a=e.limit.max_a if e.limit is not None else None,
-        weight=e.priority,
-        price=e.price,
-    )
-
-
 # --- less
 
 
 def _hold_price(e: EvseView) -> float:
-    return e.priority * (UNKNOWN if e.price is None else e.price.hold)
+    return e.priority * (e.price or UNKNOWN).hold
 
 
 def _floor_price(e: EvseView) -> float:
-    return e.priority * (UNKNOWN if e.price is None else e.price.floor)
+    return e.priority * (e.price or UNKNOWN).floor
 
 
 def _rises_kw(those: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> Floats:
     """The load that comes back as each of these is let go, kW."""
-    return np.array([e.kw_per_a * (e.would_draw_a - e.drawn_a(wanted[e.evse_id].limit_a)) for e in those])
+    return np.array([e.rises_kw(wanted[e.evse_id].limit_a) for e in those])
 
 
 def _give_back(
@@ -269,7 +245,7 @@ def _give_back(
     able = [e for e in own if e.evse_id in wanted and not _waits(e, now)]
     if not any(e.price is not None for e in able):
         held_kw = float(_rises_kw(able, wanted).sum())
-        anew = allocate([flexible(e, e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))
+        anew = allocate([e.flexible(e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))
         for share in anew.shares:
             if share.limit_a is None:
                 wanted.pop(share.evse_id)
@@ -320,7 +296,7 @@ def _hand_on(
     handed = hand_on(
         rise_kw,
         np.array([_hold_price(e) for e in those]),
-        np.array([e.kw_per_a * max(e.would_draw_a - e.drawn_a(e.floor_a), 0.0) for e in free]),
+        np.array([e.rises_kw(e.floor_a) for e in free]),
         np.array([_floor_price(e) for e in free]),
         rules.hand_on_share * sum(e.kw_per_a * e.would_draw_a for e in askable),
         rules.hand_on_margin,
@@ -355,7 +331,7 @@ def _kept_from(pool: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> tuple[
     kw: defaultdict[str, float] = defaultdict(float)
     for e in pool:
         if e.why_not is None:
-            spare_kw += e.kw_per_a * (e.now_a(_limit_a(wanted, e)) - _lowest_a(e))
+            spare_kw += e.kw_per_a * (e.now_a(limit_of(wanted, e)) - _lowest_a(e))
             kw["at floor"] += e.kw_per_a * min(e.would_draw_a, e.floor_a)
         else:
             kw[e.why_not] += e.kw_per_a * e.would_draw_a

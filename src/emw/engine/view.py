@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from emw.domain.model import Limit, Outcome, ReductionRequest, RequestState, Territory
 from emw.domain.units import FLOOR_A
-from emw.engine.allocate import Price
+from emw.engine.allocate import Flexible, Price
+from emw.engine.columns import SMALL_A
 
 REFUSING = "refusing"
 """Why an EVSE that answered no, or that its meter gives the lie, can't be asked for a while."""
@@ -18,8 +19,6 @@ HELD = "held by the governor"
 """Why what could be asked is not asked yet: ramp, rhythm or the minimum gap between two changes."""
 NAMED_KW = 0.05
 """Less is not named."""
-SMALL_A = 0.05
-"""Limits closer than this are the same to a station."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +148,29 @@ class EvseView(NamedTuple):
     def gives_kw(self, limit_a: float | None) -> float:
         """The curtailment under a limit, kW: what it is expected to draw without any request less what it draws."""
         return self._below_kw(self.now_a(limit_a))
+
+    def rises_kw(self, limit_a: float) -> float:
+        """The load that comes back when it is let go of a limit, kW, as predicted."""
+        return self.kw_per_a * (self.would_draw_a - self.drawn_a(limit_a))
+
+    def flexible(self, draw_a: float, per_a: float | None = None) -> Flexible:
+        """As an allocator takes it: drawing `draw_a` as things are wanted so far.
+
+        `per_a`: what an ampere of its limit counts, where that is not its kW.
+        """
+        return Flexible(
+            evse_id=self.evse_id,
+            kw_per_a=self.kw_per_a if per_a is None else per_a,
+            draw_a=draw_a,
+            max_a=self.max_a,
+            floor_a=self.floor_a,
+            step_a=self.step_a,
+            may_pause=self.may_pause,
+            gap_a=self.gap_a,
+            current_a=self.limit.max_a if self.limit is not None else None,
+            weight=self.priority,
+            price=self.price,
+        )
 
     def _below_kw(self, draw_a: float) -> float:
         baseline_a = self.would_draw_a if self.baseline_a is None else self.baseline_a
