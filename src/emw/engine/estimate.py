@@ -12,11 +12,12 @@ settles the question: its twin had finished before.
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 
 from emw.engine.answers import Answers
-from emw.engine.columns import Bools, Columns, Floats, Ints
+from emw.engine.columns import SMALL_A, Bools, Columns, Floats, Ints
 from emw.engine.need import GROUPS, Finish
 from emw.engine.past import Past
 from emw.engine.prior_stays import FIRST_H
@@ -37,6 +38,57 @@ MORE = 1.05
 """A vehicle that draws more than so many times what it drew before is looked at anew."""
 AMPLE_A = 2.5
 """A limit this much above the draw does not bind."""
+ASLEEP = 3
+"""So many rounds without drawing after a pause, and a car does not wake from it."""
+JUMP_A, JUMP_PART = 0.2, 0.03
+"""A free car that draws otherwise by more than this, and this part of its draw, draws so from now on..."""
+SMOOTH = 0.2
+"""... and where it is less, a reading weighs so much against what was believed."""
+HELD_MORE = 1.03
+"""A held car that draws more than so many times what was believed wants at least that."""
+BINDS_A = 0.5
+"""A limit binds a car that draws this much less than it would: what it takes less than its limit is its gap..."""
+MOST_GAP_A = 4.0
+"""... up to this; one that takes still less wants no more."""
+GAP_NEWS = 0.3
+"""Weight of a reading against the gap believed."""
+MANY_GAPS = 10
+"""So many EVSEs must have shown their gap before others are taken to be like them."""
+
+
+class _Signs(NamedTuple):
+    """What a round's readings show of each session at first sight."""
+
+    fresh: Bools
+    """It was not seen before."""
+    changed: Bools
+    """Its limit was confirmed within this round: the reading belongs to neither side of that."""
+    held: Bools
+    """A limit binds it, or might."""
+    live: Bools
+    """It charges."""
+    allowed: Bools
+    """It may."""
+
+
+def _signs(seen: Columns, s: State) -> _Signs:
+    fresh = seen.was < 0
+    return _Signs(
+        fresh=fresh,
+        changed=(np.abs(seen.limit_a - s.limit_a) > SMALL_A) & ~fresh,
+        held=seen.limit_a < np.minimum(seen.max_a - SMALL_A, s.would_a + AMPLE_A),
+        live=seen.draw_a > LIVE_A,
+        allowed=seen.limit_a >= seen.floor_a - SMALL_A,
+    )
+
+
+def _ended(s: State, signs: _Signs) -> Bools:
+    """Who stopped charging by itself in this round; notes besides who does not wake from a pause."""
+    s.awake = np.where(signs.allowed, s.awake | signs.live, False)
+    s.still = np.where(signs.allowed & ~signs.live & ~signs.changed, s.still + 1, 0)
+    ended: Bools = (s.still >= np.where(signs.held, 2, 1)) & ~s.done & s.awake & (s.would_a > 0)
+    s.stuck = np.where(signs.live, False, s.stuck | ((s.still >= ASLEEP) & ~s.awake))
+    return ended
 
 
 class Estimator:
@@ -51,8 +103,11 @@ class Estimator:
         self._expected: deque[tuple[float, Floats]] = deque()
         """When, and how many finishes were expected: as long as it is open who of them stays."""
         self.answers = Answers()
+        self.held = np.zeros(0, dtype=np.bool_)
+        """Whom a limit binds, or might."""
         self.typical_gap_a = 0.7
         self.typical_draw_a = 16.0
+        """Of a car that has not shown its own; what is usual, until the fleet has shown that."""
         self.leaving = np.zeros(0)
         """The hazard of leaving of each that has finished, per hour."""
         self.trend_kw = 0.0
@@ -65,51 +120,17 @@ class Estimator:
         hours = 0.0 if self.last_min is None else max(seen.now_min - self.last_min, 0.0) / 60
         self._goodbye(seen, hours)
         s = self.state = self.state.aligned(seen.was)
-        fresh = seen.was < 0
-        self._greet(seen, s, fresh)
+        self._greet(seen, s, seen.was < 0)
         self.finish.tell = float(np.isfinite(s.req_kwh).sum() / (len(s.req_kwh) + 1))
-        changed = (np.abs(seen.limit_a - s.limit_a) > 0.05) & ~fresh
-        held = seen.limit_a < np.minimum(seen.max_a - 0.05, s.would_a + AMPLE_A)
-        live = seen.draw_a > LIVE_A
-        allowed = seen.limit_a >= seen.floor_a - 0.05
-        s.due[~held] = 0.0
-        self._twins(seen, s, held, hours)
-        caught = self.answers.watch(seen, s, changed)
-        s.would_a = np.where(s.deaf, seen.draw_a, s.would_a)
-        s.deficit_kwh[caught] = 0.0
-        s.fade[caught] = 0.0
-        s.awake = np.where(allowed, s.awake | live, False)
-        s.still = np.where(allowed & ~live & ~changed, s.still + 1, 0)
-        ended = (s.still >= np.where(held, 2, 1)) & ~s.done & s.awake & (s.would_a > 0)
-        s.stuck = np.where(live, False, s.stuck | ((s.still >= 3) & ~s.awake))
-        due = self._finished(seen, s, ended, fresh)
-        free = ~held & live & ~changed
-        s.done &= ~live
-        before_a = s.would_a
-        jump = np.abs(seen.draw_a - s.would_a) > 0.2 + 0.03 * s.would_a
-        # The mean of the minute in which a car finishes is neither what it drew nor what it will draw.
-        s.dips = np.where(free & (seen.draw_a < DIP * s.would_a), s.dips + 1, 0)
-        s.would_a = np.where(
-            free & (s.dips != 1),
-            np.where(jump, seen.draw_a, s.would_a + 0.2 * (seen.draw_a - s.would_a)),
-            s.would_a,
-        )
-        goes_on = free & s.learned & ~fresh & (s.deficit_kwh <= 0) & (before_a > 0)
-        fell = ((before_a - s.would_a)[goes_on] / np.maximum(s.drew_a[goes_on], LIVE_A)).sum()
-        self.taper.learn(float(fell), due)
-        s.would_a = np.where(held & live & (seen.draw_a > s.would_a * 1.03), seen.draw_a, s.would_a)
-        learns = free & ~s.learned & (seen.now_min - s.plug_min >= WHOLE_MIN)
-        s.learned |= learns
-        news = np.flatnonzero(learns | (s.would_a > MORE * s.drew_a))
-        if len(news):
-            self._listen(seen, s, news, s.would_a[news])
-        self._gaps(seen, s, held & live & ~changed & allowed & ~s.deaf)
-        s.limit_a = seen.limit_a.copy()
-        s.got_kwh = seen.got_kwh.copy()
-        self.held, self.free = held, ~held
+        signs = _signs(seen, s)
+        self.held = signs.held
+        self._twins(seen, s, signs.held, hours)
+        self._obey(seen, s, signs.changed)
+        due = self._finished(seen, s, _ended(s, signs), signs.fresh)
+        self._draw(seen, s, signs, due)
+        self._gaps(seen, s, signs)
+        s.limit_a, s.got_kwh = seen.limit_a.copy(), seen.got_kwh.copy()
         self.last_min = seen.now_min
-        if free.any():
-            self.typical_draw_a = float(np.median(s.would_a[free]))
 
     def forget(self, keeps: float) -> None:
         """What the fleet showed so far weighs `keeps` of what it did."""
@@ -178,7 +199,7 @@ class Estimator:
         s.plug_min[fresh] = seen.plug_min[fresh]
         s.depart_min[fresh] = seen.depart_min[fresh]
         s.got_kwh[fresh] = seen.got_kwh[fresh]
-        free = seen.limit_a >= seen.max_a - 0.05
+        free = seen.free
         s.would_a[fresh] = np.where(free, seen.draw_a, np.maximum(seen.draw_a, self.typical_draw_a))[fresh]
         s.done[fresh] = (free & (seen.draw_a <= LIVE_A) & (seen.got_kwh > 0.1))[fresh]
         rows = np.flatnonzero(fresh)
@@ -200,6 +221,7 @@ class Estimator:
 
     def _twins(self, seen: Columns, s: State, held: Bools, hours: float) -> None:
         """Move cars and twins on by one round."""
+        s.due[~held] = 0.0
         rows = np.flatnonzero((held | (s.deficit_kwh > 0)) & ~s.done & ~s.deaf)
         self.trend_kw = 0.0
         if hours <= 0 or not len(rows):
@@ -257,15 +279,49 @@ class Estimator:
         s.fade[ended] = 0.0
         return float((expected * self.finish.factor).sum())
 
-    def _gaps(self, seen: Columns, s: State, rows: Bools) -> None:
+    def _obey(self, seen: Columns, s: State, changed: Bools) -> None:
+        """Who turns out not to do what it is told is believed to draw what it draws."""
+        caught = self.answers.watch(seen, s, changed)
+        s.would_a = np.where(s.deaf, seen.draw_a, s.would_a)
+        s.deficit_kwh[caught] = 0.0
+        s.fade[caught] = 0.0
+
+    def _draw(self, seen: Columns, s: State, signs: _Signs, due: float) -> None:
+        """What each draws when nothing holds it. `due`: finishes that were due among the free (`_finished`)."""
+        free = ~signs.held & signs.live & ~signs.changed
+        s.done &= ~signs.live
+        before_a = s.would_a
+        jump = np.abs(seen.draw_a - s.would_a) > JUMP_A + JUMP_PART * s.would_a
+        # The mean of the minute in which a car finishes is neither what it drew nor what it will draw.
+        s.dips = np.where(free & (seen.draw_a < DIP * s.would_a), s.dips + 1, 0)
+        s.would_a = np.where(
+            free & (s.dips != 1),
+            np.where(jump, seen.draw_a, s.would_a + SMOOTH * (seen.draw_a - s.would_a)),
+            s.would_a,
+        )
+        goes_on = free & s.learned & ~signs.fresh & (s.deficit_kwh <= 0) & (before_a > 0)
+        fell = ((before_a - s.would_a)[goes_on] / np.maximum(s.drew_a[goes_on], LIVE_A)).sum()
+        self.taper.learn(float(fell), due)
+        more = signs.held & signs.live & (seen.draw_a > s.would_a * HELD_MORE)
+        s.would_a = np.where(more, seen.draw_a, s.would_a)
+        learns = free & ~s.learned & (seen.now_min - s.plug_min >= WHOLE_MIN)
+        s.learned |= learns
+        news = np.flatnonzero(learns | (s.would_a > MORE * s.drew_a))
+        if len(news):
+            self._listen(seen, s, news, s.would_a[news])
+        if free.any():
+            self.typical_draw_a = float(np.median(s.would_a[free]))
+
+    def _gaps(self, seen: Columns, s: State, signs: _Signs) -> None:
         """What cars take less than they are allowed."""
-        told_by = np.flatnonzero(rows & (seen.draw_a < s.would_a - 0.5))
-        gap = np.maximum(seen.limit_a[told_by] - seen.draw_a[told_by], 0.0)
-        told_by, gap = told_by[gap < 4], gap[gap < 4]
-        before = s.gap_a[told_by]
-        s.gap_a[told_by] = np.where(np.isnan(before), gap, 0.7 * before + 0.3 * gap)
+        shows = signs.held & signs.live & ~signs.changed & signs.allowed & ~s.deaf
+        rows = np.flatnonzero(shows & (seen.draw_a < s.would_a - BINDS_A))
+        gap = np.maximum(seen.limit_a[rows] - seen.draw_a[rows], 0.0)
+        rows, gap = rows[gap < MOST_GAP_A], gap[gap < MOST_GAP_A]
+        before = s.gap_a[rows]
+        s.gap_a[rows] = np.where(np.isnan(before), gap, (1 - GAP_NEWS) * before + GAP_NEWS * gap)
         known = s.gap_a[~np.isnan(s.gap_a)]
-        if len(known) >= 10:
+        if len(known) >= MANY_GAPS:
             self.typical_gap_a = float(known.mean())
 
     @property

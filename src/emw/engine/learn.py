@@ -1,6 +1,6 @@
 """What is believed of a fleet, minute by minute: what each EVSE would draw, and what holding it costs its driver.
 
-Readings in, beliefs out. The counterfactual is `estimate`'s (a virtual twin that fades), the prices are `select`'s
+Readings in, beliefs out. The counterfactual is `estimate`'s (a virtual twin that fades), the prices are `price`'s
 (energy expected to be missed at departure per kWh shed). State is kept between looks; there is no clock here.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from emw.engine.allocate import Price
 from emw.engine.columns import Columns, Floats, Ints
-from emw.engine.estimate import Estimator
+from emw.engine.estimate import MANY_GAPS, Estimator
 from emw.engine.forecast import Ahead, ahead, still_charging
 from emw.engine.need import TAU_H
 from emw.engine.past import Habits, Past
@@ -31,8 +31,6 @@ FEW = 5
 """The mean of fewer vehicles says nothing of another."""
 HALF_H = 30 * 24.0
 """After so long what a fleet showed weighs half: a season is not the next one."""
-MANY_GAPS = 10
-"""So many EVSEs must have shown what they take less than they are offered before others are taken to be like them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
