@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from math import inf
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emw.engine.loop import Tuning
 from emw.engine.neutral import Allocator
 from tests.engine.fleet import Evse, Fleet, fleet
 
@@ -61,6 +63,34 @@ def test_more_than_there_is_everything_is_given_and_said() -> None:
     f.event(999.0)
     assert f.sheds[20] == pytest.approx(10 * 16 * 0.208, rel=0.01)
     assert f.answers[20]["sheddable_kw"] == pytest.approx(10 * 16 * 0.208, rel=0.05)
+
+
+def test_what_could_be_shed_is_said_before_anybody_asks() -> None:
+    f = fleet(10)
+    f.run(5, "idle")
+    assert f.answers[-1]["sheddable_kw"] == pytest.approx(10 * 16 * 0.208)
+
+
+@pytest.mark.parametrize("start", [610.0, 610.5])
+def test_holds_are_handed_on_whatever_part_of_a_minute_a_request_begins_with(start: float) -> None:
+    def let_go(margin: float) -> int:
+        cars = [
+            Evse(
+                evse_id=f"{i:03}",
+                draw_a=14 + i % 5,
+                need_kwh=20 + i,
+                told_kwh=25 + i,
+                told_leave_min=800 + (i % 7) * 90,
+                leave_min=5000,
+            )
+            for i in range(60)
+        ]
+        f = Fleet(cars, Allocator(Tuning(hand_on_margin=margin)))
+        f.run(10, "idle")
+        f.run(120, "shed", 60.0, start=start, end=start + 120)
+        return sum(a == e.max_a for e in f.evses for _, a in e.commands)
+
+    assert let_go(margin=0.07) > let_go(margin=inf)
 
 
 @pytest.mark.parametrize("kw", [0.0, -50.0])

@@ -59,6 +59,22 @@ def test_nobody_stands_in_for_who_did_not_answer_and_gives_by_the_meter_all_the_
     assert bool(plan.orders) is stands_in
 
 
+def test_who_is_let_go_first_is_drawn_for_each_request_anew() -> None:
+    """Of drivers of whom no more is known than of others; else the same one would be first all season."""
+
+    def first_free(key: str) -> str:
+        fleet = Fleet(alike(10), Rules(ramp_floor_kw_per_min=0.1))
+        fleet.request(key, 20.0)
+        fleet.round()
+        fleet.now += timedelta(minutes=2)
+        fleet.cancel(key)
+        (free,) = (o.evse_id for o in fleet.round().orders if o.limit_a is None)
+        return free
+
+    assert first_free("R1") == first_free("R1")
+    assert len({first_free(f"R{n}") for n in range(8)}) > 1
+
+
 def test_who_is_handed_on_is_not_given_back_as_well() -> None:
     """A round may let go of some for others and have too much besides: it met the same car twice, and failed."""
     rules = Rules(ramp_floor_kw_per_min=1e6, hand_on_share=0.5, hand_on_after_s=60.0)

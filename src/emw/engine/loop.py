@@ -83,9 +83,11 @@ class Controller:
         self.outlook = Outlook()
         self.ramp = Ramp(self.tuning.way_back)
         self.est_kw = 0.0
-        self.sheddable_kw = 0.0
+        """What is shed now, as believed."""
         self.doubt_kw = 0.0
         """Standard deviation of `est_kw`."""
+        self.sheddable_kw = 0.0
+        """What could be shed at most: `est_kw`, and what those draw who may be asked for more now."""
         self._missed_kw_min = 0.0
         """By which this interval's minutes so far fell short."""
 
@@ -101,12 +103,15 @@ class Controller:
         load_kw = float((seen.kw_per_a * now_a).sum())
         self.est_kw = float(would.sum()) - load_kw
         self.doubt_kw = self.est.doubt_kw(seen)
+        movable = self._movable(seen)
+        able = movable & s.learned
+        self.sheddable_kw = self.est_kw + float((seen.kw_per_a * now_a)[able].sum())
         self.ramp.watch(
             seen.now_min, request.phase, float((seen.kw_per_a * seen.draw_a).sum()), float(would.sum())
         )
         self._watch_arrivals(seen)
         if request.phase == "shed":
-            moves = self._shed(seen, request, now_a)
+            moves = self._shed(seen, request, now_a, movable, able)
         elif request.phase == "restore":
             moves = self._restore(seen, request, now_a, load_kw)
         else:
@@ -147,10 +152,11 @@ class Controller:
         shows: Bools = (s.lies == 0) & (seen.now_min - s.asked_min >= SHOWS_MIN) & (s.dips == 0)
         return seen.online & ~seen.opted_out & ~s.deaf & shows & ~s.stuck & ~s.done & ~waits
 
-    def _shed(self, seen: Columns, request: Request, now_a: Floats) -> Moves:
-        movable = self._movable(seen)
-        able = movable & self.est.state.learned
-        self.sheddable_kw = self.est_kw + float((seen.kw_per_a * now_a)[able].sum())
+    def _shed(self, seen: Columns, request: Request, now_a: Floats, movable: Bools, able: Bools) -> Moves:
+        """Close the gap between asked and shed; within the dead band nobody moves, nor is anybody handed on.
+
+        `movable`: who may be told something now; `able`: who of them may be asked for more.
+        """
         # What the next round will bring counts: twins go on finishing while nobody looks.
         error = request.kw - self.est_kw - self.est.trend_kw + self._carried_kw(seen, request)
         band = max(self.tuning.band_part * request.kw, self.tuning.band_doubt * self.doubt_kw)
@@ -210,7 +216,7 @@ class Controller:
         """Every few minutes: held EVSEs to be freed because others can do the same for less."""
         s, tuning = self.est.state, self.tuning
         passed_min, left_min = seen.now_min - request.start_min, request.end_min - seen.now_min
-        if passed_min % HAND_ON_EVERY_MIN != HAND_ON_EVERY_MIN - 1 or left_min < HAND_ON_EVERY_MIN:
+        if passed_min % HAND_ON_EVERY_MIN < HAND_ON_EVERY_MIN - 1 or left_min < HAND_ON_EVERY_MIN:
             return NOBODY.rows
         long = able & ~seen.free & (seen.now_min - s.asked_min >= HAND_ON_AFTER_MIN)
         held = np.flatnonzero(long & (s.would_a - now_a > HAND_ON_A))

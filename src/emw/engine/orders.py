@@ -143,14 +143,14 @@ def _releases(
 ) -> tuple[list[Order], list[datetime]]:
     """The staged way back: opted-out drivers first, then who brings no load, then those in need, along every ramp.
 
-    Drivers of whom no more is known than of others go in an order drawn by seed.
+    Drivers of whom no more is known than of others go in an order drawn by lot, for each request anew.
     """
     room = _room(view, _rise_kw(free), rules)
     ramp_left: timedelta | None = None
     moved: set[str] = set()
     orders: list[Order] = []
     look: list[datetime] = []
-    lots = {h.evse.evse_id: lot(h.evse.evse_id, str(view.seed)) for h in free}
+    lots = {h.evse.evse_id: lot(h.evse.evse_id, h.limit.request_key or "") for h in free}
     for held in sorted(free, key=lambda h: (*_turn(h), lots[h.evse.evse_id], h.evse.evse_id)):
         e, limit, rise_kw = held.evse, held.limit, held.rise_kw
         fits = all(rise_kw <= room.get(n, rise_kw) or (n not in moved and room[n] > 0) for n in e.path)

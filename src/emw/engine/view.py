@@ -213,7 +213,6 @@ class View:
     """Standard deviation of what all EVSEs together are believed to draw without requests."""
     hand_on: bool = False
     """Whether it is time to look who could be let go because another can do the same for less."""
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
