@@ -16,7 +16,7 @@ from emw.engine.allocate import NEAR_KW, UNKNOWN, Allocation, Flexible, Ladders,
 from emw.engine.columns import Bools, Floats, Ints
 
 NEXT_FEW = 20
-"""Moves next in price are as good as one another."""
+"""So many moves next in price are as good as one another, where one of them overshoots least."""
 
 
 def cheapest(fleet: Sequence[Flexible], shed_kw: float) -> Allocation:

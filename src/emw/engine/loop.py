@@ -1,10 +1,14 @@
-"""The closed loop of one territory's fleet: learn, shed, correct, let go. One `round` a minute, state in between.
+"""The closed loop of one fleet (`emw allocate`): learn, shed, correct, let go. One `round` a minute, state in between.
 
-    shed now = expected counterfactual - load (predicted where a command is younger than a round)
-    short by more than the dead band: ask the cheapest more; over by more than it: give back to the dearest
+    readings ─► estimate: what would be drawn ─► error = asked - (what would be drawn - load)
+        idle      look ahead, so that prices are there when a request comes
+        shed      within the dead band nothing; else hand on, then ask the cheapest more or give back to the dearest
+        restore   let go along the ramp, the neediest first
+    ─► commands: only changes, and again what was not confirmed
 
-The load is measured in every round, so the law is an integral by itself: what was missed a round ago is in the error
-of this one. The dead band grows with the doubt about the counterfactual: nobody is moved for what cannot be known.
+The load is measured in every round (predicted where a command is younger than that), so the law is an integral by
+itself: what was missed a round ago is in the error of this one. The dead band grows with the doubt about the
+counterfactual: nobody is moved for what cannot be known. The service's loop is `share`, which knows trees.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Whom to relieve of a hold: the dearest where too much is shed, and those whom others can stand in for at less. Pure.
 
-Who hands on is one law for both loops, that of `emw allocate` (`loop`) and that of the service (`share`).
+Who hands on is one law for both loops, that of `emw allocate` (`loop`) and that of the service (`share`). Giving back
+is not: here the last one is let go of to the nearest step, and who is too large for what is left ends the search; the
+service passes him over and never lets go of more than is too much (decision 0013).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import numpy as np
 from emw.engine.columns import LEAST_KW, NEAR_A, Floats, Ints
 
 NEXT_FEW = 40
-"""Drivers next in price are as good as one another, where one of them fits as a whole."""
+"""So many drivers next in price are as good as one another, where one of them fits as a whole."""
 TRIED = 10
 """So many of them are looked at to be let go of in part."""
 NEAR_STEP_A = 1.0

@@ -30,7 +30,7 @@ WORTH_A = 0.25
 SHALLOW = 0.75
 """Where a shed leaves more than this of what is drawn, most limits at its level would lie above the draw."""
 NEXT_FEW = 10
-"""Drivers next in price are as good as one another."""
+"""So many drivers of nearly the same price are as good as one another, where one of them fits as a whole."""
 
 
 def shed(
@@ -236,7 +236,7 @@ def _give_back(
     wanted: dict[str, Wanted],
     now: datetime,
 ) -> None:
-    """Let go of the dearest; where no price is known, share anew among the held.
+    """Let go of the dearest, never of more than is too much; where no price is known, share anew among the held.
 
     The last one is let go of part of the way, unless one of the next few comes within `near_kw` as a whole: whoever
     is let go of in parts is told twice.
