@@ -201,6 +201,23 @@ def test_a_knob_between_two_steps_is_come_back_to_as_near_as_steps_go(
     assert max(len(e.commands) for e in f.evses) <= 6
 
 
+def test_P4_a_knob_turned_below_the_floor_and_up_again_leaves_no_limit_in_between() -> None:
+    """What it was told before was said again as the knob of a minute ago: 5 A."""
+    f = fleet(40)
+    f.run(10, "idle")
+    f.run(3, "shed", 60.0, start=610, end=630)
+    held = [e for e in f.evses if e.limit_a < e.max_a]
+    for e in held:
+        e.max_a = 5.0
+    f.run(2, "shed", 60.0, start=610, end=630)
+    for e in held:
+        e.max_a = 16.0
+    f.run(15, "shed", 60.0, start=610, end=630)
+    f.run(100, "restore", 60.0, start=610, end=630)
+    assert held
+    assert all(e.limit_a == e.max_a for e in f.evses)
+
+
 def test_who_has_no_step_between_floor_and_knob_is_left_alone() -> None:
     f = fleet(20, max_a=5.0, limit_a=5.0, works_at_a=5.0, draw_a=5.0)
     f.event(10.0)

@@ -38,8 +38,11 @@ class Answers:
 
     def watch(self, seen: Columns, s: State, changed: Bools) -> Bools:
         """Look at what was commanded a round ago; returns who turns out to be deaf."""
-        # A knob may be turned down after a command: that is not said again as it was.
-        s.asked_a = np.minimum(s.asked_a, seen.max_a)
+        # A knob may be turned down after a command: that is not said again as it was, or at all where no step is left.
+        none = seen.max_a < seen.floor_a
+        s.asked_a = np.where(none, np.nan, np.minimum(s.asked_a, seen.max_a))
+        s.waits &= ~none
+        s.fails[none] = 0
         over = (seen.draw_a > seen.limit_a + LIES_A) & ~changed & ~seen.free
         s.lies = np.where(over, s.lies + 1, 0)
         came = agrees(seen.limit_a, s.asked_a)
