@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from bench.engine_world import KW_PER_A, Floats, World
 from emw.engine.columns import Columns, Request
-from emw.engine.loop import Controller, Tuning
+from emw.engine.estimate import Estimator
+from emw.engine.loop import Controller
+from emw.engine.need import TAU_H
 from emw.engine.past import Past
-from emw.engine.price import Taste
+from emw.engine.price import Outlook
 
 
 class Equal:
@@ -37,18 +39,47 @@ class Equal:
         return rows, limit
 
 
+class Sure(Estimator):
+    """Told the true counterfactual each round, it has to believe nothing."""
+
+    truth_kw: Floats
+
+    def would_kw(self, seen: Columns) -> Floats:
+        return self.truth_kw
+
+    def doubt_kw(self, seen: Columns) -> float:
+        return 0.0
+
+
+class Schedule(Outlook):
+    """What drivers told is the truth."""
+
+    def look(self, seen: Columns, est: Estimator, due: NDArray[np.int64]) -> None:
+        full_kw = np.maximum(seen.kw_per_a * est.state.would_a, 0.1)[due]
+        self.leave_h[due] = np.maximum((seen.depart_min[due] - seen.now_min) / 60, 0.0)[:, None, None]
+        need_h = (np.maximum(seen.req_kwh[due] - seen.got_kwh[due], 0.0) / full_kw)[:, None]
+        self.need_h[due] = need_h
+        self.total[due] = np.minimum(TAU_H[None, :], need_h)
+        self.alive[due] = TAU_H[None, :] < need_h
+
+
 class Gifted(Controller):
     """The loop with the true counterfactual given."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.est = self.sure = Sure()
+
     def told(self, world: World, here: NDArray[np.int64], before: Floats, after: Floats) -> None:
-        self.est.truth_kw = (after - before)[here] * 60
+        self.sure.truth_kw = (after - before)[here] * 60
 
 
 class Knowing(Gifted):
     """The loop with the true counterfactual, departures and needs given."""
 
     def __init__(self) -> None:
-        super().__init__(Tuning(taste=Taste(trust=True)))
+        super().__init__()
+        self.outlook = Schedule()
 
     def told(self, world: World, here: NDArray[np.int64], before: Floats, after: Floats) -> None:
         super().told(world, here, before, after)

@@ -7,7 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from emw.engine.columns import Columns, Floats
+from emw.engine.estimate import Estimator
 from emw.engine.neutral import Allocator
+
+
+class Sure(Estimator):
+    """Told each minute what would have been drawn, kW, it has to believe nothing."""
+
+    truth_kw: Floats
+
+    def would_kw(self, seen: Columns) -> Floats:
+        return self.truth_kw
+
+    def doubt_kw(self, seen: Columns) -> float:
+        return 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,15 +126,17 @@ class Fleet:
     """The engine is told what would have been drawn, and has to believe nothing."""
 
     def __post_init__(self) -> None:
+        if self.tells_truth:
+            self.allocator.controller.est = Sure()
         for e in self.evses:
             e.minute()
 
     def run(self, minutes: int, phase: str, kw: float = 0.0, *, start: float = 0.0, end: float = 0.0) -> None:
         for _ in range(minutes):
             here = {e.evse_id: e for e in self.evses if e.plug_min <= self.now < e.leave_min}
-            if self.tells_truth:
-                truth_kw = [here[evse_id].would_kw for evse_id in sorted(here)]
-                self.allocator.controller.est.truth_kw = np.array(truth_kw)
+            est = self.allocator.controller.est
+            if isinstance(est, Sure):
+                est.truth_kw = np.array([here[evse_id].would_kw for evse_id in sorted(here)])
             answer = self.allocator.round(
                 {
                     "v": 1,

@@ -112,8 +112,6 @@ class Estimator:
         """The hazard of leaving of each that has finished, per hour."""
         self.trend_kw = 0.0
         """Expected change of the held EVSEs' counterfactual over the next round, kW."""
-        self.truth_kw: Floats | None = None
-        """Given from outside, the true counterfactual: to measure the rest of the engine by itself."""
 
     def update(self, seen: Columns) -> None:
         """Take in one round of readings."""
@@ -341,16 +339,12 @@ class Estimator:
 
     def would_kw(self, seen: Columns) -> Floats:
         """Expected counterfactual load of each EVSE now, kW."""
-        if self.truth_kw is not None:
-            return self.truth_kw
         s = self.state
         plain = (~self.held & (s.deficit_kwh <= 0)) | s.deaf
         return seen.kw_per_a * np.where(plain, seen.draw_a, s.would_a * self.goes_on)
 
     def doubt_kw(self, seen: Columns) -> float:
         """Standard deviation of the fleet's counterfactual, kW: each twin either charges or does not."""
-        if self.truth_kw is not None:
-            return 0.0
         alive = self.alive
         one = (seen.kw_per_a * self.state.would_a) ** 2 * alive * (1 - alive)
         return float(np.sqrt(one.sum()))

@@ -172,7 +172,7 @@ class Learner:
         seen = self._seen
         if seen is None or not len(gives_kw):
             return ahead(unseen_kw, unseen, hours)
-        self._outlook.renew(seen, self.est, self._taste, np.flatnonzero(~self.est.state.done))
+        self._outlook.renew(seen, self.est, np.flatnonzero(~self.est.state.done))
         old = np.isneginf(self._outlook.at_min)[:, None]
         met = np.where(old, np.exp(-TAU_H / UNSEEN_H), self._outlook.alive)
         charging = [still_charging(seen, self.est, met, h) for h in hours]

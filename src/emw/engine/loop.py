@@ -120,7 +120,7 @@ class Controller:
             moves = self._restore(seen, request, now_a, load_kw)
         else:
             # Look ahead in turns, so that the first round of an event finds everything ready.
-            self.outlook.renew(seen, self.est, self.tuning.taste, np.flatnonzero(~s.done))
+            self.outlook.renew(seen, self.est, np.flatnonzero(~s.done))
             moves = NOBODY
         return self._commands(seen, moves, s.asked_a, request)
 

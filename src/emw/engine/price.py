@@ -43,8 +43,6 @@ class Taste:
     """How far ahead a hold is weighed: it can be handed on to another driver later."""
     again: float = 0.1
     """Price of asking a driver a second time."""
-    trust: bool = False
-    """What drivers tell is the truth (a depot's schedule)."""
 
 
 class Outlook:
@@ -77,7 +75,7 @@ class Outlook:
             at_min[known] = self.at_min[rows]
             self.at_min = at_min
 
-    def renew(self, seen: Columns, est: Estimator, taste: Taste, rows: Ints) -> None:
+    def renew(self, seen: Columns, est: Estimator, rows: Ints) -> None:
         """Look again at those of `rows` whose outlook is old."""
         due = rows[seen.now_min - self.at_min[rows] >= STALE_MIN]
         if len(due) > AT_ONCE:
@@ -86,22 +84,14 @@ class Outlook:
             return
         self.at_min[due] = seen.now_min
         for first in range(0, len(due), BLOCK):
-            self._renew(seen, est, taste, due[first : first + BLOCK])
+            self.look(seen, est, due[first : first + BLOCK])
 
-    def _renew(self, seen: Columns, est: Estimator, taste: Taste, due: Ints) -> None:
+    def look(self, seen: Columns, est: Estimator, due: Ints) -> None:
+        """Look at what lies ahead of the rows `due`."""
         s = est.state
         full_kw = np.maximum(seen.kw_per_a * s.would_a, 0.1)[due]
         now_h = seen.now_min / 60
         ahead_h = s.deficit_kwh[due] / full_kw
-        if taste.trust:
-            left_h = np.clip(seen.depart_min[due] / 60 - now_h, 0.0, 48.0)
-            self.leave_h[due] = np.where(np.isfinite(left_h), left_h, 4.0)[:, None, None]
-            need_h = np.maximum(seen.req_kwh[due] - seen.got_kwh[due], 0.0) / full_kw
-            need_h = np.where(np.isfinite(need_h), need_h, 2.0)[:, None]
-            self.need_h[due] = need_h
-            self.total[due] = np.minimum(TAU_H[None, :], need_h)
-            self.alive[due] = TAU_H[None, :] < need_h
-            return
         self.alive[due], self.total[due] = est.finish.ahead(
             s.told.pick(due), seen.got_kwh[due], full_kw, now_h - ahead_h
         )
@@ -141,7 +131,7 @@ def prices(
     taste: Taste,
 ) -> Prices:
     """Of holding these rows for `horizon_h` from now; `now_a`: their draw now, by row of `Columns`."""
-    outlook.renew(seen, est, taste, rows)
+    outlook.renew(seen, est, rows)
     gap_a, draw_a = est.gap(), np.maximum(est.state.would_a, 0.1)
     found = Prices(floor=np.empty(len(rows)), pause=np.empty(len(rows)), hold=np.empty(len(rows)))
     for first in range(0, len(rows), BLOCK):
@@ -165,19 +155,23 @@ def _of_parts(
     *,
     coarse: bool,
 ) -> tuple[Floats, Floats, Floats]:
-    """Prices of floor, pause and hold. `low` and `part_now`: what is left at the floor, and now, of the free draw."""
+    """Prices of floor, pause and hold, a row each.
+
+    `low` and `part_now`: what is left at the floor, and now, of the free draw (parts of it, a row each).
+    """
     need_h, leave_h = outlook.need_h.take(rows, axis=0), outlook.leave_h.take(rows, axis=0)
     need_weights, stay_weights = NEED_WEIGHTS, STAY_WEIGHTS
     if coarse:
         need_h, leave_h = need_h[:, 1::2], leave_h[:, 1::2, ::2]
         need_weights, stay_weights = COARSE_NEED, COARSE_STAY
-    # Rows last: so each step goes along one long column for each pair of a departure and a need.
+    # Departures by needs by rows: so each step goes along one long column for each pair of a departure and a need.
     need_h, leave_h = np.ascontiguousarray(need_h.T), np.ascontiguousarray(leave_h.T)
     wait_h = horizon_h + taste.wait_h
     after_h = np.maximum(leave_h - wait_h, 0.0)
     during_h = np.minimum(leave_h, wait_h)
 
     def unserved(served_h: Floats) -> Floats:
+        """The mean of what is missed, h of charging, by row; `served_h` like `leave_h`."""
         missed = need_h - served_h
         np.maximum(missed, 0.0, out=missed)
         missed *= stay_weights[:, None, None]
