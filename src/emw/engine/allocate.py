@@ -1,5 +1,7 @@
 """Share a shed over EVSEs evenly: one common level, whole steps, exact sums. Pure and deterministic.
 
+The service's where no price is known, and every ceiling's. (What `emw allocate` runs is `loop`, by way of `neutral`.)
+
 Every EVSE is a ladder of steps down from what it draws unlimited: to the first limit below that, then a step at a
 time to its floor, and last (where allowed) from the floor to a pause. The steps of the whole fleet are taken from
 the top: whoever draws most gives first, until the shed is reached.

@@ -29,6 +29,7 @@ PARTS = DAY_H // PART_H
 AGES_H = np.array([0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12], dtype=np.float64)
 """Edges of the times since plug-in, h; what is drawn later counts as nothing."""
 STEP_H = 0.25
+"""Who is to come is summed up in such steps."""
 HALF_DAYS = 30.0
 """After so long what was seen weighs half: a season is not the next one."""
 DRAWN = 0.5
@@ -45,24 +46,24 @@ LEAST_SPREAD = 0.02
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What was seen of each site (first axis), sums in which older days weigh less."""
+    """What was seen, sums in which older days weigh less. First axis: sites, by `Arrivals.place`."""
 
     came: Floats
-    """By kind of day and hour."""
+    """Arrivals, by kind of day (KINDS) and hour (DAY_H)."""
     watched: Floats
-    """The same, h."""
+    """How long those hours were watched, h; by the same."""
     visits: Floats
-    """That have ended, by the part of the day in which they began."""
+    """Visits that have ended, by the part of the day (PARTS) in which they began."""
     drew: Floats
-    """What they drew, kW, by that part and the time since plug-in."""
+    """What they drew, kW, by that part and the time since plug-in (between AGES_H)."""
     gave: Floats
-    """What of that could have been shed."""
+    """What of that could have been shed; by the same."""
     sizes: Floats
-    """Of both: the sum over vehicles, and that of the squares."""
+    """Of what they drew, and of what they could have shed: sum, and sum of squares, over visits."""
     today: Floats
     """How many came today so far, and how many were due."""
     days: Floats
-    """What days differ by: squares beyond chance, and of what was due."""
+    """Of days that are over: what they differ by beyond chance, squared, and what was due, squared."""
 
     @classmethod
     def nothing(cls, n: int) -> Self:

@@ -24,7 +24,7 @@ SIGN = 4
 """Power of the share of drivers who tell: where half of them do, silence is hardly a sign yet."""
 
 
-def _stretch(
+def _even(
     edges: tuple[float, ...], values: tuple[float, ...], step: float, high: float, low: float = 0.0
 ) -> Floats:
     """The binned table on an even grid, so that a look-up is one multiplication."""
@@ -43,17 +43,17 @@ _CAMES = len(priors.CAME_EDGES) + 1
 
 # Who told. What shares its places is summed into one table.
 _SIZE_PART = (
-    _stretch(priors.PART_EDGES, priors.FINISH_BY_PART, PART_STEP, PART_HIGH)
+    _even(priors.PART_EDGES, priors.FINISH_BY_PART, PART_STEP, PART_HIGH)
     + np.asarray(priors.FINISH_BY_SHARE_SIZE).T[:, _SHARE]
 ).ravel()
 _KIND_PART_SINCE = (
-    _stretch(priors.SINCE_EDGES, priors.FINISH_BY_SINCE, SINCE_STEP_H, SINCE_HIGH_H)
+    _even(priors.SINCE_EDGES, priors.FINISH_BY_SINCE, SINCE_STEP_H, SINCE_HIGH_H)
     + np.asarray(priors.FINISH_BY_SHARE_SPELL)[np.ix_(_SHARE, _SPELL)]
     + np.asarray(priors.FINISH_BY_KIND_SHARE)[:, _SHARE, None]
     + np.asarray(priors.FINISH_BY_KIND_SPELL)[:, None, _SPELL]
 ).ravel()
 _KIND_CAME_GOT = (
-    _stretch(priors.GOT_EDGES, priors.FINISH_BY_GOT, GOT_STEP_KWH, GOT_HIGH_KWH)
+    _even(priors.GOT_EDGES, priors.FINISH_BY_GOT, GOT_STEP_KWH, GOT_HIGH_KWH)
     + np.asarray(priors.FINISH_BY_KIND_CAME_TOOK)[:, _TOOK]
 ).ravel()
 _DUE = np.asarray(priors.FINISH_BY_KIND_DUE)[:, bins(priors.DUE_EDGES, DUE_STEP_H, DUE_HIGH_H, DUE_LOW_H)]
@@ -69,11 +69,11 @@ _SLOPE = np.asarray(priors.FINISH_SLOPE)[:, _DAY].ravel()
 # Who told nothing.
 _UNTOLD_CAMES = np.asarray(priors.FINISH_UNTOLD_BY_KIND_CAME_TOOK).reshape(len(_DUE), -1, _TOOK.max() + 1)
 _UNTOLD_KIND_CAME_GOT = (
-    _stretch(priors.GOT_EDGES, priors.FINISH_UNTOLD_BY_GOT, GOT_STEP_KWH, GOT_HIGH_KWH)
+    _even(priors.GOT_EDGES, priors.FINISH_UNTOLD_BY_GOT, GOT_STEP_KWH, GOT_HIGH_KWH)
     + _UNTOLD_CAMES[:, bins(priors.UNTOLD_CAME_EDGES, DAY_STEP_H, DAY_H)][:, :, _TOOK]
 ).ravel()
 _UNTOLD_KIND_SINCE = (
-    _stretch(priors.SINCE_EDGES, priors.FINISH_UNTOLD_BY_SINCE, SINCE_STEP_H, SINCE_HIGH_H)
+    _even(priors.SINCE_EDGES, priors.FINISH_UNTOLD_BY_SINCE, SINCE_STEP_H, SINCE_HIGH_H)
     + np.asarray(priors.FINISH_UNTOLD_BY_KIND_SPELL)[:, _SPELL]
 ).ravel()
 _UNTOLD_HOUR_SINCE = (
@@ -84,7 +84,7 @@ _UNTOLD_HOUR_SINCE = (
 _UNTOLD_KIND_HOUR = np.asarray(priors.FINISH_UNTOLD_BY_KIND_HOUR)[:, _HOUR].ravel()
 _UNTOLD_LEVEL = np.asarray(priors.FINISH_UNTOLD_LEVEL)[:, _DAY].ravel()
 _UNTOLD_SLOPE = np.asarray(priors.FINISH_UNTOLD_SLOPE)[:, _DAY].ravel()
-_SILENT = _stretch(priors.GOT_EDGES, priors.FINISH_SILENT_BY_GOT, GOT_STEP_KWH, GOT_HIGH_KWH)
+_SILENT = _even(priors.GOT_EDGES, priors.FINISH_SILENT_BY_GOT, GOT_STEP_KWH, GOT_HIGH_KWH)
 
 
 def of_told(who: Told, got_kwh: Floats, at_h: Floats | float) -> Floats:

@@ -19,6 +19,7 @@ class State:
     deficit_kwh: Floats
     """How far the twin is ahead."""
     fade: Floats
+    """exp(-fade) is the chance that the twin still charges."""
     due: Floats
     """Finishes that were due on the twin's way since the vehicle was held."""
     gap_a: Floats
@@ -37,11 +38,13 @@ class State:
     fails: Ints
     """Commands in a row that were not confirmed."""
     deaf: Bools
+    """Does not do what it is told: counted as free, drawing what it draws."""
     limit_a: Floats
     """Confirmed a round ago."""
     asked_a: Floats
     """Commanded last; NaN: never."""
     asked_min: Floats
+    """When; -inf: never."""
     waits: Bools
     """Whether its last command was confirmed has still to be looked at."""
     plug_min: Floats
@@ -52,7 +55,9 @@ class State:
     scale: Floats
     size: Ints
     came: Ints
+    """What its driver told, as in `Told`."""
     got_kwh: Floats
+    """Delivered by a round ago."""
     dips: Ints
     """Rounds in a row drawing much less than before, though free: it has finished within the minute, or will soon."""
     drew_a: Floats

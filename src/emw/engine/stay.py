@@ -19,6 +19,7 @@ STAY_WEIGHTS = np.array([0.2, 0.2, 0.3, 0.3])
 """The time of staying is looked at where this much of its distribution lies below."""
 AHEAD_H = 0.25
 AHEAD_STEPS = 56
+"""Leaving is looked at for so many steps of so many hours from now on."""
 TYPICAL_KWH = 20.0
 """Taken where a driver told a departure and no energy."""
 _WIDE = 64
@@ -115,8 +116,10 @@ class Leave:
         self.seen += np.bincount(place, left, count).reshape(self.seen.shape)
 
     def gone(self, now_h: float, who: Told, long_ago: Floats, ahead_h: Floats, got_kwh: Floats) -> Floats:
-        """Chance of leaving now, per hour, of cars of which only the twin has finished, at some time in the last
-        `ahead_h` hours (its mean). `long_ago`: `later` of the same; `got_kwh`: what the twin has got.
+        """Chance of leaving now, per hour, of held cars whose twins have finished, a row each.
+
+        When, nobody knows: at any time of the last `ahead_h` hours, and within FIRST_H of it another hazard holds.
+        `long_ago`: `later` of the same cars; `got_kwh`: what their twins have got.
         """
         first = _first(np.full((len(long_ago), 1), now_h), who, got_kwh[:, None])[:, 0]
         just = np.minimum(priors.FIRST_H / np.maximum(ahead_h, 1e-3), 1.0)
