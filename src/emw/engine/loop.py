@@ -22,7 +22,7 @@ from emw.engine.columns import SMALL_A, Bools, Columns, Floats, Ints, Request
 from emw.engine.estimate import Estimator
 from emw.engine.past import Past
 from emw.engine.peaks import WayBack
-from emw.engine.price import Outlook, Prices, Taste, prices
+from emw.engine.price import LEAST_H, Outlook, Prices, Taste, prices
 from emw.engine.relief import Held, give_back, hand_on
 from emw.engine.restore import Ramp, release
 from emw.engine.select import LEAST_A, Moves, ask_more
@@ -210,7 +210,7 @@ class Controller:
 
     def _prices(self, seen: Columns, rows: Ints, now_a: Floats, request: Request) -> Prices:
         taste = self.tuning.taste
-        horizon_h = min(max(request.end_min - seen.now_min, 5.0) / 60, taste.look_h)
+        horizon_h = min(max((request.end_min - seen.now_min) / 60, LEAST_H), taste.look_h)
         found = prices(seen, self.est, self.outlook, rows, now_a, horizon_h, taste)
         again = np.where(np.isnan(self.est.state.asked_a[rows]), 0.0, taste.again)
         free = seen.free[rows]

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from math import floor, nan
 
 STEP = timedelta(minutes=5)
+"""Of an interval."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Intervals are counted from here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ STALE_MIN = 5.0
 """An outlook is looked at again after this."""
 BLOCK = 2048
 """Rows that are worked on at a time, so that what lies between two steps stays near the core."""
+LEAST_H = 5 / 60
+"""No hold is priced for less time than this."""
 AT_ONCE = 4000
 """Outlooks renewed in one round at most."""
 MANY = 5000

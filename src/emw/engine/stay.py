@@ -80,6 +80,7 @@ TRUST = 12.0
 """Expected departures after which what the fleet shows weighs as much as what was known before."""
 CHARGING = np.asarray(priors.CHARGING_BY_KIND)
 FINISHED = np.ones_like(CHARGING)
+"""Factors of the hazard of leaving, by kind, before the fleet has shown its own."""
 
 
 class Leave:

@@ -22,6 +22,7 @@ from emw.engine.columns import Columns
 from emw.engine.forecast import Ahead
 from emw.engine.learn import Learner
 from emw.engine.peaks import Peaks
+from emw.engine.price import LEAST_H
 from emw.service.coming import Coming
 from emw.service.memory import Known, read, written
 from emw.service.ports import Memory, Reading
@@ -368,4 +369,4 @@ def horizon_h(requests: Iterable[ReductionRequest], now: datetime) -> float:
     """How long what runs will still run, h."""
     ends = [r.end_at for r in requests if r.state in {RequestState.ACTIVE, RequestState.PENDING}]
     hours = [AHEAD_H if end is None else (end - now).total_seconds() / 3600 for end in ends]
-    return max([*hours, 5 / 60])
+    return max([*hours, LEAST_H])

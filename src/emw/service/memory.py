@@ -41,7 +41,7 @@ class Known:
     arrivals: Arrivals | None = None
     """Who came to its sites; None: nobody looked yet."""
     at: datetime | None = None
-    """When it was written down; None: it is just being."""
+    """When it was written down; None: it is about to be."""
 
     def take(self, sessions: Sequence[str]) -> Past:
         """The past of these sessions, in their order, where it is known; it is told once."""
