@@ -18,6 +18,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page
 
 from emw.domain.model import Evse, Session
+from emw.engine.forecast import Ahead, Forecast
 from emw.service.settings import ServiceSettings
 from emw.web.app import WebSettings
 from emw.web.frame import PLACES
@@ -184,6 +185,34 @@ async def test_a_line_that_breaks_is_said_and_the_page_comes_back_by_itself(cont
                 "() => document.querySelector('.t-load .value').textContent === '2.3'"
             )
             await page.close()
+
+
+async def test_who_is_here_and_who_is_still_to_come_are_told_apart(
+    served: tuple[World, str], context_of: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w, url = served
+
+    def forecast(_: str, hours: tuple[float, ...]) -> tuple[datetime, list[Forecast]]:
+        def ahead(h: float, kw: float) -> Ahead:
+            return Ahead(hours=h, kw=kw, doubt_kw=5.0, most_kw=2 * kw)
+
+        return w.clock.now(), [Forecast(here=ahead(h, 60.0 - 5 * h), to_come=ahead(h, 20 * h)) for h in hours]
+
+    monkeypatch.setattr(w.headend.oracle, "forecast", forecast)
+    page = await (await context_of(w, url)).new_page()
+    await alive(page, url, "/")
+    told = page.locator("#ahead .term")
+    await told.first.wait_for()
+    assert await told.all_inner_texts() == ["55.0 by vehicles that are here", "20.0 by vehicles still to come"]
+    # Four of five: 1.28 times 5 kW, twice and independent; below no further than who is here alone.
+    assert await page.inner_text("#ahead") == (
+        "Could be shed at 19:00: 75.0 kW (four of five: 65.9 to 84.1 kW) = 55.0 by vehicles that are here"
+        " + 20.0 by vehicles still to come"
+    )
+    monkeypatch.undo()
+    await page.reload()  # nothing is learned here yet
+    await page.locator("#ahead", has_text="not known yet").wait_for()
+    assert (await told.all_inner_texts())[1] == "0.0 by vehicles still to come"
 
 
 async def test_a_page_out_of_sight_costs_nothing_and_comes_back(

@@ -43,6 +43,31 @@ export function trace(pen, points, x, y, value, { stroke, dash = [], weight = 2 
   pen.setLineDash([]);
 }
 
+/** The outline of what lies between two lines through the same points. */
+function between(pen, points, x, y, low, high) {
+  pen.beginPath();
+  points.forEach((p, n) => (n ? pen.lineTo(x(p.at), y(high(p))) : pen.moveTo(x(p.at), y(high(p)))));
+  points.toReversed().forEach((p) => pen.lineTo(x(p.at), y(low(p))));
+  pen.closePath();
+}
+
+/** Stripes over what is expected of vehicles still to come: told from the rest without its colour. */
+function hatch(pen, points, x, y, stroke, height) {
+  pen.save();
+  between(pen, points, x, y, (p) => p.here, (p) => p.kw);
+  pen.clip();
+  pen.beginPath();
+  const [floor, last] = [y(0), x(points.at(-1).at)];
+  for (let at = x(points[0].at) - height; at < last; at += 6) {
+    pen.moveTo(at, floor);
+    pen.lineTo(at + height, floor - height);
+  }
+  pen.strokeStyle = stroke;
+  pen.lineWidth = 1;
+  pen.stroke();
+  pen.restore();
+}
+
 /** How large the page's letters are against those that drawings were measured for: a wall screen's are larger. */
 export const scale = () => Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 15;
 
@@ -105,7 +130,7 @@ export class Plot {
     this.later();
   }
 
-  /** The forecast: `{at, kw, low, high}` each. */
+  /** The forecast: `{at, kw, low, high, here}` each, `here` by the vehicles that are plugged in now. */
   ahead(forecast) {
     this.forecast = forecast;
     this.later();
@@ -210,6 +235,7 @@ export class Plot {
     }
   }
 
+  /** What could be shed: as it was, and ahead by who is here, plain, and above it by who is still to come, hatched. */
   strip(pen, seen, x, now, until, top, bottom, width, c) {
     const ahead = this.forecast.filter((f) => f.at <= until + HOUR);
     const most = Math.max(1, ...ahead.map((f) => f.high), ...seen.map((p) => p[4] ?? 0));
@@ -218,12 +244,13 @@ export class Plot {
     pen.beginPath();
     pen.rect(LEFT, top - 2, width - LEFT - RIGHT, bottom - top + 3);
     pen.clip();
-    pen.beginPath();
-    ahead.forEach((f, n) => (n ? pen.lineTo(x(f.at), y(f.high)) : pen.moveTo(x(f.at), y(f.high))));
-    [...ahead].reverse().forEach((f) => pen.lineTo(x(f.at), y(f.low)));
-    pen.closePath();
     pen.fillStyle = c["--could-soft"];
+    between(pen, ahead, x, y, (f) => f.low, (f) => f.high);
     pen.fill();
+    between(pen, ahead, x, y, () => 0, (f) => f.here);
+    pen.fill();
+    hatch(pen, ahead, x, y, c["--could"], bottom - top);
+    trace(pen, ahead.map((f) => [f.at, f.here]), x, y, (p) => p[1], { stroke: c["--could"], weight: 1 });
     trace(pen, ahead.map((f) => [f.at, f.kw]), x, y, (p) => p[1], { stroke: c["--could"], dash: [4, 3] });
     trace(pen, seen, x, y, (p) => p[4], { stroke: c["--could"] });
     pen.restore();

@@ -54,7 +54,8 @@ function tile(title, value, unit, note, mood = "") {
   return el("div", { class: mood }, el("dt", {}, title), el("dd", {}, el("b", {}, value), ` ${unit}`, note ? el("div", { class: "quiet" }, note) : ""));
 }
 
-const band = (one) => t("plan.band", { low: num(one.lowKW), high: num(one.highKW) });
+const come = (one) => (one.toCome.kW < 0.05 ? "" : `; ${t("plan.come", { kw: num(one.toCome.kW) })}`);
+const band = (one) => t("plan.band", { low: num(one.lowKW), high: num(one.highKW) }) + come(one);
 
 function answer(told, wish) {
   const short = told.shortKW > 0.05;
