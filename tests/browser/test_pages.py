@@ -203,7 +203,10 @@ async def test_who_is_here_and_who_is_still_to_come_are_told_apart(
     await alive(page, url, "/")
     told = page.locator("#ahead .term")
     await told.first.wait_for()
-    assert await told.all_inner_texts() == ["55.0 by vehicles that are here", "20.0 by vehicles still to come"]
+    assert await told.all_inner_texts() == [
+        "55.0 by vehicles that are here",
+        "20.0 by vehicles still to come",
+    ]
     # Four of five: 1.28 times 5 kW, twice and independent; below no further than who is here alone.
     assert await page.inner_text("#ahead") == (
         "Could be shed at 19:00: 75.0 kW (four of five: 65.9 to 84.1 kW) = 55.0 by vehicles that are here"
