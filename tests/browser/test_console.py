@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Route
 
 from emw.web.app import WebSettings
 from tests.browser.house import PATIENCE_MS, let_in, listen, serving
@@ -153,3 +154,93 @@ async def test_the_first_administrator_is_made_in_the_page(browser: Browser) -> 
         # While the server is there: what the page asks of one that has gone is refused.
         assert complaints == []
         await page.close()
+
+
+async def test_a_login_that_ends_is_said_and_the_next_one_goes_on_where_one_was(
+    served: tuple[World, str], page: Page
+) -> None:
+    w, url = served
+
+    async def log_in() -> None:
+        await page.fill("input[name=name]", "ann")
+        await page.fill("input[name=password]", PASSWORD)
+        await page.click("button[type=submit]")
+
+    await page.goto(f"{url}/evses/a%2Fb%3Fc%23d%252Fe%26f")
+    await page.wait_for_selector("#facts dd")
+    for login_id, _ in w.app.state["auth"].sessions.alive():
+        w.app.state["auth"].sessions.end(login_id)
+    await page.wait_for_url("**/login?ended=*")
+    await page.wait_for_selector("#ended")
+    await log_in()
+    await page.wait_for_selector("#facts dd")
+    assert await page.inner_text("#h-evse") == "a/b?c#d%2Fe&f"
+    await page.click("details.me summary")
+    await page.click("#logout")
+    await page.wait_for_url("**/login")
+    assert await page.is_hidden("#ended")  # who left knows
+    await page.goto(f"{url}/log?evseID=E0001")  # a link that somebody sent
+    await page.wait_for_url("**/login?to=*")
+    assert await page.is_hidden("#ended")
+    await log_in()
+    await page.wait_for_url("**/log?evseID=E0001")
+
+
+@pytest.mark.parametrize(
+    "to", ["//example.org/", "/\\example.org", "https://example.org/", "javascript:alert(1)"]
+)
+async def test_no_link_leads_from_the_login_to_another_host(
+    served: tuple[World, str], page: Page, complaints: list[str], to: str
+) -> None:
+    _, url = served
+    await page.context.clear_cookies()
+    await page.goto(f"{url}/login?{urlencode({'to': to})}")
+    await page.fill("input[name=name]", "ann")
+    await page.fill("input[name=password]", PASSWORD)
+    await page.click("button[type=submit]")
+    await page.wait_for_selector("#link.up")
+    assert page.url == f"{url}/"
+    assert complaints == []
+
+
+async def test_an_empty_installation_says_what_to_do_next(browser: Browser) -> None:
+    async with world() as w, serving(w) as url:
+        context = await browser.new_context()
+        context.set_default_timeout(PATIENCE_MS)
+        await let_in(context, w, url)
+        page = await context.new_page()
+        complaints = listen(page)
+        await page.goto(url)
+        await page.locator("#tree", has_text="emw territory add NAME").wait_for()
+        await page.goto(f"{url}/evses")
+        await page.locator("#nothing", has_text="emw station add NAME").wait_for()
+        await page.goto(f"{url}/requests")
+        await page.locator("#past", has_text="Nothing was ever asked").wait_for()
+        await page.fill("#plan input[name=kw]", "60")
+        await page.click("#plan button[type=submit]")
+        await page.locator("#plan .error", has_text="There is no territory yet").wait_for()
+        assert await page.is_hidden("#plan .zoned")
+        for path in ("/map", "/reports", "/grid", "/log", "/access"):
+            await page.goto(url + path)
+            await page.wait_for_selector("#link.up")
+        assert complaints == []
+        await context.close()
+
+
+async def test_an_access_page_that_is_told_nothing_says_so_and_keeps_its_line(
+    served: tuple[World, str], page: Page
+) -> None:
+    _, url = served
+    fails = True
+
+    async def lost(route: Route) -> None:
+        await (route.abort() if fails else route.continue_())
+
+    await page.route("**/api/v1/operators", lost)
+    await page.goto(f"{url}/access")
+    await page.locator("#trouble", has_text="can't be reached").wait_for()
+    await page.wait_for_selector("#link.up")
+    fails = False
+    await page.evaluate("location.reload()")
+    await page.locator("#people td", has_text="ann").wait_for()
+    assert await page.inner_text("#trouble") == ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from emw.domain.model import ReductionRequest
 from emw.store import Disk
@@ -110,3 +112,52 @@ def _together(w: World, asked: list[tuple[str, float]]) -> float:
     wanted = Board(w.headend).wanted(requests)
     nodes = w.headend.state.territories
     return sum(kw for node_id, kw in wanted.items() if nodes[node_id].parent_id is None)
+
+
+async def test_a_request_that_is_asked_for_twice_because_no_answer_came_is_one_request(
+    browser: Browser,
+) -> None:
+    """A second click while the first is under way, and a second try after an answer was lost."""
+    async with world(WebSettings(tick_s=0.2)) as w, serving(w) as url:
+        await stations(w, [f"E{n:02}" for n in range(10)])
+        context = await browser.new_context(viewport={"width": 1400, "height": 1000})
+        context.set_default_timeout(PATIENCE_MS)
+        await let_in(context, w, url)
+        page = await context.new_page()
+        asked: list[str] = []
+        reached, go_on = asyncio.Event(), asyncio.Event()
+
+        async def lost(route: Route) -> None:
+            if route.request.method != "POST":
+                await route.continue_()
+                return
+            asked.append(route.request.post_data or "")
+            if len(asked) == 1:
+                await route.fetch()
+                reached.set()
+                await go_on.wait()
+                await route.abort()
+            else:
+                await route.continue_()
+
+        await page.route("**/api/v1/requests", lost)
+        await page.goto(url + "/requests")
+        await page.wait_for_selector("#link.up")
+        await page.fill("#plan input[name=kw]", "5")
+        await page.click("#plan button[type=submit]")
+        await reached.wait()
+        await page.focus("#plan input[name=kw]")
+        await page.keyboard.press("Enter")
+        go_on.set()
+        error = page.locator("#plan .error", has_text="can't be reached")
+        await error.wait_for()
+        await page.keyboard.press("Enter")
+        await page.wait_for_function("() => document.querySelector('#plan').elements.kw.value === ''")
+        assert len(asked) == 2
+        assert asked[0] == asked[1]
+        assert len(w.headend.state.requests) == 1
+        await page.fill("#plan input[name=kw]", "5")  # wished again, it is another one
+        await page.keyboard.press("Enter")
+        await page.wait_for_function("() => document.querySelector('#plan').elements.kw.value === ''")
+        assert len(w.headend.state.requests) == 2
+        await context.close()

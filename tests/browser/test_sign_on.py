@@ -65,4 +65,8 @@ async def test_log_in_at_the_provider_and_out_again(
         other = await context.new_page()  # this one is on its way to the login by itself
         await other.goto(url)
         assert other.url.endswith("/login")
+        await other.goto(url + "/evses")
+        await other.click("#sso")
+        await other.click("button[name=sub][value=opa]")
+        await other.wait_for_url(url + "/evses")  # by way of the provider, too
         await context.close()

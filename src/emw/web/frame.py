@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from litestar import Request, Response
 from litestar.response import Redirect
@@ -42,6 +43,12 @@ PLACES: Final = (
 """The navigation, in its order. An entry comes with its page, not before it."""
 
 
+def _way_in(request: AnyRequest) -> str:
+    """The login, and where to go on after it."""
+    path, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
+    return "/login" if path == "/" else "/login?" + urlencode({"to": f"{path}?{query}" if query else path})
+
+
 def framed(
     request: AnyRequest, headend: HeadEnd, auth: Auth, template: str, *, place: str, **values: Any
 ) -> Response[Any]:
@@ -53,7 +60,7 @@ def framed(
     caller = auth.who(request)
     if caller is None:
         known = headend.state.operators or auth.sign_on is not None
-        return Redirect("/login" if known else "/setup", status_code=303)
+        return Redirect(_way_in(request) if known else "/setup", status_code=303)
     session = caller.session
     return plain(
         request,

@@ -3,7 +3,7 @@
 import { call, segment } from "./api.js";
 import { open, wire } from "./form.js";
 import { areYouSure, follow } from "./frame.js";
-import { count, el, name, span, utcOf } from "./format.js";
+import { count, el, name, say, span, utcOf } from "./format.js";
 import { t } from "./t.js";
 
 const $ = (id) => document.getElementById(id);
@@ -103,7 +103,7 @@ async function stations() {
   ], (s) => s.revoked);
 }
 
-$("find").addEventListener("input", stations);
+$("find").addEventListener("input", () => stations().catch((problem) => say($("found"), problem.message)));
 
 const look = () => Promise.all([people(), logins(), keys(), isos(), stations()]);
 
@@ -136,5 +136,7 @@ wire($("d-stations"), async (data) => {
   secret(made.stationID, made.secret);
 });
 
-await look();
-follow(() => {});
+// As it is when the line is there, and anew when it comes back: it may be another server then.
+follow((what) => {
+  if (what.full && what.nodes) look().then(() => say($("trouble"), ""), (problem) => say($("trouble"), problem.message));
+});

@@ -1,18 +1,9 @@
 // Calls to the operator's API. Every answer that is no success becomes an Error with the server's own reason.
 
 import { t, word } from "./t.js";
+import { toLogin } from "./way.js";
 
 const csrf = document.querySelector('meta[name="emw-csrf"]')?.content ?? "";
-
-let leaving = false;
-addEventListener("pageshow", () => { leaving = false; });
-
-/** To the login, once: a second way there, by an answer that comes meanwhile, would break off the first. */
-export function toLogin() {
-  if (leaving) return;
-  leaving = true;
-  location.assign("/login");
-}
 
 /** One call; returns the decoded answer. */
 export async function call(method, path, body) {
@@ -25,7 +16,7 @@ export async function call(method, path, body) {
     body: body === undefined ? undefined : JSON.stringify(body),
     credentials: "same-origin",
     cache: "no-store",
-  });
+  }).catch(() => { throw new Error(t("error.away")); });
   const told = await answer.json().catch(() => ({}));
   if (answer.status === 401 && !document.body.classList.contains("way-in")) toLogin();
   if (!answer.ok) {

@@ -16,6 +16,8 @@ let territory = asked.get("territory");
 
 const table = new Table($("table"), (id) => location.assign(`/evses/${segment(id)}`), (shown, all) => {
   say($("evse-count"), shown === all ? count(all) : t("live.of", { n: count(shown), all: count(all) }));
+  $("nothing").hidden = shown > 0 || !model.at;
+  say($("nothing"), t(all ? "evses.no_match" : "evses.none"));
 });
 
 const chips = new Map(STATES.map((one) => {

@@ -1,7 +1,7 @@
 // The live feed: keeps one model of what the server told, and says which parts changed.
 
-import { toLogin } from "./api.js";
 import { setZone } from "./format.js";
+import { toLogin } from "./way.js";
 
 /** What is known now. Rows by EVSE id, nodes by territory id; times in ms of the server's clock. */
 export const model = {

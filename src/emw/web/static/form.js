@@ -1,10 +1,13 @@
 // Dialogs: open, send, show what went wrong, close.
 
-/** Wire a form: `send(data)` runs at submit; its error is shown; `done(told)` follows its success. */
+/** Wire a form: `send(data)` runs at submit, never twice at once; its error is shown; `done(told)` follows its success. */
 export function wireForm(form, send, done = () => {}) {
   const error = form.querySelector(".error");
+  let busy = false;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (busy) return;
+    busy = true;
     const buttons = [...form.querySelectorAll("button")];
     error.hidden = true;
     buttons.forEach((b) => b.toggleAttribute("aria-busy", true));
@@ -14,7 +17,26 @@ export function wireForm(form, send, done = () => {}) {
       error.textContent = problem.message;
       error.hidden = false;
     } finally {
+      busy = false;
       buttons.forEach((b) => b.removeAttribute("aria-busy"));
+    }
+  });
+}
+
+/** Wire a button: `act()` runs at a click, never twice at once; `tell(words)` says what went wrong. */
+export function wireButton(button, act, tell) {
+  let busy = false;
+  button.addEventListener("click", async () => {
+    if (busy) return;
+    busy = true;
+    button.toggleAttribute("aria-busy", true);
+    try {
+      await act();
+    } catch (problem) {
+      tell(problem.message);
+    } finally {
+      busy = false;
+      button.removeAttribute("aria-busy");
     }
   });
 }

@@ -1,13 +1,18 @@
 // What every page of the console does: the feed, the clock, the line's state, the big stop, language and theme.
 
-import { call, segment, toLogin } from "./api.js";
+import { call, segment } from "./api.js";
 import { connect, model, now, silence } from "./feed.js";
 import { open, wire } from "./form.js";
 import { byName, el, fullOf, name, num, say, utcOf } from "./format.js";
 import { t } from "./t.js";
+import { takeWay, toLogin } from "./way.js";
 
 const $ = (id) => document.getElementById(id);
 const YEAR_S = 31_536_000;
+
+// Who comes from a provider's login lands here, and goes on to where he was going.
+const to = takeWay();
+if (to && location.pathname === "/") location.replace(to);
 
 // --- one question, one answer
 
@@ -87,7 +92,7 @@ $("theme").addEventListener("change", (event) => {
 });
 $("logout").addEventListener("click", async () => {
   await call("POST", "/logout", {}).catch(() => null);
-  toLogin();
+  toLogin({ ended: false });
 });
 const me = document.querySelector("details.me");
 addEventListener("click", (event) => { if (!me.contains(event.target)) me.open = false; });

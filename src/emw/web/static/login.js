@@ -3,6 +3,7 @@
 import { token } from "./token.js";
 import { call } from "./api.js";
 import { t } from "./t.js";
+import { keepWay, takeWay } from "./way.js";
 
 const login = document.getElementById("login");
 const setup = document.getElementById("setup");
@@ -11,6 +12,8 @@ if (setup && !token) {
   document.getElementById("no-token").hidden = false;
   setup.hidden = true;
 }
+
+if (login && keepWay().ended) document.getElementById("ended").hidden = false;
 
 function handle(form, send) {
   form?.addEventListener("submit", async (event) => {
@@ -21,7 +24,7 @@ function handle(form, send) {
     button.disabled = true;
     try {
       await send(new FormData(form));
-      location.assign("/");
+      location.assign(takeWay() ?? "/");
     } catch (problem) {
       error.textContent = problem.message;
       error.hidden = false;

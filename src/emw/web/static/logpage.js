@@ -1,7 +1,7 @@
 // The activity log, searched: by text, EVSE, request, actor, kind and time; newest first, page by page.
 
 import { call, segment } from "./api.js";
-import { wireForm } from "./form.js";
+import { wireButton, wireForm } from "./form.js";
 import { count, el, fromLocal, toLocal, zoneNow } from "./format.js";
 import { follow } from "./frame.js";
 import { line } from "./log.js";
@@ -67,7 +67,7 @@ wireForm(form, async (data) => {
   $("csv").href = `/api/v1/activity.csv?${new URLSearchParams([...asked, ["limit", "10000"]])}`;
   await load(null);
 });
-$("more").addEventListener("click", () => load(next));
+wireButton($("more"), () => load(next), (words) => { $("log-count").textContent = words; });
 
 // What the address asks for is looked up at once: a link to a search is a search.
 for (const [field, value] of new URLSearchParams(location.search)) {

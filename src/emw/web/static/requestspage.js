@@ -2,7 +2,7 @@
 
 import { call, segment } from "./api.js";
 import { model, now } from "./feed.js";
-import { open, wire, wireForm } from "./form.js";
+import { open, wire, wireButton, wireForm } from "./form.js";
 import { amps, byName, count, el, fromLocal, name, num, say, share, shortOf, toLocal, when } from "./format.js";
 import { follow } from "./frame.js";
 import { Requests } from "./requests.js";
@@ -93,14 +93,27 @@ form.addEventListener("input", () => {
   due = setTimeout(preview, PAUSE_MS);
 });
 
+/** A name as the server gives one. The same wish, asked again because no answer came, keeps it: it is the same request. */
+let named = { wish: "", requestID: "" };
+function nameOf(wish) {
+  if (named.wish !== JSON.stringify(wish)) {
+    const stamp = new Date(now()).toISOString().replaceAll(/[-:]|\..*/g, "").replace("T", "-");
+    const only = [...crypto.getRandomValues(new Uint8Array(3))].map((b) => b.toString(16).padStart(2, "0")).join("");
+    named = { wish: JSON.stringify(wish), requestID: `${stamp}-${only}` };
+  }
+  return named.requestID;
+}
+
 wireForm(form, async () => {
   const wish = read();
+  if (!model.nodes.size) throw new Error(t("live.no_territory"));
   if (!wish) throw new Error(t("ask.how_much"));
-  const body = { territory: wish.territory, kW: wish.kw };
+  const body = { requestID: nameOf(wish), territory: wish.territory, kW: wish.kw };
   if (wish.start !== null) body.start = new Date(wish.start).toISOString();
   if (wish.minutes !== null) body.durationMinutes = wish.minutes;
   return call("POST", "/requests", body);
 }, () => {
+  named = { wish: "", requestID: "" };
   form.elements.kw.value = "";
   form.elements.start.value = "";
   $("preview").replaceChildren();
@@ -160,10 +173,11 @@ async function past(more = false) {
   }
   $("past").append(...told.items.map(row));
   shown += told.items.length;
+  if (!shown) $("past").append(el("tr", {}, el("td", { class: "quiet", colspan: "10" }, t("plan.none"))));
   $("more").hidden = shown >= told.total;
   say($("past-count"), t("live.of", { n: count(shown), all: count(told.total) }));
 }
-$("more").addEventListener("click", () => past(true));
+wireButton($("more"), () => past(true), (words) => say($("past-count"), words));
 
 // --- together
 
@@ -171,7 +185,13 @@ function territories() {
   const before = territory.value || new URLSearchParams(location.search).get("territory");
   territory.replaceChildren(...[...model.nodes.keys()].sort(byName).map((id) => el("option", { value: id }, id)));
   if (model.nodes.has(before)) territory.value = before;
-  for (const unit of form.querySelectorAll(".zone")) unit.textContent = zone() ?? "";
+  zoned();
+}
+
+/** Whose times these are. */
+function zoned() {
+  form.querySelector(".zoned").hidden = !zone();
+  say(form.querySelector(".zone"), zone() ?? "");
 }
 
 let known = "";
@@ -188,5 +208,5 @@ follow((what) => {
   }
 });
 territory.addEventListener("change", () => {
-  for (const unit of form.querySelectorAll(".zone")) unit.textContent = zone() ?? "";
+  zoned();
 });
