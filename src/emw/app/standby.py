@@ -22,16 +22,18 @@ Waits = Callable[[str], Any]
 
 AGAIN_S: Final = 1.0
 """How often a spare looks whether it is its turn."""
+GRACE_S: Final = 4.0
+"""For how long one that is no spare tries, before it says that another is at work."""
 
 
 async def in_turn(attempt: Callable[[], Awaitable[T]], waits: Waits | None) -> T:
-    """What `attempt` returns, once it can. Without `waits` it has one try.
+    """What `attempt` returns, once it can. Without `waits` it has a few seconds.
 
     Raises what `attempt` raises, but for "another is at work". A spare that has waited takes nothing for final: a
     database that is not to be reached while it fails over will be.
     """
     if waits is None:
-        return await attempt()
+        return await _soon(attempt)
     why = ""
     while True:
         try:
@@ -49,6 +51,19 @@ async def in_turn(attempt: Callable[[], Awaitable[T]], waits: Waits | None) -> T
             log.info("server.waits", why=why)
             waits(why)
         await asyncio.sleep(AGAIN_S)
+
+
+async def _soon(attempt: Callable[[], Awaitable[T]]) -> T:
+    """The session of a process that was killed a moment ago may outlive it by what it had just begun."""
+    clock = asyncio.get_running_loop().time
+    until_s = clock() + GRACE_S
+    while True:
+        try:
+            return await attempt()
+        except Claimed:
+            if clock() > until_s:
+                raise
+        await asyncio.sleep(GRACE_S / 20)
 
 
 def key_id(key: bytes) -> str:
