@@ -171,9 +171,9 @@ class Fleet:
         longest_s = {
             Cause.CEILING: self.rules.ceiling_lease_s,
             Cause.RESTORATION: max(self.rules.lease_s, 3_600.0),
-        }.get(Cause(order.cause), self.rules.lease_s)
+        }.get(order.cause, self.rules.lease_s)
         assert self.now < order.until <= self.now + timedelta(seconds=longest_s), order
-        if order.cause == Cause.SHED:
+        if order.cause is Cause.SHED:
             assert self.why_not(car) is None, f"{car} was asked"
             assert order.request_key is not None
             end = self.requests[order.request_key].end_at
@@ -195,7 +195,7 @@ class Fleet:
             self.now.timestamp(),
             emergency=True,
             law=order.law,
-            halt=order.cause == Cause.HALT,
+            halt=order.cause is Cause.HALT,
         )
         return told is None
 
@@ -212,7 +212,7 @@ class Fleet:
             command_id=f"c{self.serial}",
             max_a=order.limit_a,
             until=order.until,
-            cause=Cause(order.cause),
+            cause=order.cause,
             issued_at=self.now,
             request_key=order.request_key,
             node_id=order.node_id,

@@ -41,6 +41,8 @@ SHOWS_MIN = 2.0
 """This long after a command a whole minute's mean has shown whether it is obeyed."""
 COUNTED_ON = 0.75
 """A command that is not confirmed counts where the chance that it will yet come true is higher."""
+RETURN_H = 0.5
+"""Whom waiting costs most is weighed over such a wait."""
 DEAF_MIN = 10.0
 """Minutes between two releases to a station that does not answer."""
 
@@ -237,7 +239,7 @@ class Controller:
         s = self.est.state
         held = np.flatnonzero(~seen.free & seen.online)
         room_kw = self.ramp.room_kw(seen.now_min, request, load_kw)
-        price = prices(seen, self.est, self.outlook, held, now_a, 0.5, self.tuning.taste)
+        price = prices(seen, self.est, self.outlook, held, now_a, RETURN_H, self.tuning.taste)
         rise = np.where(s.done | s.stuck | s.deaf, 0.0, np.maximum(s.would_a - now_a, 0.0)) * seen.kw_per_a
         # What was let go and did not hear it is told again, and counts first.
         again = held[(seen.frees(s.asked_a) & (seen.now_min - s.asked_min >= 1.0))[held]]

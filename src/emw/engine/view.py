@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from emw.domain.model import Limit, Outcome, ReductionRequest, RequestState, Territory
+from emw.domain.model import Cause, Limit, Outcome, ReductionRequest, RequestState, Territory
 from emw.domain.units import FLOOR_A
 from emw.engine.allocate import Flexible, Price
 from emw.engine.columns import SMALL_A
@@ -222,7 +222,7 @@ class Order:
     evse_id: str
     limit_a: float | None
     until: datetime
-    cause: str
+    cause: Cause
     request_key: str | None
     node_id: str | None
     would_draw_a: float

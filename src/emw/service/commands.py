@@ -130,7 +130,7 @@ class Commands:
                 evse_id=order.evse_id,
                 max_a=order.limit_a,
                 until=order.until,
-                cause=Cause(order.cause),
+                cause=order.cause,
                 request_key=order.request_key,
                 node_id=order.node_id,
                 line=order.line,
@@ -171,7 +171,7 @@ class Commands:
         if order.limit_a is None:
             return True
         rules = self._settings.rules
-        lease = timedelta(seconds=rules.ceiling_lease_s) if order.cause == Cause.CEILING else rules.hold
+        lease = timedelta(seconds=rules.ceiling_lease_s) if order.cause is Cause.CEILING else rules.hold
         in_range = order.limit_a == 0.0 or evse.floor_a <= order.limit_a <= evse.max_a + 1e-9
         in_time = now < order.until <= now + lease
         if not (in_range and in_time):
@@ -201,7 +201,7 @@ class Commands:
             now.timestamp(),
             emergency=request is not None and request.emergency,
             law=order.law,
-            halt=order.cause == Cause.HALT,
+            halt=order.cause is Cause.HALT,
             driver=order.driver,
         )
         if why is not None:
