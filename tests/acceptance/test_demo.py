@@ -7,9 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from emw.cli.demo import _Story
 from tests.loop import waited_s
 
 
@@ -51,3 +54,30 @@ def test_a_demo_begins_with_a_folder_of_its_own(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "is not empty" in done.stderr
+
+
+async def test_in_the_evening_the_demo_asks_for_nothing_and_goes_on() -> None:
+    class Night(Exception):
+        """Far enough."""
+
+    class Clock:
+        slept = 0
+
+        async def sleep(self, _: float) -> None:
+            self.slept += 1
+            if self.slept > 1_000:
+                raise Night
+
+    story: Any = _Story(
+        cast("Any", SimpleNamespace(parts=SimpleNamespace(headend=None, clock=Clock()))),
+        stations=1,
+        seed=0,
+        once=False,
+        quiet=True,
+    )
+    fleet = SimpleNamespace(
+        stats=lambda: SimpleNamespace(powered=1, stations=1, charging=0, load_kw=0.4, limited=0)
+    )
+    with pytest.raises(Night):  # and not because a grid operator, of which there is none here, was asked
+        await story._go_on(None, fleet)
+    assert "asks for nothing" in story._step

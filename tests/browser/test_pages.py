@@ -177,7 +177,14 @@ async def test_a_line_that_breaks_is_said_and_the_page_comes_back_by_itself(cont
             await page.wait_for_function(
                 "() => document.querySelector('.t-load .value').textContent === '4.6'"
             )
+            high = await page.evaluate("document.querySelector('.bar').offsetHeight")
         await page.wait_for_selector("#link.down")
+        assert await page.evaluate("document.querySelector('.bar').offsetHeight") == high  # nothing jumps
+        await page.click("#halt")
+        await page.fill("#d-halt input[name=sure]", "STOP")
+        await page.click("#d-halt button[type=submit]")
+        await page.locator("#d-halt .error", has_text="emw halt does the same").wait_for()
+        await page.click("#d-halt button[value=cancel]")
         reads(w, "E1", 10)  # what happens meanwhile
         async with serving(w, int(url.rpartition(":")[2])):
             await page.wait_for_selector("#link.up")

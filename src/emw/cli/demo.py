@@ -41,6 +41,8 @@ START = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)  # 9 in the morning in Californi
 SPEED = 60.0
 SHARE = 0.3
 """The demo asks for this share of the load."""
+LEAST_KW = 1.0
+"""Less than that it does not ask for: in the evening hardly anybody charges."""
 LEARN_MIN = 4.0
 HOLD_MIN = 10.0
 PAUSE_MIN = 10.0
@@ -165,12 +167,10 @@ class _Story:
             if not self._quiet:
                 watching.append(tasks.create_task(self._show()))
             reports.token = (await iso.connected(reports.url)).get("reportToken")
-            result = await self._one_request(iso, fleet, "demo-1")
-            number = 1
-            while not self._once:
-                await self._clock.sleep(PAUSE_MIN * 60)
-                number += 1
-                result = await self._one_request(iso, fleet, f"demo-{number}")
+            self._step = "stations power on, cars plug in"
+            result = await self._one_request(iso, fleet, "demo-1", await self._learned_kw(fleet))
+            if not self._once:
+                await self._go_on(iso, fleet)
             for task in watching:
                 task.cancel()
         return result
@@ -190,16 +190,30 @@ class _Story:
         async for _ in reports:
             self._reports += 1
 
-    async def _one_request(self, iso: IsoClient, fleet: Fleet, request_id: str) -> dict[str, Any]:
-        """Learn, ask, hold, return to normal, check."""
-        self._step = "stations power on, cars plug in"
+    async def _go_on(self, iso: IsoClient, fleet: Fleet) -> None:
+        """One request after the other, as long as somebody looks."""
+        number = 1
+        while True:
+            await self._clock.sleep(PAUSE_MIN * 60)
+            kw = await self._learned_kw(fleet)
+            if kw < LEAST_KW:
+                self._step = "hardly anybody charges any more, so the grid asks for nothing"
+                continue
+            number += 1
+            await self._one_request(iso, fleet, f"demo-{number}", kw)
+
+    async def _learned_kw(self, fleet: Fleet) -> float:
+        """What to ask for, once all are there and emw has seen a little of them."""
         for _ in range(200):
             stats = fleet.stats()
             if stats.powered == stats.stations and stats.charging > 0:
                 break
             await self._clock.sleep(30)
         await self._clock.sleep(LEARN_MIN * 60)
-        kw = round(fleet.stats().load_kw * SHARE, 1)
+        return round(fleet.stats().load_kw * SHARE, 1)
+
+    async def _one_request(self, iso: IsoClient, fleet: Fleet, request_id: str, kw: float) -> dict[str, Any]:
+        """Ask, hold, return to normal, check."""
         self._step = f"the grid asks for {kw} kW"
         self._request = dict(await iso.decrease(request_id, TERRITORY, kw, duration_minutes=HOLD_MIN * 6))
         self._step = f"{kw} kW are being shed"

@@ -16,7 +16,7 @@ export async function call(method, path, body) {
     body: body === undefined ? undefined : JSON.stringify(body),
     credentials: "same-origin",
     cache: "no-store",
-  }).catch(() => { throw new Error(t("error.away")); });
+  }).catch(() => { throw Object.assign(new Error(t("error.away")), { away: true }); });
   const told = await answer.json().catch(() => ({}));
   if (answer.status === 401 && !document.body.classList.contains("way-in")) toLogin();
   if (!answer.ok) {

@@ -42,11 +42,15 @@ const haltButton = haltForm.querySelector('button[type="submit"]');
 const what = haltForm.elements.what;
 const meant = (text) => text.trim() === t("halt.word");
 typed.addEventListener("input", () => { haltButton.disabled = !meant(typed.value); });
-wire(halt, (data) => {
+wire(halt, async (data) => {
   if (!meant(data.get("sure"))) throw new Error(t("halt.type_it"));
   const reason = data.get("reason") || null;
   const territory = data.get("what");
-  return territory ? call("POST", `/territories/${segment(territory)}/stop`, { reason }) : call("POST", "/halt", { reason });
+  try {
+    return await (territory ? call("POST", `/territories/${segment(territory)}/stop`, { reason }) : call("POST", "/halt", { reason }));
+  } catch (problem) {
+    throw problem.away ? new Error(t("halt.away")) : problem;
+  }
 });
 const whatStops = () => { haltButton.textContent = what.value ? t("halt.do_in", { where: what.value }) : t("halt.do"); };
 what.addEventListener("change", whatStops);
@@ -120,6 +124,7 @@ document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest",
 
 function link(state) {
   say($("link"), t(`link.${state}`));
+  $("link").title = state === "up" ? "" : t(`link.${state}`);
   $("link").className = `link ${state}`;
 }
 

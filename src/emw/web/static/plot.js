@@ -242,7 +242,7 @@ export class Plot {
     const y = (kw) => top + (1 - kw / most) * (bottom - top);
     pen.save();
     pen.beginPath();
-    pen.rect(LEFT, top - 2, width - LEFT - RIGHT, bottom - top + 3);
+    pen.rect(x(now), top - 2, width - RIGHT - x(now), bottom - top + 3); // a forecast is some minutes old
     pen.clip();
     pen.fillStyle = c["--could-soft"];
     between(pen, ahead, x, y, (f) => f.low, (f) => f.high);
@@ -252,8 +252,8 @@ export class Plot {
     hatch(pen, ahead, x, y, c["--could"], bottom - top);
     trace(pen, ahead.map((f) => [f.at, f.here]), x, y, (p) => p[1], { stroke: c["--could"], weight: 1 });
     trace(pen, ahead.map((f) => [f.at, f.kw]), x, y, (p) => p[1], { stroke: c["--could"], dash: [4, 3] });
-    trace(pen, seen, x, y, (p) => p[4], { stroke: c["--could"] });
     pen.restore();
+    trace(pen, seen, x, y, (p) => p[4], { stroke: c["--could"] });
     pen.strokeStyle = c["--line"];
     pen.beginPath();
     pen.moveTo(LEFT, Math.round(bottom) + 0.5);
