@@ -184,6 +184,25 @@ async def test_F8_who_was_replaced_while_it_was_cut_off_is_fenced(postgres_url: 
 
 
 @pytest.mark.postgres
+async def test_F6_a_spare_leaves_the_place_to_who_comes_back_to_it(postgres_url: str) -> None:
+    """As after a restart of the database: all sessions end, and both would have it."""
+    place = Place("postgresql", url=postgres_url)
+    store, spare = place.open(alone=True), place.open(alone=True, patience_s=2.0)
+    await store.load()
+    state = await commit_all(store, stations(2))
+    cut_off(place)
+    waits = asyncio.create_task(spare.load())
+    with pytest.raises(Unavailable, match="can't be reached"):
+        await store.commit([plug("s1", "E000000")], [])
+    await commit_all(store, [plug("s2", "E000000")], state=state)
+    with pytest.raises(Claimed):
+        await waits
+    await store.close()
+    assert list((await spare.load()).state.sessions) == ["s2"]
+    await place.close()
+
+
+@pytest.mark.postgres
 async def test_F6_a_session_of_one_s_own_that_is_not_noticed_dead_is_in_nobody_s_way(
     postgres_url: str,
 ) -> None:

@@ -20,7 +20,7 @@ from emw.app.config import Config, ConfigError
 from emw.app.lock import only_one
 from emw.app.oidc_config import OidcParts
 from emw.app.secrets_file import server_key
-from emw.app.standby import Waits, in_turn, key_id, same_key
+from emw.app.standby import PATIENCE_S, Waits, in_turn, key_id, same_key
 from emw.app.traces import Told, traces_of
 from emw.app.vens import ven_of, vtn_of
 from emw.grid.iso import IsoDoors, IsoLink
@@ -130,6 +130,7 @@ async def parts_of(config: Config, waits: Waits | None = None) -> AsyncGenerator
             config.store_url(),
             telemetry_days=config.store.telemetry_days,
             interval_days=config.store.interval_days,
+            patience_s=0.0 if waits is None else PATIENCE_S,
         )
         loading.enter_context(no_collection())
         loaded = await in_turn(functools.partial(_load, store, key, spare=waits is not None), waits)

@@ -22,6 +22,8 @@ Waits = Callable[[str], Any]
 
 AGAIN_S: Final = 1.0
 """How often a spare looks whether it is its turn."""
+PATIENCE_S: Final = 3.0
+"""For how long nobody must have written before a spare does: a database that restarts is no reason to take over."""
 GRACE_S: Final = 4.0
 """For how long one that is no spare tries, before it says that another is at work."""
 

@@ -261,8 +261,11 @@ def start_errors(path: Path) -> Iterator[None]:
         raise StoreUnusable(f"{path} can't be opened: {error.strerror}") from error
 
 
-def open_database(url: str, *, create: bool = True) -> Database:
-    """The database at a URL: `sqlite:///file` or `postgresql://user@host/name`."""
+def open_database(url: str, *, create: bool = True, patience_s: float = 0.0) -> Database:
+    """The database at a URL: `sqlite:///file` or `postgresql://user@host/name`.
+
+    `create`: a file that is not there is made. `patience_s`: a spare's, see `PostgresDatabase`.
+    """
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
@@ -275,5 +278,5 @@ def open_database(url: str, *, create: bool = True) -> Database:
     if backend == "postgresql":
         from emw.store.postgres import PostgresDatabase  # noqa: PLC0415 - the driver is loaded where it is used
 
-        return PostgresDatabase(parsed)
+        return PostgresDatabase(parsed, patience_s=patience_s)
     raise StoreUnusable(f"store.url: {backend} is not known here: write sqlite:///… or postgresql://…")

@@ -53,7 +53,9 @@ class PostgresDatabase:
     dialect: str = "postgresql"
     begin: str = "BEGIN"
 
-    def __init__(self, url: sa.URL) -> None:
+    def __init__(self, url: sa.URL, *, patience_s: float = 0.0) -> None:
+        """`patience_s`: for how long the place of who writes must have been free before it is taken."""
+        self._patience_s = patience_s
         self._url = url.set(drivername="postgresql+psycopg")
         self.shown = url.render_as_string(hide_password=True)
         self._session: Any = None
@@ -89,7 +91,13 @@ class PostgresDatabase:
         return connection
 
     def _claim(self, connection: psycopg.Connection[Any]) -> None:
-        """Take the writer's lock. A session of our own that the server still takes for alive makes room."""
+        """Take the writer's lock. A session of our own that the server still takes for alive makes room.
+
+        Who is patient leaves it to an emw whose session has just ended: after a restart of the database that one comes
+        back within a second or two.
+        """
+        if self._patience_s and self._session is None and _holder(connection) is None:
+            connection.execute("SELECT pg_sleep(%s)", (self._patience_s,))
         if not _take(connection, "pg_try_advisory_lock"):
             holder = _holder(connection)
             if holder is None or holder[:2] != self._session:

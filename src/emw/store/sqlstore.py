@@ -24,11 +24,20 @@ class SqlStore:
     """The port `Store` over a database URL, SQLite or PostgreSQL."""
 
     def __init__(
-        self, url: str, *, telemetry_days: float = 30, interval_days: float = 1_100, read_only: bool = False
+        self,
+        url: str,
+        *,
+        telemetry_days: float = 30,
+        interval_days: float = 1_100,
+        read_only: bool = False,
+        patience_s: float = 0.0,
     ) -> None:
-        """`telemetry_days`, `interval_days`: how long readings and interval means are kept; 0 keeps them."""
+        """`telemetry_days`, `interval_days`: how long readings and interval means are kept; 0 keeps them.
+
+        `patience_s`: for how long nobody else must have been writing before this one does (a spare).
+        """
         self._core = StoreCore(
-            open_database(url, create=not read_only),
+            open_database(url, create=not read_only, patience_s=patience_s),
             telemetry_days=telemetry_days,
             interval_days=interval_days,
         )
