@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emw.service.errors import Unavailable
+from emw.service.errors import Fenced, Unavailable
 from emw.service.ledger import Ledger
 from emw.store import Disk, SqlStore, database
 from emw.store.errors import Claimed
@@ -289,39 +289,102 @@ async def test_F4_a_postgres_behind_a_slow_line_is_waited_for_by_nobody_else(
         await place.close()
 
 
+class Breaks:
+    """A writer's connection that breaks at the next COMMIT, before or after the server has done it."""
+
+    def __init__(self, store: AnyStore, *, done: bool) -> None:
+        self.done = done
+        self.real = writer(store)
+        store._core.writer._connection = self
+
+    def cursor(self) -> Self:
+        return self
+
+    def execute(self, text: str, values: Any = None) -> Any:
+        if text != "COMMIT":
+            return self.real.execute(text, values)
+        if self.done:
+            self.real.execute(text)
+        self.close()
+        raise psycopg.OperationalError("lost")
+
+    def fetchall(self) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.real.close()
+
+
 @pytest.mark.postgres
 async def test_a_commit_whose_answer_was_lost_is_found(postgres_url: str) -> None:
     place = Place("postgresql", url=postgres_url)
     store = place.open()
     await store.load()
     state = await commit_all(store, stations(1))
-    real = writer(store)
-
-    class Lost:
-        """The connection breaks after the server has committed."""
-
-        def cursor(self) -> Self:
-            return self
-
-        def execute(self, text: str, values: Any = None) -> Any:
-            done = real.execute(text, values)
-            if text == "COMMIT":
-                real.close()
-                raise psycopg.OperationalError("lost")
-            return done
-
-        def fetchall(self) -> Any:
-            raise NotImplementedError
-
-        def close(self) -> None:
-            real.close()
-
-    store._core.writer._connection = Lost()
+    Breaks(store, done=True)
     await commit_all(store, [plug("s1", "E000000")], state=state)
     assert [row["session_id"] for row in await store.query("sessions")] == ["s1"]
     await commit_all(store, [plug("s2", "E000000")], state=state)
     assert (await store.query("counts"))[0]["activity"] == 4
     await place.close()
+
+
+@pytest.mark.postgres
+async def test_P1_a_commit_that_broke_off_is_refused_and_another_takes_its_number(postgres_url: str) -> None:
+    place = Place("postgresql", url=postgres_url)
+    store = place.open()
+    await store.load()
+    await commit_all(store, stations(1))
+    Breaks(store, done=False)
+    with pytest.raises(Unavailable):
+        await store.commit([plug("s1", "E000000")], [])
+    assert await store.commit([plug("s2", "E000000")], []) == 3
+    assert [row["seq"] for row in await store.query("activity")] == [3, 2, 1]
+    with under(store).snapshot() as connection:
+        assert verify_log(connection) is None
+    await place.close()
+
+
+@pytest.mark.postgres
+async def test_P1_a_commit_that_was_refused_and_turns_out_to_be_written_ends_the_writer(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is away for a moment just then: what was taken back here is there, so nothing here is right."""
+    place = Place("postgresql", url=postgres_url)
+    store = place.open()
+    await store.load()
+    await commit_all(store, stations(1))
+    Breaks(store, done=True)
+
+    def away() -> None:
+        raise psycopg.OperationalError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(under(store), "connect", away)
+        with pytest.raises(Unavailable, match="can't be reached"):
+            await store.commit([plug("s1", "E000000")], [])
+    for _ in range(2):
+        with pytest.raises(Fenced, match="answer was lost"):
+            await store.commit([plug("s2", "E000000")], [])
+    await place.close()
+
+
+async def test_an_error_of_our_own_in_a_transaction_is_said_as_it_is_and_harms_no_other() -> None:
+    disk = Disk()
+    store = disk.reopen()
+    await store.load()
+    state = await commit_all(store, stations(1))
+
+    def wrong(cursor: Any) -> None:
+        cursor.execute("INSERT INTO meta (name, value) VALUES ('half', 'done')")
+        raise ZeroDivisionError
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            store._core.writer.transact(wrong)
+    await commit_all(store, [plug("s1", "E000000")], state=state)
+    assert disk.connection.execute("SELECT * FROM meta WHERE name = 'half'").fetchall() == []
+    assert same((await store.load()).state, state)
 
 
 async def test_a_crash_leaves_what_was_committed() -> None:

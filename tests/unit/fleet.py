@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import inf
 
+import pytest
+
 from emw.domain.lines import LINES
 from emw.domain.model import Cause, Limit, Outcome, ReductionRequest, RequestState, Territory
 from emw.engine.allocate import Price
@@ -41,6 +43,7 @@ class Car:
     kw_per_a: float = 0.23
     lines: tuple[str, ...] = LINES
     max_a: float = 32.0
+    step_a: float = 1.0
     would_a: float = 20.0
     potential_a: float = 32.0
     may_pause: bool = False
@@ -69,6 +72,7 @@ class Fleet:
     refusals: int = 0
     refused_until: dict[str, datetime] = field(default_factory=dict)
     highest_kw: dict[str, float] = field(default_factory=dict)
+    hand_on: bool = False
 
     def __post_init__(self) -> None:
         self.governor = Governor(self.rules)
@@ -115,6 +119,7 @@ class Fleet:
                     kw_per_a=car.kw_per_a,
                     lines=car.lines if self.ceilings_a else (),
                     max_a=car.max_a,
+                    step_a=car.step_a,
                     would_draw_a=car.would_a,
                     potential_a=car.potential_a,
                     may_pause=car.may_pause,
@@ -147,6 +152,7 @@ class Fleet:
             may_rise_kw={n: self.governor.may_rise_kw(n, at, halted=self.halted) for n in PARENTS},
             rose_kw={n: self.governor.rose_kw(n, at) for n in PARENTS},
             highest_kw=self.highest_kw,
+            hand_on=self.hand_on,
         )
 
     def round(self) -> Plan:
@@ -168,6 +174,8 @@ class Fleet:
         if order.limit_a is None:
             return
         assert order.limit_a == 0.0 or 6.0 <= order.limit_a <= car.max_a + 1e-9, order
+        steps = (order.limit_a - 6.0) / car.step_a
+        assert order.limit_a == 0.0 or steps == pytest.approx(round(steps), abs=1e-6), order
         longest_s = {
             Cause.CEILING: self.rules.ceiling_lease_s,
             Cause.RESTORATION: max(self.rules.lease_s, 3_600.0),

@@ -37,13 +37,31 @@ class Outside:
         delta = self.kw[n] * share - self.drawn[n]
         if abs(delta) < 1e-9:
             return False
-        if self.governor.admit(f"E{n}", PATHS[n], delta, now, emergency=emergency, law=law) is not None:
+        held = self.governor.admit(f"E{n}", PATHS[n], delta, now, emergency=emergency, law=law)
+        if held is not None:
+            assert self.had_to(held, n, delta, now), held
             return False
         self.drawn[n] += delta
         self.changed[n].append(now)
         for node in PATHS[n]:
             self.moves[node].append((now, delta))
         return True
+
+    def had_to(self, why: str, n: int, delta: float, now: float) -> bool:
+        """Whether what it says is so: an EVSE that may change is held for nothing but what others moved."""
+        rules, way = self.rules, 1 if delta > 0 else -1
+        if why.startswith("changed"):
+            return now < self.changed[n][-1] + rules.gap_s
+        if why.startswith("load has turned"):
+            lately = [[t for t in self.reversals(x) if t > now - rules.rhythm_s] for x in PATHS[n]]
+            return any(len(turned) >= rules.reversals for turned in lately)
+        share = rules.restore_share_per_min if way > 0 else rules.shed_share_per_min
+        for node in PATHS[n]:
+            moved = sum(max(way * kw, 0.0) for t, kw in self.moves[node] if t > now - 60)
+            allowed = max(share * self.controllable[node], rules.ramp_floor_kw_per_min)
+            if moved > 0 and moved + abs(delta) > allowed - 1e-6:
+                return True
+        return False
 
     def most_in_a_minute(self, node: str, way: int) -> list[tuple[float, list[float]]]:
         """For each minute that ends with a move: the sum that way, and its single moves."""
@@ -117,6 +135,10 @@ def test_P7_A9_whoever_asks_load_is_ramped_and_turns_twice_in_ten_minutes(
         for n in range(first, min(first + many, EVSES)):
             outside.ask(n, share, now, emergency=emergency)
     outside.check()
+    for node in ("feeder-0", "East"):
+        room_kw = outside.governor.may_rise_kw(node, now)
+        told = outside.governor.admit(f"next-{node}", [node], 1e-4, now, emergency=False)
+        assert told is not None or room_kw > 0, "a round that is told of no room gets none"
 
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=5, max_size=40), st.sampled_from(RULES))
@@ -167,6 +189,25 @@ def test_P7_what_is_no_emergency_is_ramped_on_its_way_down() -> None:
     assert outside.ask(EVSES - 1, 0.0, 1.0, emergency=True)
 
 
+def test_P7_what_rises_takes_no_room_from_what_falls_and_nothing_at_all_is_no_turn() -> None:
+    governor = Governor(Rules(ramp_floor_kw_per_min=10.0, gap_s=0.0, reversals=1))
+    for n in range(20):
+        assert governor.admit(f"full-{n}", ["n"], 0.0, 0.0, emergency=False) is None
+    for n in range(5):
+        assert governor.admit(f"up-{n}", ["n"], 2.0, 1.0, emergency=False) is None
+    assert governor.admit("down", ["n"], -10.0, 2.0, emergency=False) is None, (
+        "the first turn, and all of its room"
+    )
+    assert governor.admit("more", ["n"], -1.0, 3.0, emergency=False) is not None
+
+
+def test_P7_a_driver_s_word_frees_and_limits_nobody_sooner() -> None:
+    governor = Governor(Rules())
+    assert governor.admit("a", ["n"], -1.0, 0.0, emergency=True) is None
+    assert governor.admit("a", ["n"], -1.0, 1.0, emergency=True, driver=True) is not None
+    assert governor.admit("a", ["n"], 2.0, 1.0, emergency=False, driver=True) is None
+
+
 def test_P7_A9_the_third_turn_waits_ten_minutes() -> None:
     outside = Outside(Rules(ramp_floor_kw_per_min=1e9, gap_s=60), [7.0] * EVSES)
     took = []
@@ -212,6 +253,8 @@ def test_P7_a_limit_that_ended_by_itself_counts_on_the_ramp() -> None:
     for n in range(EVSES):
         outside.ask(n, 0.0, 0.0, emergency=True)
     governor.moved_by_itself(PATHS[0], 14.0, 100.0)
+    for node in PATHS[0]:
+        outside.moves[node].append((100.0, 14.0))
     assert governor.may_rise_kw("East", 101.0) == 0.0
     assert not outside.ask(0, 1.0, 101.0, emergency=False)
     assert outside.ask(0, 1.0, 161.0, emergency=False)

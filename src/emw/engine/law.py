@@ -129,21 +129,9 @@ def _share_under(ceiling: Ceiling, pool: Sequence[EvseView], wanted: dict[str, W
     if result.short_kw > NEAR and any(not e.may_pause for e in bound):
         # At the floor and still over: equipment comes before a car that may not wake from a pause.
         result = allocate([e._replace(may_pause=True) for e in fleet], over + step)
-    by_id = {e.evse_id: e for e in bound}
     for share in result.shares:
         if share.limit_a is not None:
             _lower(ceiling, wanted, share.evse_id, share.limit_a)
-    # Sharing aims at the nearest step; a ceiling needs the one below.
-    over = ceiling.over(pool, could)
-    for evse_id in sorted(by_id):
-        if over <= NEAR:
-            return
-        e = by_id[evse_id]
-        limit_a = limit_of(wanted, e)
-        if limit_a is not None and limit_a - e.step_a >= e.floor_a:
-            before_a = could(e)
-            _lower(ceiling, wanted, evse_id, limit_a - e.step_a)
-            over -= ceiling.per_a(e) * (before_a - could(e))
 
 
 def _less_for_the_full(
