@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emw.web.report_pages import Figures
 from emw.web.svg import HEIGHT, WIDTH, Series, Step, nice_step, plot
+from emw.web.tongue import TONGUES
 
 AT = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
 M5 = timedelta(minutes=5)
@@ -28,7 +30,16 @@ def test_a_missing_mean_is_a_hole_and_labels_are_in_local_time() -> None:
     assert "<b>" not in text
     labels = [e.text for e in root.iter() if e.tag.endswith("text")]
     assert "09:00" in labels
+    assert "kW" not in labels  # it stands above, where no long number runs into it
     assert "style" not in text  # the page's style sheet colours it
+
+
+def test_the_axis_is_written_as_the_page_writes_numbers() -> None:
+    german = Figures(TONGUES["de"], UTC)
+    text = str(plot("x", [Series("s-load", steps(12_000))], UTC, german.axis))
+    labels = [e.text for e in ET.fromstring(text).iter() if e.tag.endswith("text")]  # noqa: S314 - our own
+    assert "10.000" in labels
+    assert [german.axis(v) for v in (0.5, -0.0, 1e6)] == ["0,5", "0", "1.000.000"]
 
 
 def test_nothing_measured_is_no_plot() -> None:

@@ -47,6 +47,10 @@ class Figures:
             return MISSING
         return self.tongue.number(f"{round(value, digits) + 0.0:,.{digits}f}")  # never -0.0
 
+    def axis(self, value: float) -> str:
+        """A round number beside a plot."""
+        return self.tongue.number(f"{value + 0.0:,.12g}")
+
     def why(self, note: str) -> str:
         """What stands beside a method's figures."""
         return "; ".join(reason(part, self.tongue) for part in note.split("; "))
@@ -221,8 +225,8 @@ async def request_report_page(
         totals=[(x, settlement.rows_of(record, x)) for x in totals],
         intervals=intervals,
         parts=_largest(await _parts(headend, enrolled)),
-        load_plot=plot(t("report.load_plot"), load, figures.zone),
-        shed_plot=plot(t("report.shed_plot"), bars, figures.zone),
+        load_plot=plot(t("report.load_plot"), load, figures.zone, figures.axis),
+        shed_plot=plot(t("report.shed_plot"), bars, figures.zone, figures.axis),
         table=f"/api/v1/reports/requests/{segment}/table",
         rows_asked=f"/api/v1/activity?{chain}&kind=RequestReceived",
         rows_confirmed=f"/api/v1/activity?{chain}&kind=RequestTallied&limit=10000",

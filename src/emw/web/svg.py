@@ -43,8 +43,13 @@ def nice_step(span: float, about: int = 5) -> float:
     return next((m * power for m in (1, 2, 5) if raw <= m * power), 10 * power)
 
 
-def plot(title: str, series: Sequence[Series], zone: tzinfo, unit: str = "kW") -> Markup:
-    """The series over their common time, with axes in the zone's own clock. Empty where nothing has a value."""
+def plot(
+    title: str, series: Sequence[Series], zone: tzinfo, number: Callable[[float], str] = "{:,.12g}".format
+) -> Markup:
+    """The series over their common time, with axes in the zone's own clock. Empty where nothing has a value.
+
+    `number` writes the values of the axis; their unit stands in the caption.
+    """
     known = [(s.start, s.end, s.value) for line in series for s in line.steps if s.value is not None]
     if not known:
         return Markup("")
@@ -68,8 +73,8 @@ def plot(title: str, series: Sequence[Series], zone: tzinfo, unit: str = "kW") -
         value = low + i * step
         at = y(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-        parts.append(f'<text class="axis" x="{LEFT - 6}" y="{at + 4}" text-anchor="end">{value:g}</text>')
-    parts.append(f'<text class="axis unit" x="4" y="{TOP + 4}">{escape(unit)}</text>')
+        told = escape(number(value))
+        parts.append(f'<text class="axis" x="{LEFT - 6}" y="{at + 4}" text-anchor="end">{told}</text>')
     for at_time in _ticks(first, last, zone):
         at = x(at_time)
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
