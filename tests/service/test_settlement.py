@@ -48,6 +48,17 @@ async def test_a_line_is_the_requests_own_report_priced() -> None:
         )
 
 
+async def test_a_month_may_be_told_by_the_first_method_that_has_a_figure() -> None:
+    store = Disk().reopen()
+    await told(store, EXAMPLE)
+    assert await month_report(store, OCTOBER, method=None) == await month_report(store, OCTOBER, method=TEN)
+    young = Disk().reopen()
+    await told(young, {})  # no like day yet
+    rows = await month_report(young, OCTOBER, method=None, rate=2.0)
+    assert rows == await month_report(young, OCTOBER, method=BEFORE_AFTER, rate=2.0)
+    assert [r["method"] for r in await month_report(young, date(2026, 9, 1), method=None)] == [TWIN]
+
+
 async def test_a_month_begins_where_the_territory_lies() -> None:
     """23:30 UTC on the last of October is November in Berlin (clocks are an hour ahead)."""
     late = BEGIN.replace(month=10, day=31, hour=23, minute=30)

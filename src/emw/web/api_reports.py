@@ -138,12 +138,12 @@ async def month_rows(
     headend: HeadEnd,
     extras: Extras,
     month: str,
-    method: Method,
+    method: Method | None,
     rate: float | None,
     holiday: list[date] | None,
     tell: Tell = list,
 ) -> Any:
-    """A month's lines, as `tell` makes them."""
+    """A month's lines, as `tell` makes them. `method` None: the first that has a figure."""
     ask = partial(
         settlement.month_report,
         headend.store,

@@ -251,12 +251,8 @@ async def month_report_page(
     if not _may(request, auth):
         return framed(request, headend, auth, "report_month.html", place="reports")
     text = id_of(month)
-    shown: Method = method or METHODS[0]
-    rows = await month_rows(headend, extras, text, shown, rate, holiday)
-    for other in METHODS[1:] if method is None else ():
-        if any(r["part"] == "request" and r["shed_kwh"] is not None for r in rows):
-            break
-        shown, rows = other, await month_rows(headend, extras, text, other, rate, holiday)
+    rows = await month_rows(headend, extras, text, method, rate, holiday)
+    shown = rows[-1]["method"]
     zones = {r["request_key"]: zone_of(headend.state, r["territory_id"]) for r in rows if r["request_key"]}
     tongue = tongue_of(request)
     query = f"method={shown}" + ("" if rate is None else f"&rate={rate:g}")

@@ -40,14 +40,15 @@ async def month_report(
     store: Store,
     month: date,
     *,
-    method: str = TEN,
+    method: str | None = TEN,
     rate: float | None = None,
     holidays: frozenset[date] = frozenset(),
 ) -> list[Row]:
     """Rows of `COLUMNS`: per request that began in this month (by its territory's clock) a line; then sites, customers
-    and the total. `rate`: what a kWh that was shed is worth, in any currency; a negative shed is worth nothing.
+    and the total. `method`: None: the first of METHODS by which a request has a figure, else the last.
+    `rate`: what a kWh that was shed is worth, in any currency; a negative shed is worth nothing.
     """
-    if method not in METHODS:
+    if method is not None and method not in METHODS:
         raise BadInput("method", f"is none of {', '.join(METHODS)}")
     nodes = {r["territory_id"]: r for r in await store.query("territories")}
     requests = [
@@ -58,20 +59,31 @@ async def month_report(
     ]
     requests.sort(key=lambda r: (r["started_at"], r["request_key"]))
     places = {r["evse_id"]: r for r in await store.query("places", limit=MOST)}
-    lines: list[Row] = []
+    sheds: list[list[Row]] = []
     enrolled: list[Row] = []
     gave = Given()
-    intervals: dict[str, list[Row]] = {}
     for request in requests:
-        key, node = request["request_key"], request["territory_id"]
-        shed = [r for r in await shed_report(store, key, holidays=holidays) if r["method"] == method]
-        lines.append(_line(request, next(r for r in shed if r["part"] == "total"), rate))
-        intervals[key] = [{**r, "territory_id": node} for r in shed if r["part"] == "interval"]
+        key = request["request_key"]
+        sheds.append(await shed_report(store, key, holidays=holidays))
         enrolled += await store.query("enrolments", request_key=key, limit=MOST)
         gave.believed(await store.query("counterfactuals", request_key=key))
+    chosen = _with_figure(sheds) if method is None else method
+    lines: list[Row] = []
+    intervals: dict[str, list[Row]] = {}
+    for request, rows in zip(requests, sheds, strict=True):
+        key, node = request["request_key"], request["territory_id"]
+        shed = [r for r in rows if r["method"] == chosen]
+        lines.append(_line(request, next(r for r in shed if r["part"] == "total"), rate))
+        intervals[key] = [{**r, "territory_id": node} for r in shed if r["part"] == "interval"]
     given = [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
     twice_kwh = told_twice_kwh(intervals, {t: path_of(nodes, t) for t in nodes})
-    return [*lines, *parts_of(given, gave.once(enrolled)), _total(lines, method, rate, twice_kwh)]
+    return [*lines, *parts_of(given, gave.once(enrolled)), _total(lines, chosen, rate, twice_kwh)]
+
+
+def _with_figure(sheds: Iterable[Iterable[Row]]) -> str:
+    """The first method by which anything has a figure."""
+    told = {r["method"] for rows in sheds for r in rows if r["part"] == "total" and r["shed_kwh"] is not None}
+    return next((m for m in METHODS if m in told), METHODS[-1])
 
 
 def parts_of(given: Sequence[Row], kwh: Mapping[str, float] | None = None) -> list[Row]:
