@@ -67,6 +67,13 @@ async def test_P1_many_at_once_are_one_group_each_once_and_in_order() -> None:
         assert ledger.committed == 100
 
 
+async def test_a_group_is_no_longer_than_it_may_be_and_all_are_counted() -> None:
+    async with running(group=30) as (ledger, store):
+        await asyncio.gather(*(ledger.record(defined(f"T{n}"), added(f"S{n}")) for n in range(50)))
+        assert store.groups == [30, 30, 30, 10]
+        assert (ledger.groups, ledger.committed, ledger.failures) == (4, 100, 0)
+
+
 async def test_P1_P10_a_failed_group_is_taken_back_to_the_letter() -> None:
     async with running() as (ledger, store):
         await ledger.record(defined("East", 10.0), added("S1"))
@@ -114,6 +121,7 @@ async def test_P1_whatever_the_store_raises_callers_hear_that_nothing_was_kept()
             with pytest.raises(Unavailable):
                 await ledger.record(added("S1"))
             assert not ledger.state.stations
+        assert (ledger.failures, ledger.groups) == (4, 0), "as an operator's metrics show"
         store.fails = None
         await ledger.record(added("S1"))
         assert store.log == [added("S1")], "and the ledger works on"

@@ -122,3 +122,7 @@ async def test_P7_what_could_not_be_written_has_turned_no_load() -> None:
         await issue([order("E00", 20.0, now)], now)
         await issue([order("E02", 10.0, now)], now)
         assert "E02" not in w.headend.state.limits, "that one was a turn"
+        said = [row["could_kw"] for row in w.store.log if row["kind"] == "CommandIssued"]
+        assert said == [w.headend.dispatch.governor.could_kw(["East"])] * 3, (
+            "another process knows turns by it"
+        )

@@ -95,6 +95,45 @@ def test_who_is_handed_on_is_not_given_back_as_well() -> None:
     assert held[0] in {o.evse_id for o in plan.orders if o.limit_a is None}
 
 
+def test_who_was_held_for_long_is_relieved_by_who_gives_the_same_for_less_when_it_is_time() -> None:
+    cheap, dear = (Price(floor=p, pause=p, hold=p) for p in (0.1, 0.9))
+    rules = Rules(ramp_floor_kw_per_min=1e6, hand_on_share=0.5, hand_on_after_s=300.0)
+    fleet = Fleet({n: replace(car, price=cheap) for n, car in alike(10).items()}, rules)
+    fleet.request("R1", 6.0, minutes=60)
+    fleet.run(60)
+    held = {n for n, car in fleet.cars.items() if fleet.held_a(car) is not None}
+    assert 0 < len(held) < 5
+    fleet.cars.update({n: replace(fleet.cars[n], price=dear) for n in held})
+    for hand_on, seconds, relieved in ((False, 600, False), (True, 10, True)):
+        fleet.hand_on = hand_on
+        fleet.run(seconds)
+        assert any(fleet.held_a(fleet.cars[n]) is None for n in held) is relieved
+        assert fleet.shed_kw() >= 6.0 - STEP_KW
+
+
+def test_more_is_asked_of_who_may_change_now_before_it_is_asked_of_who_must_wait() -> None:
+    cars = {f"E{n}": Car(evse_id=f"E{n}", would_a=32.0 if n < 5 else 20.0) for n in range(10)}
+    fleet = Fleet(cars, QUICK)
+    fleet.request("R1", 3.0)
+    fleet.round()
+    assert {o.evse_id for o in fleet.sent} == {f"E{n}" for n in range(5)}, "who draws most"
+    fleet.requests["R1"] = replace(fleet.requests["R1"], kw=6.0)
+    fleet.run(10)
+    assert fleet.shed_kw() >= 6.0
+
+
+def test_what_is_short_by_less_than_a_step_is_left_so_and_says_why() -> None:
+    fleet = Fleet(alike(10), QUICK)
+    fleet.request("R1", 14 * STEP_KW)
+    fleet.round()
+    fleet.requests["R1"] = replace(fleet.requests["R1"], kw=14.8 * STEP_KW)
+    fleet.now += timedelta(seconds=70)
+    plan = fleet.round()
+    assert not plan.orders
+    assert plan.shortfalls[0].kw == pytest.approx(0.8 * STEP_KW)
+    assert "less than a step" in plan.shortfalls[0].told(0.8 * STEP_KW)
+
+
 def test_P3_long_requests_are_renewed_in_pieces_and_move_no_load() -> None:
     fleet = Fleet(alike(10), QUICK)
     fleet.request("R1", 10.0, minutes=120)
@@ -265,8 +304,10 @@ def test_a_request_that_asks_less_lets_go_of_what_is_too_much_and_no_more(
     fleet.run(61)
     kw = less * fleet.requests["R1"].kw
     fleet.requests["R1"] = replace(fleet.requests["R1"], kw=kw)
-    fleet.run(180)
     band_kw = max(QUICK.dead_band * kw, 0.23 * step_a)
+    fleet.round()
+    assert fleet.shed_kw() >= kw - band_kw - 1e-6, "nor for a moment"
+    fleet.run(180)
     assert kw - band_kw - 1e-6 <= fleet.shed_kw() <= kw + band_kw + 0.23 * step_a + 1e-6
 
 
@@ -515,6 +556,37 @@ def test_P4_a_shed_that_needs_less_gives_back_no_more_than_a_ceiling_below_allow
         fleet.run(10)
         assert fleet.over("North") <= 1e-9
     assert fleet.held_a(north) == 43.0, "the ceiling's share"
+
+
+def test_P4_a_shed_that_needs_less_raises_nobody_above_the_share_that_a_ceiling_below_leaves() -> None:
+    fleet = Fleet(alike(4, node="North", would_a=32.0), QUICK, ceilings={"North": 20.0})
+    fleet.request("R1", 4 * 0.23 * 26)
+    fleet.run(120)
+    assert fleet.shed_kw() == pytest.approx(4 * 0.23 * 26)
+    fleet.requests["R1"] = replace(fleet.requests["R1"], kw=5.0)
+    for _ in range(18):
+        fleet.run(10)
+        assert fleet.over("North") <= 1e-9
+    assert fleet.could_kw("North") > 19.0, "and in the end it is used"
+
+
+@pytest.mark.parametrize(("node", "band_kw"), [("East", 2.0), ("North", 1.0)])
+def test_nobody_is_moved_for_less_than_a_part_of_the_doubt_about_those_who_are_asked(
+    node: str, band_kw: float
+) -> None:
+    cars = {**alike(10, node="North"), **{f"S{n}": Car(evse_id=f"S{n}", node="South") for n in range(30)}}
+    rules = replace(QUICK, band_doubt=0.2, dead_band=0.0)
+    fleet = Fleet(cars, rules)
+    fleet.request("R1", 12.0, node=node)
+    fleet.round()
+    gives_kw = fleet.shed_kw()
+    fleet.now += timedelta(seconds=70)
+    view = replace(fleet.view(), doubt_kw=10.0)
+    for sign in (1, -1):
+        for part, moved in ((0.9, False), (1.1, True)):
+            request = replace(fleet.requests["R1"], kw=gives_kw + sign * part * band_kw)
+            plan = decide(replace(view, requests=[request]), fleet.now, rules)
+            assert bool(plan.orders) is moved, (sign, part)
 
 
 def test_P12_a_shed_does_not_keep_the_pause_that_a_ceiling_needs_no_more() -> None:
