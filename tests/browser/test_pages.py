@@ -285,6 +285,18 @@ async def test_ten_thousand_evses_are_one_table_of_which_a_screen_is_drawn(
     assert heard == []
 
 
+async def test_evses_are_found_by_their_site(served: tuple[World, str], context_of: Windows) -> None:
+    w, url = served
+    w.headend.state.put(replace(w.headend.state.evses["E0004"], site="Depot North"))
+    page = await (await context_of(w, url)).new_page()
+    await alive(page, url, "/evses")
+    await page.fill("#filter", "depot north")
+    await page.locator("#evse-count", has_text="1 of 20").wait_for()
+    assert await page.inner_text(".rows .tr:not([hidden]) .territory") == "East · Depot North"
+    await page.fill("#filter", "depot south")
+    await page.locator("#nothing", has_text="No EVSE is like that").wait_for()
+
+
 async def test_an_operator_limits_one_evse_and_says_why(
     served: tuple[World, str], context_of: Windows
 ) -> None:

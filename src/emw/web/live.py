@@ -64,6 +64,7 @@ COLUMNS: Final = (
     "limitCause",
     "evseMaxAmps",
     "heardAt",
+    "site",
 )
 READING_COLUMNS: Final = ("evseID", "loadKW", "baselineKW")
 """Of an EVSE whose reading alone is new, that is, came since the last tick. The most of what is told, so no more."""
@@ -289,6 +290,7 @@ class Feed:
                     None if limit is None else str(limit.cause),
                     evse.max_a,
                     row.heard_at,
+                    evse.site,
                 )
             )
         return lines

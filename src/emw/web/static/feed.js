@@ -35,9 +35,9 @@ export function now() {
 export const silence = () => (performance.now() - model.heardAt) / 1000;
 
 function evseOf(row) {
-  const [id, territory, state, load, baseline, limit, until, cause, most, heard] = row;
+  const [id, territory, state, load, baseline, limit, until, cause, most, heard, site] = row;
   return {
-    id, territory, state, load, baseline, limit, cause, most,
+    id, territory, site, state, load, baseline, limit, cause, most,
     until: until ? Date.parse(until) : null,
     heard: heard ? Date.parse(heard) : null,
     words: null, // what the filter looks in, made when somebody filters

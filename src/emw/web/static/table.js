@@ -30,6 +30,7 @@ function cellText(row, key, clock) {
     case "cause": return row.cause === null ? "" : word("cause", row.cause);
     case "heard": return row.heard === null ? t("age.never") : span((clock - row.heard) / 1000);
     case "state": return word("evse", row.state);
+    case "territory": return row.site && row.site !== row.territory ? `${row.territory} · ${row.site}` : row.territory;
     default: return row[key];
   }
 }
@@ -103,7 +104,7 @@ export class Table {
   passes(row, words) {
     if (this.inside && !this.inside.has(row.territory)) return false;
     if (this.state && row.state !== this.state) return false;
-    if (words.length) row.words ??= `${row.id}\n${row.territory}\n${row.state}\n${word("evse", row.state)}`.toLowerCase();
+    if (words.length) row.words ??= `${row.id}\n${row.territory}\n${row.site ?? ""}\n${row.state}\n${word("evse", row.state)}`.toLowerCase();
     return words.every((one) => row.words.includes(one));
   }
 
