@@ -224,7 +224,7 @@ async def request_report_page(
         methods=settlement.METHODS,
         totals=[(x, settlement.rows_of(record, x)) for x in totals],
         intervals=intervals,
-        parts=_largest(await _parts(headend, enrolled)),
+        parts=_largest(await extras.beside(lambda: _parts(headend, enrolled))),
         load_plot=plot(t("report.load_plot"), load, figures.zone, figures.axis),
         shed_plot=plot(t("report.shed_plot"), bars, figures.zone, figures.axis),
         table=f"/api/v1/reports/requests/{segment}/table",
