@@ -27,6 +27,8 @@ def test_cells_are_counted_as_one_by_one(start: int, length: int, gap: bool) -> 
     intervals = [NOON + STEP * i for i in range(5) if not (gap and i == 2)]
     one_by_one = sum(stay.start_at <= at and at + STEP <= (stay.end_at or at) for at in intervals)
     assert cells([stay], intervals) == one_by_one
+    gaps = filled({}, [stay], intervals, {})
+    assert sum(len(evses) for evses in gaps.values()) == one_by_one, "and no other gap is filled"
 
 
 @given(KW, KW, st.permutations(["E1", "E2", "E3"]))

@@ -52,6 +52,24 @@ def test_until_patience_ends_there_is_room_for_no_new_peak(loads: list[float], k
         assert ramp.room_kw(now, request, 10.0) + 10.0 <= max(means) * 1.0002 + 1e-6
 
 
+@given(st.floats(0, 1000), st.floats(1, 500), st.integers(0, 300))
+def test_the_load_comes_back_along_its_ramp_and_in_the_end_whatever_the_peak(
+    peak_kw: float, kw: float, minute: int
+) -> None:
+    rules = WayBack(ramp_min=20.0, last_min=180.0)
+    ramp = Ramp(rules)
+    for before in range(10):
+        ramp.watch(float(before), "idle", peak_kw, peak_kw)
+    request = Request(phase="restore", kw=kw, start_min=0.0, end_min=10.0)
+    ramp.watch(10.0, "restore", 100.0, 100.0)
+    first_kw = ramp.room_kw(10.0, request, 100.0)
+    assert first_kw <= kw / 20 + 1e-9, "a twentieth in its first minute"
+    room_kw = ramp.room_kw(10.0 + minute, request, 100.0)
+    assert room_kw <= kw * (minute + 1) / 20 + 1e-9
+    if minute > 180:
+        assert room_kw >= kw
+
+
 def test_arrivals_take_from_what_a_minute_may_let_go() -> None:
     rules = WayBack()
     ramp = Ramp(rules)
