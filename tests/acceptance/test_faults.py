@@ -11,8 +11,6 @@ import sys
 import urllib.error
 from pathlib import Path
 
-import pytest
-
 from emw.domain.facts import DispatchResumed
 from emw.domain.fold import apply
 from emw.store import SqlStore
@@ -33,8 +31,7 @@ def test_F6_F8_a_server_whose_database_another_has_written_to_ends(tmp_path: Pat
         await store.close()
 
     asyncio.run(intrude())
-    with pytest.raises(Exception, match=r"."):  # refused, or cut off while it ends
-        server.control.post("/territories", {"territoryID": "East"})
+    # It has nothing to write, and nobody asks anything of it.
     assert server.process.wait(60) == 1, "a supervisor that restarts on failure must start it again"
     server.close_pipe()
 

@@ -118,6 +118,9 @@ class MemoryStore:
     async def roll_up(self, now: datetime) -> None:
         return
 
+    async def still_ours(self) -> None:
+        return
+
     async def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         if name in {
             "parts",

@@ -167,7 +167,8 @@ async def test_F8_who_writes_is_alone_and_is_named(postgres_url: str) -> None:
 
 
 @pytest.mark.postgres
-async def test_F8_who_was_replaced_while_it_was_cut_off_is_fenced(postgres_url: str) -> None:
+@pytest.mark.parametrize("looks", [False, True])
+async def test_F8_who_was_replaced_while_it_was_cut_off_is_fenced(postgres_url: str, *, looks: bool) -> None:
     """The second has written nothing yet: the log's end alone would not tell the first."""
     place = Place("postgresql", url=postgres_url)
     first, second = place.open(alone=True), place.open(alone=True)
@@ -177,7 +178,7 @@ async def test_F8_who_was_replaced_while_it_was_cut_off_is_fenced(postgres_url: 
     await second.load()
     for expected in ("can't be reached", "took this database over", "took this database over"):
         with pytest.raises(Unavailable, match=expected):
-            await first.commit([plug("s1", "E000000")], [])
+            await (first.still_ours() if looks else first.commit([plug("s1", "E000000")], []))
     assert first.fenced is not None
     await commit_all(second, [plug("s2", "E000000")], state=state)
     await place.close()
@@ -193,10 +194,11 @@ async def test_F6_a_spare_leaves_the_place_to_who_comes_back_to_it(postgres_url:
     cut_off(place)
     waits = asyncio.create_task(spare.load())
     with pytest.raises(Unavailable, match="can't be reached"):
-        await store.commit([plug("s1", "E000000")], [])
-    await commit_all(store, [plug("s2", "E000000")], state=state)
+        await store.still_ours()
+    await store.still_ours()
     with pytest.raises(Claimed):
         await waits
+    await commit_all(store, [plug("s2", "E000000")], state=state)
     await store.close()
     assert list((await spare.load()).state.sessions) == ["s2"]
     await place.close()

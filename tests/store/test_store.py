@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emw.domain import facts as f
-from emw.service.errors import Unavailable
+from emw.service.errors import Fenced, Unavailable
 from emw.service.ledger import Ledger
 from emw.service.ports import Memory, Reading
 from emw.store.log import differences, rebuild, verify_log
@@ -136,13 +136,18 @@ async def test_through_the_ledger_each_fact_is_there_once(place: Place) -> None:
     assert same((await place.open().load()).state, ledger.state)
 
 
-async def test_F8_a_second_writer_is_fenced_and_writes_nothing(place: Place) -> None:
+@pytest.mark.parametrize("looks", [False, True])
+async def test_F8_a_second_writer_is_fenced_and_writes_nothing(place: Place, *, looks: bool) -> None:
     first, second = place.open(), place.open()
     facts = stations(3)
     await first.load()
     state = await commit_all(first, facts[:2])
     stale = (await second.load()).state
     await commit_all(first, facts[2:4], state=state)
+    await first.still_ours()
+    if looks:
+        with pytest.raises(Fenced, match="another emw"):
+            await second.still_ours()
     with pytest.raises(Unavailable, match="another emw"):
         await commit_all(second, [facts[4]], state=stale)
     assert second.fenced is not None

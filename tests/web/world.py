@@ -128,6 +128,9 @@ class FakeStore:
     async def roll_up(self, now: datetime) -> None:
         return
 
+    async def still_ours(self) -> None:
+        return
+
     async def query(self, name: str, **p: Any) -> list[dict[str, Any]]:
         self.asked.append(name)
         limit = p.pop("limit", 1_000)

@@ -75,6 +75,9 @@ class _Store(InlineStore):
     async def roll_up(self, now: datetime) -> None:
         return
 
+    async def still_ours(self) -> None:
+        return
+
 
 class _NoReports:
     async def deliver(self, iso: Iso, report: Report) -> bool:

@@ -151,6 +151,10 @@ class Store(Protocol):
         """Rows of a named read-only question (`store.queries` lists them), newest first."""
         ...
 
+    async def still_ours(self) -> None:
+        """Raise Fenced where another has become the one who writes, Unavailable where that can't be seen now."""
+        ...
+
     async def close(self) -> None:
         """Flush and let go."""
         ...

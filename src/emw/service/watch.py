@@ -10,7 +10,7 @@ import structlog
 from emw.domain import facts as f
 from emw.domain.model import Evse, Limit, Outcome
 from emw.service.dispatch import Dispatch
-from emw.service.errors import Unavailable
+from emw.service.errors import Fenced, Unavailable
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Store
 from emw.service.settings import ServiceSettings
@@ -107,11 +107,16 @@ class Watch:
         return now - limit.answered_at > timedelta(seconds=self._settings.rules.gap_s)
 
     async def flush(self) -> None:
-        """Flush telemetry each second or group, and roll it up now and then, until cancelled."""
+        """Flush telemetry each second or group, and roll it up now and then, until cancelled.
+
+        Raises Fenced once another has taken over, whether there is something to write or not: two at work are one too
+        many, and who stood in the dark comes back to its place before a spare takes it.
+        """
         rolled_at = remembered_at = self._clock.now()
         while True:
             await self._clock.sleep(self._settings.telemetry_flush_s)
             await self._telemetry.flush()
+            await self._still_ours()
             now = self._clock.now()
             await self._twins.flush(now)
             if now - remembered_at >= REMEMBERS_EVERY:
@@ -123,6 +128,14 @@ class Watch:
                     await self._store.roll_up(now)
                 except Unavailable as error:
                     log.warning("telemetry.not_rolled_up", why=error.detail)
+
+    async def _still_ours(self) -> None:
+        try:
+            await self._store.still_ours()
+        except Fenced:
+            raise
+        except Unavailable as error:
+            log.debug("store.away", why=error.detail)
 
     async def remember(self, now: datetime) -> None:
         """Write down what was learned and no meter will say again."""

@@ -179,6 +179,11 @@ class SimStore:
                 kwh[b.evse_id] = kwh.get(b.evse_id, 0.0) + given_kwh
         return [{"evse_id": evse_id, "kwh": kwh[evse_id]} for evse_id in sorted(kwh)]
 
+    async def still_ours(self) -> None:
+        """Nobody else is here."""
+        if self._alive() and self._sql is not None:
+            await self._sql.still_ours()
+
     async def roll_up(self, now: datetime) -> None:
         """Nothing to fold: no history of telemetry is kept here."""
         if self._disk.fails:

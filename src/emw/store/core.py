@@ -101,6 +101,10 @@ class StoreCore:
         except sa.exc.DBAPIError as error:
             raise self.database.trouble(error) or error from error
 
+    def still_ours(self) -> None:
+        """Raise Fenced where another has become the one who writes."""
+        self.writer.still_ours()
+
     def close(self) -> None:
         """Let go of everything."""
         self.writer.close()

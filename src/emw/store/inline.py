@@ -77,6 +77,10 @@ class InlineStore:
         """Rows of a named read-only question."""
         return self._core.query(name, parameters)
 
+    async def still_ours(self) -> None:
+        """Raise Fenced where another has become the one who writes."""
+        self._core.still_ours()
+
     async def close(self) -> None:
         """The disk stays with whoever has it."""
         self._core.close()

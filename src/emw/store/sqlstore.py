@@ -103,6 +103,11 @@ class SqlStore:
             self._checked = True
         return await self._in(self._readers, self._core.query, name, parameters)
 
+    async def still_ours(self) -> None:
+        """Raise Fenced where another has become the one who writes, Unavailable where that can't be seen now."""
+        self._may_write()
+        await self._in(self._writer, self._core.still_ours)
+
     async def close(self) -> None:
         """Finish what is under way and let go."""
         if self._closed:

@@ -100,6 +100,22 @@ class Writer:
                 raise Fenced(self.fenced, retry_after_s=60)
         return self._connection
 
+    def still_ours(self) -> None:
+        """Look whether this is still the one who writes, and come back to where it was after a lost connection.
+
+        Raises Fenced, or Unavailable where the database is not to be reached.
+        """
+        self._connected()
+        try:
+            found = self._read_head()
+        except Exception as error:
+            self._back(error)
+            raise self._told(error) from error
+        if found != self.head:
+            self.fenced = FENCED
+            self.close()
+            raise Fenced(self.fenced, retry_after_s=60)
+
     # --- writing
 
     def commit(self, facts: Sequence[Fact], records: Sequence[Record]) -> int:
