@@ -30,6 +30,10 @@ from emw.service.telemetry import OBEYED_A
 log = structlog.get_logger()
 PIECE = 2_000
 """So many commands are issued without letting anything else happen in between."""
+UNHEARD = {Outcome.OFFLINE, Outcome.TIMED_OUT}
+"""Where a station has agreed before, that it can't be told again says nothing of what it holds. After a start all
+connections are still to come, and nobody else need be asked meanwhile.
+"""
 GREETINGS = 4
 """Greetings have a quarter of the room, and it is not the commands': ten thousand boots delay no event (fault F18)."""
 
@@ -300,10 +304,12 @@ class Commands:
         if outcome is Outcome.APPLIED and above_a > OBEYED_A / 10:
             outcome, reason = Outcome.REJECTED, f"went to {went_to:g} A instead of {asked_a:g} A"
         now = self._clock.now()
-        self._picture.asking.note_outcome(limit.evse_id, outcome, now)
-        self._say_again.discard(limit.evse_id)
         stands = self._state.limits.get(limit.evse_id)
         same = stands is not None and stands.command_id == limit.command_id
+        if same and stands is not None and stands.outcome is Outcome.APPLIED and outcome in UNHEARD:
+            return
+        self._picture.asking.note_outcome(limit.evse_id, outcome, now)
+        self._say_again.discard(limit.evse_id)
         # One that has been replaced meanwhile may be answered again: its row in the log is there already.
         known = stands if same and stands is not None else limit
         news = (limit.command_id, outcome, answer.answered_a)

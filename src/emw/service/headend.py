@@ -99,14 +99,7 @@ class HeadEnd:
         """Start from what the meters said last and from what limited EVSEs drew before their limit."""
         now = self.clock.now()
         for evse_id, reading in loaded.readings.items():
-            live = self.telemetry.heard(evse_id, now)
-            live.reading = reading
-            limit = self.state.limits.get(evse_id)
-            # What a meter said while a limit held is no free draw, though the limit has ended since.
-            if limit is not None and (limit.in_force(now) or reading.received_at < limit.until):
-                live.free_a = limit.would_draw_a
-            else:
-                live.free_a = reading.current_a
+            self.telemetry.recall(reading, self.state.limits.get(evse_id), now)
         for evse in self.state.evses.values():
             if evse.session_id is not None:
                 self.telemetry.heard(evse.evse_id, now)

@@ -31,7 +31,9 @@ from emw.service.telemetry import SETTLE, Telemetry
 EVERY = timedelta(seconds=59)
 """Readings come once a minute; a look earlier would see most of them twice."""
 NEWBORN = timedelta(seconds=5)
-"""A server that starts serves first and learns then."""
+"""A server that starts serves first and learns then, but not where it carries on what holds vehicles: a shed without
+prices, and a ceiling without what vehicles take less than they are offered, would be shared anew over all of them.
+"""
 AHEAD_H = 1.0
 """How far ahead a hold is priced when nothing is running, or nobody knows when it ends."""
 
@@ -51,8 +53,8 @@ class _Mind:
     anchor: datetime
     """Local midnight before the first look: minutes count from here."""
     coming: Coming
-    born_at: datetime | None = None
-    """When it was first asked to look."""
+    looks_from: datetime | None = None
+    """When it looks first; None: nobody has asked it to."""
     learner: Learner = field(default_factory=Learner)
     peaks: Peaks = field(default_factory=Peaks)
     rows: dict[str, int] = field(default_factory=dict)
@@ -121,8 +123,9 @@ class Learning:
         Returns whether it was time to: then everything is believed anew.
         """
         mind = self._mind(root, now)
-        mind.born_at = mind.born_at or now
-        if now - mind.born_at < NEWBORN or (mind.looked_at is not None and now - mind.looked_at < EVERY):
+        if mind.looks_from is None:
+            mind.looks_from = now if requests or self._any_held(evses, now) else now + NEWBORN
+        if now < mind.looks_from or (mind.looked_at is not None and now - mind.looked_at < EVERY):
             return False
         rows = self._rows(mind, evses, now)
         seen, known_a = self._columns(mind, rows, now)
@@ -211,6 +214,10 @@ class Learning:
         return not first
 
     # --- one look
+
+    def _any_held(self, evses: Iterable[Evse], now: datetime) -> bool:
+        limits = (self._state.limits.get(e.evse_id) for e in evses)
+        return any(limit is not None and limit.in_force(now) for limit in limits)
 
     def _mind(self, root: str, now: datetime) -> _Mind:
         mind = self._minds.get(root)

@@ -223,6 +223,20 @@ class Telemetry:
         if (evse.doubted_at is None) if not judged.agrees else (evse.doubted_at and live.agreed >= AGREES):
             self.judged[evse.evse_id] = judged
 
+    def recall(self, reading: Reading, limit: Limit | None, now: datetime) -> None:
+        """At a start: an EVSE's latest reading, and what it taught of its free draw when it came.
+
+        What a meter said while a limit held is no free draw, though the limit has ended since.
+        """
+        live = self.heard(reading.evse_id, now)
+        live.reading = reading
+        if limit is None:
+            live.free_a = reading.current_a
+            return
+        live.free_a = limit.would_draw_a
+        self._learn(live, limit, reading, reading.received_at)
+        live.gap_a, live.strikes = 0.0, 0  # of one reading nothing else is learned
+
     @staticmethod
     def _learn(live: Live, limit: Limit, reading: Reading, now: datetime) -> None:
         held = limit.in_force(now) and limit.outcome is not Outcome.REJECTED
