@@ -22,13 +22,13 @@ import socket
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.measure import cpu_s, resident_mb
 
@@ -57,13 +57,14 @@ def request(path: str, body: Any, token: str = "", method: str = "POST") -> byte
 class Bay:
     """A station, its EVSE and the vehicle at it."""
 
-    __slots__ = ("kwh", "limit_a", "n", "name", "plugged", "secret", "token", "wants_a")
+    __slots__ = ("command_id", "kwh", "limit_a", "n", "name", "plugged", "secret", "token", "wants_a")
 
     def __init__(self, n: int) -> None:
         self.n, self.name = n, f"EVSE-{n:06}"
         self.secret = self.token = ""
         self.plugged = False
         self.limit_a: float | None = None
+        self.command_id = ""
         self.wants_a = 8.0 + n % 23
         self.kwh = 0.0
 
@@ -134,9 +135,12 @@ class Line(asyncio.Protocol):
 
 
 class Stations(asyncio.Protocol):
-    """The stations' own side: a path each on one port; they say yes at once."""
+    """The stations' own side: a path each on one port; they say yes at once.
 
-    told = 0
+    What they are told is counted: a command that they know, with its id; the same amps for longer; other amps.
+    """
+
+    told: ClassVar[Counter[str]] = Counter()
     last_at = 0.0
 
     def __init__(self, bays: Sequence[Bay]) -> None:
@@ -156,8 +160,11 @@ class Stations(asyncio.Protocol):
         _, _, number, _, what = head.split(b" ", 2)[1].split(b"/")
         bay = self._bays[int(number)]
         if what != b"authWithControl":
-            bay.limit_a = json.loads(body)["maxAmps"] if what == b"setMaxAmps" else None
-            Stations.told += 1
+            said = json.loads(body)
+            limit_a = said["maxAmps"] if what == b"setMaxAmps" else None
+            known, same = said["commandID"] == bay.command_id, limit_a == bay.limit_a
+            Stations.told["said again" if known else "for longer" if same else "other amps"] += 1
+            bay.limit_a, bay.command_id = limit_a, said["commandID"]
             Stations.last_at = time.perf_counter()
         answer = json.dumps({"maxAmps": 32.0 if bay.limit_a is None else bay.limit_a})
         head_out = (
@@ -328,10 +335,11 @@ async def story(fleet: Fleet, plugged: float, minutes: float) -> None:
     for share in (0.1, 0.5):
         kw = round(KW_PER_A * share * sum(b.wants_a for b in here), 1)
         ask = {"requestID": f"r{share}", "territory": "East", "kW": kw, "durationMinutes": 60}
-        began, Stations.told = time.perf_counter(), 0
+        Stations.told.clear()
+        began = time.perf_counter()
         await (await fleet.line()).ask(request("/iso/decrease", ask, iso))
         asked = await _settled(fleet, iso, f"r{share}")
-        took = {"commands": Stations.told, "last command s": round(Stations.last_at - began, 1)}
+        took = {"commands": Stations.told.total(), "last command s": round(Stations.last_at - began, 1)}
         confirmed = {"all confirmed s": round(time.perf_counter() - began, 1), "kW": asked["confirmedKW"]}
         fleet.say(f"decrease of {share:.0%}", **took, **confirmed, **fleet.seen())
         await fleet.part(f"held, {share:.0%}", minutes)
@@ -345,11 +353,16 @@ async def story(fleet: Fleet, plugged: float, minutes: float) -> None:
     await fleet.part("held with them", minutes)
     fleet.server.kill()
     await fleet.server.wait()
-    Stations.told = 0
+    Stations.told.clear()
     fleet.say("started after a kill", **{"ready after s": round(await fleet.serve(), 1)})
     fleet.pipe.send((fleet.port, fleet.bays[0]))
     await _settled(fleet, iso, "r0.5")
-    await fleet.part("held after it", minutes, **{"commands said again": Stations.told})
+    await fleet.part("held after it", minutes)
+    _, body = await (await fleet.line()).ask(request("/iso/requests/r0.5", None, iso, "GET"))
+    kept = KW_PER_A * sum(b.wants_a - b.draws_a for b in fleet.bays if b.plugged)
+    asked = json.loads(body)
+    shed = {"asked": asked["requestedKW"], "metered": asked["measuredKW"], "not drawn": round(kept, 1)}
+    fleet.say("since the start", **{f"commands {what}": n for what, n in Stations.told.items()}, **shed)
     beats.cancel()
     began = time.perf_counter()
     fleet.server.terminate()
