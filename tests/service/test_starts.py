@@ -124,6 +124,33 @@ async def test_P7_a_start_asks_nobody_else_while_stations_that_agreed_have_still
         assert {x.command_id for x in before.values()} <= link.told, "said again to each that is back"
 
 
+async def test_P7_nobody_is_told_before_his_station_has_called() -> None:
+    """Limits are renewed all the while. Where that was tried too soon, what the station held counted as nothing for two
+    minutes, and others were asked for it.
+    """
+    disk = Disk()
+    async with world(real=disk.reopen()) as w:
+        await half_is_asked(w)
+        await minutes(w, 4, HERE)
+        await w.headend.watch.remember(w.clock.now())
+        await w.headend.telemetry.flush()
+        at, before = w.clock.now(), limits(w)
+    link = Listening(away=before.keys())
+    async with world(real=disk.reopen(), people=False, at=at + AWAY, link=link) as w:
+        w.headend.dispatch.picture.asking.yet_to_call = lambda evse: evse.evse_id in link.away
+        w.clock.at += timedelta(minutes=2)
+        await w.headend.dispatch.next_round("East")
+        after = limits(w)
+        assert {e: after.get(e) for e in before} == before
+        assert len(after) - len(before) <= 1, "twins fade meanwhile"
+        link.away.clear()
+        await w.headend.dispatch.next_round("East")
+        await w.headend.dispatch.next_round("East")
+        after = limits(w)
+        assert sum(after[e].until > x.until for e, x in before.items()) > len(before) / 4
+        assert sum(amps(after, e) != amps(before, e) for e in before) <= 1
+
+
 async def test_P7_a_start_lowers_nobody_who_is_held_by_a_ceiling_that_holds() -> None:
     """What vehicles take less than offered was forgotten: sixteen went down an ampere, and up a minute later."""
     disk = Disk()

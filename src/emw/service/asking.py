@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
@@ -28,6 +28,8 @@ class Asking:
         self.turns = Turns(settings.season)
         self._refusals: dict[str, tuple[int, datetime, Outcome]] = {}
         self._by_driver: set[str] = set()
+        self.yet_to_call: Callable[[Evse], bool] = lambda _: False
+        """Whether its station has to call before it can be told anything, and has not done so since this start."""
 
     def note_outcome(self, evse_id: str, outcome: Outcome, now: datetime) -> None:
         """Who refuses is left alone for a while, longer each time; who obeys is forgiven."""
@@ -59,6 +61,8 @@ class Asking:
         """Why an EVSE can't be asked now; None when it can."""
         if not evse.powered or not evse.online:
             return "offline"
+        if self.yet_to_call(evse):
+            return WORDS[Outcome.OFFLINE]  # what it was told before stands, as its meter said last
         if not evse.can_limit:
             return "can't be limited"
         if evse.opted_out_until is not None and evse.opted_out_until > now:

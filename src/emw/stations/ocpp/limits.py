@@ -329,6 +329,14 @@ class OcppLink:
     def __init__(self) -> None:
         self.hub: Hub | None = None
 
+    def never_seen(self, evse: Evse) -> bool:
+        """Whether an EVSE's station speaks OCPP and has not connected since emw started. Hot."""
+        hub = self.hub
+        if hub is None or evse.evse_id in hub.plugs:
+            return False
+        station = hub.state.stations.get(evse.station_id)
+        return station is not None and station.protocol != "rest" and hub.connected(evse.station_id) is None
+
     def send(self, station: Station, evse: Evse, limit: Limit, now: datetime) -> Answer:
         """Send one command. Hot."""
         hub = self.hub
