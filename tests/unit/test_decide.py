@@ -301,7 +301,7 @@ def test_a_request_that_asks_less_lets_go_of_what_is_too_much_and_no_more(
         QUICK,
     )
     fleet.request("R1", part * 0.23 * sum(would_a - 6.0 for would_a, _ in cars))
-    fleet.run(61)
+    fleet.run(80)
     kw = less * fleet.requests["R1"].kw
     fleet.requests["R1"] = replace(fleet.requests["R1"], kw=kw)
     band_kw = max(QUICK.dead_band * kw, 0.23 * step_a)
