@@ -85,7 +85,7 @@ def test_holds_are_handed_on_whatever_part_of_a_minute_a_request_begins_with(sta
             )
             for i in range(60)
         ]
-        f = Fleet(cars, Allocator(Tuning(hand_on_margin=margin)))
+        f = Fleet(cars, Allocator(Tuning(hand_on_margin=margin, calm_margin=margin)))
         f.run(10, "idle")
         f.run(120, "shed", 60.0, start=start, end=start + 120)
         return sum(a == e.max_a for e in f.evses for _, a in e.commands)

@@ -2,7 +2,7 @@
 
     readings ─► estimate: what would be drawn ─► error = asked - (what would be drawn - load)
         idle      look ahead, so that prices are there when a request comes
-        shed      within the dead band nothing; else hand on, then ask the cheapest more or give back to the dearest
+        shed      hand on, then ask the cheapest more or give back to the dearest; within the dead band neither
         restore   let go along the ramp, the neediest first
     ─► commands: only changes, and again what was not confirmed
 
@@ -31,7 +31,7 @@ NOBODY = Moves(rows=np.zeros(0, dtype=np.int64), limit_a=np.zeros(0))
 
 HAND_ON_EVERY_MIN = 5
 """Minutes between looks at who could hand on to whom."""
-HAND_ON_AFTER_MIN = 10.0
+HAND_ON_AFTER_MIN = 20.0
 """A hold this old may be handed on."""
 HAND_ON_A = 0.5
 """... where it holds back more than this."""
@@ -74,6 +74,8 @@ class Tuning:
     """Least time between two commands to one EVSE, min."""
     hand_on_margin: float = 0.07
     """A hold is handed on when it costs this much more than another driver's would, kWh missed per kWh shed."""
+    calm_margin: float = 0.15
+    """The same while the shed is within its dead band: whoever is moved then is moved for the driver's sake alone."""
     hand_on_part: float = 0.2
     """At most this part of the request is handed on at a time."""
     taste: Taste = field(default_factory=Taste)
@@ -159,16 +161,18 @@ class Controller:
         return seen.online & ~seen.opted_out & ~s.deaf & shows & ~s.stuck & ~s.done & ~waits
 
     def _shed(self, seen: Columns, request: Request, now_a: Floats, movable: Bools, able: Bools) -> Moves:
-        """Close the gap between asked and shed; within the dead band nobody moves, nor is anybody handed on.
+        """Close the gap between asked and shed; within the dead band only who is handed on moves, and who stands in.
 
         `movable`: who may be told something now; `able`: who of them may be asked for more.
         """
         # What the next round will bring counts: twins go on finishing while nobody looks.
         error = request.kw - self.est_kw - self.est.trend_kw + self._carried_kw(seen, request)
         band = max(self.tuning.band_part * request.kw, self.tuning.band_doubt * self.doubt_kw)
-        if abs(error) <= band:
+        calm = abs(error) <= band
+        margin = self.tuning.calm_margin if calm else self.tuning.hand_on_margin
+        handed = self._hand_on(seen, request, now_a, able, margin)
+        if calm and not len(handed):
             return NOBODY
-        handed = self._hand_on(seen, request, now_a, able)
         s = self.est.state
         rise_kw = float((seen.kw_per_a * np.maximum(s.would_a - now_a, 0.0))[handed].sum())
         back = Moves(rows=handed, limit_a=seen.max_a[handed])
@@ -218,8 +222,8 @@ class Controller:
         free = seen.free[rows]
         return replace(found, floor=found.floor + again * free, pause=found.pause + again * free)
 
-    def _hand_on(self, seen: Columns, request: Request, now_a: Floats, able: Bools) -> Ints:
-        """Every few minutes: held EVSEs to be freed because others can do the same for less."""
+    def _hand_on(self, seen: Columns, request: Request, now_a: Floats, able: Bools, margin: float) -> Ints:
+        """Every few minutes: held EVSEs to be freed because others can do the same at a price lower by `margin`."""
         s, tuning = self.est.state, self.tuning
         passed_min, left_min = seen.now_min - request.start_min, request.end_min - seen.now_min
         if passed_min % HAND_ON_EVERY_MIN < HAND_ON_EVERY_MIN - 1 or left_min < HAND_ON_EVERY_MIN:
@@ -233,7 +237,7 @@ class Controller:
         gain = (seen.kw_per_a * np.maximum(now_a - seen.floor_a + self.est.gap(), 0.0))[free]
         dear, cheap = self._prices(seen, held, now_a, request), self._prices(seen, free, now_a, request)
         most_kw = tuning.hand_on_part * request.kw
-        return held[hand_on(rise, dear.hold, gain, cheap.floor, most_kw, tuning.hand_on_margin)]
+        return held[hand_on(rise, dear.hold, gain, cheap.floor, most_kw, margin)]
 
     def _restore(self, seen: Columns, request: Request, now_a: Floats, load_kw: float) -> Moves:
         s = self.est.state
