@@ -45,7 +45,7 @@ def status(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: As
             c["state"] = {True: "connected", False: "lost", None: "not heard yet"}[c["connected"]]
         print_table(connections, ["name", "protocol", "state", "heardAt", "events", "reportsOwed", "why"])
         for c in connections:
-            if told := c["notified"]:
+            if told := c.get("notified"):
                 say(f"subscribers of {c['name']}: {_notified(told)}")
         say("")
         print_table(
