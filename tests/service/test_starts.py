@@ -65,6 +65,16 @@ async def half_is_asked(w: World) -> None:
     await dispatched(w)
 
 
+async def first_life(disk: Disk) -> tuple[datetime, dict[str, Limit]]:
+    """When it ended, and what held then: half of the load was asked, obeyed and learned from, and all is written."""
+    async with world(real=disk.reopen()) as w:
+        await half_is_asked(w)
+        await minutes(w, 4, HERE)
+        await w.headend.watch.remember(w.clock.now())
+        await w.headend.telemetry.flush()
+        return w.clock.now(), limits(w)
+
+
 def limits(w: World) -> dict[str, Limit]:
     return {e: x for e, x in w.headend.state.limits.items() if x.in_force(w.clock.now())}
 
@@ -103,12 +113,7 @@ async def test_P7_a_start_asks_nobody_else_while_stations_that_agreed_have_still
     free and there already were asked for it once more.
     """
     disk = Disk()
-    async with world(real=disk.reopen()) as w:
-        await half_is_asked(w)
-        await minutes(w, 4, HERE)
-        await w.headend.watch.remember(w.clock.now())
-        await w.headend.telemetry.flush()
-        at, before = w.clock.now(), limits(w)
+    at, before = await first_life(disk)
     link = Listening(away=before.keys())
     async with world(real=disk.reopen(), people=False, at=at + AWAY, link=link) as w:
         for _ in range(2):
@@ -129,12 +134,7 @@ async def test_P7_nobody_is_told_before_his_station_has_called() -> None:
     minutes, and others were asked for it.
     """
     disk = Disk()
-    async with world(real=disk.reopen()) as w:
-        await half_is_asked(w)
-        await minutes(w, 4, HERE)
-        await w.headend.watch.remember(w.clock.now())
-        await w.headend.telemetry.flush()
-        at, before = w.clock.now(), limits(w)
+    at, before = await first_life(disk)
     link = Listening(away=before.keys())
     async with world(real=disk.reopen(), people=False, at=at + AWAY, link=link) as w:
         w.headend.dispatch.picture.asking.yet_to_call = lambda evse: evse.evse_id in link.away

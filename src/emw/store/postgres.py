@@ -99,10 +99,12 @@ class PostgresDatabase:
         if self._patience_s and self._session is None and _holder(connection) is None:
             connection.execute("SELECT pg_sleep(%s)", (self._patience_s,))
         if not _take(connection, "pg_try_advisory_lock"):
+            # Nobody any more: it went just now, perhaps our own that is dead. The lock is waited for.
             holder = _holder(connection)
-            if holder is None or holder[:2] != self._session:
+            if holder is not None and holder[:2] != self._session:
                 raise Claimed(_named(holder))
-            connection.execute("SELECT pg_terminate_backend(%s)", (holder[0],))
+            if holder is not None:
+                connection.execute("SELECT pg_terminate_backend(%s)", (holder[0],))
             _take(connection, "pg_advisory_lock")  # waits for it, as long as for any lock
         held = _holder(connection)
         self._session = None if held is None else held[:2]
@@ -176,9 +178,7 @@ def _holder(connection: psycopg.Connection[Any]) -> tuple[Any, ...] | None:
     return connection.execute(_HOLDER, (WRITER_LOCK,)).fetchone()
 
 
-def _named(holder: tuple[Any, ...] | None) -> str:
-    if holder is None:
-        return "another emw"
+def _named(holder: tuple[Any, ...]) -> str:
     _, since, name = holder
     host, process = (*name.split(" "), "?", "?")[1:3]
     return f"another emw (on {host}, process {process}, connected since {since:%Y-%m-%d %H:%M:%SZ})"
