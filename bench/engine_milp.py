@@ -14,9 +14,9 @@ import time
 import highspy
 import numpy as np
 
+from emw.engine.ask_more import ask_more
 from emw.engine.columns import Columns, Floats
 from emw.engine.price import Prices
-from emw.engine.select import ask_more
 
 KW_PER_A = 0.208
 OBEYED = 0.97

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emw.engine.allocate import Flexible, Price
 from emw.engine.cheapest import NEXT_FEW, cheapest
-from tests.engine.test_allocate import available_kw, fleets, sheds, step_kw
+from emw.engine.ladder import Flexible, Price
+from tests.engine.test_evenly import available_kw, fleets, sheds, step_kw
 
 W = 1e-3
 prices = st.one_of(

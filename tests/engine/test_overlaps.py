@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emw.engine.allocate import Price
 from emw.engine.decide import decide
+from emw.engine.ladder import Price
 from emw.engine.view import Rules
 from tests.unit.fleet import PARENTS, PATHS, PHASES, Car, Fleet
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emw.engine.allocate import Price
+from emw.engine.ladder import Price
 from emw.engine.turns import Season, Turns
 
 NOW = datetime(2026, 7, 1, 17, tzinfo=UTC)

@@ -11,9 +11,9 @@ import pytest
 
 from emw.domain.lines import LINES
 from emw.domain.model import Cause, Limit, Outcome, ReductionRequest, RequestState, Territory
-from emw.engine.allocate import Price
 from emw.engine.decide import decide
 from emw.engine.governor import Governor
+from emw.engine.ladder import Price
 from emw.engine.view import EvseView, Order, Plan, Rules, View
 
 START = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from emw.domain.lines import LINES
 from emw.domain.model import Cause
-from emw.engine.allocate import Price
 from emw.engine.decide import decide
+from emw.engine.ladder import Price
 from emw.engine.view import Rules
 from tests.unit.fleet import PATHS, Car, Fleet, alike
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emw.engine.columns import SMALL_A, Bools, Columns, Floats
-from emw.engine.state import State
+from emw.engine.vehicles import Vehicles
 
 LIES_A = 1.2
 """A car that draws this much more than its limit does not obey it."""
@@ -36,7 +36,7 @@ class Answers:
         self._missed = 0.0
         """Those of them that were not confirmed by then."""
 
-    def watch(self, seen: Columns, s: State, changed: Bools) -> Bools:
+    def watch(self, seen: Columns, s: Vehicles, changed: Bools) -> Bools:
         """Look at what was commanded a round ago; returns who turns out to be deaf."""
         # A knob may be turned down after a command: that is not said again as it was, or at all where no step is left.
         none = seen.max_a < seen.floor_a
@@ -58,7 +58,7 @@ class Answers:
         s.deaf |= caught
         return caught
 
-    def to_come(self, s: State) -> Floats:
+    def to_come(self, s: Vehicles) -> Floats:
         """The chance that what each was told last will yet come true, though it has not been confirmed.
 
         It got lost and is said again, or the answer is late, or the station is deaf: the more often the fleet's are

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emw.engine.allocate import NEAR_KW, UNKNOWN, Allocation, Flexible, Ladders, allocation, checked
 from emw.engine.columns import Bools, Floats, Ints
+from emw.engine.ladder import NEAR_KW, UNKNOWN, Allocation, Flexible, Ladders, allocation, checked
 
 NEXT_FEW = 20
 """So many moves next in price are as good as one another, where one of them overshoots least."""
@@ -22,7 +22,7 @@ NEXT_FEW = 20
 def cheapest(fleet: Sequence[Flexible], shed_kw: float) -> Allocation:
     """Share `shed_kw` (kW, finite, not negative), cheapest moves first. Shares come in order of EVSE id.
 
-    A shed that can be reached is reached. Raises ValueError as `allocate` does.
+    A shed that can be reached is reached. Raises ValueError as `evenly` does.
     """
     ordered = checked(fleet, shed_kw)
     ladders = Ladders.of(ordered)

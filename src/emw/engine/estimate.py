@@ -21,10 +21,10 @@ from emw.engine.columns import SMALL_A, Bools, Columns, Floats, Ints
 from emw.engine.need import GROUPS, Finish
 from emw.engine.past import Past
 from emw.engine.prior_stays import FIRST_H
-from emw.engine.state import State
 from emw.engine.stay import Leave, later
 from emw.engine.taper import Taper
 from emw.engine.told import told
+from emw.engine.vehicles import Vehicles
 
 LIVE_A = 0.5
 """A car that draws less is not charging."""
@@ -71,7 +71,7 @@ class _Signs(NamedTuple):
     """It may."""
 
 
-def _signs(seen: Columns, s: State) -> _Signs:
+def _signs(seen: Columns, s: Vehicles) -> _Signs:
     fresh = seen.was < 0
     return _Signs(
         fresh=fresh,
@@ -82,7 +82,7 @@ def _signs(seen: Columns, s: State) -> _Signs:
     )
 
 
-def _ended(s: State, signs: _Signs) -> Bools:
+def _ended(s: Vehicles, signs: _Signs) -> Bools:
     """Who stopped charging by itself in this round; notes besides who does not wake from a pause."""
     s.awake = np.where(signs.allowed, s.awake | signs.live, False)
     s.still = np.where(signs.allowed & ~signs.live & ~signs.changed, s.still + 1, 0)
@@ -95,7 +95,7 @@ class Estimator:
     """Keeps the twins. `update` once a round, then read `alive`, `would_kw` and `doubt_kw`."""
 
     def __init__(self) -> None:
-        self.state = State.empty(0)
+        self.state = Vehicles.empty(0)
         self.finish = Finish()
         self.leave = Leave()
         self.taper = Taper()
@@ -189,7 +189,7 @@ class Estimator:
         known = seen.was >= 0
         self.leaving[known] = leaving[seen.was[known]]
 
-    def _greet(self, seen: Columns, s: State, fresh: Bools) -> None:
+    def _greet(self, seen: Columns, s: Vehicles, fresh: Bools) -> None:
         """Sessions not seen before: what they got so far tells of the hazard of finishing."""
         if not fresh.any():
             return
@@ -205,7 +205,7 @@ class Estimator:
         self._listen(seen, s, rows, drew_a[rows])
         s.would_a[s.done] = 0.0
 
-    def _listen(self, seen: Columns, s: State, rows: Ints, drew_a: Floats) -> None:
+    def _listen(self, seen: Columns, s: Vehicles, rows: Ints, drew_a: Floats) -> None:
         """What drivers told, read in the light of what their vehicles draw."""
         who = told(
             seen.req_kwh[rows],
@@ -217,7 +217,7 @@ class Estimator:
         s.req_kwh[rows], s.scale[rows], s.size[rows] = who.req_kwh, who.scale, who.size
         s.came[rows], s.kind[rows] = who.came, who.kind
 
-    def _twins(self, seen: Columns, s: State, held: Bools, hours: float) -> None:
+    def _twins(self, seen: Columns, s: Vehicles, held: Bools, hours: float) -> None:
         """Move cars and twins on by one round."""
         s.due[~held] = 0.0
         rows = np.flatnonzero((held | (s.deficit_kwh > 0)) & ~s.done & ~s.deaf)
@@ -250,7 +250,7 @@ class Estimator:
         s.fade[rows] = np.maximum(fade - (1 - np.exp(-fade)) * np.maximum(stays, 0.0), 0.0)
         s.deficit_kwh[rows] = np.maximum(ahead + twin - own, 0.0)
 
-    def _finished(self, seen: Columns, s: State, ended: Bools, fresh: Bools) -> float:
+    def _finished(self, seen: Columns, s: Vehicles, ended: Bools, fresh: Bools) -> float:
         """Cars that finished by themselves in this round, and what all cars' progress tells.
 
         Returns how many finishes were due among those who were free all along.
@@ -277,14 +277,14 @@ class Estimator:
         s.fade[ended] = 0.0
         return float((expected * self.finish.factor).sum())
 
-    def _obey(self, seen: Columns, s: State, changed: Bools) -> None:
+    def _obey(self, seen: Columns, s: Vehicles, changed: Bools) -> None:
         """Who turns out not to do what it is told is believed to draw what it draws."""
         caught = self.answers.watch(seen, s, changed)
         s.would_a = np.where(s.deaf, seen.draw_a, s.would_a)
         s.deficit_kwh[caught] = 0.0
         s.fade[caught] = 0.0
 
-    def _draw(self, seen: Columns, s: State, signs: _Signs, due: float) -> None:
+    def _draw(self, seen: Columns, s: Vehicles, signs: _Signs, due: float) -> None:
         """What each draws when nothing holds it. `due`: finishes that were due among the free (`_finished`)."""
         free = ~signs.held & signs.live & ~signs.changed
         s.done &= ~signs.live
@@ -310,7 +310,7 @@ class Estimator:
         if free.any():
             self.typical_draw_a = float(np.median(s.would_a[free]))
 
-    def _gaps(self, seen: Columns, s: State, signs: _Signs) -> None:
+    def _gaps(self, seen: Columns, s: Vehicles, signs: _Signs) -> None:
         """What cars take less than they are allowed."""
         shows = signs.held & signs.live & ~signs.changed & signs.allowed & ~s.deaf
         rows = np.flatnonzero(shows & (seen.draw_a < s.would_a - BINDS_A))

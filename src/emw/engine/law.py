@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from emw.domain.model import Cause, Territory
-from emw.engine.allocate import allocate
 from emw.engine.ceilings import NEAR, Ceiling, Could, ceilings_of
+from emw.engine.evenly import evenly
 from emw.engine.view import EvseView
 from emw.engine.wanted import Wanted, limit_of
 
@@ -125,10 +125,10 @@ def _share_under(ceiling: Ceiling, pool: Sequence[EvseView], wanted: dict[str, W
         return
     fleet = [e.flexible(could(e), ceiling.per_a(e)) for e in bound]
     step = max((ceiling.per_a(e) * e.step_a for e in bound), default=0.0)
-    result = allocate(fleet, over)
+    result = evenly(fleet, over)
     if result.short_kw > NEAR and any(not e.may_pause for e in bound):
         # At the floor and still over: equipment comes before a car that may not wake from a pause.
-        result = allocate([e._replace(may_pause=True) for e in fleet], over + step)
+        result = evenly([e._replace(may_pause=True) for e in fleet], over + step)
     for share in result.shares:
         if share.limit_a is not None:
             _lower(ceiling, wanted, share.evse_id, share.limit_a)

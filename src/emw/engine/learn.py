@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emw.engine.allocate import Price
 from emw.engine.columns import Columns, Floats, Ints
 from emw.engine.estimate import MANY_GAPS, Estimator
 from emw.engine.forecast import Ahead, ahead, still_charging
+from emw.engine.ladder import Price
 from emw.engine.need import TAU_H
 from emw.engine.past import Habits, Past
 from emw.engine.price import Outlook, Taste, prices

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from emw.engine.answers import agrees
+from emw.engine.ask_more import LEAST_A, Moves, ask_more
 from emw.engine.columns import SMALL_A, Bools, Columns, Floats, Ints, Request
 from emw.engine.estimate import Estimator
 from emw.engine.past import Past
@@ -25,7 +26,6 @@ from emw.engine.peaks import WayBack
 from emw.engine.price import LEAST_H, Outlook, Prices, Taste, prices
 from emw.engine.relief import Held, give_back, hand_on
 from emw.engine.restore import Ramp, release
-from emw.engine.select import LEAST_A, Moves, ask_more
 
 NOBODY = Moves(rows=np.zeros(0, dtype=np.int64), limit_a=np.zeros(0))
 

@@ -16,7 +16,7 @@ from emw.engine.columns import Bools, Floats, Ints
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """Of sessions, as columns; see `state.State`."""
+    """Of sessions, as columns; see `vehicles.Vehicles`."""
 
     known: Bools
     """Of the others nothing is."""

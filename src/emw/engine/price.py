@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emw.engine.allocate import UNKNOWN
 from emw.engine.columns import Columns, Floats, Ints
 from emw.engine.estimate import Estimator
+from emw.engine.ladder import UNKNOWN
 from emw.engine.need import NEED_QUANTILES, NEED_WEIGHTS, TAU_H, needs_at, place_of
 from emw.engine.stay import STAY_QUANTILES, STAY_WEIGHTS, departures
 

@@ -3,7 +3,7 @@
     error = asked - Σ (baseline - draw)    metered where a limit has settled, predicted where it is young
 
 A station bears few commands, so nothing moves within the dead band, and what moves is only what closes the gap.
-Where no driver's price is known the sharing is even (`allocate`), else cheapest first (`cheapest`).
+Where no driver's price is known the sharing is even (`evenly`), else cheapest first (`cheapest`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from math import ceil, inf, sqrt
 import numpy as np
 
 from emw.domain.model import Cause, Limit, ReductionRequest, RequestState
-from emw.engine.allocate import UNKNOWN, Allocation, Flexible, allocate
 from emw.engine.cheapest import cheapest
 from emw.engine.columns import Floats
+from emw.engine.evenly import evenly
+from emw.engine.ladder import UNKNOWN, Allocation, Flexible
 from emw.engine.relief import hand_on
 from emw.engine.view import NAMED_KW, EvseView, Rules, Shortfall, View
 from emw.engine.wanted import Wanted, limit_of
@@ -203,7 +204,7 @@ def _ask(
 
 
 def _shared(fleet: Sequence[Flexible], kw: float) -> Allocation:
-    return cheapest(fleet, kw) if any(e.price is not None for e in fleet) else allocate(fleet, kw)
+    return cheapest(fleet, kw) if any(e.price is not None for e in fleet) else evenly(fleet, kw)
 
 
 def _lowest_a(e: EvseView) -> float:
@@ -245,7 +246,7 @@ def _give_back(
     able = [e for e in own if e.evse_id in wanted and not _waits(e, now)]
     if not any(e.price is not None for e in able):
         held_kw = float(_rises_kw(able, wanted).sum())
-        anew = allocate([e.flexible(e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))
+        anew = evenly([e.flexible(e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))
         for share in anew.shares:
             if share.limit_a is None:
                 wanted.pop(share.evse_id)

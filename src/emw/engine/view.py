@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from emw.domain.model import Cause, Limit, Outcome, ReductionRequest, RequestState, Territory
 from emw.domain.units import FLOOR_A
-from emw.engine.allocate import Flexible, Price
 from emw.engine.columns import SMALL_A
+from emw.engine.ladder import Flexible, Price
 
 REFUSING = "refusing"
 """Why an EVSE that answered no, or that its meter gives the lie, can't be asked for a while."""

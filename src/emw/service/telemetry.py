@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from emw.domain.model import Evse, Limit, Outcome, Session
-from emw.engine.allocate import Price
+from emw.engine.ladder import Price
 from emw.engine.learn import CONTENT_A, Belief
 from emw.engine.plausible import Judged, Span, begun
 from emw.service.groups import hand_over

@@ -14,7 +14,7 @@ from emw.simulator.ocpp.habits import Smart, Version
 from emw.simulator.ocpp.orders import Profile201
 from emw.simulator.ocpp.outbox import Saying
 from emw.simulator.ocpp.profiles import Purpose
-from emw.simulator.ocpp.shelf import Criteria, Held
+from emw.simulator.ocpp.shelf import Criteria, Shelved
 from emw.simulator.ocpp.station import OcppStation
 
 V201: Final = Version.V201
@@ -134,7 +134,7 @@ def _get_profiles(station: OcppStation, payload: bytes, now: datetime) -> Answer
     return {"status": "Accepted"}
 
 
-def _report(request_id: int, held: Held, *, more: bool) -> Saying:
+def _report(request_id: int, held: Shelved, *, more: bool) -> Saying:
     said = {
         "requestId": request_id,
         "chargingLimitSource": "CSO",

@@ -11,7 +11,7 @@ from emw.simulator.hardware import FLOOR_A, Reading, Vehicle
 from emw.simulator.ocpp.bay import Bay
 from emw.simulator.ocpp.outbox import Outbox
 from emw.simulator.ocpp.settings import SAMPLE, Settings
-from emw.simulator.ocpp.voice import Cause, Sampling, State, Transaction, Voice
+from emw.simulator.ocpp.voice import Cause, ConnectorState, Sampling, Transaction, Voice
 
 _CHARGING_A: Final = 0.5
 """Below this a car does not charge: the rest is a meter's noise."""
@@ -50,7 +50,7 @@ class Charging:
         """Nothing plugged."""
         self.transaction: Transaction | None = None
         self.online = self.alone = self.mute = False
-        self.state = State.AVAILABLE
+        self.state = ConnectorState.AVAILABLE
         self.per_phase = False
         self._bay = bay
         self._outbox = outbox
@@ -117,7 +117,7 @@ class Charging:
         self._bay.reboot()
         self._asks_tag = self._finished = False
         self.online = self.alone = self.mute = False
-        self._plugged, self.state = None, State.AVAILABLE
+        self._plugged, self.state = None, ConnectorState.AVAILABLE
 
     def sample_anew(self, now: datetime) -> None:
         """The rhythm of meter values was changed."""
@@ -206,14 +206,14 @@ class Charging:
         for saying in self._voice.changed(old, state, self.transaction, metered, offline=offline):
             self._outbox.say(saying)
 
-    def _state_of(self, reading: Reading) -> State:
+    def _state_of(self, reading: Reading) -> ConnectorState:
         if reading.vehicle is None:
-            return State.AVAILABLE
+            return ConnectorState.AVAILABLE
         if self.transaction is None:
-            return State.FINISHING if self._finished else State.PREPARING
+            return ConnectorState.FINISHING if self._finished else ConnectorState.PREPARING
         if reading.current_a >= _CHARGING_A:
-            return State.CHARGING
-        return State.SUSPENDED_EVSE if offer_a(reading) < FLOOR_A else State.SUSPENDED_EV
+            return ConnectorState.CHARGING
+        return ConnectorState.SUSPENDED_EVSE if offer_a(reading) < FLOOR_A else ConnectorState.SUSPENDED_EV
 
     def _next_sample(self, last: datetime, now: datetime) -> datetime | None:
         every_s = self._settings.seconds(SAMPLE)

@@ -31,7 +31,7 @@ class Criteria:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Shelved:
     """A profile, where it was put (0: the whole station), and its own words for those who ask."""
 
     profile: Profile
@@ -44,7 +44,7 @@ class Shelf:
 
     def __init__(self) -> None:
         """Nothing held."""
-        self.held: list[Held] = []
+        self.held: list[Shelved] = []
 
     @property
     def profiles(self) -> list[Profile]:
@@ -64,7 +64,7 @@ class Shelf:
             for one in self.held
             if one.profile.id != profile.id and (one.profile.purpose, one.profile.stack, one.evse) != place
         ]
-        self.held.append(Held(profile, evse, told))
+        self.held.append(Shelved(profile, evse, told))
 
     def rival(self, profile: Profile, evse: int) -> Profile | None:
         """Another profile in this one's place, which 2.0.1 does not let it push out (K01.FR.39, for transactions)."""
@@ -80,7 +80,7 @@ class Shelf:
         self.held = [one for one in self.held if not criteria.meets(one.profile, one.evse)]
         return before - len(self.held)
 
-    def find(self, criteria: Criteria) -> list[Held]:
+    def find(self, criteria: Criteria) -> list[Shelved]:
         """Those that are meant."""
         return [one for one in self.held if criteria.meets(one.profile, one.evse)]
 

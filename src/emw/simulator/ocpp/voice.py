@@ -18,7 +18,7 @@ CONNECTOR: Final = 1
 Heard = Callable[[bytes, datetime], None]
 
 
-class State(StrEnum):
+class ConnectorState(StrEnum):
     """How it stands at the connector, in the words of 1.6."""
 
     AVAILABLE = "Available"
@@ -50,7 +50,7 @@ class Transaction:
     id: str | None = None
     seq: int = -1
     remote_start_id: int | None = None
-    state: State = State.PREPARING
+    state: ConnectorState = ConnectorState.PREPARING
 
     def next_seq(self) -> int:
         """The number of the next message about it."""
@@ -87,12 +87,18 @@ class Voice(Protocol):
         """May this tag charge?"""
         ...
 
-    def status(self, state: State, at: datetime) -> list[Saying]:
+    def status(self, state: ConnectorState, at: datetime) -> list[Saying]:
         """How it stands, said anew."""
         ...
 
     def changed(
-        self, old: State, new: State, transaction: Transaction | None, metered: Metered, *, offline: bool
+        self,
+        old: ConnectorState,
+        new: ConnectorState,
+        transaction: Transaction | None,
+        metered: Metered,
+        *,
+        offline: bool,
     ) -> list[Saying]:
         """How it stands has changed."""
         ...

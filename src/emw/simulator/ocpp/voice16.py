@@ -6,7 +6,7 @@ from typing import Any
 
 from emw.simulator.ocpp.meter import Metered, stamp, value_16
 from emw.simulator.ocpp.outbox import Saying, Worth
-from emw.simulator.ocpp.voice import CONNECTOR, VENDOR, Cause, Heard, Sampling, State, Transaction
+from emw.simulator.ocpp.voice import CONNECTOR, VENDOR, Cause, ConnectorState, Heard, Sampling, Transaction
 
 
 class Voice16:
@@ -28,11 +28,17 @@ class Voice16:
     def authorize(self, tag: str, heard: Heard) -> Saying:
         return Saying("Authorize", lambda: {"idTag": tag}, heard=heard)
 
-    def status(self, state: State, at: datetime) -> list[Saying]:
-        return [_status_16(0, State.AVAILABLE, at), _status_16(CONNECTOR, state, at)]
+    def status(self, state: ConnectorState, at: datetime) -> list[Saying]:
+        return [_status_16(0, ConnectorState.AVAILABLE, at), _status_16(CONNECTOR, state, at)]
 
     def changed(
-        self, old: State, new: State, transaction: Transaction | None, metered: Metered, *, offline: bool
+        self,
+        old: ConnectorState,
+        new: ConnectorState,
+        transaction: Transaction | None,
+        metered: Metered,
+        *,
+        offline: bool,
     ) -> list[Saying]:
         return [] if offline else [_status_16(CONNECTOR, new, metered.at)]
 
@@ -79,6 +85,6 @@ class Voice16:
         return Saying("StopTransaction", said, Worth.TRANSACTION)
 
 
-def _status_16(connector: int, state: State, at: datetime) -> Saying:
+def _status_16(connector: int, state: ConnectorState, at: datetime) -> Saying:
     said = {"connectorId": connector, "errorCode": "NoError", "status": state.value, "timestamp": stamp(at)}
     return Saying("StatusNotification", lambda: said)

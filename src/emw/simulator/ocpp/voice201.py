@@ -7,14 +7,14 @@ from uuid import UUID
 
 from emw.simulator.ocpp.meter import Metered, stamp, value_201
 from emw.simulator.ocpp.outbox import Saying, Worth
-from emw.simulator.ocpp.voice import CONNECTOR, VENDOR, Cause, Heard, Sampling, State, Transaction
+from emw.simulator.ocpp.voice import CONNECTOR, VENDOR, Cause, ConnectorState, Heard, Sampling, Transaction
 
 _STATES_201: Final = {
-    State.PREPARING: "EVConnected",
-    State.CHARGING: "Charging",
-    State.SUSPENDED_EV: "SuspendedEV",
-    State.SUSPENDED_EVSE: "SuspendedEVSE",
-    State.FINISHING: "EVConnected",
+    ConnectorState.PREPARING: "EVConnected",
+    ConnectorState.CHARGING: "Charging",
+    ConnectorState.SUSPENDED_EV: "SuspendedEV",
+    ConnectorState.SUSPENDED_EVSE: "SuspendedEVSE",
+    ConnectorState.FINISHING: "EVConnected",
 }
 _BEGAN_201: Final = {Cause.TAG: "Authorized", Cause.REMOTE: "RemoteStart"}
 _ENDED_201: Final[dict[Cause, tuple[str, str]]] = {
@@ -48,20 +48,26 @@ class Voice201:
     def authorize(self, tag: str, heard: Heard) -> Saying:
         return Saying("Authorize", lambda: {"idToken": _token(tag)}, heard=heard)
 
-    def status(self, state: State, at: datetime) -> list[Saying]:
+    def status(self, state: ConnectorState, at: datetime) -> list[Saying]:
         said = {
             "timestamp": stamp(at),
-            "connectorStatus": "Available" if state is State.AVAILABLE else "Occupied",
+            "connectorStatus": "Available" if state is ConnectorState.AVAILABLE else "Occupied",
             "evseId": CONNECTOR,
             "connectorId": 1,
         }
         return [Saying("StatusNotification", lambda: said)]
 
     def changed(
-        self, old: State, new: State, transaction: Transaction | None, metered: Metered, *, offline: bool
+        self,
+        old: ConnectorState,
+        new: ConnectorState,
+        transaction: Transaction | None,
+        metered: Metered,
+        *,
+        offline: bool,
     ) -> list[Saying]:
         found = []
-        if not offline and (old is State.AVAILABLE) != (new is State.AVAILABLE):
+        if not offline and (old is ConnectorState.AVAILABLE) != (new is ConnectorState.AVAILABLE):
             found += self.status(new, metered.at)
         if transaction is not None and new is not transaction.state:
             transaction.state = new

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emw.engine import price, select
+from emw.engine import ask_more, price
 from emw.engine.columns import LEAST_KW, Columns
 from emw.engine.estimate import Estimator
 
@@ -19,8 +19,8 @@ def test_sorting_a_part_is_sorting_all_and_taking_the_first(seed: int, part: flo
     whole = np.lexsort((np.arange(30_000), each))
     whole = whole[gain[whole] > LEAST_KW]
     enough_kw = part * float(gain.sum())
-    found = select.by_price(each, gain, enough_kw)
-    needed = int(np.searchsorted(np.cumsum(gain[whole]), enough_kw)) + select.SPARE
+    found = ask_more.by_price(each, gain, enough_kw)
+    needed = int(np.searchsorted(np.cumsum(gain[whole]), enough_kw)) + ask_more.SPARE
     assert len(found) >= min(needed, len(whole))
     np.testing.assert_array_equal(found, whole[: len(found)])
     if part == 0.001:

@@ -1,4 +1,4 @@
-"""What the estimator remembers of each session, as columns. No behaviour but keeping in step."""
+"""What the estimator remembers of each vehicle while it stays, as columns. No behaviour but keeping in step."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from emw.engine.told import Told
 
 
 @dataclass(slots=True, kw_only=True)
-class State:
-    """What is remembered of each session; columns in step with the last `Columns`."""
+class Vehicles:
+    """What is remembered of each vehicle; columns in step with the last `Columns`."""
 
     would_a: Floats
     """Unlimited draw, last seen while free, A."""
@@ -70,7 +70,7 @@ class State:
     """Wants more than this: the highest limit that it was seen to use up, A."""
 
     @classmethod
-    def empty(cls, n: int) -> State:
+    def empty(cls, n: int) -> Vehicles:
         """Nothing known of `n` sessions."""
 
         def zeros() -> Floats:
@@ -91,14 +91,14 @@ class State:
             more_a=zeros(), drew_a=zeros(), kind=none(), full_min=np.full(n, -np.inf),
         )  # fmt: skip
 
-    def aligned(self, was: Ints) -> State:
+    def aligned(self, was: Ints) -> Vehicles:
         """The same sessions in a new order; rows of sessions not seen before are empty."""
         n = len(was)
         if n == len(self.fade) and bool((was == np.arange(n)).all()):
             return self
-        fresh = State.empty(n)
+        fresh = Vehicles.empty(n)
         known = was >= 0
-        for name in State.__slots__:
+        for name in Vehicles.__slots__:
             getattr(fresh, name)[known] = getattr(self, name)[was[known]]
         return fresh
 

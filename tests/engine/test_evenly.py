@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emw.engine.allocate import Allocation, Flexible, allocate
+from emw.engine.evenly import evenly
+from emw.engine.ladder import Allocation, Flexible
 
 W = 1e-3
 
@@ -72,7 +73,7 @@ def limits(result: Allocation) -> dict[str, float]:
 def test_the_example_of_the_domain_page_comes_out_to_the_watt() -> None:
     fleet = fleet_of_section_8()
     assert available_kw(fleet) == pytest.approx(450.24)
-    result = allocate(fleet, 300.0)
+    result = evenly(fleet, 300.0)
     assert Counter(s.limit_a for s in result.shares) == {14.0: 38, 13.0: 46}
     assert sum(s.curtail_kw for s in result.shares) == pytest.approx(300.0, abs=1e-9)
     assert result.short_kw == pytest.approx(0.0, abs=1e-9)
@@ -81,10 +82,10 @@ def test_the_example_of_the_domain_page_comes_out_to_the_watt() -> None:
 
 def test_the_second_round_of_the_example_needs_68_more_steps() -> None:
     fleet = fleet_of_section_8()
-    first = {s.evse_id: s for s in allocate(fleet, 300.0).shares}
+    first = {s.evse_id: s for s in evenly(fleet, 300.0).shares}
     silent = [e.evse_id for e in fleet if e.draw_a == 30 and first[e.evse_id].limit_a == 13.0][:4]
     rest = [e._replace(current_a=first[e.evse_id].limit_a) for e in fleet if e.evse_id not in silent]
-    second = allocate(rest, 300.0)
+    second = evenly(rest, 300.0)
     steps = sum((first[s.evse_id].limit_a or 0) - (s.limit_a or 0) for s in second.shares)
     assert steps == 68
     assert sum(s.curtail_kw for s in second.shares) == pytest.approx(300.0, abs=1e-9)
@@ -92,7 +93,7 @@ def test_the_second_round_of_the_example_needs_68_more_steps() -> None:
 
 @given(fleets(), sheds)
 def test_it_adds_up_to_the_watt(fleet: list[Flexible], shed_kw: float) -> None:
-    result = allocate(fleet, shed_kw)
+    result = evenly(fleet, shed_kw)
     given_kw = sum(s.curtail_kw for s in result.shares)
     assert given_kw + result.short_kw - result.excess_kw == pytest.approx(shed_kw, abs=W)
     assert result.short_kw >= 0
@@ -105,7 +106,7 @@ def test_it_adds_up_to_the_watt(fleet: list[Flexible], shed_kw: float) -> None:
 @given(fleets(), sheds)
 def test_a_share_is_what_its_limit_brings(fleet: list[Flexible], shed_kw: float) -> None:
     by_id = {e.evse_id: e for e in fleet}
-    for s in allocate(fleet, shed_kw).shares:
+    for s in evenly(fleet, shed_kw).shares:
         e = by_id[s.evse_id]
         drawn_a = e.draw_a if s.limit_a is None else min(e.draw_a, max(s.limit_a - e.gap_a, 0.0))
         assert s.curtail_kw == pytest.approx(e.kw_per_a * (e.draw_a - drawn_a), abs=1e-6)
@@ -116,7 +117,7 @@ def test_P4_no_limit_below_the_floor_above_the_knob_or_off_the_steps(
     fleet: list[Flexible], shed_kw: float
 ) -> None:
     by_id = {e.evse_id: e for e in fleet}
-    for s in allocate(fleet, shed_kw).shares:
+    for s in evenly(fleet, shed_kw).shares:
         e = by_id[s.evse_id]
         if s.limit_a is None:
             continue
@@ -132,7 +133,7 @@ def test_P4_no_limit_below_the_floor_above_the_knob_or_off_the_steps(
 def test_what_can_be_shed_is_shed_and_no_more_than_a_step_above(
     fleet: list[Flexible], shed_kw: float
 ) -> None:
-    result = allocate(fleet, shed_kw)
+    result = evenly(fleet, shed_kw)
     most_kw = available_kw(fleet)
     assert result.short_kw == pytest.approx(max(0.0, shed_kw - most_kw), abs=W)
     assert result.excess_kw <= step_kw(fleet) + W
@@ -142,7 +143,7 @@ def test_what_can_be_shed_is_shed_and_no_more_than_a_step_above(
 def test_the_order_of_input_does_not_matter(fleet: list[Flexible], shed_kw: float, random: object) -> None:
     shuffled = list(fleet)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert allocate(shuffled, shed_kw) == allocate(fleet, shed_kw)
+    assert evenly(shuffled, shed_kw) == evenly(fleet, shed_kw)
 
 
 @given(fleets(), fleets(8), sheds)
@@ -150,13 +151,13 @@ def test_more_flexible_evses_never_make_the_shortfall_larger(
     fleet: list[Flexible], more: list[Flexible], shed_kw: float
 ) -> None:
     joined = fleet + [e._replace(evse_id="J" + e.evse_id) for e in more]
-    assert allocate(joined, shed_kw).short_kw <= allocate(fleet, shed_kw).short_kw + W
+    assert evenly(joined, shed_kw).short_kw <= evenly(fleet, shed_kw).short_kw + W
 
 
 @settings(max_examples=300)
 @given(fleets(), sheds, sheds)
 def test_a_higher_target_never_gives_anybody_more(fleet: list[Flexible], one: float, other: float) -> None:
-    low, high = limits(allocate(fleet, min(one, other))), limits(allocate(fleet, max(one, other)))
+    low, high = limits(evenly(fleet, min(one, other))), limits(evenly(fleet, max(one, other)))
     assert all(high[i] <= low[i] for i in low)
 
 
@@ -165,45 +166,45 @@ def test_equals_are_treated_equally(count: int, shed_kw: float, step_a: float) -
     fleet = [
         Flexible(evse_id=str(i), kw_per_a=0.23, draw_a=16.0, max_a=32.0, step_a=step_a) for i in range(count)
     ]
-    got = [16.0 if s.limit_a is None else s.limit_a for s in allocate(fleet, shed_kw).shares]
+    got = [16.0 if s.limit_a is None else s.limit_a for s in evenly(fleet, shed_kw).shares]
     assert max(got) - min(got) <= step_a + 1e-6
 
 
 def test_between_equals_the_one_already_there_stays() -> None:
     one = Flexible(evse_id="a", kw_per_a=0.23, draw_a=16.0, max_a=32.0)
     there = one._replace(evse_id="b", current_a=15.0)
-    assert limits(allocate([one, there], 0.23)) == {"a": inf, "b": 15.0}
+    assert limits(evenly([one, there], 0.23)) == {"a": inf, "b": 15.0}
 
 
 def test_the_weighty_keep_more() -> None:
     plain = Flexible(evse_id="a", kw_per_a=1.0, draw_a=30.0, max_a=32.0)
     weighty = plain._replace(evse_id="b", weight=2.0)
-    assert limits(allocate([plain, weighty], 30.0)) == {"a": 10.0, "b": 20.0}
+    assert limits(evenly([plain, weighty], 30.0)) == {"a": 10.0, "b": 20.0}
 
 
 def test_pauses_come_when_all_are_at_the_floor_and_only_where_allowed() -> None:
     one = Flexible(evse_id="a", kw_per_a=1.0, draw_a=16.0, max_a=32.0, may_pause=True)
     fleet = [one, one._replace(evse_id="b", current_a=0.0), one._replace(evse_id="c", may_pause=False)]
-    assert limits(allocate(fleet, 30.0)) == {"a": 6.0, "b": 6.0, "c": 6.0}
-    assert limits(allocate(fleet, 36.0)) == {"a": 6.0, "b": 0.0, "c": 6.0}
-    everything = allocate(fleet, 99.0)
+    assert limits(evenly(fleet, 30.0)) == {"a": 6.0, "b": 6.0, "c": 6.0}
+    assert limits(evenly(fleet, 36.0)) == {"a": 6.0, "b": 0.0, "c": 6.0}
+    everything = evenly(fleet, 99.0)
     assert limits(everything) == {"a": 0.0, "b": 0.0, "c": 6.0}
     assert everything.short_kw == pytest.approx(99.0 - 42.0)
 
 
 def test_the_trap_a_limit_above_the_draw_counts_nothing() -> None:
     fleet = [Flexible(evse_id="a", kw_per_a=0.208, draw_a=5.9, max_a=32.0)]
-    result = allocate(fleet, 1.0)
+    result = evenly(fleet, 1.0)
     assert result.shares[0].limit_a is None
     assert result.short_kw == 1.0
 
 
 def test_nobody_there() -> None:
-    assert allocate([], 5.0) == Allocation(shares=(), asked_kw=5.0, short_kw=5.0, excess_kw=0.0)
+    assert evenly([], 5.0) == Allocation(shares=(), asked_kw=5.0, short_kw=5.0, excess_kw=0.0)
 
 
 def test_nothing_asked() -> None:
-    result = allocate(fleet_of_section_8(), 0.0)
+    result = evenly(fleet_of_section_8(), 0.0)
     assert all(s.limit_a is None and s.curtail_kw == 0 for s in result.shares)
     assert (result.short_kw, result.excess_kw) == (0.0, 0.0)
 
@@ -211,16 +212,16 @@ def test_nothing_asked() -> None:
 @pytest.mark.parametrize("shed_kw", [-1.0, nan, inf, -inf])
 def test_a_shed_that_is_none_is_refused(shed_kw: float) -> None:
     with pytest.raises(ValueError, match="shed_kw"):
-        allocate([], shed_kw)
+        evenly([], shed_kw)
 
 
 @pytest.mark.parametrize("field", ["kw_per_a", "draw_a", "max_a", "floor_a", "step_a", "gap_a", "weight"])
 def test_P9_an_evse_that_cannot_be_is_refused_by_name(field: str) -> None:
     with pytest.raises(ValueError, match=field):
-        allocate([fleet_of_section_8()[0]._replace(**{field: nan})], 1.0)  # type: ignore[arg-type]
+        evenly([fleet_of_section_8()[0]._replace(**{field: nan})], 1.0)  # type: ignore[arg-type]
 
 
 def test_an_evse_twice_is_refused() -> None:
     one = fleet_of_section_8()[0]
     with pytest.raises(ValueError, match="twice"):
-        allocate([one, one], 1.0)
+        evenly([one, one], 1.0)

@@ -1,4 +1,8 @@
-"""Whom to cut: moves of single EVSEs (free to floor, floor to pause), cheapest first."""
+"""Whom `loop` asks for more: moves of single EVSEs (free to floor, floor to pause), cheapest first. Pure.
+
+Its counterpart in the service is `cheapest`, which never sheds less than it was asked. Here the load is corrected every
+minute, so the last move is the one that comes nearest, above or below, and commands that get lost are reckoned with.
+"""
 
 from __future__ import annotations
 
