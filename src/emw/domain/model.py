@@ -136,6 +136,10 @@ class Evse:
         """Power per ampere of limit, kW/A."""
         return kw_per_a(self.line_voltage_v, self.phases)
 
+    def opted_out(self, now: datetime) -> bool:
+        """Whether its driver or station refuses to be limited now."""
+        return self.opted_out_until is not None and self.opted_out_until > now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -255,7 +259,9 @@ class ReductionRequest:
     start_at: datetime
     end_at: datetime | None
     received_at: datetime
-    open_ended: bool = False
+    open_ended: bool = (
+        False  # `end_at` is None; read by older versions, from which no migration takes a column (F21)
+    )
     emergency: bool = True
     asked: str = ""
     state: RequestState = RequestState.PENDING
@@ -315,7 +321,7 @@ class RequestInterval:
     measured_kw: float | None
     baseline_kw: float | None
     load_kw: float | None
-    method: str = "virtual-twin"
+    method: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

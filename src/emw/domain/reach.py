@@ -17,3 +17,8 @@ def floor_a(evse: Evse, session: Session | None) -> float:
     steps = math.ceil((session.car_min_a - evse.floor_a) / evse.step_a - 1e-9)
     lowest_a = evse.floor_a + steps * evse.step_a
     return lowest_a if lowest_a <= min(evse.max_a, session.car_max_a) else evse.floor_a
+
+
+def lowest_a(evse: Evse, session: Session | None) -> float:
+    """The lowest limit that this vehicle may be given, A per phase: a pause, or where it must not pause the floor."""
+    return 0.0 if evse.may_pause else floor_a(evse, session)

@@ -7,6 +7,7 @@ there before, so that a commit that failed can be taken back to the letter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
@@ -168,6 +169,11 @@ class State:
         """The stay of the vehicle that is plugged in; None: there is none."""
         return None if evse.session_id is None else self.sessions.get(evse.session_id)
 
+    def held(self, evse_id: str, now: datetime) -> Limit | None:
+        """The limit that an EVSE's station may be holding now; None: there is none."""
+        limit = self.limits.get(evse_id)
+        return limit if limit is not None and limit.in_force(now) else None
+
     def evses_of(self, station_id: str) -> list[Evse]:
         """A station's EVSEs, in the order they were found."""
         found = (self.evses.get(key) for key in self._of_station.get(station_id, ()))
@@ -224,6 +230,11 @@ class State:
     def root(self, territory_id: str) -> str:
         """The root of the tree that a node hangs in."""
         return (self.path(territory_id) or (territory_id,))[-1]
+
+    @property
+    def roots(self) -> list[str]:
+        """The roots of all trees, in order."""
+        return sorted({self.root(territory_id) for territory_id in self.territories})
 
 
 def key_of(record: Record) -> Any:

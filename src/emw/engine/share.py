@@ -193,7 +193,7 @@ def _ask(
     """Who may change now first; then those who must wait for their minute, who are looked at again then."""
     for waiting in (False, True):
         able = [(e, e.now_a(limit_of(wanted, e))) for e in askable if _waits(e, now) is waiting]
-        fleet = [e.flexible(draw_a) for e, draw_a in able if draw_a - _lowest_a(e) > WORTH_A]
+        fleet = [e.flexible(draw_a) for e, draw_a in able if draw_a - e.lowest_a > WORTH_A]
         result = _shared(fleet, max(error_kw, 0.0))
         for share in result.shares:
             if share.limit_a is not None:
@@ -205,11 +205,6 @@ def _ask(
 
 def _shared(fleet: Sequence[Flexible], kw: float) -> Allocation:
     return cheapest(fleet, kw) if any(e.price is not None for e in fleet) else evenly(fleet, kw)
-
-
-def _lowest_a(e: EvseView) -> float:
-    """The least it can be brought to draw."""
-    return e.drawn_a(0.0 if e.may_pause else e.floor_a)
 
 
 # --- less
@@ -332,7 +327,7 @@ def _kept_from(pool: Sequence[EvseView], wanted: Mapping[str, Wanted]) -> tuple[
     kw: defaultdict[str, float] = defaultdict(float)
     for e in pool:
         if e.why_not is None:
-            spare_kw += e.kw_per_a * (e.now_a(limit_of(wanted, e)) - _lowest_a(e))
+            spare_kw += e.kw_per_a * (e.now_a(limit_of(wanted, e)) - e.lowest_a)
             kw["at floor"] += e.kw_per_a * min(e.would_draw_a, e.floor_a)
         else:
             kw[e.why_not] += e.kw_per_a * e.would_draw_a

@@ -132,6 +132,11 @@ class EvseView(NamedTuple):
         would_a = self.would_draw_a if unlimited_a is None else unlimited_a
         return would_a if limit_a is None else min(would_a, max(limit_a - self.gap_a, 0.0))
 
+    @property
+    def lowest_a(self) -> float:
+        """The least it can be brought to draw, A."""
+        return self.drawn_a(0.0 if self.may_pause else self.floor_a)
+
     def stands_a(self, now: datetime) -> float:
         """The most it could come to draw under the limit that it holds now, A per phase."""
         held = self.limit.max_a if self.limit is not None and self.holds(now) else None

@@ -95,8 +95,8 @@ class Accounts:
 
         To be recorded together with the end of the other one's part, if that is still to be written.
         """
-        limit = self._state.limits.get(evse_id)
-        if limit is None or limit.max_a is None or limit.request_key is None or not limit.in_force(now):
+        limit = self._state.held(evse_id, now)
+        if limit is None or limit.request_key is None:
             return []
         if self._state.requests[limit.request_key].state is not RequestState.ACTIVE:
             return []

@@ -19,6 +19,7 @@ from emw.service.errors import BadInput, Conflict, NotFound, Unavailable
 from emw.service.gate import hash_of
 from emw.service.ledger import Ledger
 from emw.service.ports import Clock, Ids
+from emw.service.requests import OPERATOR
 
 log = structlog.get_logger()
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
@@ -223,8 +224,8 @@ class Admin:
         `certificate`: the name in the client certificate that it must show, too; a renewal that names none keeps it.
         """
         plain_name("isoID", iso_id)
-        if iso_id == "operator":
-            raise BadInput("isoID", "'operator' is the name of this console's own requests")
+        if iso_id == OPERATOR:
+            raise BadInput("isoID", f"{OPERATOR!r} is the name of this console's own requests")
         for territory_id in territories:
             if territory_id not in self._state.territories:
                 raise NotFound(f"there is no territory {territory_id!r}", field="territories")

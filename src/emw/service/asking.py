@@ -65,7 +65,7 @@ class Asking:
             return WORDS[Outcome.OFFLINE]  # what it was told before stands, as its meter said last
         if not evse.can_limit:
             return "can't be limited"
-        if evse.opted_out_until is not None and evse.opted_out_until > now:
+        if evse.opted_out(now):
             return OPTED_OUT
         stops = self._state.stops
         if stops and not stops.keys().isdisjoint(self._state.path(evse.territory_id)):

@@ -12,6 +12,7 @@ from typing import Final
 from emw.domain import facts as f
 from emw.domain.hand import HandLimit, Priority, TerritoryStop
 from emw.domain.model import ReductionRequest, RequestState
+from emw.domain.reach import lowest_a
 from emw.service.accounts import Accounts
 from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, Conflict, NotFound
@@ -58,8 +59,7 @@ class ByHand:
         if not 0 < minutes <= MOST_MINUTES:
             raise BadInput("minutes", f"must be more than 0 and at most {MOST_MINUTES:g}")
         if max_a is not None:
-            lowest_a = 0.0 if evse.may_pause else evse.floor_a
-            if not (max_a == lowest_a or evse.floor_a <= max_a <= evse.max_a):
+            if not (max_a == lowest_a(evse, None) or evse.floor_a <= max_a <= evse.max_a):
                 pause = "0, or " if evse.may_pause else ""
                 raise BadInput("maxAmps", f"must be {pause}between {evse.floor_a:g} and {evse.max_a:g}")
             if not evse.can_limit:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from emw.domain.model import Evse, Session
-from emw.domain.reach import floor_a
+from emw.domain.reach import lowest_a
 from emw.domain.state import State
 from emw.engine.arrivals import Arrivals, Visits
 from emw.engine.columns import Floats, Ints
@@ -89,7 +89,7 @@ class Coming:
         came = dict.fromkeys(sorted(sites), 0)
         for key in sorted(at.keys() - self._here.keys()):
             evse, session = there[at[key]].evse, there[at[key]].session
-            least_a = 0.0 if evse.may_pause else floor_a(evse, session)
+            least_a = lowest_a(evse, session)
             self._here[key] = _Stay(evse.territory_id, session.started_at, evse.kw_per_a, least_a)
             if session.started_at > self._since:
                 came[evse.territory_id] += 1
@@ -156,7 +156,7 @@ class Coming:
             could_kw = np.array([e.kw_per_a * min(r["evse_max_a"], r["car_max_a"]) for r, e, _ in ended])
             drew_kw = np.array([r["most_kw"] or 0.0 for r, _, _ in ended])
             draws_kw = np.where(drew_kw > 0, np.minimum(drew_kw, could_kw), could_kw)
-            least_kw = np.array([0.0 if e.may_pause else e.kw_per_a * e.floor_a for _, e, _ in ended])
+            least_kw = np.array([e.kw_per_a * lowest_a(e, None) for _, e, _ in ended])
             begun_h = np.array([h for _, _, h in ended])
             found.left(
                 Visits(

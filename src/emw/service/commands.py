@@ -126,7 +126,7 @@ class Commands:
                 facts += self._accounts.enrol(order.request_key, order.evse_id, now)
             path = self._state.path(evse.territory_id)
             nodes.update(path)
-            before = self._state.limits.get(order.evse_id)
+            before = self._state.held(order.evse_id, now)
             command = f.CommandIssued(
                 at=now,
                 actor="emw",
@@ -141,7 +141,7 @@ class Commands:
                 would_draw_a=order.would_draw_a,
                 asked_kw=order.asked_kw,
                 renewal=order.renewal,
-                replaces_a=before.max_a if before is not None and before.in_force(now) else None,
+                replaces_a=None if before is None else before.max_a,
                 could_kw=() if order.renewal else self._governor.could_kw(path),
             )
             facts.append(command)
@@ -186,10 +186,10 @@ class Commands:
 
     def _moves_kw(self, order: Order, evse: Evse, now: datetime) -> float:
         """By how much it makes load rise (or fall: less than 0), kW."""
-        limit = self._state.limits.get(order.evse_id)
+        held = self._state.held(order.evse_id, now)
         before_a = order.would_draw_a
-        if limit is not None and limit.in_force(now) and limit.max_a is not None:
-            before_a = min(before_a, limit.max_a)
+        if held is not None and held.max_a is not None:
+            before_a = min(before_a, held.max_a)
         after_a = order.would_draw_a if order.limit_a is None else min(order.would_draw_a, order.limit_a)
         return evse.kw_per_a * (after_a - before_a)
 
@@ -280,8 +280,7 @@ class Commands:
             return
         async with self._greetings:
             await self._link.greet(station)
-        limit = self._state.limits.get(evse.evse_id)
-        if limit is not None and limit.in_force(self._clock.now()):
+        if self._state.held(evse.evse_id, self._clock.now()) is not None:
             self.resend(evse.evse_id)
 
     async def told(self, evse_id: str, command_id: str, answer: Answer, actor: str) -> None:

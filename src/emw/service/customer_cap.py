@@ -26,9 +26,11 @@ def beyond_cap(state: State, most: int | None, now: datetime) -> frozenset[str]:
             plugged[customer].append(evse)
 
     def place(evse: Evse) -> tuple[bool, datetime, str]:
-        limit = state.limits.get(evse.evse_id)
-        held = limit is not None and limit.max_a is not None and limit.in_force(now)
-        return (not held, state.sessions[evse.session_id or ""].started_at, evse.evse_id)
+        return (
+            state.held(evse.evse_id, now) is None,
+            state.sessions[evse.session_id or ""].started_at,
+            evse.evse_id,
+        )
 
     return frozenset(
         evse.evse_id

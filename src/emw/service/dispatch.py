@@ -89,8 +89,7 @@ class Dispatch:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.commands.resume(tasks)
-            for root in sorted({self._state.root(t) for t in self._state.territories}):
-                self.wake(root)
+            self.wake_all()
             await asyncio.Event().wait()
 
     def wake(self, territory_id: str) -> None:
@@ -106,7 +105,7 @@ class Dispatch:
 
     def wake_all(self) -> None:
         """Look again everywhere."""
-        for root in sorted({self._state.root(t) for t in self._state.territories}):
+        for root in self._state.roots:
             self.wake(root)
 
     def halt(self, *, on: bool) -> None:
@@ -239,8 +238,8 @@ class Dispatch:
         A driver who opts out stays: he is freed next, whenever his limit last changed, as the grid's ramp allows.
         """
         facts = self._accounts.leave(evse_id, why, now)
-        limit = self._state.limits.get(evse_id)
-        if session_over and limit is not None and limit.in_force(now) and limit.cause is not Cause.CEILING:
+        held = self._state.held(evse_id, now)
+        if session_over and held is not None and held.cause is not Cause.CEILING:
             # Nothing of this session's limit may meet the next car; the station is told so at once.
             self.governor.forget(evse_id)
         return facts

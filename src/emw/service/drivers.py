@@ -152,7 +152,7 @@ class Drivers:
         headend, session, evse = self._headend, stay.session, stay.evse
         with contextlib.suppress(Unavailable):  # what is on its way to the store belongs to the history
             await headend.ledger.settled()
-        limit = None if stay.over else self._limit(evse, now)
+        limit = None if stay.over else headend.state.held(evse.evse_id, now)
         reading = None if stay.over else headend.telemetry.live.get(evse.evse_id)
         last = None if reading is None else reading.reading
         energy = session.energy_kwh if last is None else last.energy_kwh
@@ -186,10 +186,6 @@ class Drivers:
             "told_by_driver": session.told_by_driver,
             "history": history,
         }
-
-    def _limit(self, evse: Evse, now: datetime) -> Limit | None:
-        limit = self._headend.state.limits.get(evse.evse_id)
-        return limit if limit is not None and limit.max_a is not None and limit.in_force(now) else None
 
     def _returns_at(self, limit: Limit | None, *, opted_out: bool) -> datetime | None:
         """When the limit is over as far as is known: its request's end, or, on the way back, its own.
@@ -276,6 +272,6 @@ def _state(stay: Stay, limit: Limit | None, now: datetime) -> str:
         return "over"
     if limit is not None and limit.max_a is not None:
         return "paused" if limit.max_a == 0 else "limited"
-    if stay.evse.opted_out_until is not None and stay.evse.opted_out_until > now:
+    if stay.evse.opted_out(now):
         return "opted_out"
     return "free"

@@ -103,10 +103,10 @@ class HeadEnd:
         for evse in self.state.evses.values():
             if evse.session_id is not None:
                 self.telemetry.heard(evse.evse_id, now)
-            limit = self.state.limits.get(evse.evse_id)
-            live_now = self.telemetry.live.get(evse.evse_id)
-            if limit is not None and limit.in_force(now) and live_now is not None and live_now.free_a is None:
-                live_now.free_a = limit.would_draw_a
+            held = self.state.held(evse.evse_id, now)
+            live = self.telemetry.live.get(evse.evse_id)
+            if held is not None and live is not None and live.free_a is None:
+                live.free_a = held.would_draw_a
         recall(loaded.recent, self.state, self.dispatch.picture, self.dispatch.governor, now)
         self.dispatch.picture.learning.recall(loaded.memories, now)
 

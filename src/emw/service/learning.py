@@ -26,7 +26,7 @@ from emw.engine.price import LEAST_H
 from emw.service.coming import Coming
 from emw.service.memory import Known, read, written
 from emw.service.ports import Memory, Reading
-from emw.service.telemetry import SETTLE, Telemetry
+from emw.service.telemetry import Telemetry, shows_from
 
 EVERY = timedelta(seconds=59)
 """Readings come once a minute; a look earlier would see most of them twice."""
@@ -124,7 +124,8 @@ class Learning:
         """
         mind = self._mind(root, now)
         if mind.looks_from is None:
-            mind.looks_from = now if requests or self._any_held(evses, now) else now + NEWBORN
+            held = any(self._state.held(e.evse_id, now) is not None for e in evses)
+            mind.looks_from = now if requests or held else now + NEWBORN
         if now < mind.looks_from or (mind.looked_at is not None and now - mind.looked_at < EVERY):
             return False
         rows = self._rows(mind, evses, now)
@@ -177,12 +178,11 @@ class Learning:
 
     def strangers(self, now: datetime) -> bool:
         """Whether there is a tree of which no earlier process wrote down who comes."""
-        roots = {self._state.root(t) for t in self._state.territories}
-        return any(not self._mind(root, now).coming.known for root in roots)
+        return any(not self._mind(root, now).coming.known for root in self._state.roots)
 
     def recall_visits(self, rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
         """Sessions that the store has kept, for those trees."""
-        for root in sorted({self._state.root(t) for t in self._state.territories}):
+        for root in self._state.roots:
             coming = self._mind(root, now).coming
             if not coming.known:
                 coming.recall(rows, self._state)
@@ -214,10 +214,6 @@ class Learning:
         return not first
 
     # --- one look
-
-    def _any_held(self, evses: Iterable[Evse], now: datetime) -> bool:
-        limits = (self._state.limits.get(e.evse_id) for e in evses)
-        return any(limit is not None and limit.in_force(now) for limit in limits)
 
     def _mind(self, root: str, now: datetime) -> _Mind:
         mind = self._minds.get(root)
@@ -282,7 +278,7 @@ class Learning:
                     nan if session.energy_requested_kwh is None else session.energy_requested_kwh,
                     mind.minute(session.started_at),
                     nan if session.departure_at is None else mind.minute(session.departure_at),
-                    evse.opted_out_until is not None and evse.opted_out_until > now,
+                    evse.opted_out(now),
                     evse.online,
                 )
             )
@@ -348,9 +344,7 @@ def _settled(r: _Row, now: datetime) -> bool:
     limit = r.limit
     if limit is None:
         return True
-    over = limit.max_a is not None and not limit.in_force(now)
-    since = limit.until if over else limit.answered_at or limit.issued_at
-    return limit.outcome is not Outcome.PENDING and r.reading.received_at >= since + SETTLE
+    return limit.outcome is not Outcome.PENDING and r.reading.received_at >= shows_from(limit, now)
 
 
 def _shown(r: _Row, before: _Shown | None, now: datetime) -> _Shown:

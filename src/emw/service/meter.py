@@ -92,8 +92,7 @@ def drawn_in(
         load = would_kw if drawn_kw is None else drawn_kw
         baseline = load
         if known:
-            limit = state.limits.get(evse.evse_id)
-            held = limit is not None and limit.in_force(now)
+            held = state.held(evse.evse_id, now) is not None
             baseline = would_kw if held or outlook.would_a > outlook.baseline_a else load
         for node in under[where]:
             node.there += 1

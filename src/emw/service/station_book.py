@@ -279,8 +279,7 @@ class StationBook:
         """Limits in force are said again: the station may have lost them while it was away."""
         now = self._clock.now()
         for evse in evses:
-            limit = self._state.limits.get(evse.evse_id)
-            if limit is not None and limit.in_force(now):
+            if self._state.held(evse.evse_id, now) is not None:
                 self._dispatch.commands.resend(evse.evse_id)
 
     async def called(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState, Session
-from emw.domain.reach import floor_a
+from emw.domain.reach import lowest_a
 from emw.domain.state import State
 from emw.service.telemetry import Live, Telemetry, outlook_of
 
@@ -66,18 +66,17 @@ def standing_of(
     gives may be called available (`counts`); what became of its limit; and at how many A that holds it.
     """
     online = evse.online
-    opted_out = evse.opted_out_until is not None and evse.opted_out_until > now
     believed = online and evse.doubted_at is None
-    able = believed and counts and session is not None and not opted_out
-    lowest_a = 0.0 if evse.may_pause else floor_a(evse, session)
+    able = believed and counts and session is not None and not evse.opted_out(now)
+    least_a = lowest_a(evse, session)
     if limit is None or session is None or not limit.in_force(now):
-        return evse.kw_per_a, lowest_a, believed, able, NO_LIMIT, 0.0
+        return evse.kw_per_a, least_a, believed, able, NO_LIMIT, 0.0
     waits = limit.outcome is Outcome.PENDING
     if online and (limit.outcome is Outcome.APPLIED or (waits and limit.answered_a is not None)):
         became, limit_a = AGREED, limit.answered_a
     else:
         became, limit_a = WAITING if waits and online else REFUSED, limit.max_a
-    return evse.kw_per_a, lowest_a, believed, able, became, np.inf if limit_a is None else limit_a
+    return evse.kw_per_a, least_a, believed, able, became, np.inf if limit_a is None else limit_a
 
 
 def seen_of(live: Live | None, evse: Evse, session: Session | None) -> tuple[float, ...]:

@@ -112,6 +112,12 @@ def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outloo
     return Outlook(would_a, would_a * belief.alive, belief.gap_a, belief.price)
 
 
+def shows_from(limit: Limit, now: datetime) -> datetime:
+    """From when on a reading shows what stands after an EVSE's last command: its limit, or that it is over."""
+    over = limit.max_a is not None and not limit.in_force(now)
+    return (limit.until if over else limit.answered_at or limit.issued_at) + SETTLE
+
+
 def _repeats(said: HeartBeat, reading: Reading | None) -> bool:
     """Whether it says what the reading before it said."""
     return reading is not None and (
@@ -292,11 +298,9 @@ class Telemetry:
         if reading is None or evse.kw_per_a <= 0:
             return None
         if limit is not None:
-            held = limit.in_force(now)
-            if held and limit.outcome is Outcome.PENDING:
+            if limit.in_force(now) and limit.outcome is Outcome.PENDING:
                 return None
-            since = limit.until if limit.max_a is not None and not held else limit.answered_at
-            if reading.received_at < (since or limit.issued_at) + SETTLE:
+            if reading.received_at < shows_from(limit, now):
                 return None
         return reading.kw / evse.kw_per_a
 

@@ -205,8 +205,7 @@ def _by_then(view: View, start_at: datetime) -> View:
 
 def _most_kw(e: EvseView) -> float:
     """What an EVSE can give while its vehicle charges: all above its floor, or all where it may pause."""
-    lowest_a = 0.0 if e.may_pause else e.drawn_a(e.floor_a)
-    return e.kw_per_a * max(e.would_draw_a - lowest_a, 0.0)
+    return e.kw_per_a * max(e.would_draw_a - e.lowest_a, 0.0)
 
 
 def _limited(e: EvseView, order: Order, hours: float) -> Limited:

@@ -8,8 +8,9 @@ from typing import Any
 
 from emw.engine import measured as m
 from emw.service.evidence.case import Case, Row
+from emw.service.twins import METHOD
 
-TWIN = "virtual-twin"
+TWIN = METHOD
 BEFORE_AFTER = "before-after"
 TEN = "10-of-10-adjusted"
 COLUMNS = (

@@ -286,7 +286,7 @@ class Charging:
         evse = None if plug is None else self._state.evses.get(plug.evse_id)
         if plug is None or evse is None or evse.session_id is None or plug.priority is on:
             return
-        told = evse.opted_out_until is not None and evse.opted_out_until > self._clock.now()
+        told = evse.opted_out(self._clock.now())
         if on and told:
             return
         plug.priority = on

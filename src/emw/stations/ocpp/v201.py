@@ -225,8 +225,7 @@ class V201:
     async def needs(self, c: Connection, said: w.NotifyEVChargingNeeds) -> bytes:
         """K15. The needs are taken in any case; the answer says whether a profile of ours follows."""
         evse = await self._charging.needs(c.peer, said.evseId, said.chargingNeeds)
-        limit = self._hub.state.limits.get(evse.evse_id)
-        if limit is None or not limit.in_force(self._clock.now()):
+        if self._hub.state.held(evse.evse_id, self._clock.now()) is None:
             return REFUSED if c.version is Version.V201 else NO_PROFILE  # it goes on by its own, at once
         c.after(self._say_again(evse))
         return ACCEPTED
