@@ -215,13 +215,13 @@ async def provider_of(parts: OidcParts) -> AsyncGenerator[Provider, None]:
 
 async def _proxy(hub: Hub, settings: ProxySettings, outgoing: Outgoing, store: SqlStore) -> Proxy:
     """What stands before another CSMS. Loaded here: without it no socket library is needed that calls out."""
-    from emw.stations.ocpp.owing import Owing  # noqa: PLC0415
+    from emw.stations.ocpp.debt_book import DebtBook  # noqa: PLC0415
     from emw.stations.ocpp.proxy import Proxy  # noqa: PLC0415
     from emw.stations.ocpp.upstream import connect  # noqa: PLC0415
 
-    owing = Owing(store, hub.clock, hub.spawn)
-    await owing.load()
-    return Proxy(hub, settings, functools.partial(connect, outgoing.guard), owing)
+    book = DebtBook(store, hub.clock, hub.spawn)
+    await book.load()
+    return Proxy(hub, settings, functools.partial(connect, outgoing.guard), book)
 
 
 @contextlib.asynccontextmanager

@@ -27,7 +27,7 @@ PREFIX = "vtn:"
 """How the names of grid systems begin, where an ISO's id would stand."""
 
 
-class Owed(msgspec.Struct, omit_defaults=True):
+class Origin(msgspec.Struct, omit_defaults=True):
     """Why a request is there: what stands in its `asked`."""
 
     event: str
@@ -91,7 +91,7 @@ class Owing:
     def _gone(self, request: ReductionRequest, source_id: str, now: datetime) -> list[f.Fact]:
         if request.end_at is not None and request.end_at <= now:
             return []  # the clock ends it
-        signal = (source_id, _owed(request).event)
+        signal = (source_id, _origin(request).event)
         why = "the event changed" if signal in self._state.signals else "the event is no longer in force"
         return self._requests.cancelled(request, now, source_id, why)
 
@@ -125,7 +125,7 @@ class Owing:
             inside = run.start_at <= request.start_at and (
                 run.end_at is None or request.start_at < run.end_at
             )
-            if by_hand and inside and _owed(request).version == version:
+            if by_hand and inside and _origin(request).version == version:
                 return True
         return False
 
@@ -136,7 +136,7 @@ class Owing:
         baseline_kw = self._baseline_kw(territory_id, now)
         kw = step.value * baseline_kw if step.kind is SignalKind.REDUCE_SHARE else baseline_kw - step.value
         kw = round(min(max(kw, 0.0), self._settings.max_request_kw), 3)
-        if known is not None and _same(_owed(known), step):
+        if known is not None and _same(_origin(known), step):
             near = abs(kw - known.kw) <= max(1.0, TRACK_BAND * known.kw)
             return known.kw if near else kw
         return kw
@@ -160,7 +160,7 @@ class Owing:
         start_at = run.start_at if request.state is RequestState.PENDING else request.start_at
         if (kw, start_at, run.end_at) == (request.kw, request.start_at, request.end_at):
             return []
-        another = not _same(_owed(request), step)
+        another = not _same(_origin(request), step)
         cut = self._accounts.cut(request.request_key, now) if another else []
         return [
             *cut,
@@ -207,7 +207,7 @@ class Owing:
 
     def _why(self, run: Run, step: Step, version: int) -> str:
         signal = self._state.signals[run.key]
-        owed = Owed(
+        origin = Origin(
             event=run.key[1],
             territory=run.territory_id,
             version=version,
@@ -216,7 +216,7 @@ class Owing:
             program=signal.program,
             said=step.said,
         )
-        return msgspec.json.encode(owed).decode()
+        return msgspec.json.encode(origin).decode()
 
     # --- books
 
@@ -228,15 +228,15 @@ class Owing:
     def _index(self, request_key: str) -> None:
         request = self._state.requests[request_key]
         if request.iso_id.startswith(PREFIX):
-            owed = _owed(request)
-            keys = self._keys.setdefault((request.iso_id, owed.event, owed.territory), [])
+            origin = _origin(request)
+            keys = self._keys.setdefault((request.iso_id, origin.event, origin.territory), [])
             if request_key not in keys:
                 keys.append(request_key)
 
 
-def _owed(request: ReductionRequest) -> Owed:
-    return msgspec.json.decode(request.asked, type=Owed)
+def _origin(request: ReductionRequest) -> Origin:
+    return msgspec.json.decode(request.asked, type=Origin)
 
 
-def _same(owed: Owed, step: Step) -> bool:
-    return (owed.kind, owed.value) == (step.kind, step.value)
+def _same(origin: Origin, step: Step) -> bool:
+    return (origin.kind, origin.value) == (step.kind, step.value)

@@ -52,7 +52,7 @@ class Debts:
     def __bool__(self) -> bool:
         return bool(self.frames)
 
-    def owe(self, station_id: str, action: str, payload: bytes, ours: str | None) -> Owing | None:
+    def owe(self, station_id: str, action: str, payload: bytes, ours: str | None) -> NewDebt | None:
         """A message more; None: it is owed already. Raises Full."""
         reading = is_reading(action, payload)
         if not reading and any(f.payload == payload and f.action == action for f in self.frames):
@@ -70,7 +70,7 @@ class Debts:
         self._number += 1
         frame = KeptFrame(station_id, self._number, action, payload, ours)
         self.frames.append(frame)
-        return Owing(frame, dropped)
+        return NewDebt(frame, dropped)
 
     def forget(self, frame: KeptFrame) -> None:
         """A message is owed no more: told, or not durable."""
@@ -79,7 +79,7 @@ class Debts:
             self._readings -= is_reading(frame.action, frame.payload)
 
 
-class Owing(msgspec.Struct, frozen=True):
+class NewDebt(msgspec.Struct, frozen=True):
     """What became of one that is owed, and of one that had to make room."""
 
     frame: KeptFrame

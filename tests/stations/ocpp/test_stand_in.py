@@ -112,8 +112,8 @@ async def test_a_stay_that_goes_on_keeps_both_its_numbers_over_a_restart(tmp_pat
             assert str(ours) != number
             proxy = world.h.hub.proxy
             assert isinstance(proxy, Proxy)
-            assert proxy.owing is not None
-            debts = proxy.owing.of("e0")
+            assert proxy.book is not None
+            debts = proxy.book.of("e0")
             await until(lambda: not debts)  # else it would be told again after the restart
         async with (
             house(tmp_path, **before(central, hold_seconds=0.2)) as h,
@@ -159,21 +159,21 @@ async def test_what_cant_be_kept_is_not_answered_with_yes(
         await world.it.status("Available")
         proxy = world.h.hub.proxy
         assert isinstance(proxy, Proxy)
-        owing = proxy.owing
-        assert owing is not None
+        book = proxy.book
+        assert book is not None
 
         async def full(*_: Any) -> None:
             raise Unavailable("disk full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(owing._store, "keep_frames", full)
+            patch.setattr(book._store, "keep_frames", full)
             with pytest.raises(InternalError):
                 await world.it.call_or_raise_start()
         # It comes again, as a station's does, and is the same transaction, told once.
         await world.it.plug_in()
         central = await world.back()
         await until(lambda: central.transactions)
-        await until(lambda: not owing.of("e0").frames)
+        await until(lambda: not book.of("e0").frames)
         assert len(central.transactions) == 1
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.debt_book import DebtBook
 from emw.stations.ocpp.hub import Hub
-from emw.stations.ocpp.owing import Owing
 from emw.stations.ocpp.relayed import Connect, Means, Relayed
 from emw.stations.ocpp.settings import ProxySettings
 from emw.stations.ocpp.upstream import Address, url_for
@@ -16,13 +16,13 @@ class Proxy:
     """Chooses who is relayed."""
 
     def __init__(
-        self, hub: Hub, settings: ProxySettings, connect: Connect, owing: Owing | None = None
+        self, hub: Hub, settings: ProxySettings, connect: Connect, book: DebtBook | None = None
     ) -> None:
-        """`owing`: None: emw never stands in for a CSMS."""
+        """`book`: None: emw never stands in for a CSMS."""
         self.hub = hub
         self.settings = settings
-        self.owing = owing if settings.stand_in else None
-        self._means = Means(hub, settings, connect, self.owing)
+        self.book = book if settings.stand_in else None
+        self._means = Means(hub, settings, connect, self.book)
 
     def between(self, connection: Connection, password: str | None) -> Relayed | None:
         """The relay for this connection; None: emw is its CSMS."""

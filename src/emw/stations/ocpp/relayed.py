@@ -20,8 +20,8 @@ from emw.service.ports import KeptFrame
 from emw.stations.debts import DECISIONS, Debts, renamed
 from emw.stations.ocpp import theirs
 from emw.stations.ocpp.connection import Connection
+from emw.stations.ocpp.debt_book import DebtBook
 from emw.stations.ocpp.hub import Hub
-from emw.stations.ocpp.owing import Owing
 from emw.stations.ocpp.seams import Owed
 from emw.stations.ocpp.settings import ProxySettings
 from emw.stations.ocpp.upstream import Address, NoCsms
@@ -69,12 +69,12 @@ _began = msgspec.json.Decoder(StartOut)
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """With what stations are relayed. `owing`: None: emw never stands in for a CSMS."""
+    """With what stations are relayed. `book`: None: emw never stands in for a CSMS."""
 
     hub: Hub
     settings: ProxySettings
     connect: Connect
-    owing: Owing | None
+    book: DebtBook | None
 
 
 class Relayed:
@@ -104,7 +104,7 @@ class Relayed:
         self._pause_s = FIRST_PAUSE_S
         self._since_s = 0.0
         self._paid: asyncio.Future[Answered | Failed | None] | None = None
-        self._debts = Debts() if means.owing is None else means.owing.of(connection.peer.station_id)
+        self._debts = Debts() if means.book is None else means.book.of(connection.peer.station_id)
         self.relay = Relay(connection.version)
         self.relay.standing = bool(self._debts)  # what was owed at a stop of emw comes before all that is new
 
@@ -194,7 +194,7 @@ class Relayed:
     def _may_stand_in(self) -> bool:
         """Only for stations that their CSMS has accepted at some time."""
         means = self._means
-        return means.owing is not None and self._connection.peer.station_id in means.hub.state.traits
+        return means.book is not None and self._connection.peer.station_id in means.hub.state.traits
 
     def _stand_in(self) -> None:
         if self.relay.standing:
@@ -207,17 +207,17 @@ class Relayed:
 
     async def owe(self, call: Call, told: bytes) -> None:
         """A message is about to be answered in the CSMS's place. Durable when this returns. Raises Unavailable."""
-        owing = self._means.owing
-        if owing is None:
+        book = self._means.book
+        if book is None:
             raise Unavailable("its central system is away")
         ours = str(_began.decode(told).transactionId) if call.action == "StartTransaction" else None
-        await owing.owe(self._connection.peer.station_id, call.action, bytes(call.payload), ours)
+        await book.owe(self._connection.peer.station_id, call.action, bytes(call.payload), ours)
 
     async def _pay(self, csms: Csms) -> None:
         """Tell the CSMS what is owed to it, one by one; then the two talk to each other again."""
-        owing, c = self._means.owing, self._connection
+        book, c = self._means.book, self._connection
         tries = 0
-        while owing is not None and csms.is_open and not c.closed:
+        while book is not None and csms.is_open and not c.closed:
             if not self._debts:
                 if c.idle:
                     log.info("ocpp.stands_back", station_id=c.peer.station_id)
@@ -263,8 +263,8 @@ class Relayed:
             self._paid.set_result(got)
 
     async def _settle(self, frame: KeptFrame, got: Answered | Failed) -> None:
-        owing = self._means.owing
-        if owing is None:
+        book = self._means.book
+        if book is None:
             return
         theirs_is = None
         if isinstance(got, Answered):
@@ -276,7 +276,7 @@ class Relayed:
             elif frame.action == "BootNotification" and status_of(got.payload) != "Accepted":
                 self._connection.close(1001, "its central system wants to hear it boot")
         try:
-            await owing.paid(frame, theirs_is)
+            await book.paid(frame, theirs_is)
         except Unavailable as error:  # told twice then, after a restart
             log.warning("ocpp.not_kept", station_id=frame.station_id, why=error.detail)
 

@@ -147,9 +147,6 @@ class Traits(Struct, omit_defaults=True):
         return purpose, RateUnit.WATTS if watts else RateUnit.AMPS
 
 
-NEW: Final = Traits()
-
-
 def read(text: str) -> Traits:
     """Traits as they were written; what can't be read is asked again."""
     if not text:

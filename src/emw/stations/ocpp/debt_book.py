@@ -23,7 +23,7 @@ class _Change(msgspec.Struct):
     done: asyncio.Future[None]
 
 
-class Owing:
+class DebtBook:
     """All debts. One writes at a time, and takes with it what has come meanwhile."""
 
     def __init__(self, store: FrameStore, clock: Clock, spawn: Spawn) -> None:
