@@ -173,7 +173,7 @@ async def settled(hub: Any, stations: int) -> None:
         if len(found) < stations or None in found:
             continue
         if all(c.learning is None or c.learning.done() for c in found) and not any(
-            c.session.busy for c in found
+            c.conversation.busy for c in found
         ):
             return
 

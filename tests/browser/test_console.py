@@ -168,8 +168,8 @@ async def test_a_login_that_ends_is_said_and_the_next_one_goes_on_where_one_was(
 
     await page.goto(f"{url}/evses/a%2Fb%3Fc%23d%252Fe%26f")
     await page.wait_for_selector("#facts dd")
-    for login_id, _ in w.app.state["auth"].sessions.alive():
-        w.app.state["auth"].sessions.end(login_id)
+    for login_id, _ in w.app.state["auth"].logins.alive():
+        w.app.state["auth"].logins.end(login_id)
     await page.wait_for_url("**/login?ended=*")
     await page.wait_for_selector("#ended")
     await log_in()

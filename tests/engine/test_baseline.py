@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emw.engine.baseline import CAP, DAYS, WHOLE, DayBaseline, Span, like_days, on_day, same_clock, ten_of_ten
+from emw.engine.baseline import (
+    CAP,
+    DAYS,
+    WHOLE,
+    DayBaseline,
+    Loads,
+    like_days,
+    on_day,
+    same_clock,
+    ten_of_ten,
+)
 
 EVENT = date(2026, 9, 16)  # a Wednesday
 LONG_AGO = date(2000, 1, 1)
@@ -19,11 +29,11 @@ ZONE = ZoneInfo("Europe/Berlin")
 KW = st.floats(0.0, 1e4)
 
 
-def metered(*kw: float, share: float = 1.0) -> Span:
-    return Span(kw, share)
+def metered(*kw: float, share: float = 1.0) -> Loads:
+    return Loads(kw, share)
 
 
-def example(window_kw: float = 500.0) -> dict[date, Span]:
+def example(window_kw: float = 500.0) -> dict[date, Loads]:
     days = like_days(EVENT, LONG_AGO, NONE, NONE)
     return {d: metered(window_kw, kw) for d, kw in zip(days, LOADS, strict=False)}
 
@@ -49,7 +59,7 @@ def test_the_scaling_is_capped_and_says_so() -> None:
     ],
 )
 def test_where_the_morning_says_nothing_the_mean_stands(
-    like: dict[date, Span], today: Span | None, why: str
+    like: dict[date, Loads], today: Loads | None, why: str
 ) -> None:
     found = ten_of_ten(like, today)
     assert found.kw == pytest.approx((500.0,), abs=1e-3)

@@ -45,7 +45,7 @@ def test_cars_that_come_while_a_shed_runs_are_credited_with_what_they_would_draw
             return
         late = [(street.bays[s.evse_id], headend.state.evses[s.evse_id]) for s in come if s.plug < now]
         sessions = [headend.state.session_of(evse) for _, evse in late]
-        outlooks = [headend.telemetry.outlook(e, s) for (_, e), s in zip(late, sessions, strict=True)]
+        outlooks = [headend.telemetry.expected(e, s) for (_, e), s in zip(late, sessions, strict=True)]
         believed_kw.append(sum(e.kw_per_a * o.baseline_a for (_, e), o in zip(late, outlooks, strict=True)))
         true_kw.append(sum(bay.twin.load_kw for bay, _ in late))
 

@@ -73,4 +73,4 @@ async def test_what_was_metered_before_a_rise_is_no_gap_after_it_for_who_has_jus
         for seconds in (0, 6, 66):
             w.clock.at = now + timedelta(seconds=seconds)
             restarted.look("East", [evse], {}, [], w.clock.now())
-            assert headend.telemetry.outlook(evse, state.session_of(evse)).gap_a == 0.0
+            assert headend.telemetry.expected(evse, state.session_of(evse)).gap_a == 0.0

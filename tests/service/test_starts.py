@@ -192,4 +192,4 @@ async def test_P11_a_start_credits_who_takes_less_than_he_may_by_what_he_wants()
 def wanted_a(w: World) -> dict[str, float]:
     """What each is believed to draw when nothing holds it, A."""
     state, telemetry = w.headend.state, w.headend.telemetry
-    return {name: telemetry.outlook(e, state.session_of(e)).would_a for name, e in state.evses.items()}
+    return {name: telemetry.expected(e, state.session_of(e)).would_a for name, e in state.evses.items()}

@@ -53,7 +53,7 @@ class Both:
             self.at_station.append(frame)
 
     def ask(self, action: str = "SetChargingProfile") -> None:
-        self.relay.session.ask(Ask(action, b"{}"))
+        self.relay.conversation.ask(Ask(action, b"{}"))
         self.go()
 
 
@@ -133,7 +133,7 @@ def test_a_late_answer_goes_where_it_belongs() -> None:
     both.take(both.relay.from_csms(call("c1", "Reset", type="Soft")))
     assert [json.loads(f)[2] for f in both.at_station] == ["TriggerMessage"]
     both.now = CALL_DEADLINE_S
-    assert both.relay.session.expired(both.now) is not None
+    assert both.relay.conversation.expired(both.now) is not None
     both.go()
     assert json.loads(both.at_station[-1])[1] == "c1"
     both.take(both.relay.from_station(result(f"{PREFIX}1", status="Accepted")))
@@ -143,7 +143,7 @@ def test_a_late_answer_goes_where_it_belongs() -> None:
     assert isinstance(news.got, Answered)
     assert news.got.late
     both.now = 2 * CALL_DEADLINE_S
-    assert both.relay.session.expired(both.now) is not None
+    assert both.relay.conversation.expired(both.now) is not None
     late = result("c1", status="Accepted")
     both.take(both.relay.from_station(late))
     assert both.at_csms == [late]

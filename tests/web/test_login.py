@@ -41,8 +41,8 @@ async def test_A12_the_cookie_is_out_of_reach_for_scripts_and_other_sites() -> N
         assert "secure" not in flags
         secret = told.cookies[0].partition(";")[0].removeprefix("emw_session=")
         assert len(secret) > 64
-        assert secret not in str(auth_of(w).sessions._kept)
-        assert hash_of(secret) in auth_of(w).sessions._kept
+        assert secret not in str(auth_of(w).logins._kept)
+        assert hash_of(secret) in auth_of(w).logins._kept
         assert told.json == {"name": "ann", "role": "administrator", "csrfToken": told.json["csrfToken"]}
         assert w.store.log[-1]["kind"] == "LoggedIn"
         assert PASSWORD not in str(w.store.log)
@@ -122,7 +122,7 @@ async def test_A2_wrong_keys_are_limited_and_right_ones_pass(seconds: list[float
 
 async def test_A3_a_login_ends_by_idling_by_age_and_by_logging_out(seconds: list[float]) -> None:
     async with world() as w:
-        auth_of(w).sessions._elapsed = lambda: seconds[0]
+        auth_of(w).logins._elapsed = lambda: seconds[0]
         me = await w.log_in_by_the_door()
         for _ in range(10):
             seconds[0] += 29 * 60

@@ -38,8 +38,8 @@ from emw.service.sign_on import SignOn
 from emw.store.reports import write
 from emw.web.app import WebSettings, operator_app
 from emw.web.extras import Extras
+from emw.web.logins import COOKIE
 from emw.web.passwords import hash_password
-from emw.web.sessions import COOKIE
 from emw.web.shell import OperatorApp
 
 START = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)
@@ -245,7 +245,7 @@ class World:
     async def log_in(self, name: str = "ann") -> dict[str, str]:
         """The headers of somebody who is in and means it: without the door, whose lock is slow on purpose."""
         person = self.headend.state.operators[name]
-        cookie, session = self.app.state["auth"].sessions.open(name, person.password_hash)
+        cookie, session = self.app.state["auth"].logins.open(name, person.password_hash)
         return {
             "cookie": f"{COOKIE}={cookie}",
             "x-csrf-token": session.csrf,

@@ -26,7 +26,7 @@ BEFORE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Loads:
     """What was metered over some intervals: mean kW of each, and the share of cells with readings."""
 
     kw: tuple[float, ...]
@@ -80,16 +80,16 @@ def on_day(intervals: Sequence[datetime], day: date, zone: ZoneInfo) -> list[dat
     return known if len(known) == len(found) else None
 
 
-def ten_of_ten(like: Mapping[date, Span], today: Span | None) -> DayBaseline:
+def ten_of_ten(like: Mapping[date, Loads], today: Loads | None) -> DayBaseline:
     """The mean of up to ten like days, scaled by what the day itself drew in a window before notice.
 
-    `today` is that window (None: there is none to go by); each span of `like` begins with the same clock times.
+    `today` is that window (None: there is none to go by); each of `like` begins with the same clock times.
     """
     days = len(like)
     if days < LEAST_DAYS:
         why = f"no figure: {days} like days without an event were metered, {LEAST_DAYS} are needed"
         return DayBaseline((), why)
-    mean = [sum(kw) / days for kw in zip(*(span.kw for span in like.values()), strict=True)]
+    mean = [sum(kw) / days for kw in zip(*(loads.kw for loads in like.values()), strict=True)]
     length = 0 if today is None else len(today.kw)
     before, base = mean[:length], tuple(mean[length:])
     said = f"{days} of {DAYS} like days"

@@ -315,7 +315,7 @@ class Learning:
         would: dict[str, float] = {}
         held = False
         for r in rows:
-            would_kw = r.evse.kw_per_a * self._telemetry.outlook(r.evse, r.session).baseline_a
+            would_kw = r.evse.kw_per_a * self._telemetry.expected(r.evse, r.session).baseline_a
             held = held or (r.limit is not None and r.limit.in_force(now))
             for node_id in paths.get(r.evse.territory_id, ()):
                 load[node_id] = load.get(node_id, 0.0) + r.reading.kw

@@ -86,14 +86,14 @@ def drawn_in(
         session = state.session_of(evse) if under[where] else None
         if session is None:
             continue
-        outlook = telemetry.outlook(evse, session)
-        drawn_kw, would_kw = telemetry.drawn_kw(evse.evse_id), evse.kw_per_a * outlook.baseline_a
+        expected = telemetry.expected(evse, session)
+        drawn_kw, would_kw = telemetry.drawn_kw(evse.evse_id), evse.kw_per_a * expected.baseline_a
         known = drawn_kw is not None and evse.online
         load = would_kw if drawn_kw is None else drawn_kw
         baseline = load
         if known:
             held = state.held(evse.evse_id, now) is not None
-            baseline = would_kw if held or outlook.would_a > outlook.baseline_a else load
+            baseline = would_kw if held or expected.would_a > expected.baseline_a else load
         for node in under[where]:
             node.there += 1
             node.metered += known

@@ -88,7 +88,7 @@ class Picture:
         would_kw: defaultdict[str, float] = defaultdict(float)
         for evse in self._state.evses.values():
             session = self._state.session_of(evse)
-            would_kw[evse.territory_id] += evse.kw_per_a * self._telemetry.outlook(evse, session).would_a
+            would_kw[evse.territory_id] += evse.kw_per_a * self._telemetry.expected(evse, session).would_a
         controllable = self._up(would_kw)
         self._governor.know(controllable)
         return controllable
@@ -240,7 +240,7 @@ class Picture:
     def _made_of(self, source: _Source, now: datetime) -> EvseView:
         """The view of an EVSE. Nothing in it but `source`: `now` is only when a limit was seen to be over."""
         evse, session, limit = source.evse, source.session, source.limit
-        would_a, baseline_a, gap_a, price = self._telemetry.outlook(evse, session)
+        would_a, baseline_a, gap_a, price = self._telemetry.expected(evse, session)
         if limit is not None and not source.held and limit.max_a is not None:
             came_after = session is None or session.started_at >= limit.until
             if not came_after:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from emw.domain.model import Evse, Limit, Outcome, ReductionRequest, RequestState, Session
 from emw.domain.reach import lowest_a
 from emw.domain.state import State
-from emw.service.telemetry import Live, Telemetry, outlook_of
+from emw.service.telemetry import Live, Telemetry, expected_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def standing_of(
 
 def seen_of(live: Live | None, evse: Evse, session: Session | None) -> tuple[float, ...]:
     """What its meter says and teaches: another line. A it would draw, its baseline's A, the gap; what it draws, kW."""
-    would_a, baseline_a, gap_a, _ = outlook_of(live, evse, session)
+    would_a, baseline_a, gap_a, _ = expected_of(live, evse, session)
     reading = None if live is None or session is None else live.reading
     return would_a, baseline_a, gap_a, np.nan if reading is None else reading.kw
 

@@ -36,7 +36,7 @@ OFF_LINE = 0.2
 """A voltage further off than this from the line's is not believed (attack A10), or not metered."""
 
 
-class Outlook(NamedTuple):
+class Expected(NamedTuple):
     """What is expected of one vehicle, A per phase. A tuple: one is made for every vehicle in every round."""
 
     would_a: float
@@ -48,7 +48,7 @@ class Outlook(NamedTuple):
     price: Price | None
 
 
-NOBODY = Outlook(0.0, 0.0, 0.0, None)
+NOBODY = Expected(0.0, 0.0, 0.0, None)
 
 
 class Live:
@@ -88,7 +88,7 @@ class Live:
         self.span: Span | None = None  # its register against the power it showed
 
 
-def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outlook:
+def expected_of(live: Live | None, evse: Evse, session: Session | None) -> Expected:
     """What the vehicle would draw if it were let go, and had nobody asked anything of it. Hot.
 
     Metered when it is free, else believed, else like others, else what station and vehicle could draw together.
@@ -98,7 +98,7 @@ def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outloo
     car_a, evse_a = session.car_max_a, evse.max_a
     potential = min(evse_a, car_a)
     if live is None:
-        return Outlook(potential, potential, 0.0, None)
+        return Expected(potential, potential, 0.0, None)
     belief = None
     if live.belief is not None and live.belief[0] == session.session_id:
         belief = live.belief[1]
@@ -108,8 +108,8 @@ def outlook_of(live: Live | None, evse: Evse, session: Session | None) -> Outloo
     if would_a is None or would_a > potential:
         would_a = potential
     if belief is None:
-        return Outlook(would_a, would_a, live.gap_a, None)
-    return Outlook(would_a, would_a * belief.alive, belief.gap_a, belief.price)
+        return Expected(would_a, would_a, live.gap_a, None)
+    return Expected(would_a, would_a * belief.alive, belief.gap_a, belief.price)
 
 
 def shows_from(limit: Limit, now: datetime) -> datetime:
@@ -287,9 +287,9 @@ class Telemetry:
             if live is not None:
                 live.belief = (session_id, belief)
 
-    def outlook(self, evse: Evse, session: Session | None) -> Outlook:
+    def expected(self, evse: Evse, session: Session | None) -> Expected:
         """What the vehicle would draw if it were let go, and had nobody asked anything of it."""
-        return outlook_of(self.live.get(evse.evse_id), evse, session)
+        return expected_of(self.live.get(evse.evse_id), evse, session)
 
     def settled_a(self, evse: Evse, limit: Limit | None, now: datetime) -> float | None:
         """The draw as metered under the limit that stands now, A per phase; None when it is older than that."""

@@ -285,7 +285,7 @@ class World:
             return 0.0
         evse = headend.state.evses[evse_id]
         session = headend.state.session_of(evse)
-        return headend.telemetry.outlook(evse, session).would_a
+        return headend.telemetry.expected(evse, session).would_a
 
     # --- seams
 

@@ -175,7 +175,7 @@ _quoted = functools.lru_cache(maxsize=256)(_json.encode)
 Received = Call | Answered | Failed | Unknown | Aside | Broken
 
 
-class Session:
+class Conversation:
     """One station's conversation over one connection."""
 
     __slots__ = ("_flying", "_late", "_next_id", "_prefix", "version", "waiting")

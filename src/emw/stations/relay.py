@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from emw.stations.ocppj import Answered, Ask, Call, Failed, Fault, Received, Session, Unknown, Version
+from emw.stations.ocppj import Answered, Ask, Call, Conversation, Failed, Fault, Received, Unknown, Version
 
 PREFIX: Final = "emw-"
 """Our CALLs' ids begin so; an answer under such an id never goes on."""
@@ -71,19 +71,19 @@ class Passed(NamedTuple):
 
 
 class Relay:
-    """One station and its CSMS. `session` holds the line of CALLs to the station; ours are put into it as always."""
+    """One station and its CSMS. `conversation` holds the line of CALLs to the station; ours are put into it, too."""
 
-    __slots__ = ("_open", "_upstream", "session", "standing")
+    __slots__ = ("_open", "_upstream", "conversation", "standing")
 
     def __init__(self, version: Version) -> None:
-        self.session = Session(version, PREFIX)
-        self._upstream = Session(version, PAYING)
+        self.conversation = Conversation(version, PREFIX)
+        self._upstream = Conversation(version, PAYING)
         self._open: dict[str, Call] = {}
         self.standing = False
 
     def from_station(self, frame: bytes) -> Passed:
         """The station said something. A CALL of the line may be free to go out afterwards: ask `next`."""
-        got = self.session.receive(frame)
+        got = self.conversation.receive(frame)
         if type(got) is Call:
             return self._asks(frame, got)
         if isinstance(got, Answered | Failed):
@@ -118,7 +118,7 @@ class Relay:
 
     def csms_lost(self) -> None:
         """The connection to the CSMS is gone; the next one begins anew."""
-        self.session.disown()
+        self.conversation.disown()
         self._upstream.close()
 
     def pay(self, action: str, payload: bytes, now: float) -> bytes | None:
@@ -133,9 +133,11 @@ class Relay:
         got: Received = self._upstream.receive(frame)
         if type(got) is Call:
             ask = Ask(got.action, bytes(got.payload), id=got.id, frame=frame)
-            if self.session.ask(ask) is not None:
+            if self.conversation.ask(ask) is not None:
                 return Passed(
-                    to_csms=self.session.error(got.id, Fault.GENERIC, "too many calls wait for this station")
+                    to_csms=self.conversation.error(
+                        got.id, Fault.GENERIC, "too many calls wait for this station"
+                    )
                 )
             return Passed()
         if isinstance(got, Answered | Failed):
@@ -148,7 +150,7 @@ class Relay:
 
     def next(self, now: float) -> bytes | None:
         """The next CALL to the station, if it may go out now."""
-        return self.session.next(now)
+        return self.conversation.next(now)
 
 
 def _result_of(frame: bytes) -> bytes | None:

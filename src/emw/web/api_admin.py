@@ -258,7 +258,7 @@ class Logins(Controller):
     async def list_logins(self, auth: TheAuth) -> Page[LoginOut]:
         """By password and by single sign-on; who used it last comes first."""
         now_s = elapsed_s()
-        found = sorted(auth.sessions.alive(), key=lambda x: -x[1].used_s)
+        found = sorted(auth.logins.alive(), key=lambda x: -x[1].used_s)
         items = [
             LoginOut(
                 login_id=login_id,
@@ -284,7 +284,7 @@ class Logins(Controller):
         data: JSONBody[ReasonIn],
     ) -> Done:
         """Whoever it is must log in again."""
-        name = auth.sessions.end(id_of(login_id))
+        name = auth.logins.end(id_of(login_id))
         if name is None:
             raise NotFound("there is no such login", field="loginID")
         await headend.admin.note_login_ended(caller.actor, name, data.reason)

@@ -11,15 +11,15 @@ from litestar.params import JSONBody
 from emw.domain.model import Role
 from emw.web.auth import address_of, means_it, viewer
 from emw.web.given import TheAuth, TheCaller, TheSettings
-from emw.web.sessions import COOKIE, Session
+from emw.web.logins import COOKIE, Login
 from emw.web.settings import WebSettings
 from emw.web.wire import Done
 from emw.web.wire_people import LoginIn, MeOut, SetupIn
 
 
-def _welcome(cookie: str, session: Session, role: Role, settings: WebSettings) -> Response[MeOut]:
+def _welcome(cookie: str, login: Login, role: Role, settings: WebSettings) -> Response[MeOut]:
     """The answer that carries a new session. The cookie is for our own pages, out of reach for scripts."""
-    told = MeOut(name=session.name, role=role, csrf_token=session.csrf)
+    told = MeOut(name=login.name, role=role, csrf_token=login.csrf)
     kept = Cookie(
         key=COOKIE,
         value=cookie,
@@ -32,7 +32,7 @@ def _welcome(cookie: str, session: Session, role: Role, settings: WebSettings) -
     return Response(told, cookies=[kept])
 
 
-class Login(Controller):
+class LogInOut(Controller):
     """Login."""
 
     tags = ("Login",)
@@ -42,25 +42,25 @@ class Login(Controller):
         self, request: Request[Any, Any, Any], auth: TheAuth, settings: TheSettings, data: JSONBody[SetupIn]
     ) -> Response[MeOut]:
         """With the one-time token that the server printed at its first start; logs in."""
-        cookie, session = await auth.set_up(data.token, data.name, data.password, address_of(request))
-        return _welcome(cookie, session, Role.ADMINISTRATOR, settings)
+        cookie, login = await auth.set_up(data.token, data.name, data.password, address_of(request))
+        return _welcome(cookie, login, Role.ADMINISTRATOR, settings)
 
     @post("/login", guards=[means_it], status_code=200, summary="Log in")
     async def log_in(
         self, request: Request[Any, Any, Any], auth: TheAuth, settings: TheSettings, data: JSONBody[LoginIn]
     ) -> Response[MeOut]:
         """Sets the session cookie; changing calls then carry `csrfToken` as X-CSRF-Token."""
-        cookie, session = await auth.log_in(
+        cookie, login = await auth.log_in(
             data.name, data.password, address_of(request), request.cookies.get(COOKIE)
         )
-        return _welcome(cookie, session, auth.role_of(session) or Role.VIEWER, settings)
+        return _welcome(cookie, login, auth.role_of(login) or Role.VIEWER, settings)
 
     @post("/logout", guards=[viewer], status_code=200, summary="Log out")
     async def log_out(self, request: Request[Any, Any, Any], auth: TheAuth) -> Response[Done]:
         """The session ends at once."""
         cookie = request.cookies.get(COOKIE)
         if cookie is not None:
-            auth.sessions.close(cookie)
+            auth.logins.close(cookie)
         response = Response(Done())
         response.delete_cookie(COOKIE, path="/")
         return response
@@ -71,5 +71,5 @@ class Login(Controller):
         return MeOut(
             name=caller.name,
             role=caller.role,
-            csrf_token=None if caller.session is None else caller.session.csrf,
+            csrf_token=None if caller.login is None else caller.login.csrf,
         )

@@ -158,7 +158,7 @@ class Requests(Controller):
     ) -> RequestOut:
         """By a person who is logged in, and did not ask for it. A key can't: it may be in the same stolen bag."""
         request = known(headend, request_key)
-        if caller.session is None and caller.actor != LOCAL.actor:
+        if caller.login is None and caller.actor != LOCAL.actor:
             raise Forbidden("a second person must be a person: log in, or use `emw request confirm`")
         confirmed = await headend.requests.confirm(request, actor=caller.actor, reason=data.reason)
         return request_out(confirmed, headend.requests.told_briefly(confirmed))

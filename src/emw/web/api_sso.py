@@ -19,8 +19,8 @@ from emw.service.ports import Ids
 from emw.service.sign_on import Flow, NotVouchedFor
 from emw.web.auth import address_of
 from emw.web.given import TheAuth, TheHeadEnd, TheIds, TheSettings
+from emw.web.logins import COOKIE
 from emw.web.render import plain
-from emw.web.sessions import COOKIE
 from emw.web.settings import WebSettings
 
 log = structlog.get_logger()

@@ -24,7 +24,7 @@ from emw.web.api_drivers import Invitations
 from emw.web.api_evses import Evses, Sessions
 from emw.web.api_grid import Grid
 from emw.web.api_log import Activity, asked_of
-from emw.web.api_login import Login
+from emw.web.api_login import LogInOut
 from emw.web.api_map import Map
 from emw.web.api_ocpp import Ocpp
 from emw.web.api_reports import Reports
@@ -130,7 +130,7 @@ def operator_app(headend: HeadEnd, settings: WebSettings, ids: Ids, extras: Extr
     api = Router(
         "/api/v1",
         route_handlers=[
-            Login,
+            LogInOut,
             Evses,
             Sessions,
             Invitations,

@@ -25,8 +25,8 @@ from emw.service.gate import Guesses, hash_of
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.service.sign_on import Flow, NotVouchedFor, SignOn
+from emw.web.logins import COOKIE, Login, Logins
 from emw.web.passwords import Passwords, check_new_password
-from emw.web.sessions import COOKIE, Session, Sessions
 from emw.web.settings import WebSettings
 from emw.web.shell import CHANGING, host_name
 
@@ -49,12 +49,12 @@ class WrongMedia(EmwError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody known. `actor` is what the log says; `session` where a cookie spoke."""
+    """Somebody known. `actor` is what the log says; `login` where a cookie spoke."""
 
     name: str
     actor: str
     role: Role
-    session: Session | None = None
+    login: Login | None = None
     scopes: frozenset[str] = frozenset()
     """A key's: the parts of the API it opens; empty: every part."""
 
@@ -89,7 +89,7 @@ class Auth:
         self._state = headend.state
         self._settings = settings
         self.passwords = Passwords()
-        self.sessions = Sessions(ids, elapsed_s, life_s=settings.session_s, idle_s=settings.idle_s)
+        self.logins = Logins(ids, elapsed_s, life_s=settings.session_s, idle_s=settings.idle_s)
         self._by_both = Guesses(free=5)
         self._by_name = Guesses(free=50)
         self._by_address = Guesses(free=20)
@@ -109,7 +109,7 @@ class Auth:
         self._setup_until_s = elapsed_s() + self._settings.setup_s
         return f"/setup#{token}"
 
-    async def set_up(self, token: str, name: str, password: str, address: str) -> tuple[str, Session]:
+    async def set_up(self, token: str, name: str, password: str, address: str) -> tuple[str, Login]:
         """Make the first administrator and log in. The link is used up by the first who succeeds."""
         self._not_too_many(name, address)
         expected = self._setup_hash
@@ -130,14 +130,14 @@ class Auth:
         except EmwError:
             self._setup_hash = expected
             raise
-        return self.sessions.open(name, password_hash, address=address)
+        return self.logins.open(name, password_hash, address=address)
 
     # --- logging in
 
     async def log_in(
         self, name: str, password: str, address: str, old_cookie: str | None
-    ) -> tuple[str, Session]:
-        """A new session for the right password. Unknown and wrong look alike, in words and in time."""
+    ) -> tuple[str, Login]:
+        """A new login for the right password. Unknown and wrong look alike, in words and in time."""
         self._not_too_many(name, address)
         operator = self._state.operators.get(name)
         known_hash = None if operator is None or operator.disabled else operator.password_hash
@@ -146,15 +146,15 @@ class Auth:
             raise Unauthorised("name or password is wrong")
         self._by_both.right(f"{name}@{address}")
         if old_cookie is not None:
-            self.sessions.close(old_cookie)
+            self.logins.close(old_cookie)
         fact = f.LoggedIn(at=self._headend.clock.now(), actor=f"operator:{name}", name=name, address=address)
         await self._write(fact)
-        return self.sessions.open(name, known_hash, address=address)
+        return self.logins.open(name, known_hash, address=address)
 
     async def vouched(
         self, flow: Flow, state: str, code: str, redirect_url: str, address: str, old_cookie: str | None
-    ) -> tuple[str, Session]:
-        """A new session for whom the sign-on provider vouches for; the role is its word, for this login."""
+    ) -> tuple[str, Login]:
+        """A login for whom the sign-on provider vouches for; the role is its word, for this login alone."""
         self._not_too_many(SINGLE, address)
         if self.sign_on is None or not compare_digest(state.encode(), flow.state.encode()):
             self._wrong(SINGLE, address)
@@ -165,7 +165,7 @@ class Auth:
             await self._note_refusal(SINGLE, address, self._wrong(SINGLE, address))
             raise Unauthorised(str(error)) from error
         if old_cookie is not None:
-            self.sessions.close(old_cookie)
+            self.logins.close(old_cookie)
         await self._write(
             f.SignedOn(
                 at=self._headend.clock.now(),
@@ -177,7 +177,7 @@ class Auth:
                 address=address,
             )
         )
-        return self.sessions.open(person.name, "", address=address, role=person.role)
+        return self.logins.open(person.name, "", address=address, role=person.role)
 
     def _not_too_many(self, name: str, address: str) -> None:
         """Few tries per name and address: nobody locks a person out from elsewhere.
@@ -215,12 +215,12 @@ class Auth:
         except Unavailable as error:
             log.warning("web.login_not_written", why=error.detail)
 
-    def role_of(self, session: Session) -> Role | None:
+    def role_of(self, login: Login) -> Role | None:
         """The role of who is logged in; None: may not be, any more."""
-        if session.role is not None:
-            return session.role
-        known = self._state.operators.get(session.name)
-        gone = known is None or known.disabled or known.password_hash != session.password_hash
+        if login.role is not None:
+            return login.role
+        known = self._state.operators.get(login.name)
+        gone = known is None or known.disabled or known.password_hash != login.password_hash
         return None if known is None or gone else known.role
 
     # --- every call after that
@@ -233,16 +233,16 @@ class Auth:
         if header is not None:
             return self._by_key(header, address_of(connection))
         cookie = connection.cookies.get(COOKIE)
-        session = self.sessions.find(cookie, touch=touch) if cookie else None
-        if session is None or cookie is None:
+        login = self.logins.find(cookie, touch=touch) if cookie else None
+        if login is None or cookie is None:
             return None
-        if session.role is not None:
-            return Caller(session.name, f"sso:{session.name}", session.role, session)
-        role = self.role_of(session)
+        if login.role is not None:
+            return Caller(login.name, f"sso:{login.name}", login.role, login)
+        role = self.role_of(login)
         if role is None:
-            self.sessions.close(cookie)
+            self.logins.close(cookie)
             return None
-        return Caller(session.name, f"operator:{session.name}", role, session)
+        return Caller(login.name, f"operator:{login.name}", role, login)
 
     def _by_key(self, header: str, address: str) -> Caller:
         kind, _, key = header.partition(" ")
@@ -286,9 +286,9 @@ class Auth:
         if self._settings.local:
             return
         check_origin(connection)
-        if caller is not None and caller.session is not None:
+        if caller is not None and caller.login is not None:
             token = connection.headers.get("x-csrf-token", "")
-            if not compare_digest(token.encode(), caller.session.csrf.encode()):
+            if not compare_digest(token.encode(), caller.login.csrf.encode()):
                 raise Forbidden(
                     "X-CSRF-Token is missing or old; reload the page (its value is in /api/v1/me)"
                 )

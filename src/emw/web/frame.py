@@ -61,7 +61,7 @@ def framed(
     if caller is None:
         known = headend.state.operators or auth.sign_on is not None
         return Redirect(_way_in(request) if known else "/setup", status_code=303)
-    session = caller.session
+    login = caller.login
     return plain(
         request,
         template,
@@ -69,7 +69,7 @@ def framed(
         places=[p for p in PLACES if caller.role.may(p.role)],
         name=caller.name,
         role=str(caller.role),
-        csrf="" if session is None else session.csrf,
+        csrf="" if login is None else login.csrf,
         version=headend.version,
         zone=home_zone(headend.state),
         **values,

@@ -69,7 +69,7 @@ class _Now(Collector):
         muted = sum(n.muted for n in told)
         yield _gauge("emw_vtn_callbacks_muted", "Callbacks of our own VTN that are called no more.", muted)
         yield _gauge("emw_telemetry_waiting", "Readings not written yet.", headend.telemetry.waiting)
-        yield _gauge("emw_logins", "People logged in.", len(self._auth.sessions))
+        yield _gauge("emw_logins", "People logged in.", len(self._auth.logins))
         for name, text, value in (
             ("emw_facts", "Facts made durable.", headend.ledger.committed),
             ("emw_commits", "Groups of facts written.", headend.ledger.groups),

@@ -16,8 +16,8 @@ from emw.stations.ocppj import (
     Ask,
     Broken,
     Call,
+    Conversation,
     Failed,
-    Session,
     Unknown,
     Version,
     choose,
@@ -64,7 +64,7 @@ def test_the_highest_version_in_common(offered: list[str], chosen: Version | Non
     ],
 )
 def test_a_call_however_it_is_written(frame: bytes) -> None:
-    got = Session(Version.V16).receive(frame)
+    got = Conversation(Version.V16).receive(frame)
     assert isinstance(got, Call)
     assert (got.id, got.action, bytes(got.payload).strip()) == ("a1", "Heartbeat", b"{}")
 
@@ -88,7 +88,7 @@ def test_a_call_however_it_is_written(frame: bytes) -> None:
     ],
 )
 def test_what_cant_be_read_is_answered_by_its_name(frame: bytes, named: str) -> None:
-    got = Session(Version.V201).receive(frame)
+    got = Conversation(Version.V201).receive(frame)
     assert isinstance(got, Broken)
     kind, told, code, why, details = json.loads(got.reply)
     assert (kind, told, details) == (4, named, {})
@@ -99,7 +99,7 @@ def test_what_cant_be_read_is_answered_by_its_name(frame: bytes, named: str) -> 
 @given(st.binary(max_size=200))
 def test_no_bytes_raise(frame: bytes) -> None:
     for version in Version:
-        got = Session(version).receive(frame)
+        got = Conversation(version).receive(frame)
         if isinstance(got, Broken):
             assert json.loads(got.reply)[0] == 4
 
@@ -114,14 +114,14 @@ def test_no_bytes_raise(frame: bytes) -> None:
 def test_no_json_raises(value: object) -> None:
     for start in ([], [2], [3, "e1"], [4, "e1"]):
         text = json.dumps([*start, value] if start else value).encode("utf-8", "surrogatepass")
-        session = Session(Version.V21)
+        session = Conversation(Version.V21)
         session.ask(ask())
         session.next(0.0)
         assert session.receive(text) is not None
 
 
 def test_one_of_ours_at_a_time_and_the_next_when_it_is_answered() -> None:
-    session = Session(Version.V16)
+    session = Conversation(Version.V16)
     for name in ("A", "B"):
         assert session.ask(ask(name)) is None
     first, action = sent(session.next(0.0))
@@ -141,7 +141,7 @@ def test_one_of_ours_at_a_time_and_the_next_when_it_is_answered() -> None:
 
 
 def test_what_has_nothing_in_its_way_goes_out_at_once() -> None:
-    session = Session(Version.V16)
+    session = Conversation(Version.V16)
     first = ask("A")
     frame = session.at_once(first, 0.0)
     assert sent(frame)[1] == "A"
@@ -154,7 +154,7 @@ def test_what_has_nothing_in_its_way_goes_out_at_once() -> None:
 
 
 def test_of_a_key_only_the_newest_that_waits_goes_out() -> None:
-    session = Session(Version.V16)
+    session = Conversation(Version.V16)
     session.ask(ask("Flying", key="limit"))
     session.next(0.0)
     old, other, new = ask("Old", "limit"), ask("Other"), ask("New", "limit")
@@ -166,7 +166,7 @@ def test_of_a_key_only_the_newest_that_waits_goes_out() -> None:
 
 
 def test_the_queue_is_bounded() -> None:
-    session = Session(Version.V16)
+    session = Conversation(Version.V16)
     for _ in range(MOST_WAITING):
         assert session.ask(ask()) is None
     last = ask()
@@ -174,7 +174,7 @@ def test_the_queue_is_bounded() -> None:
 
 
 def test_no_answer_is_unknown_makes_room_and_a_late_one_is_matched_once() -> None:
-    session = Session(Version.V16)
+    session = Conversation(Version.V16)
     session.ask(ask("A"))
     session.ask(ask("B"))
     named, _ = sent(session.next(0.0))
@@ -191,10 +191,10 @@ def test_no_answer_is_unknown_makes_room_and_a_late_one_is_matched_once() -> Non
 
 
 def test_2_1_may_send_what_wants_no_answer() -> None:
-    assert Session(Version.V21).receive(b'[6,"a","NotifyPeriodicEventStream",{}]') == Aside(
+    assert Conversation(Version.V21).receive(b'[6,"a","NotifyPeriodicEventStream",{}]') == Aside(
         "a", "NotifyPeriodicEventStream", "{}", of_ours=False
     )
-    refused = Session(Version.V21).receive(b'[5,"a","FormatViolation","no status",{}]')
+    refused = Conversation(Version.V21).receive(b'[5,"a","FormatViolation","no status",{}]')
     assert refused == Aside("a", "FormatViolation", "no status", of_ours=True)
-    assert isinstance(Session(Version.V201).receive(b'[5,"a","FormatViolation","",{}]'), Broken)
-    assert isinstance(Session(Version.V16).receive(b'[6,"a","NotifyPeriodicEventStream",{}]'), Broken)
+    assert isinstance(Conversation(Version.V201).receive(b'[5,"a","FormatViolation","",{}]'), Broken)
+    assert isinstance(Conversation(Version.V16).receive(b'[6,"a","NotifyPeriodicEventStream",{}]'), Broken)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from emw.stations.ocpp import wire16, wire201
 from emw.stations.ocpp.meter import NOTHING, Memory, Metered, normalise
 from emw.stations.ocpp.wire import MeterValue, Usual
-from emw.stations.ocppj import Call, Session, Version
+from emw.stations.ocppj import Call, Conversation, Version
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -225,7 +225,7 @@ def test_a_message_read_at_one_go_with_its_frame_says_what_it_says_part_by_part(
     moment = {"timestamp": NOW.isoformat(), "sampledValue": samples}
     frame = json.dumps([2, "19223201", action, {**place, "meterValue": [moment]}]).encode()
     whole = usual.read(frame)
-    call = Session(Version.V16).receive(frame)
+    call = Conversation(Version.V16).receive(frame)
     assert isinstance(call, Call)
     if whole is None:
         return  # not as usual: it is read part by part

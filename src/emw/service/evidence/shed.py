@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from emw.engine import measured as m
-from emw.engine.baseline import BEFORE, DAYS, WINDOW, Span, like_days, on_day, ten_of_ten
+from emw.engine.baseline import BEFORE, DAYS, WINDOW, Loads, like_days, on_day, ten_of_ten
 from emw.service.evidence import parts
 from emw.service.evidence.case import MOST, Case, Row, read_case
 from emw.service.evidence.rows import BEFORE_AFTER, COLUMNS, TEN, TWIN, interval, total
@@ -126,7 +126,7 @@ async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]
     for i, (day, intervals) in enumerate(by_day.items()):
         window = _window(case) if i == 0 else []
         like = await _like(case, store, day, [*window, *intervals], holidays)
-        found = ten_of_ten(like, await _span(case, store, window) if window else None)
+        found = ten_of_ten(like, await _loads(case, store, window) if window else None)
         notes.append(f"{day}: {found.why}" if len(by_day) > 1 else found.why)
         if like:
             notes[-1] += f" ({', '.join(str(d) for d in like)})"
@@ -137,23 +137,23 @@ async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]
 
 async def _like(
     case: Case, store: Store, day: date, intervals: Sequence[datetime], holidays: frozenset[date]
-) -> dict[date, Span]:
+) -> dict[date, Loads]:
     """What was metered at these clock times on like days, newest first; with too little, the next older."""
     if case.first_at is None:
         return {}
-    like: dict[date, Span] = {}
+    like: dict[date, Loads] = {}
     first = case.first_at.astimezone(case.zone).date()  # a day in part
     for other in like_days(day, first, _event_days(case), holidays):
         there = on_day(intervals, other, case.zone)
-        span = await _span(case, store, there) if there is not None else None
-        if span is not None and span.whole:
-            like[other] = span
+        found = await _loads(case, store, there) if there is not None else None
+        if found is not None and found.whole:
+            like[other] = found
         if len(like) == DAYS:
             break
     return like
 
 
-async def _span(case: Case, store: Store, intervals: Sequence[datetime]) -> Span:
+async def _loads(case: Case, store: Store, intervals: Sequence[datetime]) -> Loads:
     """What the territory was metered to draw."""
     rows: dict[datetime, Row] = {}
     for since, until in _runs(intervals):
@@ -165,7 +165,7 @@ async def _span(case: Case, store: Store, intervals: Sequence[datetime]) -> Span
     have = sum(rows[at]["evses"] for at in intervals if at in rows)
     # Where no vehicle was there, no reading is a load of nothing.
     kw = tuple(rows[at]["kw"] if at in rows else 0.0 for at in intervals)
-    return Span(kw, min(1.0, have / expected) if expected else 1.0)
+    return Loads(kw, min(1.0, have / expected) if expected else 1.0)
 
 
 def _window(case: Case) -> list[datetime]:

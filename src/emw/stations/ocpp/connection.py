@@ -26,9 +26,9 @@ from emw.stations.ocppj import (
     Ask,
     Broken,
     Call,
+    Conversation,
     Failed,
     Fault,
-    Session,
     Unknown,
     Version,
     fault_of,
@@ -58,6 +58,7 @@ class Connection:
         "_watched",
         "address",
         "closed",
+        "conversation",
         "greeted",
         "heard_s",
         "learning",
@@ -68,7 +69,6 @@ class Connection:
         "pinged_s",
         "ponged_s",
         "relay",
-        "session",
         "silent",
         "version",
         "wire",
@@ -89,7 +89,7 @@ class Connection:
         self.wire = wire
         self.address = address
         self.password: str | None = None  # of one that is not enrolled
-        self.session = Session(version)
+        self.conversation = Conversation(version)
         self.relay: Between | None = None  # where the station has a CSMS of its own
         self.closed = False
         self.on_trial = False  # it waits until it is known whether its older twin is alive
@@ -117,7 +117,7 @@ class Connection:
             if usual is not None:
                 self._take(usual, self._hot.take, usual.payload, now_s)
                 return
-        got = self.session.receive(frame)
+        got = self.conversation.receive(frame)
         if type(got) is Call:
             self._call(got, now_s)
         elif type(got) is Answered:
@@ -162,7 +162,7 @@ class Connection:
     def relayed(self, relay: Between) -> None:
         """From here on what the station says goes to its own CSMS, and is only watched."""
         self.relay = relay
-        self.session = relay.session
+        self.conversation = relay.conversation
         self._watched = self._hub.watched(self.version)
 
     def watch(self, call: Call) -> None:
@@ -269,7 +269,7 @@ class Connection:
 
     def _refuse(self, call: Call | Whole[Any], fault: Fault, why: str) -> None:
         log.info("ocpp.refused", station_id=self.peer.station_id, action=call.action[:64], why=why)
-        self._reply(call, self.session.error(call.id, fault, why))
+        self._reply(call, self.conversation.error(call.id, fault, why))
         if type(call) is not Watched:
             self._count_refused()
 
@@ -295,7 +295,7 @@ class Connection:
             self.learning = None
         if self.relay is not None:
             self.relay.close()
-        for ask in self.session.close():
+        for ask in self.conversation.close():
             self._hear(ask, None)
         self._hub.closed(self)
 
@@ -306,11 +306,11 @@ class Connection:
         if self.closed or self.on_trial:
             return False
         ask, now_s = Ask(action, payload, key, heard), self._time()
-        frame = self.session.at_once(ask, now_s) if self.greeted else None
+        frame = self.conversation.at_once(ask, now_s) if self.greeted else None
         if frame is not None:
             self._go_out(frame, now_s)
             return True
-        takes_place = self.session.ask(ask) is not ask
+        takes_place = self.conversation.ask(ask) is not ask
         if self.greeted:
             self.send_next()  # one that lost its place to this one hears nothing: it was never said
         return takes_place
@@ -328,7 +328,7 @@ class Connection:
     def send_next(self) -> None:
         """Let the next CALL out, if none is on its way."""
         now_s = self._time()
-        frame = self.session.next(now_s)
+        frame = self.conversation.next(now_s)
         if frame is not None:
             self._go_out(frame, now_s)
 
@@ -339,7 +339,7 @@ class Connection:
 
     def overdue(self, now_s: float) -> None:
         """Give a CALL up whose time is over."""
-        ask = self.session.expired(now_s)
+        ask = self.conversation.expired(now_s)
         if ask is not None:
             log.info("ocpp.unanswered", station_id=self.peer.station_id, action=ask.action)
             self._hear(ask, None)
@@ -357,7 +357,7 @@ class Connection:
                 ask.tag(got)
         except Exception:  # a bug in whoever asked: others must not suffer
             log.exception("ocpp.bug", station_id=self.peer.station_id, action=ask.action)
-        if got is not None and self.session.waiting:
+        if got is not None and self.conversation.waiting:
             self.send_next()
 
     def _send(self, frame: bytes, now_s: float | None = None) -> None:

@@ -48,7 +48,7 @@ class Meters:
             plug.trouble = SILENT
             if plug.asked_in_vain > 1:
                 self._unproven(plug, evse)
-            if connection.peer.traits.trigger is not False and not connection.session.busy:
+            if connection.peer.traits.trigger is not False and not connection.conversation.busy:
                 self._hub.spawn(ask(connection, plug))
 
     def meters_still(self, evse: Evse) -> bool:

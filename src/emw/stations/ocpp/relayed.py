@@ -27,7 +27,7 @@ from emw.stations.ocpp.settings import ProxySettings
 from emw.stations.ocpp.upstream import Address, NoCsms
 from emw.stations.ocpp.wire import status_of
 from emw.stations.ocpp.wire16 import StartOut
-from emw.stations.ocppj import CALL_DEADLINE_S, Answered, Call, Failed, Session, Version
+from emw.stations.ocppj import CALL_DEADLINE_S, Answered, Call, Conversation, Failed, Version
 from emw.stations.relay import Asked, Ours, Paid, Passed, Relay, Seen, Theirs
 
 log = structlog.get_logger()
@@ -109,9 +109,9 @@ class Relayed:
         self.relay.standing = bool(self._debts)  # what was owed at a stop of emw comes before all that is new
 
     @property
-    def session(self) -> Session:
+    def conversation(self) -> Conversation:
         """Our CALLs and the CSMS's, one at a time."""
-        return self.relay.session
+        return self.relay.conversation
 
     def start(self) -> None:
         """The station is who it says: connect to its CSMS."""

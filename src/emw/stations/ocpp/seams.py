@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from emw.service.errors import EmwError, Unavailable
-from emw.stations.ocppj import Answered, Call, Failed, Fault, Session
+from emw.stations.ocppj import Answered, Call, Conversation, Failed, Fault
 
 Heard = Callable[[Answered | Failed | None], None]
 """Hears what came of a CALL; None: nothing in time, or the connection is gone. A late answer is heard as well."""
@@ -42,7 +42,7 @@ class Between(Protocol):
     """What passes on between a station and its own CSMS."""
 
     @property
-    def session(self) -> Session:
+    def conversation(self) -> Conversation:
         """Our CALLs and the CSMS's, one at a time."""
         ...
 

@@ -12,11 +12,11 @@ from emw.service.ports import Ids
 
 COOKIE: Final = "emw_session"
 MOST: Final = 10_000
-"""So many sessions are kept; then the one that was idle longest goes."""
+"""So many logins are kept; then the one that was idle longest goes."""
 
 
 @dataclass(slots=True)
-class Session:
+class Login:
     """One login. `password_hash` is what the person's was then: a new password or role ends all older logins.
 
     `role`: what the sign-on provider's word gave, for this login; None: the person is known here.
@@ -31,7 +31,7 @@ class Session:
     role: Role | None = None
 
 
-class Sessions:
+class Logins:
     """Opens, finds and ends logins. `elapsed` gives seconds of the running loop."""
 
     def __init__(self, ids: Ids, elapsed: Callable[[], float], *, life_s: float, idle_s: float) -> None:
@@ -39,54 +39,54 @@ class Sessions:
         self._elapsed = elapsed
         self._life_s = life_s
         self._idle_s = idle_s
-        self._kept: dict[str, Session] = {}
+        self._kept: dict[str, Login] = {}
 
     def __len__(self) -> int:
         return sum(self._alive(s) for s in self._kept.values())
 
     def open(
         self, name: str, password_hash: str, *, address: str = "", role: Role | None = None
-    ) -> tuple[str, Session]:
-        """Begin a login: its cookie (two ids: 256 random bits and more) and its session."""
+    ) -> tuple[str, Login]:
+        """Begin a login: its cookie (two ids: 256 random bits and more) and the login."""
         self._sweep()
         cookie = self._ids.new("os") + self._ids.new("")
         now_s = self._elapsed()
-        session = Session(name, password_hash, self._ids.new("csrf"), now_s, now_s, address, role)
-        self._kept[hash_of(cookie)] = session
-        return cookie, session
+        login = Login(name, password_hash, self._ids.new("csrf"), now_s, now_s, address, role)
+        self._kept[hash_of(cookie)] = login
+        return cookie, login
 
-    def find(self, cookie: str, *, touch: bool = True) -> Session | None:
-        """The live session of a cookie. `touch`: this call counts as use."""
+    def find(self, cookie: str, *, touch: bool = True) -> Login | None:
+        """The live login of a cookie. `touch`: this call counts as use."""
         digest = hash_of(cookie)
-        session = self._kept.get(digest)
-        if session is None:
+        login = self._kept.get(digest)
+        if login is None:
             return None
-        if not self._alive(session):
+        if not self._alive(login):
             del self._kept[digest]
             return None
         if touch:
-            session.used_s = self._elapsed()
-        return session
+            login.used_s = self._elapsed()
+        return login
 
     def close(self, cookie: str) -> None:
         """End a login."""
         self._kept.pop(hash_of(cookie), None)
 
-    def alive(self) -> list[tuple[str, Session]]:
+    def alive(self) -> list[tuple[str, Login]]:
         """Every live login with a name that ends it and opens nothing."""
         return [(digest[:16], s) for digest, s in self._kept.items() if self._alive(s)]
 
     def end(self, login_id: str) -> str | None:
         """End the login of that id and say whose it was; None: there is none."""
-        for digest, session in self._kept.items():
-            if digest[:16] == login_id and self._alive(session):
+        for digest, login in self._kept.items():
+            if digest[:16] == login_id and self._alive(login):
                 del self._kept[digest]
-                return session.name
+                return login.name
         return None
 
-    def _alive(self, session: Session) -> bool:
+    def _alive(self, login: Login) -> bool:
         now_s = self._elapsed()
-        return now_s - session.began_s <= self._life_s and now_s - session.used_s <= self._idle_s
+        return now_s - login.began_s <= self._life_s and now_s - login.used_s <= self._idle_s
 
     def _sweep(self) -> None:
         """Forget what has ended before something new is kept."""
