@@ -126,19 +126,10 @@ async def parts_of(config: Config, waits: Waits | None = None) -> AsyncGenerator
     with contextlib.ExitStack() as folder, contextlib.ExitStack() as loading:
         await in_turn(functools.partial(_hold, folder, config), waits)
         key = server_key(config.data / "server.key")
-        store = SqlStore(
-            config.store_url(),
-            telemetry_days=config.store.telemetry_days,
-            interval_days=config.store.interval_days,
-            patience_s=0.0 if waits is None else PATIENCE_S,
-        )
+        store = _store_of(config, patience_s=0.0 if waits is None else PATIENCE_S)
         loading.enter_context(no_collection())
         loaded = await in_turn(functools.partial(_load, store, key, spare=waits is not None), waits)
-        clock = SystemClock(
-            speed=config.speed, start=datetime.fromisoformat(config.start) if config.start else None
-        )
-        clock.not_before(loaded.newest_at)
-        ids = RandomIds()
+        clock, ids = _clock_of(config, loaded), RandomIds()
         deadline_s = settings.command_deadline_s
         async with Outgoing(
             rules, deadline_s=deadline_s, connections=settings.commands_in_flight
@@ -160,12 +151,8 @@ async def parts_of(config: Config, waits: Waits | None = None) -> AsyncGenerator
             )
             headend.clock_off_s = lambda: clock.off_s
             loading.close()
-            ocpp = config.ocpp_settings()
-            hub = None if ocpp is None else central(headend, link, SystemRandom(), ocpp)
             headend.dispatch.stopwatch, headend.dispatch.rest = time.perf_counter, REST
-            proxy = config.proxy_settings()
-            if hub is not None and proxy is not None:
-                hub.proxy = await _proxy(hub, proxy, outgoing, store)
+            hub = await _ocpp_of(config, headend, link, outgoing, store)
             async with contextlib.AsyncExitStack() as clients:
                 vens = [await clients.enter_async_context(ven_of(v, headend, key)) for v in vtns]
                 said.traces = await clients.enter_async_context(
@@ -185,6 +172,36 @@ async def parts_of(config: Config, waits: Waits | None = None) -> AsyncGenerator
                 finally:
                     await headend.close()
                     gc.unfreeze()
+
+
+def _store_of(config: Config, *, patience_s: float) -> SqlStore:
+    kept = config.store
+    return SqlStore(
+        config.store_url(),
+        telemetry_days=kept.telemetry_days,
+        interval_days=kept.interval_days,
+        patience_s=patience_s,
+    )
+
+
+def _clock_of(config: Config, loaded: Loaded) -> SystemClock:
+    start = datetime.fromisoformat(config.start) if config.start else None
+    clock = SystemClock(speed=config.speed, start=start)
+    clock.not_before(loaded.newest_at)
+    return clock
+
+
+async def _ocpp_of(
+    config: Config, headend: HeadEnd, link: OcppLink, outgoing: Outgoing, store: SqlStore
+) -> Hub | None:
+    """All stations that speak OCPP, those before another CSMS among them; None: it is not spoken here."""
+    ocpp, proxy = config.ocpp_settings(), config.proxy_settings()
+    if ocpp is None:
+        return None
+    hub = central(headend, link, SystemRandom(), ocpp)
+    if proxy is not None:
+        hub.proxy = await _proxy(hub, proxy, outgoing, store)
+    return hub
 
 
 async def _hold(folder: contextlib.ExitStack, config: Config) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -54,11 +54,11 @@ async def serve(
     async with parts_of(config, waits) as parts, asyncio.TaskGroup() as tasks:
         headend = parts.headend
         tls.note(config, headend)
-        tasks.create_task(headend.run(), name="head-end")
+        core = [tasks.create_task(headend.run(), name="head-end")]
         await headend.ready.wait()
         await define_territories(config, headend)
         if parts.ocpp is not None:
-            tasks.create_task(parts.ocpp.run(), name="ocpp")
+            core.append(tasks.create_task(parts.ocpp.run(), name="ocpp"))
         await forget_unknown(headend, [v.settings for v in parts.vens])
         background = [tasks.create_task(v.run(), name=f"ven {v.settings.name}") for v in parts.vens]
         if parts.vtn is not None:
@@ -68,7 +68,6 @@ async def serve(
             tasks.create_task(server.serve(sockets=[sock]), name="server")
         for server, _ in servers:
             await server.serving.wait()
-        (stations, stations_sock), (operator, operator_sock), _, *driver = servers
         background += [
             tasks.create_task(parts.clock.watch(), name="clock"),
             tasks.create_task(watch_loop(), name="watchdog"),
@@ -77,13 +76,11 @@ async def serve(
                 name="certificates",
             ),
         ]
-        operator_url = config.operator.public_url or _url(operator, operator_sock)
-        setup = setup_url(operator.app, operator_url)
-        drivers_url = config.drivers.public_url or (_url(*driver[0]) if driver else None)
-        if parts.drivers is not None and drivers_url is not None:
-            invite(headend, parts.drivers, drivers_url)
+        reached = _reached(config, parts, servers)
+        if parts.drivers is not None and reached.drivers_url is not None:
+            invite(headend, parts.drivers, reached.drivers_url)
         if on_ready is not None:
-            on_ready(Serving(_url(stations, stations_sock), operator_url, setup, parts, drivers_url))
+            on_ready(reached)
         stop = asyncio.Event()
         _on_signals(stop.set)
         try:
@@ -98,9 +95,8 @@ async def serve(
             for task in background:
                 task.cancel()
         await asyncio.sleep(0.3)  # answers that are on their way
-        for task in asyncio.all_tasks():
-            if task.get_name() in {"head-end", "ocpp"}:
-                task.cancel()
+        for task in core:
+            task.cancel()
 
 
 def web_settings(config: Config) -> WebSettings:
@@ -167,6 +163,14 @@ def setup_url(app: Any, base_url: str) -> str | None:
     """The one-time link with which the first administrator sets a password; None once there is one."""
     path = getattr(app, "state", {}).get("setup_path") if hasattr(app, "state") else None
     return None if path is None else base_url + path
+
+
+def _reached(config: Config, parts: Parts, servers: Sequence[tuple[PlaneServer, Any]]) -> Serving:
+    stations, operator, _, *driver = servers
+    operator_url = config.operator.public_url or _url(*operator)
+    drivers_url = config.drivers.public_url or (_url(*driver[0]) if driver else None)
+    setup = setup_url(operator[0].app, operator_url)
+    return Serving(_url(*stations), operator_url, setup, parts, drivers_url)
 
 
 def _url(server: PlaneServer, sock: Any) -> str:

@@ -12,6 +12,7 @@ from emw.app.clock import RandomIds
 from emw.app.openadr_config import VtnParts
 from emw.app.secrets_file import derived_token
 from emw.app.vtn_config import ServerParts
+from emw.domain.signals import VTN_PREFIX
 from emw.grid.openadr3.settings import VtnSettings
 from emw.outgoing import Outgoing
 from emw.service.headend import HeadEnd
@@ -70,6 +71,6 @@ async def forget_unknown(headend: HeadEnd, configured: Sequence[VtnSettings]) ->
     known = {s.source_id for s in configured}
     await headend.grid_reports.forget(sorted(known))
     for source_id in sorted({s.source_id for s in headend.state.signals.values()} - known):
-        if source_id.startswith("vtn:"):
+        if source_id.startswith(VTN_PREFIX):
             gone = {s.event_id: "its VTN is no longer configured" for s in headend.signals.of(source_id)}
             await headend.signals.ended(source_id, gone)

@@ -31,6 +31,8 @@ class SignalKind(StrEnum):
     """Nothing that moves load here; kept to be seen."""
 
 
+VTN_PREFIX = "vtn:"
+"""How the ids of VTNs begin, as sources of signals and where an ISO's id would stand."""
 REDUCES = frozenset({SignalKind.REDUCE_KW, SignalKind.REDUCE_SHARE, SignalKind.SETPOINT_KW})
 LIMITS = frozenset({SignalKind.LIMIT_KW, SignalKind.DEFAULT_LIMIT_KW})
 

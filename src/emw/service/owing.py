@@ -14,7 +14,7 @@ import msgspec
 
 from emw.domain import facts as f
 from emw.domain.model import ReductionRequest, RequestState
-from emw.domain.signals import SignalKind
+from emw.domain.signals import VTN_PREFIX, SignalKind
 from emw.engine.owed import Run, Step, by_event
 from emw.service.accounts import Accounts
 from emw.service.ledger import Ledger
@@ -23,8 +23,6 @@ from emw.service.settings import ServiceSettings
 
 TRACK_BAND = 0.02
 """What follows the baseline is said again once it is off by this share (or 1 kW)."""
-PREFIX = "vtn:"
-"""How the names of grid systems begin, where an ISO's id would stand."""
 
 
 class Origin(msgspec.Struct, omit_defaults=True):
@@ -121,7 +119,7 @@ class Owing:
     def _refused_by_hand(self, keys: Sequence[str], run: Run, version: int) -> bool:
         """A person ended this request: it stays ended until its event says something else."""
         for request in (self._state.requests[k] for k in keys):
-            by_hand = request.cancelled_by is not None and not request.cancelled_by.startswith(PREFIX)
+            by_hand = request.cancelled_by is not None and not request.cancelled_by.startswith(VTN_PREFIX)
             inside = run.start_at <= request.start_at and (
                 run.end_at is None or request.start_at < run.end_at
             )
@@ -227,7 +225,7 @@ class Owing:
 
     def _index(self, request_key: str) -> None:
         request = self._state.requests[request_key]
-        if request.iso_id.startswith(PREFIX):
+        if request.iso_id.startswith(VTN_PREFIX):
             origin = _origin(request)
             keys = self._keys.setdefault((request.iso_id, origin.event, origin.territory), [])
             if request_key not in keys:

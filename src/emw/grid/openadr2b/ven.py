@@ -28,7 +28,7 @@ from emw.grid.openadr2b.xml import Node, name_of, text
 from emw.grid.openadr3.client import Trouble, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
 from emw.grid.openadr3.times import BadTime, span_of
-from emw.grid.openadr3.ven import MOST_ID
+from emw.grid.openadr3.ven import odd_name
 from emw.service.errors import Unavailable
 from emw.service.grid_standing import GridSeen
 from emw.service.ports import Clock
@@ -209,17 +209,9 @@ class Ven2b:
         for told in events_in(message):
             if told.event_id is not None:
                 there.add(told.event_id)
-            if (
-                isinstance(told, Unreadable)
-                or len(told.event_id) > MOST_ID
-                or not told.event_id.isprintable()
-            ):
-                why = (
-                    told.why
-                    if isinstance(told, Unreadable)
-                    else f"its id is no name of at most {MOST_ID} characters"
-                )
-                unreadable.append((told.event_id, why))
+            why = told.why if isinstance(told, Unreadable) else odd_name(told.event_id)
+            if why is not None or isinstance(told, Unreadable):
+                unreadable.append((told.event_id, why or ""))
                 continue
             known = self._state.signals.get((self.settings.source_id, told.event_id))
             if known is not None and told.modification_number < version_in(known.body):

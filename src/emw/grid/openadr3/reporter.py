@@ -17,7 +17,7 @@ import structlog
 
 from emw.domain import facts as f
 from emw.domain.model import RequestState
-from emw.domain.signals import LIMITS, GridReport, GridSignal
+from emw.domain.signals import LIMITS, VTN_PREFIX, GridReport, GridSignal
 from emw.grid.openadr3.asked import Due, Plan, Span, dues, ended
 from emw.grid.openadr3.client import V301, Trouble, VtnClient, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
@@ -119,9 +119,12 @@ class Reporter:
     def _metered(self, plan: Plan, now: datetime) -> set[str]:
         if not any(span.start - NEAR <= now < span.end for span in plan.spans):
             return set()
-        return {t for _, places in self._resources(plan, aggregate=False) for t in places} | set(
-            self._apart(plan.places)
-        )
+        return self._territories(plan)
+
+    def _territories(self, plan: Plan) -> set[str]:
+        """All that is to be metered for an event's reports, aggregated or not."""
+        apart = {t for _, places in self._resources(plan, aggregate=False) for t in places}
+        return apart | set(self._apart(plan.places))
 
     # --- what is due
 
@@ -137,10 +140,7 @@ class Reporter:
     async def _tell(self, signal: GridSignal, plan: Plan, due: Sequence[Due], now: datetime) -> None:
         if not due:
             return
-        await self._meter.cut(
-            {t for _, places in self._resources(plan, aggregate=False) for t in places}
-            | set(self._apart(plan.places))
-        )
+        await self._meter.cut(self._territories(plan))
         facts: list[f.GridReportQueued] = []
         for d in due:
             body = await self._body(signal, plan, d, now)
@@ -238,7 +238,7 @@ class Reporter:
         )
         opted_out = any(
             r.cancelled_by is not None
-            and not r.cancelled_by.startswith("vtn:")
+            and not r.cancelled_by.startswith(VTN_PREFIX)
             and r.state is not RequestState.ACTIVE
             for r in requests
         )

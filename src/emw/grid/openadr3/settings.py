@@ -9,7 +9,7 @@ from datetime import UTC, tzinfo
 from enum import StrEnum
 from typing import Final
 
-from emw.domain.signals import SignalKind
+from emw.domain.signals import VTN_PREFIX, SignalKind
 
 ROOM: Final = "/openadr3-ven"
 """Where VTNs that announce changes find us, on the station plane."""
@@ -116,7 +116,7 @@ class VtnSettings:
     @property
     def source_id(self) -> str:
         """The name of this VTN in facts and records."""
-        return f"vtn:{self.name}"
+        return f"{VTN_PREFIX}{self.name}"
 
     def meaning_of(self, program_id: str, program_name: str) -> Meaning | None:
         """What a program's words mean; None: its events are not served."""

@@ -6,7 +6,7 @@ not, so that a person can see it: never dropped in silence, never guessed (requi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isfinite
@@ -104,31 +104,24 @@ def translate(
     else:
         places, nowhere = _places(targets_of(event.targets), meaning, territories, notes)
     units = _Units(event, program, meaning)
-    segments: list[Segment] = []
-    for slot in schedule.slots:
-        exact = any(p.type.strip().upper() in _AS for p in slot.payloads)
-        for payload in slot.payloads:
-            for piece, value in _pieces(slot, payload):
-                meant = _capped(_meant(payload, value, units, meaning), max_kw)
-                if exact and payload.type.strip().upper() == "SIMPLE":
-                    meant = Meant(why_not="another payload of this interval says it in kW")
-                segments += (
-                    Segment(
-                        start_at=piece.start,
-                        end_at=piece.end,
-                        kind=meant.kind,
-                        value=meant.value,
-                        territory_id=place,
-                        said=_said(payload, value, units),
-                        interval_id=slot.interval_id,
-                        why_not=meant.why_not or nowhere,
-                    )
-                    for place in places
-                )
-    told = tuple(dict.fromkeys(notes))
+    segments = [
+        Segment(
+            start_at=piece.start,
+            end_at=piece.end,
+            kind=meant.kind,
+            value=meant.value,
+            territory_id=place,
+            said=said,
+            interval_id=piece.interval_id,
+            why_not=meant.why_not or nowhere,
+        )
+        for slot in schedule.slots
+        for piece, meant, said in _asked_in(slot, units, meaning, max_kw)
+        for place in places
+    ]
     return Translated(
         tuple(segments),
-        told,
+        tuple(dict.fromkeys(notes)),
         schedule.cancelled,
         schedule.failed,
         schedule.slots,
@@ -137,6 +130,19 @@ def translate(
 
 
 _utc: Final = Meaning().zone
+
+
+def _asked_in(
+    slot: Slot, units: _Units, meaning: Meaning, max_kw: float
+) -> Iterator[tuple[Slot, Meant, str]]:
+    """What the payloads of an interval ask, when, and in the grid's own words."""
+    exact = any(p.type.strip().upper() in _AS for p in slot.payloads)
+    for payload in slot.payloads:
+        for piece, value in _pieces(slot, payload):
+            meant = _capped(_meant(payload, value, units, meaning), max_kw)
+            if exact and payload.type.strip().upper() == "SIMPLE":
+                meant = Meant(why_not="another payload of this interval says it in kW")
+            yield piece, meant, _said(payload, value, units)
 
 
 # --- where

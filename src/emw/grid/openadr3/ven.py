@@ -178,7 +178,7 @@ class Ven:
         for raw, event in zip(listed, events, strict=True):
             if event.id is not None:
                 there.add(event.id)
-            why = event.why if isinstance(event, Unreadable) else _odd_name(event.id)
+            why = event.why if isinstance(event, Unreadable) else odd_name(event.id)
             if why is not None or isinstance(event, Unreadable):
                 unreadable.append((event.id, why or ""))
                 continue
@@ -323,7 +323,8 @@ def _midnight(now: datetime) -> datetime:
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
-def _odd_name(name: str) -> str | None:
+def odd_name(name: str) -> str | None:
+    """Why an event's id can't be kept as a name; None: it can."""
     if len(name) > MOST_ID or not name.isprintable():
         return f"its id is no name of at most {MOST_ID} characters"
     return None
