@@ -126,24 +126,7 @@ class Commands:
                 facts += self._accounts.enrol(order.request_key, order.evse_id, now)
             path = self._state.path(evse.territory_id)
             nodes.update(path)
-            before = self._state.held(order.evse_id, now)
-            command = f.CommandIssued(
-                at=now,
-                actor="emw",
-                command_id=self._ids.new("co"),
-                evse_id=order.evse_id,
-                max_a=order.limit_a,
-                until=order.until,
-                cause=order.cause,
-                request_key=order.request_key,
-                node_id=order.node_id,
-                line=order.line,
-                would_draw_a=order.would_draw_a,
-                asked_kw=order.asked_kw,
-                renewal=order.renewal,
-                replaces_a=None if before is None else before.max_a,
-                could_kw=() if order.renewal else self._governor.could_kw(path),
-            )
+            command = self._command(order, path, now)
             facts.append(command)
             going.append(order.evse_id)
             if order.limit_a is None:
@@ -163,6 +146,26 @@ class Commands:
         self._governor.stands(nodes)
         for evse_id in going:
             self.resend(evse_id)
+
+    def _command(self, order: Order, path: Sequence[str], now: datetime) -> f.CommandIssued:
+        before = self._state.held(order.evse_id, now)
+        return f.CommandIssued(
+            at=now,
+            actor="emw",
+            command_id=self._ids.new("co"),
+            evse_id=order.evse_id,
+            max_a=order.limit_a,
+            until=order.until,
+            cause=order.cause,
+            request_key=order.request_key,
+            node_id=order.node_id,
+            line=order.line,
+            would_draw_a=order.would_draw_a,
+            asked_kw=order.asked_kw,
+            renewal=order.renewal,
+            replaces_a=None if before is None else before.max_a,
+            could_kw=() if order.renewal else self._governor.could_kw(path),
+        )
 
     def _is_late(self, order: Order, evse: Evse) -> bool:
         """Whether the vehicle that it was meant for has left since; what lets go is never late."""

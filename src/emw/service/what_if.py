@@ -83,26 +83,12 @@ class Oracle:
         by then, and what it would shed as the forecast expects it.
         Raises NotFound, BadInput.
         """
-        most_min = self._settings.max_request_s / 60
-        if not 0 < kw <= self._settings.max_request_kw:
-            raise BadInput("kW", f"must be more than 0 and at most {self._settings.max_request_kw:g}")
-        if not 0 < minutes <= most_min:
-            raise BadInput("durationMinutes", f"must be more than 0 and at most {most_min:g}")
-        root, now = self._root(territory_id), self._clock.now()
+        now = self._clock.now()
+        imagined = self._imagined(territory_id, kw, minutes, now)
+        root = self._root(territory_id)
         wait_h = 0.0 if start_at is None else max((start_at - now).total_seconds() / 3600, 0.0)
         if wait_h > MOST_HOURS:
             raise BadInput("start", f"must be within {MOST_HOURS:g} hours: no forecast reaches further")
-        imagined = ReductionRequest(
-            request_key=KEY,
-            iso_id=KEY,
-            request_id=KEY,
-            territory_id=territory_id,
-            kw=kw,
-            start_at=now,
-            end_at=now + timedelta(minutes=minutes),
-            received_at=now,
-            state=RequestState.ACTIVE,
-        )
         view = self._dispatch.picture.view(root, now, halted=self._dispatch.halted, what_if=[imagined])
         if start_at is not None and wait_h > SOON_H:
             view = _by_then(view, start_at)
@@ -133,6 +119,24 @@ class Oracle:
             at_start=at_start,
             at_end=at_end,
             limited=tuple(_limited(by_id[o.evse_id], o, minutes / 60) for o in orders),
+        )
+
+    def _imagined(self, territory_id: str, kw: float, minutes: float, now: datetime) -> ReductionRequest:
+        most_min = self._settings.max_request_s / 60
+        if not 0 < kw <= self._settings.max_request_kw:
+            raise BadInput("kW", f"must be more than 0 and at most {self._settings.max_request_kw:g}")
+        if not 0 < minutes <= most_min:
+            raise BadInput("durationMinutes", f"must be more than 0 and at most {most_min:g}")
+        return ReductionRequest(
+            request_key=KEY,
+            iso_id=KEY,
+            request_id=KEY,
+            territory_id=territory_id,
+            kw=kw,
+            start_at=now,
+            end_at=now + timedelta(minutes=minutes),
+            received_at=now,
+            state=RequestState.ACTIVE,
         )
 
     def forecast(self, territory_id: str, hours: Sequence[float] = HOURS) -> tuple[datetime, list[Forecast]]:
