@@ -1,6 +1,6 @@
 """What some tests need beyond Python, and what to say when it is missing.
 
-A test that needs Chromium, PostgreSQL, NATS or curl carries the marker of that name and skips where the part is
+A test that needs Chromium, PostgreSQL or curl carries the marker of that name and skips where the part is
 missing: `make test` works on a bare machine. `EMW_REQUIRE=browser,postgres,curl` turns those skips into failures,
 so that a machine meant to have the parts cannot pass by leaving tests out.
 """
@@ -14,7 +14,6 @@ import pytest
 HOW_TO_GET: Final = {
     "browser": "install Chromium (Debian: apt-get install -y chromium) or set EMW_CHROMIUM to its path",
     "postgres": "run `make`, which installs a PostgreSQL that needs no set-up",
-    "nats": "put nats-server on the PATH",
     "curl": "install curl (Debian: apt-get install -y curl)",
 }
 

@@ -96,7 +96,7 @@ def test_a_missing_part_that_is_required_fails(what: str, monkeypatch: pytest.Mo
 
 def test_a_misspelt_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMW_REQUIRE", "browser,postgers")
-    with pytest.raises(pytest.UsageError, match="names postgers; it may name browser, postgres, nats"):
+    with pytest.raises(pytest.UsageError, match="names postgers; it may name browser, postgres, curl"):
         require("browser", "not there")
 
 

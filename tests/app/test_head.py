@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from tests.doors.house import house, served
 from tests.web.world import world
 

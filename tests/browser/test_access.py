@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.web.app import WebSettings
 from tests.browser.house import PATIENCE_MS, serving
 from tests.web.world import HOSTILE, PASSWORD, stations, world

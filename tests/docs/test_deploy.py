@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from emw.app.config import ConfigError, load_config
 from emw.app.serving import refuse_plain
 from emw.cli.main import app_for
-from emw.domain.model import Role
+from emw.domain.people import Role
 from tests.docs.pages import ROOT
 from tests.web.world import stations, world
 

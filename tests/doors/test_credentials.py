@@ -106,7 +106,7 @@ async def credentials(emw: House) -> dict[str, bytes]:
 
 
 def emw_role() -> Any:
-    from emw.domain.model import Role
+    from emw.domain.people import Role
 
     return Role.ADMINISTRATOR
 

@@ -200,6 +200,6 @@ async def test_F19_a_name_too_many_is_refused_and_kept_nowhere(emw: House) -> No
 
 
 def _role() -> Any:
-    from emw.domain.model import Role
+    from emw.domain.people import Role
 
     return Role.VIEWER

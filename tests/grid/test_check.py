@@ -15,7 +15,7 @@ import pytest
 
 from emw.cli.control import call_asgi
 from emw.cli.grid import status
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.grid.openadr3.check import Check, Finding
 from emw.grid.openadr3.client import VtnClient
 from emw.grid.openadr3.settings import Meaning, VtnSettings

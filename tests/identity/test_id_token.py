@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, RSAKey
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.identity.id_token import Trust, person_of
 from emw.service.sign_on import NotVouchedFor
 

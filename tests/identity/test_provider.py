@@ -23,7 +23,7 @@ from joserfc.jwk import RSAKey
 from emw.app.build import provider_of
 from emw.app.config import ConfigError, load_config
 from emw.app.oidc_config import OidcSection, oidc_of
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.identity.oidc import NOT_THERE, Provider
 from emw.service.sign_on import Flow, NotVouchedFor
 from emw.web.app import WebSettings

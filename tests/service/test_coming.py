@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from emw.domain import facts as f
-from emw.domain.model import Evse, Role, Session
+from emw.domain.model import Evse, Session
+from emw.domain.people import Role
 from emw.engine.columns import Floats, Ints
 from emw.engine.learn import Learner
 from emw.engine.past import Past

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from emw.cli.main import app_for
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.errors import BadInput
 from emw.service.evidence.month import COLUMNS, month_of, month_report, parts_of
 from emw.service.evidence.shared import Given, told_twice_kwh

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from emw.cli.main import app_for
 from emw.domain import facts as f
-from emw.domain.model import RequestState, Role
+from emw.domain.model import RequestState
+from emw.domain.people import Role
 from emw.domain.state import State
 from emw.service.errors import NotFound
 from emw.service.evidence.shed import BEFORE_AFTER, COLUMNS, TEN, TWIN, shed_report

@@ -7,7 +7,8 @@ import pytest
 
 from emw.domain import facts as f
 from emw.domain.fold import apply
-from emw.domain.model import RequestState, Role
+from emw.domain.model import RequestState
+from emw.domain.people import Role
 from emw.service.errors import BadInput
 from emw.service.ports import Believed
 from emw.store.queries import names

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from emw.domain import facts as f
 from emw.domain.fold import apply
-from emw.domain.model import Cause, Outcome, RequestState, Role
+from emw.domain.model import Cause, Outcome, RequestState
+from emw.domain.people import Role
 from emw.domain.state import State
 
 START: Final = datetime(2026, 5, 4, 23, 50, tzinfo=UTC)

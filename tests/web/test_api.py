@@ -10,7 +10,8 @@ from datetime import timedelta
 import msgspec
 
 from emw.domain import facts as f
-from emw.domain.model import Cause, Role
+from emw.domain.model import Cause
+from emw.domain.people import Role
 from emw.service.ports import HeartBeat
 from tests.web.test_by_hand import until
 from tests.web.world import HOSTILE, START, dispatched, reads, stations, world

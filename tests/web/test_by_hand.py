@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from emw.domain.model import Cause, Limit, RequestState, Role
+from emw.domain.model import Cause, Limit, RequestState
+from emw.domain.people import Role
 from emw.service.ports import CallSeen, FrameSeen, StationSeen
 from emw.web.app import WebSettings
 from tests.web.world import START, World, stations, world

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.domain.vtn import VtnRole
 from tests.web.world import World, segment, stations, world
 

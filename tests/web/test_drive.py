@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.drivers import Drivers
 from emw.web.drive import driver_app
 from emw.web.shell import OperatorApp

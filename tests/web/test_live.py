@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from emw.domain import facts as f
-from emw.domain.model import Outcome, Role
+from emw.domain.model import Outcome
+from emw.domain.people import Role
 from emw.service.settings import ServiceSettings
 from emw.service.tally import Part
 from emw.web import live as live_module

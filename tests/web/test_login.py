@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from argon2 import Type
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.gate import hash_of
 from emw.web import auth as auth_module
 from emw.web import passwords

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.simulator.ground import ground
 from emw.web.app import WebSettings
 from emw.web.places import NoMap, read_ground, tiles_origin

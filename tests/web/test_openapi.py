@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.web.app import WebSettings
 from emw.web.description import EXAMPLES
 from tests.web.test_doors import path_of

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from emw.app.beside import Beside
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.store.reports import write
 from emw.web.app import WebSettings, operator_app
 from emw.web.extras import Extras

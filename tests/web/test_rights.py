@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from litestar.handlers import HTTPRouteHandler
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.web.auth import scope_of
 from emw.web.shell import CHANGING, OperatorApp
 from emw.web.wire_people import SCOPES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.settings import ServiceSettings
 from tests.web.world import PASSWORD_HASH, World, stations, world
 

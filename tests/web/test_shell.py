@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import pytest
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.web.app import WebSettings
 from emw.web.shell import host_check
 from tests.web.world import HOSTILE, segment, stations, world

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import emw
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.web.live import Feed
 from emw.web.log_words import reason, sentence
 from emw.web.refusals import refusal

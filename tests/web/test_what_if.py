@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from tests.web.world import dispatched, stations, world
 
 

@@ -15,7 +15,8 @@ import msgspec
 
 from emw.domain import facts as f
 from emw.domain.facts import Fact
-from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Role, Station
+from emw.domain.model import Evse, Iso, Limit, Outcome, Record, Report, Station
+from emw.domain.people import Role
 from emw.domain.state import State
 from emw.service.drivers import Drivers
 from emw.service.errors import Unavailable

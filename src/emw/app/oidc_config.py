@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from emw.app.openadr_config import INTERNET, PORTS, Wrong, secret_file
-from emw.domain.model import Role
+from emw.domain.people import Role
 
 if TYPE_CHECKING:
     from emw.identity.oidc import OidcSettings

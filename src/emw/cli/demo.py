@@ -24,7 +24,7 @@ from emw.app.config import Config
 from emw.app.logs import set_up_logs
 from emw.app.loop import run
 from emw.cli.show import AsJson, err, fail, print_json, say
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.simulator import records
 from emw.simulator.fleet import Fleet, StationSpec, specs_for
 from emw.simulator.ground import ground

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

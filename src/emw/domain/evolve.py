@@ -13,11 +13,9 @@ from emw.domain.evolve_grid import EVOLVE_GRID
 from emw.domain.evolve_hand import EVOLVE_HAND
 from emw.domain.evolve_stations import EVOLVE_STATIONS
 from emw.domain.model import (
-    ApiKey,
     Enrolment,
     Iso,
     Limit,
-    Operator,
     Outcome,
     Record,
     ReductionRequest,
@@ -26,6 +24,7 @@ from emw.domain.model import (
     RequestState,
     Territory,
 )
+from emw.domain.people import ApiKey, Operator
 
 if TYPE_CHECKING:
     from dataclasses import replace  # the same, and mypy knows each record's fields by it

@@ -11,21 +11,9 @@ from enum import StrEnum
 from typing import ClassVar, Final, get_args
 
 from emw.domain.hand import HandRecord
+from emw.domain.people import PeopleRecord
 from emw.domain.signals import GridRecord
 from emw.domain.units import FLOOR_A, kw_per_a
-
-
-class Role(StrEnum):
-    """What a person or an API key may do: look, act on load, or also change who may."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    ADMINISTRATOR = "administrator"
-
-    def may(self, needed: Role) -> bool:
-        """Whether this role includes `needed`."""
-        order = list(Role)
-        return order.index(self) >= order.index(needed)
 
 
 class RequestState(StrEnum):
@@ -342,36 +330,6 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """A person who may log in."""
-
-    table: ClassVar = "operators"
-    key_fields: ClassVar = ("name",)
-    name: str
-    password_hash: str
-    role: Role
-    added_at: datetime
-    disabled: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
-    """A machine's key to the operator's API, hashed at rest."""
-
-    table: ClassVar = "api_keys"
-    key_fields: ClassVar = ("key_id",)
-    key_id: str
-    name: str
-    key_hash: str
-    role: Role
-    added_at: datetime
-    added_by: str
-    revoked: bool = False
-    scopes: tuple[str, ...] = ()  # the parts of the API it opens; empty: every part that its role may
-    expires_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
     """Whether all dispatch is stopped, since when and by whom. One row."""
 
@@ -397,9 +355,8 @@ Record = (
     | Enrolment
     | RequestInterval
     | Report
-    | Operator
-    | ApiKey
     | Halt
+    | PeopleRecord
     | GridRecord
     | HandRecord
 )

@@ -14,13 +14,11 @@ from typing import Any, Final
 from emw.domain.hand import HandLimit, Priority, TerritoryStop, Wiring
 from emw.domain.model import (
     RECORDS,
-    ApiKey,
     Enrolment,
     Evse,
     Halt,
     Iso,
     Limit,
-    Operator,
     Record,
     ReductionRequest,
     Report,
@@ -31,6 +29,7 @@ from emw.domain.model import (
     Territory,
     Transaction,
 )
+from emw.domain.people import ApiKey, Operator
 from emw.domain.signals import GridCeiling, GridLink, GridReport, GridSignal, LoadInterval
 from emw.domain.vtn import VtnClient, VtnObject, VtnToken
 

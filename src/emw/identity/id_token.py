@@ -17,7 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.sign_on import NotVouchedFor, Person
 
 ASYMMETRIC: Final = (

@@ -13,7 +13,8 @@ import structlog
 
 from emw.domain import facts as f
 from emw.domain.lines import WIRINGS
-from emw.domain.model import Role, Territory
+from emw.domain.model import Territory
+from emw.domain.people import Role
 from emw.service.dispatch import Dispatch
 from emw.service.errors import BadInput, Conflict, NotFound, Unavailable
 from emw.service.gate import hash_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 
 
 class NotVouchedFor(Exception):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from litestar import Request, Response, get
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.errors import Forbidden
 from emw.web.frame import framed
 from emw.web.given import TheAuth, TheHeadEnd

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from litestar import Controller, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.admin import EvseDefaults
 from emw.service.errors import BadInput, Conflict, NotFound
 from emw.service.headend import HeadEnd

@@ -8,7 +8,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import JSONBody
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.web.auth import address_of, means_it, viewer
 from emw.web.given import TheAuth, TheCaller, TheSettings
 from emw.web.logins import COOKIE, Login

@@ -14,7 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromQuery
 from litestar.response import Stream
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.headend import HeadEnd
 from emw.service.ports import Ids
 from emw.web.access_pages import PAGES as ACCESS_PAGES

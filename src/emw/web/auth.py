@@ -18,7 +18,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from emw.domain import facts as f
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.misfit import decoded
 from emw.service.errors import Conflict, EmwError, Forbidden, TooMany, Unauthorised, Unavailable
 from emw.service.gate import Guesses, hash_of

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from litestar import Request, Response
 from litestar.response import Redirect
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.headend import HeadEnd
 from emw.web.auth import Auth
 from emw.web.render import plain

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.service.gate import hash_of
 from emw.service.ports import Ids
 

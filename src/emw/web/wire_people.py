@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from emw.domain.model import Role
+from emw.domain.people import Role
 from emw.web.wire import In, Name, Out
 
 
