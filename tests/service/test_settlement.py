@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from datetime import date
+from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,7 +22,7 @@ from emw.service.evidence.month import COLUMNS, month_of, month_report, parts_of
 from emw.service.evidence.shared import Given, told_twice_kwh
 from emw.service.evidence.shed import BEFORE_AFTER, TEN, TWIN, shed_report
 from emw.store import Disk, SqlStore
-from tests.service.test_shed import BEGIN, EXAMPLE, KEY, M5, beat, of, request_facts, told
+from tests.service.test_shed import BEGIN, END, EXAMPLE, KEY, M5, beat, of, request_facts, told
 from tests.web.world import segment, stations, world
 
 OCTOBER = date(2026, 10, 1)
@@ -46,6 +47,43 @@ async def test_a_line_is_the_requests_own_report_priced() -> None:
             own["shed_kwh"],
             line["amount"],
         )
+
+
+async def test_a_month_reads_once_what_its_requests_share_and_tells_of_each_what_it_tells_alone() -> None:
+    """Of several days, at other hours, and of one that runs on: each line is still its request's own report."""
+    store = Disk().reopen()
+    days = [BEGIN - timedelta(days=n) for n in (1, 4, 20)]
+    more = [x for n, at in enumerate(days) for x in request_facts(f"ISO:D{n}", at, at + 3 * M5)]
+    more += request_facts("ISO:LATE", BEGIN + 5 * M5, END + 9 * M5)
+    await told(store, EXAMPLE, more=more)
+    asked: Counter[str] = Counter()
+    query = store.query
+
+    async def counted(name: str, **parameters: Any) -> list[dict[str, Any]]:
+        asked[name] += 1
+        return await query(name, **parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "query", counted)
+        rows = {
+            method: await month_report(store, OCTOBER, method=method) for method in (TEN, BEFORE_AFTER, TWIN)
+        }
+    assert asked["presence"] == 3, "weeks of stays are read once for all requests of a month"
+    for method, told_rows in rows.items():
+        lines = {r["request_key"]: r for r in told_rows if r["part"] == "request"}
+        assert len(lines) == 5
+        for key, line in lines.items():
+            (own,) = of(await shed_report(store, key), method)
+            for name in (
+                "baseline_kw",
+                "load_kw",
+                "shed_kw",
+                "shed_kwh",
+                "data_share",
+                "note",
+                "believed_at",
+            ):
+                assert line[name] == own[name], (method, key, name)
 
 
 async def test_a_month_may_be_told_by_the_first_method_that_has_a_figure() -> None:

@@ -387,10 +387,40 @@ async def test_the_questions_behind_a_shed(place: Place) -> None:
     assert means[0] == {"interval_start": START + five, "evse_id": "E000001", "mean_kw": 7.0}
 
     async def who(since: datetime, until: datetime, *territories: str) -> list[str]:
-        rows = await store.query("stays", territory_ids=list(territories), since=since, until=until)
+        asked = {"territory_ids": list(territories), "since": since, "until": until}
+        rows, spans = await store.query("stays", **asked), await store.query("presence", **asked)
+        assert sorted(map(str, spans)) == sorted(
+            str({name: row[name] for name in ("started_at", "ended_at")}) for row in rows
+        )
         return [row["evse_id"] for row in rows]
 
     # E000001 stays from one to two hours after the start; who still stays has no end.
     assert await who(START, START + HOUR, "East", "West") == ["E000000"]
     assert await who(START + HOUR, START + 2 * HOUR, "East") == ["E000001"]
     assert await who(START + 2 * HOUR, START + 9 * HOUR, "East", "West") == ["E000000", "E000002", "E000003"]
+
+
+async def test_a_request_is_told_what_was_believed_while_its_evses_took_part(place: Place) -> None:
+    """Not what was believed before, for another request, or after they had left."""
+    store = await told(place)
+    five = timedelta(minutes=5)
+    for n in (-300, -1, 0, 1, 2):
+        at = START + n * five
+        await store.add_beliefs([Believed("E000001", at, at + five, "virtual-twin", 300.0, 3.0, 0.5, 1.0)])
+
+    async def believed(**more: Any) -> list[datetime]:
+        rows = await store.query("counterfactuals", request_key="ISO:R0", **more)
+        return [row["interval_start"] for row in rows]
+
+    (joined,) = {r["joined_at"] for r in await store.query("enrolments", request_key="ISO:R0")}
+    assert await believed() == [START + n * five for n in (0, 1, 2) if START + (n + 1) * five > joined]
+    left = START + 2 * five
+    over = f.EnrolmentEnded(
+        at=left, actor="emw", request_key="ISO:R0", evse_id="E000001", why="over", measured_kwh=1.0
+    )
+    records, _ = apply((await store.load()).state, over)
+    await store.commit([over], records)
+    assert await believed() == [START, START + five]
+    assert await believed(since=START + five, until=START + 9 * five) == [START + five]
+    assert await believed(until=START + five) == [START]
+    assert await store.query("counterfactuals", request_key="ISO:R9") == []

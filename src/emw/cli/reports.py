@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -116,16 +115,16 @@ def _report(
     if form == "table":
         columns = FOR_PEOPLE.get(name, columns)
     config = configured(config_path, data_dir)
+    from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
+    from emw.app.loop import run
 
     async def rows() -> list[dict[str, Any]]:
-        from emw.app.build import reader_of  # heavy, and `emw --help` needs this module
-
         async with reader_of(config) as store:
             return await read(store)
 
-    # A month over a large fleet takes a minute.
+    # A month over a large fleet takes its seconds, and what it reads is not garbage.
     with err.status(f"reading {name} …") if err.is_terminal else nullcontext():
-        found = asyncio.run(rows())
+        found = run(rows())
     try:
         write(found, columns, form, output)
     except OSError as error:

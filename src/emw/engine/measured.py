@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from math import floor, nan
 
 STEP = timedelta(minutes=5)
@@ -42,21 +43,39 @@ def whole_intervals(start: datetime, end: datetime) -> list[datetime]:
     return [first + STEP * i for i in range(max(0, (end - first) // STEP))]
 
 
-def cells(stays: Iterable[Stay], intervals: Iterable[datetime]) -> int:
-    """How many cells should have a reading: a vehicle was there from an interval's start to its end."""
-    wanted = sorted(intervals)
-    if not wanted:
-        return 0
-    from_at, until = wanted[0], wanted[-1] + STEP
-    runs = len(wanted) == (until - from_at) // STEP
-    found = 0
-    for stay in stays:
-        start = grid_ceil(max(stay.start_at, from_at))
-        end = until if stay.end_at is None else grid_floor(min(stay.end_at, until))
-        if end <= start:
-            continue
-        found += (end - start) // STEP if runs else sum(start <= at and at + STEP <= end for at in wanted)
-    return found
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How many vehicles were there from the start of an interval to its end: so many readings it should have."""
+
+    first: datetime
+    """Start of the first interval that was counted."""
+    vehicles: Sequence[int]
+    """Of it, and of each that follows."""
+
+    def covers(self, since: datetime, until: datetime) -> bool:
+        """Whether every interval wholly in [since, until) was counted."""
+        return self.first <= grid_ceil(since) and grid_floor(until) <= self.first + STEP * len(self.vehicles)
+
+    def cells(self, intervals: Iterable[datetime]) -> int:
+        """How many cells of these intervals should have a reading. Raises IndexError for one that was not counted."""
+        numbers = [(at - self.first) // STEP for at in intervals]
+        if numbers and min(numbers) < 0:
+            raise IndexError("an interval before the first")
+        return sum(self.vehicles[n] for n in numbers)
+
+
+def presence(stays: Iterable[tuple[datetime, datetime | None]], since: datetime, until: datetime) -> Presence:
+    """Count them in the intervals that touch [since, until). `stays`: from when to when, None: still there."""
+    first = grid_floor(since)
+    count = max(0, (grid_ceil(until) - first) // STEP)
+    changes = [0] * (count + 1)
+    for start, end in stays:
+        come = max(0, -((first - start) // STEP))
+        gone = count if end is None else min(count, (end - first) // STEP)
+        if come < gone:
+            changes[come] += 1
+            changes[gone] -= 1
+    return Presence(first, list(accumulate(changes[:count])))
 
 
 def filled(

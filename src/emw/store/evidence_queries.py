@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -12,10 +12,14 @@ from emw.store import schema
 from emw.store.columns import UtcTime
 
 Rows = list[dict[str, Any]]
+LONGEST_LOOK: Final = timedelta(hours=6)
+"""So long before its belief an interval may have begun: usually five minutes, more where a round came late."""
 
 
 def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Rows:
-    return [dict(row) for row in connection.execute(query).mappings()]
+    found = connection.execute(query)
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]  # in half the time of `mappings`
 
 
 def territories(connection: sa.Connection) -> Rows:
@@ -90,17 +94,35 @@ def stays(
     until: datetime | None = None,
 ) -> Rows:
     """Sessions at a territory's EVSEs that touch [since, until), and what EVSE and vehicle can draw."""
+    s, e = schema.metadata.tables["sessions"].c, schema.metadata.tables["evses"].c
+    what = (s.evse_id, s.started_at, s.ended_at, s.car_max_a, e.max_a, e.line_voltage_v, e.phases)
+    query = _touching(territory_ids, since, until, *what)
+    return _rows(connection, query.order_by(s.started_at, s.session_id))
+
+
+def presence(
+    connection: sa.Connection,
+    territory_ids: Sequence[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Rows:
+    """Of the same sessions only from when to when, in any order: weeks of a large fleet are many."""
+    s = schema.metadata.tables["sessions"].c
+    return _rows(connection, _touching(territory_ids, since, until, s.started_at, s.ended_at))
+
+
+def _touching(
+    territory_ids: Sequence[str] | None, since: datetime | None, until: datetime | None, *what: Any
+) -> sa.Select[Any]:
     s, e = schema.metadata.tables["sessions"], schema.metadata.tables["evses"]
-    query = sa.select(
-        s.c.evse_id, s.c.started_at, s.c.ended_at, s.c.car_max_a, e.c.max_a, e.c.line_voltage_v, e.c.phases
-    ).join_from(s, e, s.c.evse_id == e.c.evse_id)
+    query = sa.select(*what).join_from(s, e, s.c.evse_id == e.c.evse_id)
     if territory_ids is not None:
         query = query.where(e.c.territory_id.in_(list(territory_ids)))
     if until is not None:
         query = query.where(s.c.started_at < until)
     if since is not None:
         query = query.where(s.c.ended_at.is_(None) | (s.c.ended_at > sa.bindparam("s", since, UtcTime())))
-    return _rows(connection, query.order_by(s.c.started_at, s.c.session_id))
+    return query
 
 
 def counterfactuals(
@@ -118,10 +140,17 @@ def counterfactuals(
         n.c.left_at.is_(None) | (n.c.left_at > c.c.interval_start),
     )
     query = sa.select(c, e.c.territory_id).join_from(c, e, c.c.evse_id == e.c.evse_id).where(took_part)
-    if since is not None:
-        query = query.where(c.c.interval_start >= since)
-    if until is not None:
-        query = query.where(c.c.interval_start < until)
+    # Without these bounds every belief there is would be held against each request's parts.
+    joined, left, over = sa.func.min(n.c.joined_at), sa.func.max(n.c.left_at), sa.func.count(n.c.left_at)
+    first, last, ended, parts = connection.execute(
+        sa.select(joined, left, over, sa.func.count()).where(n.c.request_key == request_key)
+    ).one()
+    if first is None:
+        return []
+    query = query.where(c.c.interval_start >= max(first - LONGEST_LOOK, since or first - LONGEST_LOOK))
+    for end in (until, last if ended == parts else None):
+        if end is not None:
+            query = query.where(c.c.interval_start < end)
     return _rows(connection, query.order_by(c.c.interval_start, c.c.evse_id, c.c.believed_at))
 
 
@@ -140,5 +169,6 @@ def counterfactual_sums(connection: sa.Connection, request_key: str) -> Rows:
 
 
 QUESTIONS: Final = (
-    territories, places, means_until, territory_loads, evse_means, stays, counterfactuals, counterfactual_sums,
+    territories, places, means_until, territory_loads, evse_means, stays, presence, counterfactuals,
+    counterfactual_sums,
 )  # fmt: skip

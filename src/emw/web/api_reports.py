@@ -156,10 +156,20 @@ async def month_rows(
 
 
 async def shed_rows(
-    headend: HeadEnd, extras: Extras, key: str, holiday: list[date] | None, tell: Tell = list, **more: bool
+    headend: HeadEnd,
+    extras: Extras,
+    key: str,
+    holiday: list[date] | None,
+    tell: Tell = list,
+    *,
+    evses: bool = False,
+    territories: bool = False,
 ) -> Any:
-    """A request's evidence, as `tell` makes it. `more`: `evses`, `territories`."""
-    ask = partial(shed.shed_report, headend.store, key, holidays=frozenset(holiday or ()), **more)
+    """A request's evidence, as `tell` makes it."""
+    holidays = frozenset(holiday or ())
+    ask = partial(
+        shed.shed_report, headend.store, key, evses=evses, territories=territories, holidays=holidays
+    )
     return await _beside(headend, extras, ask, tell)
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from emw.domain.model import Outcome
 from emw.service.errors import Forbidden
 from emw.service.evidence import month as settlement
-from emw.service.evidence.case import MOST
+from emw.service.evidence.sources import MOST
 from emw.service.headend import HeadEnd
 from emw.web.api_reports import Holidays, Method, Rate, month_rows, shed_rows
 from emw.web.api_requests import known

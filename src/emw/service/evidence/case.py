@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from emw.domain.units import kw_per_a
 from emw.engine import measured as m
-from emw.engine.baseline import LOOKBACK_DAYS
+from emw.engine.baseline import BEFORE, LOOKBACK_DAYS, WINDOW
 from emw.service.errors import NotFound
-from emw.service.ports import Store
+from emw.service.evidence.sources import MOST, Row, Sources
 
-Row = dict[str, Any]
-MOST: Final = 10_000_000
-"""All there are: a report that leaves rows out proves nothing."""
+LOOKBACK: Final = timedelta(days=LOOKBACK_DAYS) + WINDOW + BEFORE + timedelta(hours=1)
+"""So long before a request its baseline looks at: the quiet hours of the first day, clocks put forward since."""
 _UTC: Final = ZoneInfo("UTC")
 _NAMED: Final = 5
 """Of many requests that overlap, a note names so many."""
@@ -38,7 +37,9 @@ class Case:
     until: datetime
     """Means go this far: the time of belief of what is made from them."""
     stays: tuple[m.Stay, ...]
-    """Of the event, and of the days that it is compared with."""
+    """That the event touched."""
+    there: m.Presence
+    """How many vehicles there were, of the event and of the days that it is compared with."""
     metered: Mapping[tuple[datetime, str], float]
     """The means of every interval that the event touches, and of the one before it."""
     twin: tuple[Row, ...]
@@ -64,12 +65,7 @@ class Case:
     @cached_property
     def loads(self) -> dict[datetime, dict[str, float]]:
         """Mean kW per interval and EVSE, a missing reading counting as no shed."""
-        return m.filled(self.metered, self._at_event, self.intervals, self.before_kw)
-
-    @cached_property
-    def _at_event(self) -> tuple[m.Stay, ...]:
-        begun = self.request["started_at"] or m.EPOCH
-        return tuple(s for s in self.stays if s.end_at is None or s.end_at > m.grid_floor(begun))
+        return m.filled(self.metered, self.stays, self.intervals, self.before_kw)
 
     @cached_property
     def _readings(self) -> Counter[datetime]:
@@ -95,7 +91,7 @@ class Case:
         first = m.grid_floor(start)
         touched = [first + m.STEP * i for i in range(max(1, -((first - end) // m.STEP)))]
         touched = [at for at in touched if at + m.STEP <= self.until]
-        expected = m.cells(self._at_event, touched)
+        expected = self.there.cells(touched)
         if not expected:
             return None
         return round(min(1.0, sum(self._readings[at] for at in touched) / expected), 4)
@@ -116,33 +112,36 @@ def _end(request: Row) -> datetime:
     return end
 
 
-async def read_case(store: Store, request_key: str) -> Case:
+async def read_case(sources: Sources, request_key: str) -> Case:
     """Raises NotFound for a request that is not there."""
+    store = sources.store
     found = await store.query("request", request_key=request_key)
     if not found:
         raise NotFound(f"there is no request {request_key!r}: write ISO:requestID", field="requestKey")
     request = found[0]
-    nodes = {r["territory_id"]: r for r in await store.query("territories")}
+    nodes = {r["territory_id"]: r for r in await sources.once("territories")}
     under = _under(nodes, request["territory_id"])
-    marks = (await store.query("means_until"))[0]
+    marks = (await sources.once("means_until"))[0]
     until = marks["until"] or m.EPOCH
     begun, ended = request["started_at"], request["ended_at"] or request["end_at"]
     so_far = min(ended or until, until)
     intervals = () if begun is None else tuple(m.whole_intervals(begun, so_far))
-    near = (intervals[0] if intervals else begun or until) - timedelta(days=LOOKBACK_DAYS)
-    # The interval that an event ends in is in no figure of the meter's, but live intervals reach into it.
-    last = max(m.grid_ceil(so_far), (begun or until) + m.STEP)
-    stays = await store.query("stays", territory_ids=under, since=near, until=last)
+    stays: list[Row] = []
     metered = {}
+    there = m.Presence(m.EPOCH, ())
     if begun is not None:
-        since = m.grid_floor(begun) - m.STEP
-        means = await store.query("evse_means", territory_ids=under, since=since, until=last)
+        first = m.grid_floor(begun)
+        # The interval that an event ends in is in no figure of the meter's, but live intervals reach into it.
+        last = max(m.grid_ceil(so_far), begun + m.STEP)
+        there = await sources.there(under, begun - LOOKBACK, last)
+        stays = await store.query("stays", territory_ids=under, since=first, until=last)
+        means = await store.query("evse_means", territory_ids=under, since=first - m.STEP, until=last)
         metered = {(r["interval_start"], r["evse_id"]): r["mean_kw"] for r in means}
     twin = sorted(
         await store.query("intervals", request_key=request_key), key=lambda r: (r["start_at"], r["end_at"])
     )
     touching = set(under) | set(path_of(nodes, request["territory_id"]))
-    requests = await store.query("requests", limit=MOST)
+    requests = await sources.once("requests", limit=MOST)
     return Case(
         request,
         zone_of(nodes, request["territory_id"]),
@@ -151,6 +150,7 @@ async def read_case(store: Store, request_key: str) -> Case:
         intervals,
         until,
         tuple(_stay(r) for r in stays),
+        there,
         metered,
         tuple(twin),
         tuple(r for r in requests if r["territory_id"] in touching and r["started_at"] is not None),

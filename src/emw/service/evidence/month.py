@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 
 from emw.engine.measured import STEP, down, grid_floor
 from emw.service.errors import BadInput
-from emw.service.evidence.case import MOST, Row, path_of, zone_of
+from emw.service.evidence.case import LOOKBACK, path_of, zone_of
 from emw.service.evidence.shared import Given, told_twice_kwh
 from emw.service.evidence.shed import BEFORE_AFTER, TEN, TWIN, shed_report
+from emw.service.evidence.sources import MOST, Row, Sources
 from emw.service.ports import Store
 
 METHODS: Final = (TEN, BEFORE_AFTER, TWIN)
@@ -59,12 +60,13 @@ async def month_report(
     ]
     requests.sort(key=lambda r: (r["started_at"], r["request_key"]))
     places = {r["evse_id"]: r for r in await store.query("places", limit=MOST)}
+    sources = await _of_all(store, requests)
     sheds: list[list[Row]] = []
     enrolled: list[Row] = []
     gave = Given()
     for request in requests:
         key = request["request_key"]
-        sheds.append(await shed_report(store, key, holidays=holidays))
+        sheds.append(await shed_report(store, key, holidays=holidays, sources=sources))
         enrolled += await store.query("enrolments", request_key=key, limit=MOST)
         gave.believed(await store.query("counterfactuals", request_key=key))
     chosen = _with_figure(sheds) if method is None else method
@@ -78,6 +80,16 @@ async def month_report(
     given = [{**e, **places.get(e["evse_id"], {})} for e in enrolled]
     twice_kwh = told_twice_kwh(intervals, {t: path_of(nodes, t) for t in nodes})
     return [*lines, *parts_of(given, gave.once(enrolled)), _total(lines, chosen, rate, twice_kwh)]
+
+
+async def _of_all(store: Store, requests: Sequence[Row]) -> Sources:
+    """Sources that know from the start how far these requests reach, as far as there are means."""
+    metered = (await store.query("means_until"))[0]["until"]
+    if not requests or metered is None:
+        return Sources(store)
+    begun = [r["started_at"] for r in requests]
+    ends = (min(r["ended_at"] or r["end_at"] or metered, metered) for r in requests)
+    return Sources(store, min(begun) - LOOKBACK, max(*begun, *ends) + STEP)
 
 
 def _with_figure(sheds: Iterable[Iterable[Row]]) -> str:

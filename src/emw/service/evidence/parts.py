@@ -9,8 +9,9 @@ from math import sqrt
 from typing import Any, NamedTuple
 
 from emw.engine import measured as m
-from emw.service.evidence.case import Case, Row
+from emw.service.evidence.case import Case
 from emw.service.evidence.rows import BEFORE_AFTER, TWIN, interval, total
+from emw.service.evidence.sources import Row
 
 HOUR_S = 3600.0
 

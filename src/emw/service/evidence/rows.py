@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from emw.engine import measured as m
-from emw.service.evidence.case import Case, Row
+from emw.service.evidence.case import Case
+from emw.service.evidence.sources import Row
 from emw.service.twins import METHOD
 
 TWIN = METHOD

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from emw.service.evidence.case import Row
+from emw.service.evidence.sources import Row
 
 END: Final = datetime.max.replace(tzinfo=UTC)
 

@@ -13,8 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from emw.engine import measured as m
 from emw.engine.baseline import BEFORE, DAYS, WINDOW, Loads, like_days, on_day, ten_of_ten
 from emw.service.evidence import parts
-from emw.service.evidence.case import MOST, Case, Row, read_case
+from emw.service.evidence.case import Case, read_case
 from emw.service.evidence.rows import BEFORE_AFTER, COLUMNS, TEN, TWIN, interval, total
+from emw.service.evidence.sources import MOST, Row, Sources
 from emw.service.ports import Store
 
 __all__ = ["BEFORE_AFTER", "COLUMNS", "TEN", "TWIN", "shed_report"]
@@ -27,14 +28,16 @@ async def shed_report(
     evses: bool = False,
     territories: bool = False,
     holidays: frozenset[date] = frozenset(),
+    sources: Sources | None = None,
 ) -> list[Row]:
     """Rows of `COLUMNS`: per method its intervals and a total; with `evses` those of each EVSE, too, and with
     `territories` those of each node of the tree under the request's, by the live counterfactual.
 
-    Raises NotFound for a request that is not there.
+    `sources`: what was read for other requests already. Raises NotFound for a request that is not there.
     """
-    case = await read_case(store, request_key)
-    rows = [*_twin(case), *_before_after(case), *await _ten(case, store, holidays)]
+    sources = sources or Sources(store)
+    case = await read_case(sources, request_key)
+    rows = [*_twin(case), *_before_after(case), *await _ten(case, sources, holidays)]
     for row in rows:
         if row["part"] == "total" and row["shed_kwh"] is not None and case.shared:
             row["note"] = f"{row['note']}; {case.shared}" if row["note"] else case.shared
@@ -115,7 +118,7 @@ def _why_empty(case: Case) -> str:
     return "no figure yet: no whole interval has been metered"
 
 
-async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]:
+async def _ten(case: Case, sources: Sources, holidays: frozenset[date]) -> list[Row]:
     if not case.intervals:
         return [total(case, TEN, [], _why_empty(case))]
     by_day: dict[date, list[datetime]] = {}
@@ -125,8 +128,8 @@ async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]
     notes: list[str] = []
     for i, (day, intervals) in enumerate(by_day.items()):
         window = _window(case) if i == 0 else []
-        like = await _like(case, store, day, [*window, *intervals], holidays)
-        found = ten_of_ten(like, await _loads(case, store, window) if window else None)
+        like = await _like(case, sources, day, [*window, *intervals], holidays)
+        found = ten_of_ten(like, await _loads(case, sources, window) if window else None)
         notes.append(f"{day}: {found.why}" if len(by_day) > 1 else found.why)
         if like:
             notes[-1] += f" ({', '.join(str(d) for d in like)})"
@@ -136,7 +139,7 @@ async def _ten(case: Case, store: Store, holidays: frozenset[date]) -> list[Row]
 
 
 async def _like(
-    case: Case, store: Store, day: date, intervals: Sequence[datetime], holidays: frozenset[date]
+    case: Case, sources: Sources, day: date, intervals: Sequence[datetime], holidays: frozenset[date]
 ) -> dict[date, Loads]:
     """What was metered at these clock times on like days, newest first; with too little, the next older."""
     if case.first_at is None:
@@ -145,7 +148,7 @@ async def _like(
     first = case.first_at.astimezone(case.zone).date()  # a day in part
     for other in like_days(day, first, _event_days(case), holidays):
         there = on_day(intervals, other, case.zone)
-        found = await _loads(case, store, there) if there is not None else None
+        found = await _loads(case, sources, there) if there is not None else None
         if found is not None and found.whole:
             like[other] = found
         if len(like) == DAYS:
@@ -153,15 +156,15 @@ async def _like(
     return like
 
 
-async def _loads(case: Case, store: Store, intervals: Sequence[datetime]) -> Loads:
+async def _loads(case: Case, sources: Sources, intervals: Sequence[datetime]) -> Loads:
     """What the territory was metered to draw."""
     rows: dict[datetime, Row] = {}
     for since, until in _runs(intervals):
-        found = await store.query(
+        found = await sources.once(
             "territory_loads", territory_ids=case.territory_ids, since=since, until=until
         )
         rows |= {r["interval_start"]: r for r in found}
-    expected = m.cells(case.stays, intervals)
+    expected = case.there.cells(intervals)
     have = sum(rows[at]["evses"] for at in intervals if at in rows)
     # Where no vehicle was there, no reading is a load of nothing.
     kw = tuple(rows[at]["kw"] if at in rows else 0.0 for at in intervals)
