@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -34,6 +34,7 @@ class _Now(Collector):
         headend, state = self._headend, self._headend.state
         self._board.look()
         total = self._board.total
+        yield _by("emw_build_info", "1, with emw's version.", "version", Counter({headend.version: 1}))
         yield _gauge("emw_load_kilowatts", "Load of all EVSEs as measured last.", total.load_kw)
         yield _gauge("emw_baseline_kilowatts", "Load there would be without limits.", total.baseline_kw)
         yield _gauge("emw_requested_kilowatts", "Shed asked for by running requests.", total.wanted_kw)
@@ -130,6 +131,7 @@ class Metrics:
     def __init__(self, headend: HeadEnd, board: Board, auth: Auth, answers: Counter[int]) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Now(headend, board, auth, answers))
+        ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
