@@ -1,1 +1,1 @@
-"""How things are said by the grid: one file per protocol, each ending in the same request."""
+"""How things are said by the grid: one file or folder per protocol, each ending in the same request."""

@@ -92,7 +92,6 @@ class FleetStats:
 class _Member:
     line: Line
     hardware: SimulatedHardware
-    rng: Random
 
 
 class Fleet:
@@ -262,7 +261,7 @@ class Fleet:
             identity = replace(spec.identity, access_url=url, phases=spec.identity.phases or spec.phases)
             silent = rng.random() < self._shares.silent
             line = self._line_of(driver, spec, identity, hardware, Random(rng.getrandbits(64)), silent=silent)
-            member = _Member(line, hardware, rng)
+            member = _Member(line, hardware)
             self._members[identity.evse_id] = member
             self._plan(driver, member, planned, now)
             driver.add(line, now + timedelta(seconds=rng.random() * spread_s))

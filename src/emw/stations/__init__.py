@@ -1,1 +1,1 @@
-"""How things are said to stations: one file per protocol, each translating at its border and nowhere else."""
+"""How things are said to stations: one file or folder per protocol, each translating at its border and nowhere else."""

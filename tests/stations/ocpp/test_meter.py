@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emw.stations.ocpp import wire16, wire201
-from emw.stations.ocpp.meter import NOTHING, Memory, Metered, normalise
+from emw.stations.ocpp.meter import NOTHING, Metered, MeterMemory, normalise
 from emw.stations.ocpp.wire import MeterValue, Usual
 from emw.stations.ocppj import Call, Conversation, Version
 
@@ -27,7 +27,7 @@ def s(value: Any, measurand: str | None = None, **more: Any) -> dict[str, Any]:
     return {"value": value, **({"measurand": measurand} if measurand else {}), **more}
 
 
-def read(*samples: dict[str, Any], memory: Memory = NOTHING, at: datetime = NOW) -> Metered | None:
+def read(*samples: dict[str, Any], memory: MeterMemory = NOTHING, at: datetime = NOW) -> Metered | None:
     return normalise(values(*samples, at=at), memory, at, 230.0, 3)[0]
 
 
@@ -174,7 +174,7 @@ def test_between_two_slopes_a_power_that_is_not_believed_is_none() -> None:
 
 def test_a_power_that_is_not_believed_is_none_from_the_begin_of_the_next_transaction_on() -> None:
     """Its register begins at 0 again, or hours later: the meter is the same."""
-    memory = Memory(5_000.0, NOW, zeros=2)
+    memory = MeterMemory(5_000.0, NOW, zeros=2)
     for begun in (NOW + timedelta(seconds=20), NOW + timedelta(hours=2)):
         for after_s, register, watts in ((0, 0, None), (10, 20, None), (40, 80, 7200.0)):
             at = begun + timedelta(seconds=after_s)

@@ -56,7 +56,6 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     frequency: int = -1
     repeat: int = 1
     intervals: str = INTERVALS
-    unasked: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

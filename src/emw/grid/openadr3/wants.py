@@ -75,7 +75,7 @@ def plan_of(
     for kind in unasked if served else ():
         if kind not in told:
             wanted = ReportDescriptor(payloadType=kind, aggregate=True, frequency=0)
-            _add(asks, wanted, notes, unasked=True)
+            _add(asks, wanted, notes)
     if not asks or not places or not slots:
         return None, notes
     per_turn = max(len(event.intervals or ()), 1)
@@ -97,7 +97,7 @@ def _by_program(descriptor: Descriptor) -> ReportDescriptor:
     )
 
 
-def _add(asks: list[Ask], wanted: ReportDescriptor, notes: list[str], *, unasked: bool = False) -> None:
+def _add(asks: list[Ask], wanted: ReportDescriptor, notes: list[str]) -> None:
     kind = wanted.payloadType.strip().upper()
     units = CAN_TELL.get(kind)
     if units is None:
@@ -131,6 +131,5 @@ def _add(asks: list[Ask], wanted: ReportDescriptor, notes: list[str], *, unasked
             frequency=wanted.frequency,
             repeat=wanted.repeat,
             intervals=wanted.reportIntervals if wanted.reportIntervals in WAYS else INTERVALS,
-            unasked=unasked,
         )
     )

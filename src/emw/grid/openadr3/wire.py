@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 
 MOST_PRIORITY: Final = 2**31
 
@@ -135,7 +135,6 @@ class Unreadable(Struct):
 
     id: str | None
     why: str
-    raw: Any = field(default=None)
 
 
 Listed = TypeVar("Listed")
@@ -171,11 +170,11 @@ def _read(raw: Any, kind: type[Any]) -> Any:
     name = raw.get("id") if isinstance(raw, dict) else None
     name = str(name) if isinstance(name, str | int) and not isinstance(name, bool) else None
     if not name:
-        return Unreadable(None, "it has no id", raw)
+        return Unreadable(None, "it has no id")
     try:
         return msgspec.convert({**raw, "id": name}, kind, strict=False)
     except msgspec.ValidationError as error:
-        return Unreadable(name, str(error), raw)
+        return Unreadable(name, str(error))
 
 
 def targets_of(raw: Any) -> tuple[Target, ...]:

@@ -78,7 +78,7 @@ STEP_WH: Final = 100.0
 """The coarsest step of a register that is met in the field: so much of a slope may be the step's."""
 
 
-class Memory(NamedTuple):
+class MeterMemory(NamedTuple):
     """What must be remembered of an EVSE's meter from one message to the next.
 
     `too_fast_w`: the slope of its register since then, where it can't be; 0: it can.
@@ -90,7 +90,7 @@ class Memory(NamedTuple):
     too_fast_w: float = 0.0
 
 
-NOTHING: Final = Memory()
+NOTHING: Final = MeterMemory()
 
 
 class Metered(Struct, frozen=True, gc=False):
@@ -196,8 +196,13 @@ def _sum(first: float | None, second: float | None, third: float | None) -> floa
 
 
 def normalise(
-    values: Values, memory: Memory, now: datetime, to_neutral_v: float, phases: int, knob_w: float = MOST_W
-) -> tuple[Metered | None, Memory]:
+    values: Values,
+    memory: MeterMemory,
+    now: datetime,
+    to_neutral_v: float,
+    phases: int,
+    knob_w: float = MOST_W,
+) -> tuple[Metered | None, MeterMemory]:
     """The latest reading in `values`, and what to remember.
 
     `to_neutral_v`, `phases`: the EVSE's, where the meter does not say. `knob_w`: what it can draw at most. The moments
@@ -216,12 +221,12 @@ def normalise(
 
 def _moment(
     value: MeterValue | MeasuredValue,
-    memory: Memory,
+    memory: MeterMemory,
     now: datetime,
     to_neutral_v: float,
     phases: int,
     knob_w: float,
-) -> tuple[Metered | None, Memory]:
+) -> tuple[Metered | None, MeterMemory]:
     power_w, w1, w2, w3, total_a, a1, a2, a3, energy_wh, wh1, wh2, wh3, _, v1, v2, v3, neutral_a, live = (
         _laid_out(value.sampledValue)
     )
@@ -280,8 +285,8 @@ def _by_current(
 
 
 def _by_register(
-    power_w: float | None, energy_wh: float, at: datetime, memory: Memory, knob_w: float
-) -> tuple[float | None, Memory]:
+    power_w: float | None, energy_wh: float, at: datetime, memory: MeterMemory, knob_w: float
+) -> tuple[float | None, MeterMemory]:
     """Power by the slope of the register where the meter says none, or says 0 again and again while it counts.
 
     A slope that the EVSE can't draw is none, and what it was measured from is kept: a register that leapt, or counts in
@@ -292,17 +297,17 @@ def _by_register(
     doubted = power_w is not None and power_w < DEAD_W and zeros >= ZEROS
     if before_wh is None or before is None or energy_wh < before_wh:
         # The register of another transaction: it begins anew, the meter is the same.
-        return (None if doubted else power_w), Memory(energy_wh, at, zeros)
+        return (None if doubted else power_w), MeterMemory(energy_wh, at, zeros)
     span = at - before
     if span < SLOPE:
         return (None if doubted else power_w), memory
     span_s = span.total_seconds()
     slope_w = (energy_wh - before_wh) * 3600.0 / span_s
     if span_s > SLOPE_MOST_S:
-        return (None if doubted else power_w), Memory(energy_wh, at, zeros)
+        return (None if doubted else power_w), MeterMemory(energy_wh, at, zeros)
     if slope_w > OVER_KNOB * knob_w + STEP_WH * 3600.0 / span_s:
-        return (None if doubted else power_w), Memory(before_wh, before, zeros, slope_w)
+        return (None if doubted else power_w), MeterMemory(before_wh, before, zeros, slope_w)
     if power_w is None:
-        return slope_w, Memory(energy_wh, at, zeros)
+        return slope_w, MeterMemory(energy_wh, at, zeros)
     zeros = zeros + 1 if power_w < DEAD_W and slope_w > ALIVE_W else 0
-    return (slope_w if zeros >= ZEROS else power_w), Memory(energy_wh, at, zeros)
+    return (slope_w if zeros >= ZEROS else power_w), MeterMemory(energy_wh, at, zeros)

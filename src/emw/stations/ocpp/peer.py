@@ -13,7 +13,7 @@ import msgspec
 
 from emw.domain.model import Evse, Limit, Transaction
 from emw.stations.ocpp.dynamic import Lease
-from emw.stations.ocpp.meter import NOTHING, Memory
+from emw.stations.ocpp.meter import NOTHING, MeterMemory
 from emw.stations.ocpp.needs import Need
 from emw.stations.ocpp.traits import Pin, Purpose, Traits
 from emw.stations.ocppj import Version
@@ -109,7 +109,7 @@ class Plug:
         self.evse_id = evse_id
         self.status = ""
         self.transaction_id: str | None = None
-        self.memory: Memory = NOTHING
+        self.memory: MeterMemory = NOTHING
         self.supply: Supply | None = None
         self.installed: Installed | None = None
         self.left_at: datetime | None = None  # when its last session ended; None: none has since emw started

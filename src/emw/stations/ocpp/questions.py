@@ -63,12 +63,12 @@ _configuration = msgspec.json.Decoder(wire16.Configuration)
 _variables = msgspec.json.Decoder(wire201.Variables)
 
 
-def learning(hub: Hub) -> Callable[[Connection], Coroutine[Any, Any, None]]:
+def asking(hub: Hub) -> Callable[[Connection], Coroutine[Any, Any, None]]:
     """How stations of this hub are asked what they can, and told again what they should hold."""
-    return lambda connection: Learner(hub, connection).run()
+    return lambda connection: Questions(hub, connection).run()
 
 
-class Learner:
+class Questions:
     """Asks one station over one connection."""
 
     def __init__(self, hub: Hub, connection: Connection) -> None:
