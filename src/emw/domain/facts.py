@@ -1,8 +1,8 @@
 """Everything that may enter the activity log: the closed union of facts, one row each.
 
 A fact is past tense, complete (the tables can be rebuilt from the log alone) and names its `actor`:
-`station:<id>`, `iso:<id>`, `operator:<name>`, `sso:<name>`, `key:<id>`, `driver` or `emw`. Fields that end in `_hash`
-never leave the store.
+`station:<id>`, `iso:<id>`, `vtn:<name>`, `vtn-client:<id>`, `operator:<name>`, `sso:<name>`, `key:<id>`,
+`driver:<session>` or `emw`. Fields that end in `_hash` never leave the store.
 """
 
 from __future__ import annotations

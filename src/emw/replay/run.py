@@ -23,7 +23,7 @@ from emw.service.ports import Believed, HeartBeat, Memory, Reading
 from emw.service.requests import Decrease
 from emw.service.settings import ServiceSettings
 from emw.simulation.loop import SimLoop, run_to_end, simulated
-from emw.simulation.node import SimIds
+from emw.simulation.node import SimClock, SimIds
 from emw.simulator.sessions import Session
 from emw.store.database import GivenSqlite
 from emw.store.inline import Disk, InlineStore
@@ -42,22 +42,6 @@ class Replayed:
 
     intervals: list[Interval]
     figures: dict[str, Any]
-
-
-class _Clock:
-    """The loop's virtual seconds, from `origin` on."""
-
-    def __init__(self, loop: SimLoop, origin: datetime) -> None:
-        self._loop, self._origin = loop, origin
-
-    def now(self) -> datetime:
-        return self._origin + timedelta(seconds=self._loop.time())
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(seconds, 0.0))
-
-    def loop_seconds(self, seconds: float) -> float:
-        return seconds
 
 
 class _Store(InlineStore):
@@ -153,7 +137,7 @@ class _Play:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, origin: datetime, end: datetime) -> Replayed:
-        self._clock = _Clock(self._loop, origin)
+        self._clock = SimClock(self._loop, origin)
         self._street = Street(self._sessions, origin, self._seed, self._shares)
         store = _Store(GivenSqlite(Disk().connection))
         self._headend = HeadEnd(

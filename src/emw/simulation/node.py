@@ -33,14 +33,15 @@ class Killed(BaseException):
 
 
 class SimClock:
-    """The loop's virtual seconds as UTC."""
+    """The loop's virtual seconds as UTC, from `origin` on."""
 
-    def __init__(self, loop: SimLoop) -> None:
+    def __init__(self, loop: SimLoop, origin: datetime = START) -> None:
         self._loop = loop
+        self._origin = origin
 
     def now(self) -> datetime:
         """The time, aware, UTC."""
-        return START + timedelta(seconds=self._loop.time())
+        return self._origin + timedelta(seconds=self._loop.time())
 
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds`."""
