@@ -232,7 +232,7 @@ def _give_back(
     wanted: dict[str, Wanted],
     now: datetime,
 ) -> None:
-    """Let go of the dearest, never of more than is too much; where no price is known, share anew among the held.
+    """Let go of the dearest, never of more than is too much; where no price is known, of all who are held, evenly.
 
     The last one is let go of part of the way, unless one of the next few comes within `near_kw` as a whole: whoever
     is let go of in parts is told twice.
@@ -240,13 +240,7 @@ def _give_back(
     # Who was just handed on is not held any more.
     able = [e for e in own if e.evse_id in wanted and not _waits(e, now)]
     if not any(e.price is not None for e in able):
-        held_kw = float(_rises_kw(able, wanted).sum())
-        anew = evenly([e.flexible(e.would_draw_a) for e in able], max(held_kw - over_kw, 0.0))
-        for share in anew.shares:
-            if share.limit_a is None:
-                wanted.pop(share.evse_id)
-            else:
-                wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
+        _raise_evenly(lead, node_id, over_kw, able, wanted)
         return
     dearest = sorted(able, key=lambda e: (-_hold_price(e), e.evse_id))
     rises_kw = _rises_kw(dearest, wanted).tolist()
@@ -268,6 +262,27 @@ def _give_back(
             if steps and e.floor_a <= limit_a and raised_a <= e.max_a:
                 wanted[e.evse_id] = Wanted(raised_a, Cause.SHED, lead, node_id)
                 return
+
+
+def _raise_evenly(
+    lead: ReductionRequest,
+    node_id: str,
+    over_kw: float,
+    able: Sequence[EvseView],
+    wanted: dict[str, Wanted],
+) -> None:
+    """Share what still has to be given anew among the held, each of whom gives no more than he does: none goes down."""
+    fleet = []
+    for e in able:
+        limit_a, free = wanted[e.evse_id].limit_a, e.flexible(e.would_draw_a)
+        paused = limit_a < e.floor_a
+        fleet.append(free._replace(may_pause=paused, floor_a=e.floor_a if paused else limit_a))
+    held_kw = float(_rises_kw(able, wanted).sum())
+    for share in evenly(fleet, max(held_kw - over_kw, 0.0)).shares:
+        if share.limit_a is None:
+            wanted.pop(share.evse_id)
+        else:
+            wanted[share.evse_id] = Wanted(share.limit_a, Cause.SHED, lead, node_id)
 
 
 def _hand_on(
