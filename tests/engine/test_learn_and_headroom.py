@@ -226,6 +226,20 @@ def test_who_is_held_from_the_first_and_draws_what_many_draw_is_probably_one_of_
     assert [b.would_a for b in learner.beliefs()[-2:]] == pytest.approx([alike.would_a, hungry.would_a])
 
 
+@pytest.mark.parametrize("drew_a", [12.5, nan])
+def test_who_wants_less_than_its_limit_from_the_first_on_shows_no_gap(drew_a: float) -> None:
+    """Under 16 A it takes 12.5 A, since it wants no more. It was taken for one that falls 3.5 A short of any limit: told
+    12 A it was to draw 8.5 A, and under a ceiling it counted with as little.
+    """
+    learner = Learner()
+    learner.look(columns(540.0, [12.5], [16.0], [-1]), np.array([drew_a]))
+    first = learner.beliefs()[0]
+    assert (first.would_a, first.gap_a, first.learned) == (12.5, 0.0, True)
+    for minute in (541.0, 542.0):
+        learner.look(columns(minute, [11.6], [12.0], [0]), np.array([drew_a]))
+    assert learner.beliefs()[0].gap_a == pytest.approx(0.4), "that is one"
+
+
 def test_a_halted_tree_has_no_ceilings() -> None:
     node = Territory(territory_id="East", ceiling_kw=1.0)
     view = View(root="East", territories={"East": node}, evses=[_held("E1", 6.0)], requests=())

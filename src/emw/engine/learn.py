@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emw.engine.columns import Columns, Floats, Ints
-from emw.engine.estimate import MANY_GAPS, Estimator
+from emw.engine.columns import Bools, Columns, Floats, Ints
+from emw.engine.estimate import BINDS_A, MANY_GAPS, Estimator
 from emw.engine.forecast import Ahead, ahead, still_charging
 from emw.engine.ladder import Price
 from emw.engine.need import TAU_H
@@ -90,6 +90,7 @@ class Learner:
             told = forgiven | (news & known & ~state.done)
             state.would_a = np.where(told, known_a, state.would_a)
             state.learned |= told
+            self._unbound(seen, told)
         self._guess(seen)
         self._outlook.align(seen)
         self._seen, self._beliefs, self._horizon_h = seen, [], -1.0
@@ -133,6 +134,7 @@ class Learner:
         content = held & (seen.limit_a - seen.draw_a > CONTENT_A)
         state.would_a = np.where(content, seen.draw_a, state.would_a)
         state.learned |= content
+        self._unbound(seen, content)
         seen_free = np.sort(state.would_a[state.learned & ~state.done & ~state.deaf])
         self.others_a = float(seen_free.mean()) if len(seen_free) >= FEW else None
         if not len(seen_free):
@@ -148,6 +150,14 @@ class Learner:
         near = np.searchsorted(seen_free, draw_a + 0.5) - np.searchsorted(seen_free, draw_a - 0.5)
         more = count / (count + TAKES_LESS_A * near)
         state.would_a[rows] = np.maximum(more * above[place] / count + (1 - more) * draw_a, draw_a)
+
+    def _unbound(self, seen: Columns, rows: Bools) -> None:
+        """What these want has turned out: where they draw it under their limit, that leaves no gap, and binds nobody.
+
+        Until then they were taken for vehicles that want more, and what their limit leaves for what they fall short of.
+        """
+        state = self.est.state
+        state.gap_a[rows & (seen.draw_a >= state.would_a - BINDS_A)] = np.nan
 
     @property
     def doubt_kw(self) -> float:
