@@ -124,7 +124,8 @@ def _issued(s: State, x: f.CommandIssued) -> tuple[Record, ...]:
     records: list[Record] = [limit]
     if request and not x.renewal:
         records.append(replace(request, commands=request.commands + 1))
-    if enrolment and x.max_a is not None and not x.renewal:
+    handed_over = before is not None and before.request_key != x.request_key
+    if enrolment and x.max_a is not None and (handed_over or not x.renewal):
         records.append(replace(enrolment, asked_kw=x.asked_kw, commands=enrolment.commands + 1))
     return tuple(records)
 

@@ -122,7 +122,10 @@ class Commands:
                 if order.request_key is not None and falls_kw > 0:
                     held_kw[order.request_key] += falls_kw
                 continue
-            if order.request_key is not None and order.limit_a is not None and not order.renewal:
+            before = self._state.limits.get(order.evse_id)
+            # A limit that stands may serve the next request from now on: nothing moves, and its EVSE takes part there.
+            serves = before is not None and before.request_key == order.request_key
+            if order.request_key is not None and order.limit_a is not None and not (order.renewal and serves):
                 facts += self._accounts.enrol(order.request_key, order.evse_id, now)
             path = self._state.path(evse.territory_id)
             nodes.update(path)
