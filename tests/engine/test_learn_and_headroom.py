@@ -228,8 +228,8 @@ def test_who_is_held_from_the_first_and_draws_what_many_draw_is_probably_one_of_
 
 @pytest.mark.parametrize("drew_a", [12.5, nan])
 def test_who_wants_less_than_its_limit_from_the_first_on_shows_no_gap(drew_a: float) -> None:
-    """Under 16 A it takes 12.5 A, since it wants no more. It was taken for one that falls 3.5 A short of any limit: told
-    12 A it was to draw 8.5 A, and under a ceiling it counted with as little.
+    """Under 16 A it takes 12.5 A, since it wants no more. It was taken for one that falls 3.5 A short of any limit:
+    told 12 A it was to draw 8.5 A, and under a ceiling it counted with as little.
     """
     learner = Learner()
     learner.look(columns(540.0, [12.5], [16.0], [-1]), np.array([drew_a]))

@@ -152,12 +152,13 @@ class Learner:
         state.would_a[rows] = np.maximum(more * above[place] / count + (1 - more) * draw_a, draw_a)
 
     def _unbound(self, seen: Columns, rows: Bools) -> None:
-        """What these want has turned out: where they draw it under their limit, that leaves no gap, and binds nobody.
+        """What these want has turned out: where their limit leaves them that, what more it leaves is no gap.
 
-        Until then they were taken for vehicles that want more, and what their limit leaves for what they fall short of.
+        Until then they were taken for vehicles that want more. A gap as any vehicle may have it is kept all the same.
         """
         state = self.est.state
-        state.gap_a[rows & (seen.draw_a >= state.would_a - BINDS_A)] = np.nan
+        draws_it = rows & (seen.draw_a >= state.would_a - BINDS_A)
+        state.gap_a[draws_it & (state.gap_a > TAKES_LESS_A)] = np.nan
 
     @property
     def doubt_kw(self) -> float:
