@@ -187,6 +187,10 @@ class Charging:
                 car_min_a=need.car_min_a,
             ),
         )
+        # He may have come before the one who left was let go: what was set for that transaction is gone with it.
+        limit = self._state.limits.get(evse.evse_id)
+        if limit is not None and limit.in_force(self._clock.now()) and not plug.has_heard(limit):
+            self._book.say_again([evse])
 
     async def end(
         self,
@@ -225,11 +229,9 @@ class Charging:
         if evse is not None and evse.session_id is not None:
             begun = known.meter_start_wh if known is not None else None
             told = begun is not None and meter_stop_wh is not None and meter_stop_wh >= begun
-            kwh = (
-                (meter_stop_wh - begun) / 1000
-                if told and meter_stop_wh is not None and begun is not None
-                else None
-            )
+            kwh = None
+            if told and meter_stop_wh is not None and begun is not None:
+                kwh = (meter_stop_wh - begun) / 1000
             await self._leave(evse, plug, kwh)
 
     async def _leave(self, evse: Evse, plug: Plug, energy_kwh: float | None) -> None:

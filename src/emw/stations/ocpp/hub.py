@@ -343,8 +343,7 @@ class Hub:
         for evse in self.state.evses_of(connection.peer.station_id):
             plug = connection.peer.plugs.get(number_of(evse.evse_id))
             limit = self.state.limits.get(evse.evse_id)
-            order = plug.order if plug is not None else None
-            if limit is None or order is None or not order.stands(connection, limit):
+            if limit is None or plug is None or not plug.has_heard(limit):
                 lost.append(evse)
         self.headend.book.say_again(lost)
 

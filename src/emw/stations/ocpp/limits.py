@@ -82,9 +82,13 @@ class Order(Struct, eq=False):
         raise NotImplementedError
 
     def stands(self, line: Line, limit: Limit) -> bool:
-        """Whether this command is on its way over this connection, or was taken: nothing has to be said again."""
+        """Whether this command is on its way over this connection, or was taken: nothing has to be said again.
+
+        One that was taken for a transaction is gone with it.
+        """
         same = self._connection is line and self._limit.command_id == limit.command_id
-        return same and self.outcome in {None, Outcome.APPLIED}
+        gone = self._limit.max_a is not None and self._plug.installed is None
+        return same and (self.outcome is None or (self.outcome is Outcome.APPLIED and not gone))
 
     def stuck(self) -> Answer:
         """Why it did not even begin."""

@@ -129,6 +129,11 @@ class Plug:
         self.phases_seen = (seen, times + 1 if before == seen else 1)
         return self.phases_seen[1]
 
+    def has_heard(self, limit: Limit) -> bool:
+        """Whether its station has heard of this limit, or is being told, over the connection that it has."""
+        line = self.peer.connection
+        return self.order is not None and line is not None and self.order.stands(line, limit)
+
     def held_a(self, now: datetime) -> float | None:
         """The limit it is believed to hold, A."""
         if self.installed is None or now >= self.installed.until:
