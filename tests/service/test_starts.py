@@ -137,7 +137,7 @@ async def test_P7_nobody_is_told_before_his_station_has_called() -> None:
     at, before = await first_life(disk)
     link = Listening(away=before.keys())
     async with world(real=disk.reopen(), people=False, at=at + AWAY, link=link) as w:
-        w.headend.dispatch.picture.asking.yet_to_call = lambda evse: evse.evse_id in link.away
+        w.headend.dispatch.picture.asking.away = lambda evse: evse.evse_id in link.away
         w.clock.at += timedelta(minutes=2)
         await w.headend.dispatch.next_round("East")
         after = limits(w)

@@ -12,7 +12,9 @@ from emw.domain import facts as f
 from emw.domain.evolve_grid import EVOLVE_GRID
 from emw.domain.evolve_hand import EVOLVE_HAND
 from emw.domain.evolve_stations import EVOLVE_STATIONS
+from emw.domain.held import agreed_before
 from emw.domain.model import (
+    UNHEARD,
     Enrolment,
     Iso,
     Limit,
@@ -103,7 +105,8 @@ def _key_revoked(s: State, x: f.ApiKeyRevoked) -> tuple[Record, ...]:
 def _issued(s: State, x: f.CommandIssued) -> tuple[Record, ...]:
     before = s.limits.get(x.evse_id)
     # What the station agreed to goes on while it is asked for the same amps a little longer.
-    agreed_a = before.answered_a if x.renewal and before is not None else None
+    agreed = before if x.renewal and before is not None and before.agreed(x.at) else None
+    agreed_a, agreed_until = agreed_before(before, x.at)
     limit = Limit(
         evse_id=x.evse_id,
         command_id=x.command_id,
@@ -117,7 +120,10 @@ def _issued(s: State, x: f.CommandIssued) -> tuple[Record, ...]:
         would_draw_a=x.would_draw_a,
         asked_kw=x.asked_kw,
         renewal=x.renewal,
-        answered_a=agreed_a,
+        answered_a=agreed.answered_a if agreed else None,
+        answered_at=agreed.answered_at if agreed else None,
+        agreed_a=agreed_a,
+        agreed_until=agreed_until,
     )
     request = s.requests.get(x.request_key) if x.request_key else None
     enrolment = s.enrolments.get((request.request_key, x.evse_id)) if request else None
@@ -134,7 +140,18 @@ def _answered(s: State, x: f.CommandAnswered) -> tuple[Record, ...]:
     limit = s.limits.get(x.evse_id)
     if limit is None or limit.command_id != x.command_id:
         return ()  # a later command has replaced it; the row in the log is all that is left to say
-    answered = replace(limit, outcome=x.outcome, answered_a=x.answered_a, answered_at=x.at, reason=x.reason)
+    unheard = x.outcome in UNHEARD
+    if unheard and limit.agreed(x.at):
+        return (replace(limit, outcome=x.outcome, reason=x.reason),)  # it holds on, as it agreed before
+    answered = replace(
+        limit,
+        outcome=x.outcome,
+        answered_a=x.answered_a,
+        answered_at=x.at,
+        reason=x.reason,
+        agreed_a=limit.agreed_a if unheard else None,
+        agreed_until=limit.agreed_until if unheard else None,
+    )
     enrolment = s.enrolments.get((limit.request_key, x.evse_id)) if limit.request_key else None
     if enrolment is None or limit.max_a is None:
         return (answered,)

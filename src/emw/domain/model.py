@@ -36,6 +36,10 @@ class Outcome(StrEnum):
     OFFLINE = "offline"
 
 
+UNHEARD: Final = frozenset({Outcome.OFFLINE, Outcome.TIMED_OUT})
+"""That a station could not be told says nothing of what it agreed to before."""
+
+
 class Cause(StrEnum):
     """Why a limit is on an EVSE."""
 
@@ -175,10 +179,28 @@ class Limit:
     answered_at: datetime | None = None
     reason: str | None = None
     renewal: bool = False
+    agreed_a: float | None = None
+    agreed_until: datetime | None = None
+    """What its station agreed to hold before it was told this, and until when: that stands where it did not hear it."""
 
     def in_force(self, now: datetime) -> bool:
         """Whether the station may still be holding this limit."""
         return self.max_a is not None and now < self.until
+
+    def agreed(self, now: datetime) -> bool:
+        """Whether its station has agreed to hold it now: to a renewal that it has not heard, as it did before."""
+        before = self.renewal and self.agreed_until is not None and now < self.agreed_until
+        return self.in_force(now) and (before or self.outcome is Outcome.APPLIED)
+
+    def holds(self, now: datetime) -> bool:
+        """Whether a limit is in force that its station agreed to or has not answered yet."""
+        return self.in_force(now) and (self.outcome is Outcome.PENDING or self.agreed(now))
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it is believed to end: where it was not heard, as what was agreed before."""
+        before = self.agreed_until if self.outcome in UNHEARD else None
+        return self.until if before is None else min(self.until, before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,11 +131,12 @@ def _limits_end(view: View, now: datetime) -> list[datetime]:
     """When limits under a ceiling end by themselves: what kept it until then must be replaced at once."""
     ruled = {t for t, node in view.territories.items() if ceilings_of(node)}
     return [
-        e.limit.until
+        e.limit.ends_at
         for e in view.evses
         if e.limit is not None
         and (e.by_hand_a is not None or not ruled.isdisjoint(e.path))
         and e.limit.in_force(now)
+        and e.limit.ends_at > now
     ]
 
 

@@ -96,7 +96,7 @@ def _lasting(e: EvseView, want: Wanted, until: datetime, now: datetime, rules: R
     held = _held(e, now)
     if want.cause is not Cause.CEILING or held is None or held.limit_a > want.limit_a or not e.holds(now):
         return []
-    if held.limit.until - now >= _lease(want.cause, rules) / 2:
+    if held.limit.ends_at - now >= _lease(want.cause, rules) / 2:
         return []
     return [_order(e, replace(want, limit_a=held.limit_a), until, renewal=True)]
 
@@ -113,11 +113,11 @@ def _renewed(e: EvseView, stands: Limit, want: Wanted, now: datetime, rules: Rul
     """Until when a limit that stands as it is wanted is said again; None: it need not be. Hot: mostly it need not."""
     # A ceiling leant on it and does not any more: a shed's limit may not last that long (promise P3).
     leant_on = stands.cause is Cause.CEILING and want.cause is not Cause.CEILING
-    soon_over = (stands.until - now).total_seconds() < _lease_s(want.cause, rules) / 2
+    soon_over = (stands.ends_at - now).total_seconds() < _lease_s(want.cause, rules) / 2
     if not (leant_on or soon_over):
         return None
     until = _until(e, want, now, rules)
-    return until if (soon_over and stands.until < until) or (leant_on and stands.until > until) else None
+    return until if (soon_over and stands.ends_at < until) or (leant_on and stands.until > until) else None
 
 
 def _end(e: EvseView, want: Wanted) -> datetime | None:

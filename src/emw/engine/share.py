@@ -52,7 +52,7 @@ def shed(
     bounds = {evse_id: want for evse_id, want in wanted.items() if want.request is None}
     own = _kept(lead, node_id, here, pool, wanted, view, now)
     _join(lead, node_id, askable, wanted, now, rules)
-    given_kw = _given(pool, wanted)
+    given_kw = _given(pool, wanted, now)
     error_kw = lead.kw - given_kw
     band_kw = _band_kw(view, lead, askable, own, rules)
     if view.hand_on:
@@ -66,12 +66,12 @@ def shed(
         if want is None or want.limit_a > bound.limit_a:
             wanted[evse_id] = bound  # let go of by the shed, not by the ceiling below
     if view.hand_on or bounds or abs(error_kw) > band_kw:  # else nothing has changed since
-        given_kw = _given(pool, wanted)
+        given_kw = _given(pool, wanted, now)
     return [shortfall(r, pool, wanted, r.kw - given_kw) for r in here]
 
 
-def _given(pool: Iterable[EvseView], wanted: Mapping[str, Wanted]) -> float:
-    return sum(e.gives_kw(limit_of(wanted, e)) if e.why_not is None else e.stays_kw for e in pool)
+def _given(pool: Iterable[EvseView], wanted: Mapping[str, Wanted], now: datetime) -> float:
+    return sum(e.gives_kw(limit_of(wanted, e)) if e.why_not is None else e.stays_kw(now) for e in pool)
 
 
 def _kept(
@@ -95,7 +95,7 @@ def _kept(
     }
     kept: list[EvseView] = []
     for foreign in (False, True) if others else (False,):
-        missing_kw = lead.kw - _given(pool, wanted) if foreign else 0.0
+        missing_kw = lead.kw - _given(pool, wanted, now) if foreign else 0.0
         for e in pool:
             limit = e.limit
             if e.why_not is not None or limit is None or limit.max_a is None or not _sheds(limit):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from emw.domain.model import Cause, Limit, Outcome, ReductionRequest, RequestState, Territory
+from emw.domain.held import at_most_a
+from emw.domain.model import Cause, Limit, ReductionRequest, RequestState, Territory
 from emw.domain.units import FLOOR_A
 from emw.engine.columns import SMALL_A
 from emw.engine.ladder import Flexible, Price
@@ -67,6 +68,11 @@ class Rules:
     def lease(self) -> timedelta:
         """`lease_s` as a timedelta."""
         return timedelta(seconds=self.lease_s)
+
+    @property
+    def longest(self) -> timedelta:
+        """No limit lasts longer, whatever it is for."""
+        return max(timedelta(seconds=self.ceiling_lease_s), self.hold)
 
     @property
     def hold(self) -> timedelta:
@@ -138,9 +144,8 @@ class EvseView(NamedTuple):
         return self.drawn_a(0.0 if self.may_pause else self.floor_a)
 
     def stands_a(self, now: datetime) -> float:
-        """The most it could come to draw under the limit that it holds now, A per phase."""
-        held = self.limit.max_a if self.limit is not None and self.holds(now) else None
-        return self.drawn_a(held, self.potential_a)
+        """The most it could come to draw under what it may hold now, A per phase."""
+        return self.drawn_a(at_most_a(self.limit, now), self.potential_a)
 
     def now_a(self, limit_a: float | None) -> float:
         """Draw under a limit: metered where it is the one in force and has settled, else predicted."""
@@ -181,22 +186,21 @@ class EvseView(NamedTuple):
         baseline_a = self.would_draw_a if self.baseline_a is None else self.baseline_a
         return self.kw_per_a * (baseline_a - draw_a)
 
-    @property
-    def stays_kw(self) -> float:
-        """What an EVSE gives by its meter that did not answer, or said no, and is left alone for a while; else 0.
+    def stays_kw(self, now: datetime) -> float:
+        """What an EVSE gives that can't be asked now but may hold a limit all the same: by its meter; else 0.
 
-        A limit that it has may stand all the same. Who is let go, or whose meter says nothing of now, gives nothing.
+        Where that says nothing of now, as predicted under what it may hold at most. Who is let go gives nothing.
         """
-        if self.hears or self.draw_a is None or not self.meter_counts:
+        if self.hears or not self.meter_counts:
             return 0.0
-        return self._below_kw(self.draw_a)
+        if self.draw_a is not None:
+            return self._below_kw(self.draw_a)
+        limit_a = at_most_a(self.limit, now)
+        return 0.0 if limit_a is None else self.gives_kw(limit_a)
 
     def holds(self, now: datetime) -> bool:
         """Whether a limit is in force that the station agreed to or has not answered yet."""
-        limit = self.limit
-        return (
-            limit is not None and limit.in_force(now) and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}
-        )
+        return self.limit is not None and self.limit.holds(now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,8 +28,8 @@ class Asking:
         self.turns = Turns(settings.season)
         self._refusals: dict[str, tuple[int, datetime, Outcome]] = {}
         self._by_driver: set[str] = set()
-        self.yet_to_call: Callable[[Evse], bool] = lambda _: False
-        """Whether its station has to call before it can be told anything, and has not done so since this start."""
+        self.away: Callable[[Evse], bool] = lambda _: False
+        """Whether its station has to call before it can be told anything, and is not connected."""
 
     def note_outcome(self, evse_id: str, outcome: Outcome, now: datetime) -> None:
         """Who refuses is left alone for a while, longer each time; who obeys is forgiven."""
@@ -61,8 +61,8 @@ class Asking:
         """Why an EVSE can't be asked now; None when it can."""
         if not evse.powered or not evse.online:
             return "offline"
-        if self.yet_to_call(evse):
-            return WORDS[Outcome.OFFLINE]  # what it was told before stands, as its meter said last
+        if self.away(evse):
+            return WORDS[Outcome.OFFLINE]  # what it agreed to before stands until it ends
         if not evse.can_limit:
             return "can't be limited"
         if evse.opted_out(now):

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from emw.domain import facts as f
-from emw.domain.model import Cause, Evse, Limit, Outcome, Station
+from emw.domain.model import UNHEARD, Cause, Evse, Limit, Outcome, Station
 from emw.engine.governor import Governor
 from emw.engine.view import Order
 from emw.service.accounts import Accounts
@@ -30,10 +30,7 @@ from emw.service.telemetry import OBEYED_A
 log = structlog.get_logger()
 PIECE = 2_000
 """So many commands are issued without letting anything else happen in between."""
-UNHEARD = {Outcome.OFFLINE, Outcome.TIMED_OUT}
-"""Where a station has agreed before, that it can't be told again says nothing of what it holds. After a start all
-connections are still to come, and nobody else need be asked meanwhile.
-"""
+UNCONFIRMED = {Outcome.PENDING, *UNHEARD}
 GREETINGS = 4
 """Greetings have a quarter of the room, and it is not the commands': ten thousand boots delay no event (fault F18)."""
 
@@ -61,6 +58,7 @@ class Commands:
         self._clock = clock
         self._ids = ids
         self._settings = settings
+        self._began_at = clock.now()
         self.sent = 0
         self.held = 0
         self.wake: Callable[[str], None] = lambda _: None
@@ -78,8 +76,7 @@ class Commands:
         self._tasks = tasks
         now = self._clock.now()
         for limit in sorted(self._state.limits.values(), key=lambda x: x.evse_id):
-            released = limit.max_a is None and limit.outcome is Outcome.PENDING
-            if limit.in_force(now) or (released and now - limit.issued_at < self._settings.rules.lease):
+            if self.owes(limit, now):
                 if limit.outcome is not Outcome.APPLIED:
                     self._governor.said_late(limit.evse_id, now.timestamp())
                 self.resend(limit.evse_id)
@@ -296,7 +293,7 @@ class Commands:
             await self._ledger.settled()
             return  # late: a newer command stands; what it went to shows in its heartbeats
         self._say_again.discard(evse_id)
-        if (limit.outcome, limit.answered_a) == (answer.outcome, answer.answered_a):
+        if _says_again(limit, answer):
             await self._ledger.settled()
             return
         await self._answered(limit, answer, actor)
@@ -311,7 +308,7 @@ class Commands:
         now = self._clock.now()
         stands = self._state.limits.get(limit.evse_id)
         same = stands is not None and stands.command_id == limit.command_id
-        if same and stands is not None and stands.outcome is Outcome.APPLIED and outcome in UNHEARD:
+        if same and stands is not None and outcome in UNHEARD and self._says_nothing(stands):
             return
         self._picture.asking.note_outcome(limit.evse_id, outcome, now)
         self._say_again.discard(limit.evse_id)
@@ -319,7 +316,7 @@ class Commands:
         known = stands if same and stands is not None else limit
         news = (limit.command_id, outcome, answer.answered_a)
         again = not same and self._said.get(limit.evse_id) == news
-        if not again and (known.outcome, known.answered_a) != (outcome, answer.answered_a):
+        if not again and not _says_again(known, replace(answer, outcome=outcome)):
             await self._ledger.record(
                 f.CommandAnswered(
                     at=now,
@@ -339,6 +336,16 @@ class Commands:
         ):
             self.wake(evse.territory_id)
 
+    def _says_nothing(self, stands: Limit) -> bool:
+        """Whether it says nothing of what a station holds that it can't be told again.
+
+        It has agreed before. Or an earlier process told it and was killed before the answer: until it calls it may well
+        hold it.
+        """
+        evse = self._state.evses[stands.evse_id]
+        told_before = stands.outcome is Outcome.PENDING and stands.issued_at < self._began_at
+        return stands.outcome is Outcome.APPLIED or (told_before and self._picture.asking.away(evse))
+
     def limit_to_tell(self, evse_id: str, *, rebooted: bool = False) -> Limit | None:
         """What a station should hear in an answer: a command it has not confirmed, or one a reboot made it forget."""
         limit = self._state.limits.get(evse_id)
@@ -351,11 +358,21 @@ class Commands:
             return limit if limit.in_force(now) else None
         if self._state.stations[evse.station_id].access_url is not None:
             # This one is called. Where that failed, it hears of it in an answer, like one that can't be.
-            missed = limit.outcome in {Outcome.TIMED_OUT, Outcome.OFFLINE}
-            release = limit.max_a is None and now - limit.issued_at < self._settings.rules.lease
-            return limit if missed and (release or limit.in_force(now)) else None
-        unconfirmed = limit.outcome is Outcome.PENDING or evse_id in self._say_again
+            return limit if limit.outcome in UNHEARD and self.owes(limit, now) else None
+        unconfirmed = limit.outcome in UNCONFIRMED or evse_id in self._say_again
         return limit if unconfirmed and (limit.in_force(now) or limit.max_a is None) else None
+
+    def owes(self, limit: Limit, now: datetime) -> bool:
+        """Whether a station has to hear of it: it is in force, or lifts what may hold yet, a ceiling's for a day."""
+        if limit.max_a is not None:
+            return limit.in_force(now)
+        return limit.outcome is not Outcome.APPLIED and now - limit.issued_at < self._settings.rules.longest
+
+
+def _says_again(limit: Limit, answer: Answer) -> bool:
+    """Whether an answer says what is known of a command already."""
+    same = answer.outcome in UNHEARD or limit.answered_a == answer.answered_a
+    return limit.outcome is answer.outcome and same
 
 
 def _under_knob(limit: Limit, evse: Evse) -> Limit:

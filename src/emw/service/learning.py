@@ -344,7 +344,8 @@ def _settled(r: _Row, now: datetime) -> bool:
     limit = r.limit
     if limit is None:
         return True
-    return limit.outcome is not Outcome.PENDING and r.reading.received_at >= shows_from(limit, now)
+    waits = limit.outcome is Outcome.PENDING and not limit.agreed(now)
+    return not waits and r.reading.received_at >= shows_from(limit, now)
 
 
 def _shown(r: _Row, before: _Shown | None, now: datetime) -> _Shown:
@@ -360,8 +361,7 @@ def _shown(r: _Row, before: _Shown | None, now: datetime) -> _Shown:
         # Taken before the change it is as good as any; taken while it came about it says nothing.
         return _Shown(before.limit_a, draw_a if reading.received_at < limit.issued_at else before.draw_a)
     under_a = evse.max_a
-    held = limit.max_a is not None and limit.in_force(now)
-    if held and limit.max_a is not None and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}:
+    if limit.max_a is not None and limit.holds(now):
         under_a = limit.max_a if limit.answered_a is None else limit.answered_a
     return _Shown(under_a, draw_a)
 

@@ -91,7 +91,7 @@ class Shown:
             self._said_again[evse.evse_id] = limit.command_id
             self._commands.resend(evse.evse_id)
             return None
-        if not limit.in_force(now) or limit.outcome is not Outcome.APPLIED:
+        if not limit.agreed(now):
             return None
         if self._telemetry.disobeys(evse.evse_id):
             return f"the meter shows {said.current_a:.1f} A under a limit of {limit.max_a:.1f} A"

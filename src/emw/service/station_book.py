@@ -141,15 +141,18 @@ class StationBook:
             self._dispatch.wake(evse.territory_id)
 
     async def heard(self, station_id: str) -> None:
-        """A station is there again: its EVSEs that were offline come back."""
+        """A station is there again: its EVSEs that were offline come back, and what could not be said may be due."""
         now = self._clock.now()
-        back = [e for e in self._state.evses_of(station_id) if e.powered and not e.online]
+        here = self._state.evses_of(station_id)
+        back = [e for e in here if e.powered and not e.online]
         for evse in back:
             self._telemetry.heard(evse.evse_id, now)
         await self._ledger.record(
             *(f.CameBack(at=now, actor=f"station:{station_id}", evse_id=e.evse_id) for e in back)
         )
-        for territory_id in sorted({e.territory_id for e in back}):
+        limits = self._state.limits
+        held = [e for e in here if (limit := limits.get(e.evse_id)) is not None and limit.in_force(now)]
+        for territory_id in sorted({e.territory_id for e in (*back, *held)}):
             self._dispatch.wake(territory_id)
 
     async def silent(self, station_id: str, last_heard_at: datetime) -> None:
@@ -276,10 +279,11 @@ class StationBook:
         await self._dispatch.commands.told(evse_id, command_id, answer, f"station:{station_id}")
 
     def say_again(self, evses: Sequence[Evse]) -> None:
-        """Limits in force are said again: the station may have lost them while it was away."""
+        """Limits in force are said again, the station may have lost them; and that it is free, if it missed that."""
         now = self._clock.now()
         for evse in evses:
-            if self._state.held(evse.evse_id, now) is not None:
+            limit = self._state.limits.get(evse.evse_id)
+            if limit is not None and self._dispatch.commands.owes(limit, now):
                 self._dispatch.commands.resend(evse.evse_id)
 
     async def called(

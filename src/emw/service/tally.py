@@ -71,11 +71,11 @@ def standing_of(
     least_a = lowest_a(evse, session)
     if limit is None or session is None or not limit.in_force(now):
         return evse.kw_per_a, least_a, believed, able, NO_LIMIT, 0.0
-    waits = limit.outcome is Outcome.PENDING
-    if online and (limit.outcome is Outcome.APPLIED or (waits and limit.answered_a is not None)):
+    if online and limit.agreed(now):
         became, limit_a = AGREED, limit.answered_a
     else:
-        became, limit_a = WAITING if waits and online else REFUSED, limit.max_a
+        waits = online and limit.outcome is Outcome.PENDING
+        became, limit_a = WAITING if waits else REFUSED, limit.max_a
     return evse.kw_per_a, least_a, believed, able, became, np.inf if limit_a is None else limit_a
 
 

@@ -259,7 +259,7 @@ class Telemetry:
             live.free_a = reading.current_a  # it takes less than it may: this is all it wants
         elif limit.max_a > 0:
             live.gap_a = max(below_a, 0.0)
-        over = limit.outcome is Outcome.APPLIED and reading.current_a > limit.max_a + OBEYED_A
+        over = limit.agreed(now) and reading.current_a > limit.max_a + OBEYED_A
         live.strikes = live.strikes + 1 if over else 0
 
     def disobeys(self, evse_id: str) -> bool:
@@ -298,7 +298,7 @@ class Telemetry:
         if reading is None or evse.kw_per_a <= 0:
             return None
         if limit is not None:
-            if limit.in_force(now) and limit.outcome is Outcome.PENDING:
+            if limit.outcome is Outcome.PENDING and limit.in_force(now) and not limit.agreed(now):
                 return None
             if reading.received_at < shows_from(limit, now):
                 return None

@@ -76,7 +76,8 @@ class Watch:
                 woken.add(evse.territory_id)
         for limit in self._state.limits.values():
             waits = limit.outcome is Outcome.PENDING and (limit.in_force(now) or limit.max_a is None)
-            if waits and now - limit.issued_at > self._unanswered_after:
+            # What an earlier process told is waited for from the start on: its station has to find the way back first.
+            if waits and now - max(limit.issued_at, started_at) > self._unanswered_after:
                 facts.append(self._timed_out(limit, now))
                 woken.add(self._state.evses[limit.evse_id].territory_id)
             elif self._release_missed(limit, now):

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from emw.domain import facts as f
+from emw.domain.held import at_most_a
 from emw.domain.lines import LINES, loaded
-from emw.domain.model import Cause, Evse, Limit, Outcome
+from emw.domain.model import Cause, Evse, Limit
 from emw.domain.state import State
 from emw.engine.view import Rules
 
@@ -168,14 +169,10 @@ class Motion:
             if session is None or node_id not in shadow.path(evse.territory_id):
                 continue
             limit = shadow.limits.get(evse.evse_id)
-            held = (
-                limit is not None
-                and limit.in_force(now)
-                and limit.outcome in {Outcome.APPLIED, Outcome.PENDING}
-            )
             could_a = min(evse.max_a, session.car_max_a)
-            if held and limit and limit.max_a is not None:
-                could_a = min(could_a, limit.max_a)
+            most_a = at_most_a(limit, now)
+            if most_a is not None:
+                could_a = min(could_a, most_a)
             kw += evse.kw_per_a * could_a
             for line in _lines(evse, shadow):
                 on_line_a[line] += could_a

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from emw.domain.model import RECORDS
 from emw.store.columns import UtcTime, column_type, kinds_of
 
-REVISION: Final = "0017"
+REVISION: Final = "0018"
 """The newest migration: a database that says so needs none. Held against migrations/ by a test."""
 
 metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s"})

@@ -55,7 +55,7 @@ def explain(state: State, evse: Evse, limit: Limit | None, now: datetime, tongue
     parts: list[str] = []
     held = limit is not None and limit.in_force(now)
     if limit is not None and held:
-        until = clock_time(limit.until, now, zone)
+        until = clock_time(limit.ends_at, now, zone)
         parts.append(
             t("why.limit", a=tongue.number(number(limit.max_a)), at=until, cause=_cause(state, limit, tongue))
         )

@@ -30,5 +30,5 @@ def central(headend: HeadEnd, link: OcppLink, chance: Random, settings: OcppSett
     headend.watch.knows = meters.meters_still
     headend.console = hub.console = Console(hub)
     link.hub = hub
-    headend.dispatch.picture.asking.yet_to_call = link.never_seen
+    headend.dispatch.picture.asking.away = link.is_away
     return hub

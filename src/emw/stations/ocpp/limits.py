@@ -333,11 +333,14 @@ class OcppLink:
     def __init__(self) -> None:
         self.hub: Hub | None = None
 
-    def never_seen(self, evse: Evse) -> bool:
-        """Whether an EVSE's station speaks OCPP and has not connected since emw started. Hot."""
+    def is_away(self, evse: Evse) -> bool:
+        """Whether an EVSE's station speaks OCPP and is not connected. Hot."""
         hub = self.hub
-        if hub is None or evse.evse_id in hub.plugs:
+        if hub is None:
             return False
+        plug = hub.plugs.get(evse.evse_id)
+        if plug is not None:
+            return plug.peer.connection is None
         station = hub.state.stations.get(evse.station_id)
         return station is not None and station.protocol != "rest" and hub.connected(evse.station_id) is None
 

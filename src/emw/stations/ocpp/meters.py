@@ -79,9 +79,7 @@ class Meters:
     def _unproven(self, plug: Plug, evse: Evse) -> None:
         """It was asked and is silent still: what it holds can't be counted."""
         limit = self._state.limits.get(evse.evse_id)
-        if limit is None or limit.max_a is None or limit.outcome is not Outcome.APPLIED:
-            return
-        if limit.in_force(self._clock.now()):
+        if limit is not None and limit.agreed(self._clock.now()):
             self._hub.answered(evse, limit, Answer(Outcome.REJECTED, limit.answered_a, reason=SILENT))
 
 
