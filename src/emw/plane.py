@@ -206,10 +206,13 @@ class Plane:
         return retry_after_s + round(late_s)
 
     def _problem(self, status: int, title: str, detail: str, field: str | None) -> bytes:
-        body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-        if field is not None:
-            body["field"] = field
-        return self._encode(body)
+        return self._encode(problem(status, title, detail, field))
+
+
+def problem(status: int, title: str, detail: str, field: str | None = None) -> dict[str, Any]:
+    """A refusal as problem+json has it (RFC 9457); `field`: what is wrong, where it is one thing."""
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return body if field is None else body | {"field": field}
 
 
 def names_of(certificate: Mapping[str, Any] | None) -> tuple[str, ...]:

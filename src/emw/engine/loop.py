@@ -6,7 +6,7 @@
         restore   let go along the ramp, the neediest first
     ─► commands: only changes, and again what was not confirmed
 
-The load is measured in every round (predicted where a command is younger than that), so the law is an integral by
+The load is measured in every round (predicted where a command is younger than that), so the control is an integral by
 itself: what was missed a round ago is in the error of this one. The dead band grows with the doubt about the
 counterfactual: nobody is moved for what cannot be known. The service's loop is `share`, which knows trees.
 """

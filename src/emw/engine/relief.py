@@ -1,6 +1,6 @@
 """Whom to relieve of a hold: the dearest where too much is shed, and those whom others can stand in for at less. Pure.
 
-Who hands on is one law for both loops, that of `emw allocate` (`loop`) and that of the service (`share`). Giving back
+Who hands on is one rule for both loops, that of `emw allocate` (`loop`) and that of the service (`share`). Giving back
 is not: here the last one is let go of to the nearest step, and who is too large for what is left ends the search; the
 service passes him over and never lets go of more than is too much (decision 0013).
 """

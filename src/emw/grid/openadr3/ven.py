@@ -224,9 +224,21 @@ class Ven:
             return "cancelled: it lasts no time"
         if not told.slots and not told.failed and known is None:
             return None  # over before it was ever seen; one that is known stays until its VTN has it no more
-        asks = self._asks(event, program, told, until)
-        return self._heard_as(
-            raw, event, told, asks, first_seen, draw, name, meaning.precedence if meaning else 100
+        asks, notes = self._asks(event, program, told, until)
+        return Heard(
+            source_id=settings.source_id,
+            event_id=event.id,
+            program_id=event.programID,
+            program=name or event.programID,
+            first_seen_at=first_seen,
+            draw=draw,
+            segments=told.segments,
+            body=canonical(raw),
+            precedence=meaning.precedence if meaning else 100,
+            name=event.eventName,
+            priority=event.rank,
+            notes=(*told.notes, *notes),
+            asks=asks,
         )
 
     def _asks(
@@ -244,33 +256,6 @@ class Ven:
             piece=timedelta(seconds=self.settings.report_s),
         )
         return None if plan is None else msgspec.json.encode(plan).decode(), notes
-
-    def _heard_as(
-        self,
-        raw: Any,
-        event: Event,
-        told: Translated,
-        asks: tuple[str | None, list[str]],
-        first_seen: datetime,
-        draw: float,
-        program: str,
-        precedence: int,
-    ) -> Heard:
-        return Heard(
-            source_id=self.settings.source_id,
-            event_id=event.id,
-            program_id=event.programID,
-            program=program or event.programID,
-            first_seen_at=first_seen,
-            draw=draw,
-            segments=told.segments,
-            body=canonical(raw),
-            precedence=precedence,
-            name=event.eventName,
-            priority=event.rank,
-            notes=(*told.notes, *asks[1]),
-            asks=asks[0],
-        )
 
     def _above(self, territory_id: str) -> Container[str] | None:
         return self._state.path(territory_id) if territory_id in self._state.territories else None

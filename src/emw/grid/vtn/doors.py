@@ -22,7 +22,7 @@ from emw.grid.vtn.settings import BASE, ServerSettings
 from emw.grid.vtn.tokens import AuthRefused, Tokens
 from emw.grid.vtn.wire import TAKES
 from emw.misfit import decoded
-from emw.plane import PROBLEM, BadBody, Receive, Scope, Send, read_body, wrong_method
+from emw.plane import PROBLEM, BadBody, Receive, Scope, Send, problem, read_body, wrong_method
 from emw.service.errors import BadInput, EmwError
 
 log = structlog.get_logger()
@@ -323,21 +323,12 @@ def _problem(
     field_name: str | None = None,
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> Answer:
-    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    if field_name is not None:
-        body["field"] = field_name
-    return Answer(status, _encode(body), tuple(headers), PROBLEM)
+    return Answer(status, _encode(problem(status, title, detail, field_name)), tuple(headers), PROBLEM)
 
 
 def _auth_refused(error: AuthRefused) -> Answer:
     """RFC 6749 5.2, and a problem beside it for who reads OpenADR's own schema."""
     headers = [(b"www-authenticate", b"Basic")] if error.status == 401 else []
-    told = {
-        "error": error.error,
-        "error_description": error.why,
-        "type": "about:blank",
-        "title": "Not authorised" if error.status == 401 else "Bad input",
-        "status": error.status,
-        "detail": error.why,
-    }
+    title = "Not authorised" if error.status == 401 else "Bad input"
+    told = {"error": error.error, "error_description": error.why, **problem(error.status, title, error.why)}
     return Answer(error.status, _encode(told), tuple(headers))
