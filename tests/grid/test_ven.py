@@ -435,7 +435,7 @@ def test_a_share_and_a_setpoint_follow_the_baseline() -> None:
         await h.until(12)
         assert h.requests()[0].kw == pytest.approx(ALL_KW / 2, rel=0.05)
         await h.until(70)
-        baseline_kw = h.headend.signals._owing._baseline_kw("East", h.clock.now())
+        baseline_kw = h.headend.accounts.whole("East", h.clock.now()).baseline_kw
         assert h.requests()[1].kw == pytest.approx(baseline_kw - 300, rel=0.03)
         assert h.load_kw() == pytest.approx(300, rel=0.1)
 

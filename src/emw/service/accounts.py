@@ -18,7 +18,7 @@ from emw.service.errors import Unavailable
 from emw.service.ledger import Ledger
 from emw.service.ports import Ids
 from emw.service.settings import ServiceSettings
-from emw.service.tally import Lines, Row, Tally, as_told
+from emw.service.tally import Lines, Part, Row, Tally, as_told
 from emw.service.telemetry import Telemetry
 from emw.service.twins import METHOD, Twins
 
@@ -168,9 +168,9 @@ class Accounts:
 
     # --- sums
 
-    def evses_of(self, request: ReductionRequest) -> list[Evse]:
-        """The EVSEs under a request's territory."""
-        node, state = request.territory_id, self._state
+    def evses_of(self, territory_id: str) -> list[Evse]:
+        """The EVSEs under a territory."""
+        node, state = territory_id, self._state
         inside: dict[str, bool] = {}
         found = []
         for evse in state.evses.values():
@@ -183,11 +183,15 @@ class Accounts:
 
     def sums(self, request: ReductionRequest, now: datetime) -> Tally:
         """The request's sums at this instant."""
-        return self._lines(request, now).tally(request)
+        return self._lines(request.territory_id, now).tally(request)
 
-    def _lines(self, request: ReductionRequest, now: datetime) -> Lines:
+    def whole(self, territory_id: str, now: datetime) -> Part:
+        """What the EVSEs under a territory add to the sums of any request, together."""
+        return self._lines(territory_id, now).whole
+
+    def _lines(self, territory_id: str, now: datetime) -> Lines:
         beyond = beyond_cap(self._state, self._most_per_customer, now)
-        return Lines(self.evses_of(request), self._state, self._telemetry, now, beyond)
+        return Lines(self.evses_of(territory_id), self._state, self._telemetry, now, beyond)
 
     def why_short(self, key: str, short_kw: float) -> str:
         """Why `short_kw` of it are short, in words, as the last round left it."""
@@ -297,14 +301,14 @@ class Accounts:
 
     def _read(self, request: ReductionRequest, book: _Book, now: datetime) -> None:
         """Enter what the meters show since they were last looked at."""
-        lines = self._lines(request, now)
+        lines = self._lines(request.territory_id, now)
         t = lines.tally(request)
         seconds = max((now - book.looked_at).total_seconds(), 0.0)
         book.looked_at = now
         book.seconds += seconds
         book.measured_kws += (t.measured_kw or 0.0) * seconds
         book.baseline_kws += t.baseline_kw * seconds
-        book.load_kws += (t.load_kw or 0.0) * seconds
+        book.load_kws += t.load_kw * seconds
         book.unmeasured = book.unmeasured or t.measured_kw is None
         self._meter_evses(request, lines, seconds, now)
 

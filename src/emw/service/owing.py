@@ -131,26 +131,13 @@ class Owing:
         """What a step asks in kW: a share and a setpoint follow the baseline."""
         if step.kind is SignalKind.REDUCE_KW:
             return min(step.value, self._settings.max_request_kw)
-        baseline_kw = self._baseline_kw(territory_id, now)
+        baseline_kw = self._accounts.whole(territory_id, now).baseline_kw
         kw = step.value * baseline_kw if step.kind is SignalKind.REDUCE_SHARE else baseline_kw - step.value
         kw = round(min(max(kw, 0.0), self._settings.max_request_kw), 3)
         if known is not None and _same(_origin(known), step):
             near = abs(kw - known.kw) <= max(1.0, TRACK_BAND * known.kw)
             return known.kw if near else kw
         return kw
-
-    def _baseline_kw(self, territory_id: str, now: datetime) -> float:
-        stub = ReductionRequest(
-            request_key="",
-            iso_id="",
-            request_id="",
-            territory_id=territory_id,
-            kw=0.0,
-            start_at=now,
-            end_at=None,
-            received_at=now,
-        )
-        return self._accounts.sums(stub, now).baseline_kw
 
     def _changed(self, request: ReductionRequest, run: Run, version: int, now: datetime) -> list[f.Fact]:
         step = run.at(now)

@@ -31,7 +31,7 @@ class Tally:
     excess_kw: float
     measured_kw: float | None
     baseline_kw: float
-    load_kw: float | None
+    load_kw: float
 
 
 class Part(NamedTuple):
@@ -162,7 +162,12 @@ class Lines:
 
     def tally(self, request: ReductionRequest) -> Tally:
         """The sums of a request for whose territory these are all."""
-        return summed(request, Part(*self.parts.sum(axis=0).tolist()))
+        return summed(request, self.whole)
+
+    @property
+    def whole(self) -> Part:
+        """All of them together."""
+        return Part(*self.parts.sum(axis=0).tolist())
 
 
 def summed(request: ReductionRequest, whole: Part) -> Tally:

@@ -119,9 +119,7 @@ def no_resend() -> contextlib.AbstractContextManager[None]:
 def double_count() -> contextlib.AbstractContextManager[None]:
     """Counts each EVSE twice in the sums."""
     evses_of = Accounts.evses_of
-    return _patched(
-        Accounts, "evses_of", lambda self, request: [*evses_of(self, request), *evses_of(self, request)]
-    )
+    return _patched(Accounts, "evses_of", lambda self, node: [*evses_of(self, node), *evses_of(self, node)])
 
 
 def lost_commit() -> contextlib.AbstractContextManager[None]:

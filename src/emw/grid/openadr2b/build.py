@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from random import Random
 
 from emw.grid.link import Link
 from emw.grid.openadr2b.client import Client2b
 from emw.grid.openadr2b.hearing import Hearing
-from emw.grid.openadr2b.reporting import Reporting, sums_of
+from emw.grid.openadr2b.reporting import Reporting
 from emw.grid.openadr2b.signature import Signing
 from emw.grid.openadr2b.ven import Ven2b
 from emw.grid.openadr3.client import Http
 from emw.grid.openadr3.settings import VtnSettings
 from emw.service.headend import HeadEnd
+from emw.service.tally import Part
 
 
 def ven_of(
@@ -30,8 +30,11 @@ def ven_of(
         return f"{chance.getrandbits(128):032x}"
 
     h = headend
+
+    def sums(territory_id: str) -> Part:
+        return h.accounts.whole(territory_id, h.clock.now())
+
     client = Client2b(settings, http, h.clock, new_id, signing)
-    sums = partial(sums_of, h.accounts, h.clock, settings.source_id)
     return Ven2b(
         settings,
         client,

@@ -14,7 +14,7 @@ from emw.grid.openadr2b.events import Told, meant
 from emw.grid.openadr2b.opting import OUT, Able, Choice, choose, patient
 from emw.grid.openadr3.settings import Meaning, VtnSettings
 from emw.service.signals import Heard, Signals
-from emw.service.tally import Tally
+from emw.service.tally import Part
 
 AHEAD: Final = timedelta(days=8)
 
@@ -27,7 +27,7 @@ class Hearing:
         settings: VtnSettings,
         state: State,
         signals: Signals,
-        sums: Callable[[str], Tally],
+        sums: Callable[[str], Part],
         chance: Random,
         *,
         max_kw: float,

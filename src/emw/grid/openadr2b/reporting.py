@@ -8,7 +8,6 @@ from typing import Final
 
 import structlog
 
-from emw.domain.model import ReductionRequest, RequestState
 from emw.domain.state import State
 from emw.grid.openadr2b import messages as say
 from emw.grid.openadr2b.client import Client2b
@@ -16,31 +15,13 @@ from emw.grid.openadr2b.reports import LONGEST, SHORTEST, Asked, asked_in, point
 from emw.grid.openadr2b.xml import Node, name_of, text
 from emw.grid.openadr3.client import Trouble, VtnFailed
 from emw.grid.openadr3.settings import VtnSettings
-from emw.service.accounts import Accounts
 from emw.service.ports import Clock
-from emw.service.tally import Tally
+from emw.service.tally import Part
 
 log = structlog.get_logger()
 SPECIFIER: Final = "emw-telemetry"
 MOST_SAMPLES: Final = 500
 """So many in one message."""
-
-
-def sums_of(accounts: Accounts, clock: Clock, asker: str, territory_id: str) -> Tally:
-    """What is drawn, would be drawn and could be shed in a territory now: the sums of a request for 0 kW."""
-    now = clock.now()
-    nothing = ReductionRequest(
-        request_key="openadr2b",
-        iso_id=asker,
-        request_id="openadr2b",
-        territory_id=territory_id,
-        kw=0.0,
-        start_at=now,
-        end_at=None,
-        received_at=now,
-        state=RequestState.PENDING,
-    )
-    return accounts.sums(nothing, now)
 
 
 class Reporting:
@@ -51,7 +32,7 @@ class Reporting:
         settings: VtnSettings,
         client: Client2b,
         state: State,
-        sums: Callable[[str], Tally],
+        sums: Callable[[str], Part],
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:
@@ -155,7 +136,7 @@ class Reporting:
                 s = self._sums(place)
                 found[f"{place}:load"] = s.load_kw
                 found[f"{place}:baseline"] = s.baseline_kw
-                found[f"{place}:change"] = None if s.load_kw is None else s.load_kw - s.baseline_kw
+                found[f"{place}:change"] = s.load_kw - s.baseline_kw
         return found
 
 
