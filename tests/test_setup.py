@@ -1,5 +1,6 @@
 """The set-up keeps its promises: pinned parts, no foreign hosts, a changelog, short modules."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -73,6 +74,14 @@ def test_modules_are_short_enough_to_hold_in_mind() -> None:
     }
     assert lengths
     assert {path: lines for path, lines in lengths.items() if lines > LONGEST_MODULE} == {}
+
+
+@pytest.mark.parametrize("room", ["engine", "service", "stations/ocpp"])
+def test_the_map_at_the_head_of_a_large_room_names_every_module(room: str) -> None:
+    told = ast.get_docstring(ast.parse((ROOT / "src/emw" / room / "__init__.py").read_text())) or ""
+    modules = {path.stem for path in (ROOT / "src/emw" / room).glob("*.py")} - {"__init__"}
+    assert modules
+    assert modules - set(re.findall(r"\w+", told)) == set()
 
 
 def test_every_part_has_its_marker() -> None:
