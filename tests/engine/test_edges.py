@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from emw.engine.neutral import Allocator
-from tests.engine.fleet import Evse, Fleet, fleet
+from tests.engine.neutral_fleet import Evse, Fleet, fleet
 
 LOAD_KW = 60 * 16 * 0.208
 START = 610.0

@@ -19,7 +19,7 @@ from emw.engine.learn import HALF_H, Belief, Learner
 from emw.engine.need import GROUPS
 from emw.engine.past import Habits
 from emw.engine.view import EvseView, View
-from tests.unit.fleet import START
+from tests.engine.fleet import START
 
 K = 0.23
 

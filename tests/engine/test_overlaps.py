@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from emw.engine.decide import decide
 from emw.engine.ladder import Price
 from emw.engine.view import Rules
-from tests.unit.fleet import PARENTS, PATHS, PHASES, Car, Fleet
+from tests.engine.fleet import PARENTS, PATHS, PHASES, Car, Fleet
 
 NODES = sorted(PARENTS)
 AT_ONCE = Rules(ramp_floor_kw_per_min=1e6)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from emw.engine import taper
 from emw.engine.taper import Taper
-from tests.engine.fleet import Evse, Fleet
+from tests.engine.neutral_fleet import Evse, Fleet
 
 ROUNDS = st.lists(st.tuples(st.floats(-5, 5), st.floats(0, 5)), max_size=20)
 

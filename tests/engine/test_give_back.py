@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emw.domain.model import Cause, Limit, Outcome
 from emw.engine.ladder import Price
-from tests.unit.fleet import START, Car, Fleet
+from tests.engine.fleet import START, Car, Fleet
 
 KEY = "R1"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emw.domain.lines import LINES
 from emw.domain.model import Cause
 from emw.engine.view import Rules
-from tests.unit.fleet import PATHS, Car, Fleet, alike
+from tests.engine.fleet import PATHS, Car, Fleet, alike
 
 QUICK = Rules(ramp_floor_kw_per_min=1e6)
 L1, L2, L3 = ("L1",), ("L2",), ("L3",)

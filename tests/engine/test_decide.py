@@ -15,7 +15,7 @@ from emw.domain.model import Cause
 from emw.engine.decide import decide
 from emw.engine.ladder import Price
 from emw.engine.view import Rules
-from tests.unit.fleet import PATHS, Car, Fleet, alike
+from tests.engine.fleet import PATHS, Car, Fleet, alike
 
 QUICK = Rules(ramp_floor_kw_per_min=1e6)
 """For stories in which the ramp is not the point."""

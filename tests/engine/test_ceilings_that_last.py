@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emw.domain.model import Cause, Outcome
 from emw.engine.view import Rules
-from tests.unit.fleet import PATHS, Car, Fleet, alike
+from tests.engine.fleet import PATHS, Car, Fleet, alike
 
 QUICK = Rules(ramp_floor_kw_per_min=1e6)
 DEAD_FOR = (60.0, 15 * 60.0, 3600.0, 6 * 3600.0, 18 * 3600.0)
