@@ -82,7 +82,7 @@ def test_every_command_is_in_the_reference_and_no_other() -> None:
 
 def test_every_metric_is_in_the_reference() -> None:
     source = (ROOT / "src/emw/web/metrics.py").read_text(encoding="utf-8")
-    counters = re.search(r"for name, text, value in \((.*?)\n        \):", source, re.DOTALL)
+    counters = re.search(r"def _counts\(self\)(.*?)\n\n\n", source, re.DOTALL)
     assert counters is not None
     total = set(re.findall(r'"(emw_\w+)"', counters[1])) | {"emw_operator_answers"}
     expected = {f"{n}_total" if n in total else n for n in re.findall(r'"(emw_\w+)"', source)}

@@ -146,6 +146,22 @@ def _steps(rows: Sequence[Mapping[str, Any]], name: str) -> list[Step]:
     return [Step(r["start_at"], r["end_at"], r[name]) for r in rows]
 
 
+def _load_plot(intervals: Sequence[Mapping[str, Any]], n: Figures) -> Markup:
+    lines = [
+        Series("s-base", _steps(intervals, "baseline_kw")),
+        Series("s-load", _steps(intervals, "load_kw")),
+    ]
+    return plot(n.tongue.t("report.load_plot"), lines, n.zone, n.axis)
+
+
+def _shed_plot(intervals: Sequence[Mapping[str, Any]], n: Figures) -> Markup:
+    bars = [
+        Series("s-shed", _steps(intervals, "shed_kw"), filled=True),
+        Series("s-target", _steps(intervals, "asked_kw")),
+    ]
+    return plot(n.tongue.t("report.shed_plot"), bars, n.zone, n.axis)
+
+
 async def _parts(headend: HeadEnd, enrolled: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Sites and customers of one request, as a month has them."""
     places = {r["evse_id"]: r for r in await headend.store.query("places", limit=MOST)}
@@ -185,14 +201,6 @@ async def request_report_page(
     figures = Figures(tongue_of(request), zone_of(headend.state, asked.territory_id))
     segment = quote(key, safe="")
     chain = f"requestKey={quote(key, safe='')}"
-    load = [
-        Series("s-base", _steps(intervals, "baseline_kw")),
-        Series("s-load", _steps(intervals, "load_kw")),
-    ]
-    bars = [
-        Series("s-shed", _steps(intervals, "shed_kw"), filled=True),
-        Series("s-target", _steps(intervals, "asked_kw")),
-    ]
     enrolled = await enrolments(headend, key, MOST)
     by = by or ("now" if asked.live else "gave")
     up = by in FROM_BELOW if up is None else up
@@ -205,7 +213,6 @@ async def request_report_page(
         )
         return f"/reports/requests/{segment}?{words}#h-taking-part"
 
-    t = figures.tongue.t
     return framed(
         request,
         headend,
@@ -225,8 +232,8 @@ async def request_report_page(
         totals=[(x, settlement.rows_of(record, x)) for x in totals],
         intervals=intervals,
         parts=_largest(await extras.beside(lambda: _parts(headend, enrolled))),
-        load_plot=plot(t("report.load_plot"), load, figures.zone, figures.axis),
-        shed_plot=plot(t("report.shed_plot"), bars, figures.zone, figures.axis),
+        load_plot=_load_plot(intervals, figures),
+        shed_plot=_shed_plot(intervals, figures),
         table=f"/api/v1/reports/requests/{segment}/table",
         rows_asked=f"/api/v1/activity?{chain}&kind=RequestReceived",
         rows_confirmed=f"/api/v1/activity?{chain}&kind=RequestTallied&limit=10000",
