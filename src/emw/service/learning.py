@@ -344,8 +344,7 @@ def _settled(r: _Row, now: datetime) -> bool:
     limit = r.limit
     if limit is None:
         return True
-    waits = limit.outcome is Outcome.PENDING and not limit.agreed(now)
-    return not waits and r.reading.received_at >= shows_from(limit, now)
+    return limit.outcome is not Outcome.PENDING and r.reading.received_at >= shows_from(limit, now)
 
 
 def _shown(r: _Row, before: _Shown | None, now: datetime) -> _Shown:

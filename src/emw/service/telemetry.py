@@ -298,7 +298,7 @@ class Telemetry:
         if reading is None or evse.kw_per_a <= 0:
             return None
         if limit is not None:
-            if limit.outcome is Outcome.PENDING and limit.in_force(now) and not limit.agreed(now):
+            if limit.in_force(now) and limit.outcome is Outcome.PENDING:
                 return None
             if reading.received_at < shows_from(limit, now):
                 return None
