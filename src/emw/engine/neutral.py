@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from emw.engine.absent import Absent
-from emw.engine.columns import Columns, Floats, Phase, Request
+from emw.engine.columns import Bools, Columns, Floats, Phase, Request
 from emw.engine.loop import Controller, Tuning
 from emw.engine.minutes import Minutes, came_before, leaves_after
 
@@ -97,13 +97,8 @@ class Allocator:
         was = np.array([self._rows.get(key, -1) for key in rows], dtype=np.int64).reshape(n)
         now_min = told_min + shift_min
         plug_min = came_before(told_plug_min + shift_min, now_min)
-        # Limits lie on whole steps; a step of 8 with a floor of 6 begins at 8, and with a knob of 30 it ends at 24.
-        step_a = column("step_a", 1.0, least=1e-3)
-        max_a = column("max_a")
-        floor_a = np.round(np.ceil(column("min_a", 6.0) / step_a - 1e-6) * step_a, 6)
-        top_a = np.round(np.floor(max_a / step_a + 1e-6) * step_a, 6)
-        no_limit = top_a < floor_a
-        top_a[no_limit] = max_a[no_limit]
+        step_a, max_a = column("step_a", 1.0, least=1e-3), column("max_a")
+        floor_a, top_a, no_limit = _on_steps(column("min_a", 6.0), max_a, step_a)
         limit_a = column("limit_a", nan, least=-np.inf)
         draw_a = np.maximum(column("draw_a", 0.0, least=-np.inf), 0.0)
         wild = draw_a > max_a * OVER_KNOB + OVER_KNOB_A
@@ -128,6 +123,18 @@ class Allocator:
             online=np.array([bool(e.get("online", True)) for e in evses], dtype=np.bool_).reshape(n),
         )
         return columns, rows
+
+
+def _on_steps(min_a: Floats, max_a: Floats, step_a: Floats) -> tuple[Floats, Floats, Bools]:
+    """The lowest and the highest limit, and who has none; limits lie on whole steps.
+
+    A step of 8 with a floor of 6 begins at 8, and with a knob of 30 it ends at 24.
+    """
+    floor_a = np.round(np.ceil(min_a / step_a - 1e-6) * step_a, 6)
+    top_a = np.round(np.floor(max_a / step_a + 1e-6) * step_a, 6)
+    none = top_a < floor_a
+    top_a[none] = max_a[none]
+    return floor_a, top_a, none
 
 
 def _request(given: object, told_min: float, shift_min: float) -> Request:
