@@ -30,6 +30,7 @@ KINDS: Final = {
     "object": "an object",
     "array": "a list",
     "datetime": "a time like 2026-05-04T17:00:00Z",
+    "date": "a day like 2026-05-25",
     "null": "null",
 }
 AT_BYTE: Final = re.compile(r"\(byte (\d+)\)")
@@ -80,7 +81,7 @@ def in_words(why: str) -> str:
     if why == "Number out of range":
         return "is too large a number"
     if "RFC3339" in why:
-        return f"must be {KINDS['datetime']}"
+        return f"must be {KINDS['date' if why.endswith('date') else 'datetime']}"
     if why == "Expected `datetime` with a timezone component":
         return "must say its offset, as in 2026-05-04T17:00:00Z"
     return why

@@ -59,3 +59,16 @@ async def test_no_row_of_a_report_is_read_or_written_out_in_the_loop(
 
 def test_a_little_less_than_nothing_is_nothing() -> None:
     assert Figures(TONGUES["en"], UTC).number(-0.001, 2) == "0.00"
+
+
+async def test_what_a_report_can_not_be_asked_for_is_named_as_it_was_written() -> None:
+    async with world() as w:
+        key = await w.key(Role.VIEWER)
+        for asked, why in (
+            ("?holiday=monday", "holiday: must be a day like 2026-05-25"),
+            ("/table?format=xlsx", "format: 'xlsx' is none of its values"),
+            ("?rate=-1", "rate: must be at least 0"),
+        ):
+            told = await w.call("GET", f"/api/v1/reports/months/2026-05{asked}", key=key)
+            assert (told.status, told.json["detail"]) == (400, why)
+            assert told.json["field"] == why.partition(":")[0]

@@ -9,6 +9,7 @@ import typer
 from emw.cli.control import Control, segment
 from emw.cli.serve import ConfigPath, DataDir, configured
 from emw.cli.show import AsJson, print_json, print_one, print_table, say
+from emw.domain.people import Role
 
 territory = typer.Typer(
     help="The territory tree: zones, feeders, sites, and their ceilings.", no_args_is_help=True
@@ -65,7 +66,7 @@ def territory_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_
 @operator.command("add")
 def operator_add(
     name: str,
-    role: Annotated[str, typer.Option(help="viewer, operator or administrator.")] = "operator",
+    role: Annotated[Role, typer.Option(help="What they may do.")] = Role.OPERATOR,
     password: Annotated[
         str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="EMW_NEW_PASSWORD")
     ] = "",
@@ -74,7 +75,7 @@ def operator_add(
     as_json: AsJson = False,
 ) -> None:
     """Give a person a login. The password is asked for, never an argument."""
-    body = {"name": name, "password": password, "role": role}
+    body = {"name": name, "password": password, "role": role.value}
     told = Control(configured(config_path, data_dir), first=True).post("/operators", body)
     print_json(told) if as_json else say(f"{name} may log in as {role}")
 
@@ -89,7 +90,7 @@ def operator_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_j
 @token.command("add")
 def token_add(
     name: Annotated[str, typer.Argument(help="What it is for.")],
-    role: Annotated[str, typer.Option(help="viewer, operator or administrator.")] = "viewer",
+    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.VIEWER,
     scope: Annotated[
         list[str] | None,
         typer.Option(help="Only this part of the API, for example reports; may be said again. Default: all."),
@@ -103,7 +104,7 @@ def token_add(
 ) -> None:
     """Make an API key; it is shown once."""
     told = Control(configured(config_path, data_dir), first=True).post(
-        "/tokens", {"name": name, "role": role, "scopes": scope or None, "days": days}
+        "/tokens", {"name": name, "role": role.value, "scopes": scope or None, "days": days}
     )
     print_json(told) if as_json else print_one(told)
 
@@ -134,7 +135,7 @@ def request_list(
     as_json: AsJson = False,
 ) -> None:
     """List requests, newest first."""
-    rows = Control(configured(config_path, data_dir)).get("/requests", held="true" if held else None)
+    rows = Control(configured(config_path, data_dir)).get_all("/requests", held="true" if held else None)
     print_json(rows) if as_json else print_table(
         rows["items"], ["requestKey", "territory", "state", "requestedKW", "start", "askedBy", "held"]
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import socket
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
@@ -16,11 +17,17 @@ import msgspec
 
 from emw.app.config import Config
 
+PAGE = 10_000
+"""As many as the API gives at once."""
 NAME_IT = "name its folder with --data-dir, or its settings with --config"
 
 
 class ControlError(Exception):
     """emw refused, or can't be reached; the text says why."""
+
+
+class WrongUse(ControlError):
+    """What was given is nothing that can be asked for."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -56,12 +63,27 @@ class Control:
         asked = {k: v for k, v in query.items() if v is not None}
         return self.call("GET", path + ("?" + urlencode(asked) if asked else ""))
 
+    def get_all(self, path: str, **query: Any) -> Any:
+        """GET a list, page by page, as one page."""
+        page = self.get(path, limit=PAGE, **query)
+        while len(page["items"]) < page["total"]:
+            more = self.get(path, limit=PAGE, offset=len(page["items"]), **query)
+            if not more["items"]:  # some have gone meanwhile
+                break
+            page["items"] += more["items"]
+        return page | {"limit": len(page["items"])}
+
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """POST to a resource; fields that are None are left out."""
         return self.call("POST", path, {k: v for k, v in (body or {}).items() if v is not None})
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One call. Raises ControlError with the server's own reason."""
+        for name, value in (body or {}).items():
+            if isinstance(value, float) and not isfinite(value):
+                raise WrongUse(
+                    f"{name}: {value} is no number to reckon with"
+                )  # JSON would say null: not given
         payload = None if body is None else msgspec.json.encode(body)
         try:
             status, got = self._over_socket(method, path, payload)
@@ -79,7 +101,8 @@ class Control:
         except msgspec.DecodeError as error:
             raise ControlError(f"emw answered {status} with something that is not JSON") from error
         if status >= 400:
-            raise ControlError(str(answer.get("detail", answer)) if isinstance(answer, dict) else str(answer))
+            said = str(answer.get("detail", answer)) if isinstance(answer, dict) else str(answer)
+            raise WrongUse(said) if status == 400 else ControlError(said)
         return answer
 
     @property

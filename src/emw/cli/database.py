@@ -47,6 +47,8 @@ def check(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJ
     """Check the file, the chain of the log, and that the tables are what the log says."""
     config = configured(config_path, data_dir)
     told = maintenance.check(config.store_url())
+    if not told["exists"]:
+        raise fail("; ".join(told["problems"]) or f"there is no database in {config.data.absolute()} yet")
     if as_json:
         print_json(told)
     else:
@@ -63,7 +65,9 @@ def upgrade(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: A
     config = configured(config_path, data_dir)
     with only_one(config.data):
         told = maintenance.upgrade(config.store_url())
-    print_json(told) if as_json else say("the tables are of this version")
+    print_json(told) if as_json else say(
+        "the tables are of this version" if told["from"] else "there was no database; one was made"
+    )
 
 
 def add_to(app: typer.Typer) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from emw.cli.control import Control, segment
 from emw.cli.serve import ConfigPath, DataDir, configured
-from emw.cli.show import AsJson, fail, print_json, print_one, print_table, say
+from emw.cli.show import AsJson, fail, print_json, print_one, print_table, say, time_of
 from emw.simulator.iso import IsoClient, IsoError, ReportReceiver
+from emw.simulator.link import BadAddress
 
 iso = typer.Typer(help="Grid operators: their tokens, and their side of the wire.", no_args_is_help=True)
 Server = Annotated[str, typer.Option(help="The station plane, for example http://127.0.0.1:8400.")]
@@ -78,9 +78,9 @@ def decrease(
     """Ask for a decrease and show what came of it."""
 
     async def ask(client: IsoClient) -> Any:
-        at = None if start is None else datetime.fromisoformat(start)
         return await client.decrease(request_id, territory, kw, start=at, duration_minutes=minutes)
 
+    at = time_of(start, "--start")
     _show(server, token, ask, as_json=as_json)
 
 
@@ -158,6 +158,8 @@ def _run(work: Callable[[], Awaitable[Any]]) -> Any:
 
     try:
         return asyncio.run(go())
+    except BadAddress as error:
+        raise fail(f"--server: {error}", 2) from error
     except IsoError as error:
         raise fail(str(error)) from error
 

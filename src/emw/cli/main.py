@@ -102,8 +102,7 @@ def main() -> None:
         why = first_of(error)
         if not isinstance(why, KNOWN):
             raise
-        say_failure(why)
-        sys.exit(1)
+        sys.exit(say_failure(why))
 
 
 if __name__ == "__main__":

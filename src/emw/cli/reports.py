@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from emw.cli.serve import ConfigPath, DataDir, configured
-from emw.cli.show import err, fail, say_error
+from emw.cli.show import err, fail, say_error, time_of
 from emw.service.errors import NotFound
 from emw.service.evidence import month as settled
 from emw.service.evidence import shed as books
@@ -63,18 +63,6 @@ FOR_PEOPLE = {
 """What a table has room for; the other formats have every column."""
 ALL = {**COLUMNS, "shed": books.COLUMNS, "month": settled.COLUMNS}
 Read = Callable[[Store], Awaitable[list[dict[str, Any]]]]
-
-
-def _time(text: str | None, option: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise fail(f"{option}: write a time like 2026-05-04T07:00:00Z", 2) from error
-    if at.tzinfo is None:
-        raise fail(f"{option}: give the offset too, for example 2026-05-04T07:00:00Z", 2)
-    return at
 
 
 def _days(texts: list[str] | None) -> frozenset[date]:
@@ -181,8 +169,8 @@ def activity(
     form = _checked(form, output, as_json=as_json)
     read = _query(
         "activity",
-        since=_time(since, "--since"),
-        until=_time(until, "--until"),
+        since=time_of(since, "--since"),
+        until=time_of(until, "--until"),
         kind=kind,
         evse_id=evse,
         request_key=request,
@@ -237,7 +225,7 @@ def sessions(
 ) -> None:
     """The sessions: who stayed how long and took how much."""
     form = _checked(form, output, as_json=as_json)
-    from_at, to_at = _time(since, "--since"), _time(until, "--until")
+    from_at, to_at = time_of(since, "--since"), time_of(until, "--until")
     read = _query("sessions", since=from_at, until=to_at, evse_id=evse, limit=limit)
     _report(read, "sessions", form, output, config_path, data_dir)
 
@@ -302,7 +290,9 @@ def month(
     form: Format = None,
     output: Output = None,
     method: Annotated[str, typer.Option(help=f"One of: {', '.join(settled.METHODS)}.")] = settled.METHODS[0],
-    rate: Annotated[float | None, typer.Option(min=0, help="What a kWh that was shed is worth.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0, max=1e6, help="What a kWh that was shed is worth.")
+    ] = None,
     holiday: Holidays = None,
     as_json: AsJson = False,
     config_path: ConfigPath = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -23,6 +24,8 @@ def plain(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:,.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
     text = str(value)
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
@@ -35,16 +38,23 @@ def print_json(value: Any) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None = None) -> None:
-    """Rows as a table; every cell is text, never markup."""
+    """Rows as a table; every cell is text, never markup, and whole. Where a terminal is too narrow, a list for each."""
+    cells = {c: [plain(row.get(c)) for row in rows] for c in columns}
+    width = sum(max(map(len, [name, *column])) + 3 for name, column in cells.items())
+    if rows and out.is_terminal and width > out.width:
+        for row in rows:
+            print_one({c: row.get(c) for c in columns if plain(row.get(c))})
+            say("")
+        return
     table = Table(title=title, title_justify="left", show_edge=False)
     for column in columns:
         number = any(
             isinstance(r.get(column), int | float) and not isinstance(r.get(column), bool) for r in rows
         )
-        table.add_column(column, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*(Text(plain(row.get(c))) for c in columns))
-    out.print(table)
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for line in zip(*cells.values(), strict=True):
+        table.add_row(*map(Text, line))
+    (out if out.is_terminal else Console(highlight=False, width=max(width, 80))).print(table)
 
 
 def print_one(value: Mapping[str, Any]) -> None:
@@ -62,6 +72,19 @@ def say(text: str) -> None:
 def say_error(text: str) -> None:
     """What went wrong, on stderr."""
     err.print(Text("emw: " + plain(text), style="bold red"))
+
+
+def time_of(text: str | None, option: str) -> datetime | None:
+    """A time that an option was given. Ends the command where it is none, or says no offset."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise fail(f"{option}: write a time like 2026-05-04T07:00:00Z", 2) from error
+    if at.tzinfo is None:
+        raise fail(f"{option}: give the offset too, for example 2026-05-04T07:00:00Z", 2)
+    return at
 
 
 def fail(text: str, status: int = 1) -> typer.Exit:

@@ -95,7 +95,7 @@ def station_add(
 @station.command("list")
 def station_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the stations."""
-    rows = Control(configured(config_path, data_dir)).get("/stations", limit=10_000)
+    rows = Control(configured(config_path, data_dir)).get_all("/stations")
     print_json(rows) if as_json else print_table(
         rows["items"], ["stationID", "customerID", "protocol", "revoked"]
     )

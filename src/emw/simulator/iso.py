@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from emw.simulator.link import open_http
+from emw.simulator.link import base_of, no_answer, open_http
 from emw.simulator.serving import Listener, Receive, Scope, Send, read_body, send_json
 
 Json = dict[str, Any]
@@ -57,8 +57,8 @@ class IsoClient:
     """
 
     def __init__(self, server_url: str, credential: str) -> None:
-        """`credential` is this operator's own, shown as a bearer token."""
-        self._base = server_url.rstrip("/")
+        """`credential` is this operator's own, shown as a bearer token. Raises BadAddress."""
+        self._base = base_of(server_url)
         self._headers = {"Authorization": f"Bearer {credential}"}
         self._http: aiohttp.ClientSession | None = None
 
@@ -156,7 +156,7 @@ class IsoClient:
                 raw = await _read(response)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise IsoUnreachable(f"{method} {path}: {error!r}") from error
+            raise IsoUnreachable(f"{method} {path}: {no_answer(error)}") from error
         try:
             decoded = msgspec.json.decode(raw) if raw else {}
         except msgspec.MsgspecError as error:

@@ -185,7 +185,7 @@ class Reports(Controller):
         headend: TheHeadEnd,
         extras: TheExtras,
         request_key: FromPath[str],
-        form: Annotated[Form, QueryParameter(name="format")] = "csv",
+        format: FromQuery[Form] = "csv",  # noqa: A002 - the name that callers use
         evses: FromQuery[bool] = False,
         holiday: Holidays = None,
     ) -> Response[bytes]:
@@ -195,9 +195,9 @@ class Reports(Controller):
         request = known(headend, request_key)
         key = request.request_key
         body = await shed_rows(
-            headend, extras, key, holiday, as_file(extras, shed.COLUMNS, form), evses=evses
+            headend, extras, key, holiday, as_file(extras, shed.COLUMNS, format), evses=evses
         )
-        return download(body, form, f"shed-{key}")
+        return download(body, format, f"shed-{key}")
 
     @get("/months/{month:str}", guards=[viewer], summary="A month: a line per request, per site and customer")
     async def month(
@@ -223,16 +223,16 @@ class Reports(Controller):
         headend: TheHeadEnd,
         extras: TheExtras,
         month: FromPath[str],
-        form: Annotated[Form, QueryParameter(name="format")] = "csv",
+        format: FromQuery[Form] = "csv",  # noqa: A002 - the name that callers use
         method: FromQuery[Method] = "10-of-10-adjusted",
         rate: Rate = None,
         holiday: Holidays = None,
     ) -> Response[bytes]:
         """The same lines as CSV, JSON lines or Parquet, named as the columns of `emw report month`."""
         text = id_of(month)
-        tell = as_file(extras, settlement.COLUMNS, form)
+        tell = as_file(extras, settlement.COLUMNS, format)
         body = await month_rows(headend, extras, text, method, rate, holiday, tell)
-        return download(body, form, f"month-{text}")
+        return download(body, format, f"month-{text}")
 
     @get("/means", guards=[viewer], summary="Five-minute means of a territory's EVSEs, oldest first")
     async def means(
