@@ -122,7 +122,6 @@ class Outcome:
     """(shed - target) / target per feasible 5-minute interval."""
     infeasible: int = 0
     shed_mwh: float = 0.0
-    per: Floats | None = None
     unserved_kwh: float = 0.0
     hurt: int = 0
     sessions: int = 0
@@ -278,7 +277,6 @@ class World:
         base_final = np.where(begun, base_end, 0.0)
         base_reach = base_got[-1]
         unserved = np.where(begun, np.maximum(np.minimum(base_final, base_reach) - final, 0.0), 0.0)
-        out.per = unserved
         out.unserved_kwh = float(unserved.sum())
         out.hurt = int((unserved > 0.5).sum())
         out.touched = int(touched.sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from typing import Any, Final
 
 import uvicorn
@@ -28,8 +28,9 @@ PATIENCE_MS: Final = 60_000
 class Quiet(uvicorn.Server):
     """A server inside the caller's own loop: signals are somebody else's business."""
 
-    def install_signal_handlers(self) -> None:
-        return
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
 
 
 @contextlib.asynccontextmanager

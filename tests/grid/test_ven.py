@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +15,6 @@ from emw.grid.openadr3.settings import Amount, Meaning
 from tests.grid.house import EVSES, KW, START, House, at, story
 from tests.grid.vtn import Vtn
 
-Story = Callable[[House], Coroutine[Any, Any, None]]
 NOW = "0001-01-01T00:00:00"
 ALL_KW = EVSES * KW
 

@@ -17,7 +17,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SPEC = Path(__file__).parents[1] / "grid/specs/openadr/3.1.0/openadr3.yaml"
 BL, OWNER, OTHER, NONE = "shop", "ven-1", "ven-2", "nobody"
 WHO = (BL, OWNER, OTHER, NONE)
-OBJECTS = ("targeted program", "open program", "targeted event", "open event", "report", "ven", "resource")
 # Per object: who may read, replace and delete it. What is not there for somebody is 404, what a scope lacks is 403.
 READ = {
     "targeted program": (200, 200, 404, 401),
