@@ -49,7 +49,13 @@ class Part(NamedTuple):
     refused_kw: float = 0.0
 
 
-BASELINE, LOAD, METERS = (Part._fields.index(name) for name in ("baseline_kw", "load_kw", "meters"))
+BASELINE, LOAD, SHED, METERS = (
+    Part._fields.index(name) for name in ("baseline_kw", "load_kw", "shed_kw", "meters")
+)
+STANDING, SEEN = 6, 4
+"""How wide a line of `standing_of` is, and one of `seen_of`."""
+DRAWN = 3
+"""Where in the second it says what is drawn, kW."""
 
 Row = dict[str, Any]
 Figures = npt.NDArray[np.float64]
@@ -145,8 +151,8 @@ class Lines:
                 standing_of(e, s, limits.get(e.evse_id), now, counts=e.evse_id not in beyond)
                 for e, s in plugged
             ]
-        ).reshape(-1, 6)
-        seen = np.array([seen_of(live.get(e.evse_id), e, s) for e, s in plugged]).reshape(-1, 4)
+        ).reshape(-1, STANDING)
+        seen = np.array([seen_of(live.get(e.evse_id), e, s) for e, s in plugged]).reshape(-1, SEEN)
         self.parts = parts_of(standing, seen)
         """A line of `Part` each."""
         kw_per_a, would_a, baseline_a = standing[:, 0], seen[:, 0], seen[:, 1]

@@ -19,7 +19,19 @@ from emw.domain.model import Evse, Limit, ReductionRequest, RequestState, Sessio
 from emw.service.customer_cap import beyond_cap
 from emw.service.headend import HeadEnd
 from emw.service.ports import Reading
-from emw.service.tally import Figures, Part, parts_of, seen_of, standing_of
+from emw.service.tally import (
+    BASELINE,
+    DRAWN,
+    LOAD,
+    METERS,
+    SHED,
+    STANDING,
+    Figures,
+    Part,
+    parts_of,
+    seen_of,
+    standing_of,
+)
 from emw.service.telemetry import Live
 from emw.web.wire import EvseOut, TerritoryOut
 
@@ -27,11 +39,6 @@ DRAWS_KW: Final = 0.05
 """Less than this is standby, not charging."""
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 PARTS: Final = len(Part._fields)
-STANDING: Final = 6
-DRAWN: Final = 3
-LOAD, BASELINE, SHED, METERS = (
-    Part._fields.index(x) for x in ("load_kw", "baseline_kw", "shed_kw", "meters")
-)
 Places = npt.NDArray[np.intp]
 
 

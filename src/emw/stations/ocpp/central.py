@@ -10,7 +10,7 @@ from emw.stations.ocpp.console import Console
 from emw.stations.ocpp.hub import Hub
 from emw.stations.ocpp.limits import OcppLink
 from emw.stations.ocpp.meters import Meters
-from emw.stations.ocpp.questions import asking
+from emw.stations.ocpp.questions import questions_for
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.v16 import V16
 from emw.stations.ocpp.v201 import V201
@@ -20,7 +20,7 @@ from emw.stations.ocppj import Version
 
 def central(headend: HeadEnd, link: OcppLink, chance: Random, settings: OcppSettings) -> Hub:
     """A central system for stations of all versions, to which `link` sends."""
-    hub = Hub(headend, settings, asking)
+    hub = Hub(headend, settings, questions_for)
     boots = Boots(hub, chance)
     old, new = V16(hub, boots), V201(hub, boots)
     hub.speak(Version.V16, old, watched_16(old))

@@ -63,7 +63,7 @@ _configuration = msgspec.json.Decoder(wire16.Configuration)
 _variables = msgspec.json.Decoder(wire201.Variables)
 
 
-def asking(hub: Hub) -> Callable[[Connection], Coroutine[Any, Any, None]]:
+def questions_for(hub: Hub) -> Callable[[Connection], Coroutine[Any, Any, None]]:
     """How stations of this hub are asked what they can, and told again what they should hold."""
     return lambda connection: Questions(hub, connection).run()
 
