@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,44 @@ def test_a_list_is_asked_for_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Control, "get", get)
     asked: Any = Control.__new__(Control).get_all("/stations", held=None)
     assert (asked["items"], asked["total"]) == (there, 5)
+
+
+def doctor(folder: Path, *words: str) -> dict[str, str]:
+    """What it found: text to level."""
+    code, text = said("doctor", "--json", *words, folder=folder)
+    told = json.loads(text)
+    assert told["ok"] is (code == 0), text
+    return {f["what"]: f["level"] for f in told["findings"]}
+
+
+def test_doctor_tells_what_a_start_mends_from_what_it_does_not(tmp_path: Path) -> None:
+    assert said("db", "upgrade", folder=tmp_path)[0] == 0
+    file = tmp_path / "emw.db"
+    (sound,) = [what for what in doctor(tmp_path) if "whole" in what]
+    assert "newest rows" in sound, "it has not looked at all of them"
+    assert "the database is whole" in doctor(tmp_path, "--log")
+    tmp_path.chmod(0o777)
+    found = doctor(tmp_path)
+    assert found[f"others on this machine can write in {tmp_path}: chmod 700 {tmp_path}"] == "warning"
+    tmp_path.chmod(0o700)
+    for version, level, why in (
+        ("0001", "notice", "the start will bring the database to this version"),
+        ("9999", "error", "database: the database was made by a newer emw"),
+    ):
+        with sqlite3.connect(file) as there:
+            there.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        assert [how for what, how in doctor(tmp_path).items() if what.startswith(why)] == [level]
+    (told,) = [what for what, how in doctor(Path("/proc/emw")).items() if how == "error"]
+    assert told.startswith("data_dir: /proc/emw can't be used")
+
+
+def test_a_misspelt_setting_is_told_with_the_one_it_is_nearest_to(tmp_path: Path) -> None:
+    file = tmp_path / "emw.toml"
+    for wrong, near in (
+        ("[dispatch]\nconfirm_above_kW = 5", "did you mean dispatch.confirm_above_kw?"),
+        ("[station]\nlisten = '127.0.0.1:1'", "did you mean stations?"),
+        ("[dispatch]\nqqqqq = 5", "qqqqq: is not a field here\n"),
+    ):
+        file.write_text(wrong)
+        code, text = said("doctor", "--config", str(file))
+        assert (code, near in text) == (1, True), text

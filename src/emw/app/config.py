@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -282,7 +283,23 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
     try:
         return msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {misfit(error)}") from error
+        wrong = misfit(error)
+        raise ConfigError(f"{file}: {wrong}{_meant(wrong.field or '')}") from error
+
+
+def _meant(name: str) -> str:
+    """Which setting one that is none may have been meant for, as a question; nothing where there is no such one."""
+    known = set(_names(Config))
+    near = get_close_matches(name, [k for k in known if not name.startswith(f"{k}.")], 1)
+    return f"; did you mean {near[0]}?" if near and name not in known else ""
+
+
+def _names(section: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    """Every setting of a section and of those in it, as the reference writes them."""
+    for one in msgspec.structs.fields(section):
+        yield prefix + one.name
+        if isinstance(one.type, type) and issubclass(one.type, msgspec.Struct):
+            yield from _names(one.type, f"{prefix}{one.name}.")
 
 
 def _lay_over(raw: dict[str, Any], key: str, value: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from emw.app.config import ConfigError
+
 
 class DataDirBusy(Exception):
     """Another emw runs on this data folder."""
@@ -15,9 +17,15 @@ class DataDirBusy(Exception):
 
 @contextmanager
 def only_one(data: Path) -> Generator[None, None, None]:
-    """Hold the data folder. Raises DataDirBusy while another process does; the kernel lets go when it dies."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(data / "emw.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    """Hold the data folder. Raises DataDirBusy while another process does; the kernel lets go when it dies.
+
+    Raises ConfigError where there can be no such folder.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(data / "emw.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(f"data_dir: {data} can't be used: {error.strerror}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

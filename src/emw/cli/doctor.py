@@ -71,26 +71,37 @@ def _check(config: Config, found: Any, *, whole_log: bool) -> None:
     running = False
     try:
         with only_one(config.data):
-            found("ok", f"the data folder {config.data} is ours alone")
+            found("ok", f"no other emw runs on the data folder {config.data}")
+            if config.data.stat().st_mode & 0o022:
+                found(
+                    "warning", f"others on this machine can write in {config.data}: chmod 700 {config.data}"
+                )
             for field in ("stations", "operator", "drivers"):
                 if (listen := getattr(config, field).listen) is not None:
                     _check_port(listen, f"{field}.listen", found)
     except DataDirBusy:
         running = True
         found("notice", f"a server runs on {config.data}; its ports are not tried")
-    told = maintenance.check(config.store_url(), whole_log=whole_log)
-    if told["ok"]:
-        found(
-            "ok",
-            "the database is whole" if told.get("exists", True) else "the database will be made at the start",
-        )
-    for problem in told["problems"]:
-        found("error", f"database: {problem}")
+    _check_database(maintenance.check(config.store_url(), whole_log=whole_log), found, whole_log=whole_log)
     if not running and config.operator.listen == config.stations.listen:
         found(
             "error",
             "operator.listen: stations must not reach the operator's plane; give it a port of its own",
         )
+
+
+def _check_database(told: dict[str, Any], found: Any, *, whole_log: bool) -> None:
+    """What `maintenance.check` found; what the start mends by itself is no error."""
+    if not told["problems"] and not told["exists"]:
+        found("ok", "the database will be made at the start")
+    elif not told["problems"]:
+        part = "" if whole_log else ", as far as its pages and the log's newest rows tell (--log: all of it)"
+        found("ok", f"the database is whole{part}")
+    for problem in told["problems"]:
+        if told.get("older") and len(told["problems"]) == 1:
+            found("notice", "the start will bring the database to this version: `emw db backup` before it")
+        else:
+            found("error", f"database: {problem}")
 
 
 def _check_secrets(config: Config, file: Path, found: Any) -> None:

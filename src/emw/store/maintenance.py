@@ -13,7 +13,7 @@ from emw.store import schema
 from emw.store.database import Database, SqliteDatabase, open_database, open_file, start_errors
 from emw.store.errors import StoreUnusable
 from emw.store.log import TAIL, differences, verify_log
-from emw.store.migrate import migrate, version_of
+from emw.store.migrate import migrate, version_of, why_other
 
 
 def backup(url: str, to: Path) -> dict[str, Any]:
@@ -56,6 +56,7 @@ def check(url: str, *, whole_log: bool = True) -> dict[str, Any]:
     """Whether the database is whole: pages, version, the log's chain, and that the tables are what the log says.
 
     `whole_log` off: only the chain's newest rows, and no fold. Changes nothing, also beside a running server.
+    `older`: it is of an earlier version, which a start of the server brings to this one.
     """
     try:
         database = open_database(url, create=False)
@@ -83,6 +84,7 @@ def upgrade(url: str) -> dict[str, Any]:
 def _checked(database: Database, *, whole_log: bool) -> dict[str, Any]:
     problems: list[str] = []
     facts = 0
+    older = False
     try:
         with _readable(database), database.snapshot() as connection:
             if isinstance(database, SqliteDatabase):
@@ -90,10 +92,9 @@ def _checked(database: Database, *, whole_log: bool) -> dict[str, Any]:
                 found = [str(row[0]) for row in connection.exec_driver_sql(f"PRAGMA {pragma}(20)")]
                 problems += [f"pages: {line}" for line in found if line != "ok"]
             version = version_of(connection)
-            if version != schema.REVISION:
-                problems.append(
-                    f"it is of version {version or 'none'}, this emw of {schema.REVISION}: run `emw db upgrade`"
-                )
+            if problem := why_other(version):
+                older = version is None or version < schema.REVISION
+                problems.append(problem)
             else:
                 facts = connection.exec_driver_sql("SELECT coalesce(max(seq), 0) FROM activity").scalar_one()
                 since = 1 if whole_log else max(1, facts - TAIL + 1)
@@ -105,7 +106,7 @@ def _checked(database: Database, *, whole_log: bool) -> dict[str, Any]:
         problems.append(error.detail)
     except (ValueError, KeyError, TypeError) as error:
         problems.append(f"a row can't be read: {error!r}")
-    return {"ok": not problems, "problems": problems, "facts": facts}
+    return {"ok": not problems, "problems": problems, "facts": facts, "older": older}
 
 
 @contextlib.contextmanager

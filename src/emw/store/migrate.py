@@ -43,11 +43,27 @@ def refuse_other(database: Database) -> None:
     """Raise StoreUnusable where the tables are not of this version (for readers, who change nothing)."""
     with database.engine.connect() as connection:
         found = version_of(connection)
-    if found != schema.REVISION:
-        raise StoreUnusable(
-            f"the database is of version {found or 'none'} and this emw of {schema.REVISION}: run `emw db upgrade`, "
-            "or the emw that the database belongs to"
-        )
+    if problem := why_other(found):
+        raise StoreUnusable(problem)
+
+
+def why_other(found: str | None) -> str | None:
+    """Why tables of this version can't be read as they are, and what to do; None: they can."""
+    if found == schema.REVISION:
+        return None
+    if found is not None and found > schema.REVISION:
+        return _newer(found)
+    return (
+        f"the database is of version {found or 'none'} and this emw of {schema.REVISION}: run `emw db upgrade`, "
+        "or the emw that the database belongs to"
+    )
+
+
+def _newer(found: str) -> str:
+    return (
+        f"the database was made by a newer emw (version {found}, this one knows up to {schema.REVISION}): "
+        "install that version, or restore a backup from before the upgrade"
+    )
 
 
 def _upgrade(connection: sa.Connection, found: str | None) -> None:
@@ -61,8 +77,5 @@ def _upgrade(connection: sa.Connection, found: str | None) -> None:
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
-        raise StoreUnusable(
-            f"the database was made by a newer emw (version {found}, this one knows up to {schema.REVISION}): "
-            "install that version, or restore a backup from before the upgrade"
-        )
+        raise StoreUnusable(_newer(found))
     command.upgrade(config, "head")
