@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emw.domain.model import Outcome
-from tests.stations.ocpp.house import House, house, until
+from tests.stations.ocpp.house import EAST, House, house, until
 from tests.stations.ocpp.plain import boot, meter, plain
 from tests.stations.ocpp.test_limits import charging, decrease, limit, settled
 
@@ -37,13 +37,35 @@ async def test_a_line_that_is_lost_when_a_renewal_is_due_leaves_what_the_station
         assert gives_kw > 3.0
         h.parts.clock._start_s += 480  # more than half of its lease is over
         assert h.parts.clock.now() < before.until
-        await h.headend.dispatch.next_round("East")
+        await h.headend.dispatch.next_round(EAST)
         assert limit(h) == before, "nobody is told whose line is lost"
         assert await confirmed_kw(h) == gives_kw
         async with plain(h, "CP1", secret) as it:
             await until(lambda: (now := limit(h)) is not None and now.until > before.until)
             await until(settled(h, Outcome.APPLIED))
             assert it.names("SetChargingProfile")
+
+
+async def test_who_is_to_be_let_go_while_his_line_is_lost_is_let_go_when_he_is_back(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret) as it:
+            await boot(it)
+            await charging(it)
+            await until(lambda: h.session("CP1:1"))
+            await decrease(h)
+            await until(settled(h, Outcome.APPLIED))
+        await until(lambda: h.hub.connected("CP1") is None)
+        await h.iso("POST", "/iso/returnToNormal", {"requestID": "r1"})
+        await h.headend.dispatch.next_round(EAST)
+        told = await h.iso("GET", "/iso/requests/r1")
+        assert told["state"] == "restoring", "as long as he may hold his limit"
+        async with plain(h, "CP1", secret) as it:
+            await until(lambda: it.names("ClearChargingProfile"))
+            await until(lambda: (now := limit(h)) is not None and now.max_a is None)
+            await until(settled(h, Outcome.APPLIED))
+        await h.headend.dispatch.next_round(EAST)
+        assert (await h.iso("GET", "/iso/requests/r1"))["state"] == "closed"
 
 
 async def test_a_line_that_is_lost_for_good_counts_as_nothing(tmp_path: Path) -> None:
