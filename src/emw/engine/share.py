@@ -100,6 +100,8 @@ def _kept(
             limit = e.limit
             if e.why_not is not None or limit is None or limit.max_a is None or not _sheds(limit):
                 continue
+            if e.potential_a <= 0:
+                continue  # its vehicle has left: whoever comes next starts at the shed's level
             want = wanted.get(e.evse_id)
             if want is not None and (want.request is not None or want.limit_a <= limit.max_a):
                 continue

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emw.domain.model import Outcome
 from tests.stations.ocpp.house import EAST, House, house, until
-from tests.stations.ocpp.plain import boot, meter, plain
-from tests.stations.ocpp.test_limits import charging, decrease, limit, settled
+from tests.stations.ocpp.plain import SILENT, boot, meter, plain, polite, stop
+from tests.stations.ocpp.test_limits import charging, decrease, last_id, limit, settled
 
 
 async def confirmed_kw(h: House) -> float:
@@ -104,3 +107,28 @@ async def test_who_comes_where_the_last_ones_end_was_lost_is_told_his_limit(
             now = limit(h)
             if now is not None and now.max_a is not None:
                 await until(lambda: len(it.names("SetChargingProfile")) > told, 5)
+
+
+async def test_who_leaves_before_his_command_is_answered_leaves_no_limit_behind(tmp_path: Path) -> None:
+    """What was rejected since its transaction had ended was tried as a limit for whoever comes next."""
+    at_first = [SILENT]
+
+    def answer(action: str, payload: dict[str, Any]) -> Any:
+        quiet = action == "SetChargingProfile" and at_first
+        return at_first.pop() if quiet else polite(action, payload)
+
+    async with house(tmp_path) as h:
+        secret = await h.enrol("CP1")
+        async with plain(h, "CP1", secret, answer=answer) as it:
+            await boot(it)
+            number = int(await charging(it))
+            await until(lambda: h.session("CP1:1"))
+            asking = asyncio.create_task(decrease(h))
+            await until(lambda: it.names("SetChargingProfile"))
+            await stop(it, number)
+            await until(lambda: (now := limit(h)) is not None and now.max_a is None)
+            await it.raw(json.dumps([3, last_id(h), {"status": "Rejected"}]))
+            await until(settled(h, Outcome.APPLIED))
+            assert it.names("ClearChargingProfile")
+            assert len(it.names("SetChargingProfile")) == 1
+            await asking
