@@ -152,3 +152,10 @@ def test_a_misspelt_setting_is_told_with_the_one_it_is_nearest_to(tmp_path: Path
         file.write_text(wrong)
         code, text = said("doctor", "--config", str(file))
         assert (code, near in text) == (1, True), text
+
+
+def test_what_only_a_running_server_knows_is_not_told_as_nothing(tmp_path: Path) -> None:
+    assert said("station", "add", "E1", folder=tmp_path)[0] == 0
+    code, text = said("station", "frames", "E1", folder=tmp_path)
+    assert (code, "no server runs" in text) == (1, True), text
+    assert "no server runs" in said("grid", "status", folder=tmp_path)[1]

@@ -39,7 +39,11 @@ def status(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: As
             }
         )
     elif not connections:
-        say("no VTN is configured, or no server runs; VTNs stand in [[openadr.vtn]]")
+        say(
+            "no server runs: what it hears of VTNs is known to it alone"
+            if control.in_process
+            else "no VTN is configured; VTNs stand in [[openadr.vtn]]"
+        )
     else:
         for c in connections:
             c["state"] = {True: "connected", False: "lost", None: "not heard yet"}[c["connected"]]

@@ -42,6 +42,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title
     cells = {c: [plain(row.get(c)) for row in rows] for c in columns}
     width = sum(max(map(len, [name, *column])) + 3 for name, column in cells.items())
     if rows and out.is_terminal and width > out.width:
+        if title:
+            say(title)
         for row in rows:
             print_one({c: row.get(c) for c in columns if plain(row.get(c))})
             say("")

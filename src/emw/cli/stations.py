@@ -165,10 +165,13 @@ def station_frames(
     station_id: str, config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """The last frames to and from an OCPP station, newest first."""
-    told = Control(configured(config_path, data_dir)).get(f"/stations/{segment(station_id)}/frames")
+    control = Control(configured(config_path, data_dir), running=True)
+    told = control.get(f"/stations/{segment(station_id)}/frames")
     if as_json:
         print_json(told)
         return
+    if not told["items"]:
+        say_error(f"no frame of {station_id} since the server was started")
     for frame in told["items"]:
         say(f"{frame['at']}  {'>' if frame['outgoing'] else '<'}  {plain(frame['text'])}")
 

@@ -132,7 +132,7 @@ class ByHand:
         now, most_s = self._clock.now(), self._settings.max_request_s
         new_kw = request.kw if kw is None else kw
         if not 0 < new_kw <= self._settings.max_request_kw:
-            raise BadInput("kW", f"must be more than 0 and at most {self._settings.max_request_kw:g}")
+            raise BadInput("kW", f"must be more than 0 and at most {self._settings.max_request_kw:.12g}")
         if new_kw > self._requests.caution.most_kw(request):
             raise Conflict("this much more needs a second person: ask for it as another request", field="kW")
         running = request.state is RequestState.ACTIVE

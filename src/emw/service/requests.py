@@ -122,7 +122,7 @@ class Requests:
     def _times(self, asked: Decrease, now: datetime) -> tuple[datetime, datetime | None]:
         settings = self._settings
         if not 0 < asked.kw <= settings.max_request_kw:
-            raise BadInput("kW", f"must be more than 0 and at most {settings.max_request_kw:g}")
+            raise BadInput("kW", f"must be more than 0 and at most {settings.max_request_kw:.12g}")
         if asked.end_at is not None and asked.minutes is not None:
             raise BadInput("end", "give either end or durationMinutes, not both")
         start_at = asked.start_at or now
@@ -132,7 +132,7 @@ class Requests:
         if asked.minutes is not None:
             if not 0 < asked.minutes * 60 <= settings.max_request_s:
                 raise BadInput(
-                    "durationMinutes", f"must be more than 0 and at most {settings.max_request_s / 60:g}"
+                    "durationMinutes", f"must be more than 0 and at most {settings.max_request_s / 60:.12g}"
                 )
             end_at = start_at + timedelta(minutes=asked.minutes)
         if end_at is not None:
