@@ -299,5 +299,5 @@ async def test_the_composite_schedule_is_asked_after_each_limit(tmp_path: Path) 
             h.parts.clock._start_s += (held.until - it.now()).total_seconds() - 15
             h.headend.book.say_again([h.evse("CP1:1")])
             await until(lambda: len(it.names("SetChargingProfile")) == 3)
-            await until(lambda: h.hub.peer("CP1").plugs[1].order.outcome is Outcome.APPLIED)  # type: ignore[union-attr]
+            await until(lambda: h.hub.peer("CP1").plugs[1].delivery.outcome is Outcome.APPLIED)  # type: ignore[union-attr]
             assert len(it.names("GetCompositeSchedule")) == 2

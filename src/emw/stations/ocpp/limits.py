@@ -59,7 +59,7 @@ def _has_valid_to(peer: Peer) -> bool:
     return peer.traits.valid_to if pin is None or pin.valid_to is None else pin.valid_to
 
 
-class Order(Struct, eq=False):
+class CommandDelivery(Struct, eq=False):
     """One command on its way to one EVSE over one connection: it hears what comes of its CALLs, so it can be called.
 
     A struct, since in a round there is one for each EVSE. `outcome`: what came of it, once that is known.
@@ -99,7 +99,7 @@ class Order(Struct, eq=False):
         self._hub.answered(self._evse, self._limit, answer)
 
 
-class LimitOrder(Order, eq=False):
+class LimitDelivery(CommandDelivery, eq=False):
     """A limit on its way through one station's purposes and units."""
 
     _refused: tuple[tuple[Purpose, RateUnit], ...] = ()
@@ -188,7 +188,7 @@ class LimitOrder(Order, eq=False):
         if self._plug.installed is not None:
             self._plug.installed.dynamic = None
         self._plain, self._dynamic = not self._updates, None
-        if self._plug.order is self and not self._send(self._hub.clock.now()):
+        if self._plug.delivery is self and not self._send(self._hub.clock.now()):
             self._tell(Answer(Outcome.REJECTED, reason=f"it said {why}"))
 
     def __call__(self, got: Answered | Failed | None) -> None:
@@ -221,7 +221,7 @@ class LimitOrder(Order, eq=False):
         elif _has_valid_to(self._connection.peer) and not self._without_end:
             # Profiles with both ends are more than some can read: once more with `duration` alone.
             self._without_end = True
-            if self._plug.order is not self:
+            if self._plug.delivery is not self:
                 return
             self._connection.peer.traits.valid_to = False
             if not self._send(self._hub.clock.now()):
@@ -234,7 +234,7 @@ class LimitOrder(Order, eq=False):
         if self._way is not None:
             self._refused += (self._way,)
         self._why = why[:120]
-        if self._plug.order is self and not self.go(self._hub.clock.now()):
+        if self._plug.delivery is self and not self.go(self._hub.clock.now()):
             self._tell(Answer(Outcome.REJECTED, reason=f"it said {self._why}"))
 
     def _never(self, word: str) -> None:
@@ -275,7 +275,7 @@ class LimitOrder(Order, eq=False):
             return
 
         def heard(got: Answered | Failed | None) -> None:
-            if got is None or self._plug.order is not self:
+            if got is None or self._plug.delivery is not self:
                 return  # nothing was said, or it was said of a later limit
             shows_a = profiles.composite_a(got.payload, kw_per_a) if isinstance(got, Answered) else None
             before, self._plug.doubt = peer.traits.composite, ""
@@ -299,7 +299,7 @@ class LimitOrder(Order, eq=False):
         self._connection.ask("GetCompositeSchedule", payload, heard)
 
 
-class ReleaseOrder(Order, eq=False, kw_only=True):
+class ReleaseDelivery(CommandDelivery, eq=False, kw_only=True):
     """Back to normal: our own profiles of one EVSE are taken away, one after the other."""
 
     _left: list[Purpose]
@@ -323,7 +323,7 @@ class ReleaseOrder(Order, eq=False, kw_only=True):
         elif not self._left:
             self._plug.installed, self._plug.doubt = None, ""
             self._tell(Answer(Outcome.APPLIED, self._evse.max_a))
-        elif self._plug.order is self and not self.go(self._hub.clock.now()):
+        elif self._plug.delivery is self and not self.go(self._hub.clock.now()):
             self._tell(Answer(Outcome.OFFLINE, reason="its connection was lost"))
 
 
@@ -356,14 +356,16 @@ class OcppLink:
         if limit.max_a is None:
             used = [p for p in Purpose if p.value in connection.peer.traits.used]
             left = used or [Purpose.TX, Purpose.TX_DEFAULT]
-            order: Order = ReleaseOrder(hub, connection, plug, station, evse, limit, _left=left)
+            delivery: CommandDelivery = ReleaseDelivery(
+                hub, connection, plug, station, evse, limit, _left=left
+            )
         elif connection.peer.traits.smart is False:
             return Answer(Outcome.REJECTED, reason=NO_SMART_CHARGING)
         elif limit.until <= now:
             return Answer(Outcome.REJECTED, reason="it was over before it was sent")
         else:
-            order = LimitOrder(hub, connection, plug, station, evse, limit)
-        plug.order = order  # an older one does not go on from here
-        if not order.go(now):
-            return order.stuck()
+            delivery = LimitDelivery(hub, connection, plug, station, evse, limit)
+        plug.delivery = delivery  # an older one does not go on from here
+        if not delivery.go(now):
+            return delivery.stuck()
         return PENDING

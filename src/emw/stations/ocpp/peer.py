@@ -59,7 +59,7 @@ class Line(Protocol):
         ...
 
 
-class Command(Protocol):
+class Delivery(Protocol):
     """A command on its way to an EVSE, or said to it last."""
 
     def stands(self, line: Line, limit: Limit) -> bool:
@@ -84,6 +84,7 @@ class Plug:
 
     __slots__ = (
         "asked_in_vain",
+        "delivery",
         "doubt",
         "evse_id",
         "installed",
@@ -91,7 +92,6 @@ class Plug:
         "memory",
         "need",
         "number",
-        "order",
         "others",
         "over",
         "peer",
@@ -113,7 +113,7 @@ class Plug:
         self.supply: Supply | None = None
         self.installed: Installed | None = None
         self.left_at: datetime | None = None  # when its last session ended; None: none has since emw started
-        self.order: Command | None = None  # the command that is being said to it, or was last
+        self.delivery: Delivery | None = None  # the command that is being said to it, or was last
         self.over = 0  # 1.6: a transaction that readings still name, and that runs no more
         self.phases_seen = NO_PHASES  # in use, and how often in a row seen
         self.asked_in_vain = 0  # how often in a row its silent meter was asked
@@ -132,7 +132,7 @@ class Plug:
     def has_heard(self, limit: Limit) -> bool:
         """Whether its station has heard of this limit, or is being told, over the connection that it has."""
         line = self.peer.connection
-        return self.order is not None and line is not None and self.order.stands(line, limit)
+        return self.delivery is not None and line is not None and self.delivery.stands(line, limit)
 
     def held_a(self, now: datetime) -> float | None:
         """The limit it is believed to hold, A."""
@@ -250,7 +250,7 @@ class Peer:
     def rebooted(self) -> None:
         """What ends with a boot is forgotten."""
         for plug in self.plugs.values():
-            plug.memory, plug.order, plug.others, plug.doubt = NOTHING, None, {}, ""
+            plug.memory, plug.delivery, plug.others, plug.doubt = NOTHING, None, {}, ""
             if plug.installed is not None and plug.installed.purpose is Purpose.TX:
                 plug.installed = None
 
