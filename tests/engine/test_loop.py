@@ -49,7 +49,16 @@ def test_everybody_is_free_again_and_nobody_was_asked_often() -> None:
     assert sum(len(e.commands) for e in asked) <= 2.3 * len(asked)
 
 
-def test_the_load_comes_back_along_the_ramp() -> None:
+def test_a_way_back_that_says_no_kw_is_that_from_what_was_asked() -> None:
+    said, silent = fleet(), fleet()
+    said.event(0.5 * LOAD_KW)
+    silent.run(10, "idle")
+    silent.run(30, "shed", 0.5 * LOAD_KW, start=silent.now, end=silent.now + 30)
+    silent.run(100, "restore")
+    assert silent.loads[40:] == said.loads[40:]
+
+
+def test_the_load_comes_back_step_by_step() -> None:
     f = fleet()
     f.event(0.5 * LOAD_KW)
     back = f.loads[40:]

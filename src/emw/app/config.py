@@ -99,6 +99,7 @@ class Dispatch(Struct, forbid_unknown_fields=True, kw_only=True):
     gap_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
     restore_share_per_minute: Share = 0.05
     shed_share_per_minute: Share = 1.0
+    return_minutes: Annotated[float, Meta(ge=1, le=240)] = 10.0
     ramp_floor_kw_per_minute: Annotated[float, Meta(ge=0)] = 25.0
     season_days: Annotated[float, Meta(ge=1, le=400)] = 30.0
     events_per_season: Annotated[int, Meta(ge=0, le=10_000)] = 0
@@ -232,6 +233,7 @@ class Config(Struct, forbid_unknown_fields=True, kw_only=True):
             gap_s=d.gap_seconds,
             restore_share_per_min=d.restore_share_per_minute,
             shed_share_per_min=d.shed_share_per_minute,
+            return_min=d.return_minutes,
             ramp_floor_kw_per_min=d.ramp_floor_kw_per_minute,
             reversals=d.reversals,
             rhythm_s=d.rhythm_seconds,

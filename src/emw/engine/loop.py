@@ -3,7 +3,7 @@
     readings ─► estimate: what would be drawn ─► error = asked - (what would be drawn - load)
         idle      look ahead, so that prices are there when a request comes
         shed      hand on, then ask the cheapest more or give back to the dearest; within the dead band neither
-        restore   let go along the ramp, the neediest first
+        restore   let go step by step, the neediest first
     ─► commands: only changes, and again what was not confirmed
 
 The load is measured in every round (predicted where a command is younger than that), so the control is an integral by
@@ -74,9 +74,9 @@ class Tuning:
     """Least time between two commands to one EVSE, min."""
     hand_on_margin: float = 0.07
     """A hold is handed on when it costs this much more than another driver's would, kWh missed per kWh shed."""
-    calm_margin: float = 0.15
+    calm_margin: float = 0.10
     """The same while the shed is within its dead band: whoever is moved then is moved for the driver's sake alone."""
-    hand_on_part: float = 0.2
+    hand_on_part: float = 0.4
     """At most this part of the request is handed on at a time."""
     taste: Taste = field(default_factory=Taste)
     way_back: WayBack = field(default_factory=WayBack)
@@ -96,6 +96,8 @@ class Controller:
         """Standard deviation of `est_kw`."""
         self.sheddable_kw = 0.0
         """What could be shed at most: `est_kw`, and what those draw who may be asked for more now."""
+        self._asked_kw = 0.0
+        """What was asked last: a way back whose request says no kW is the way back from that."""
         self._missed_kw_min = 0.0
         """By which this interval's minutes so far fell short."""
 
@@ -119,6 +121,7 @@ class Controller:
         )
         self._watch_arrivals(seen)
         if request.phase == "shed":
+            self._asked_kw = request.kw
             moves = self._shed(seen, request, now_a, movable, able)
         elif request.phase == "restore":
             moves = self._restore(seen, request, now_a, load_kw)
@@ -242,13 +245,14 @@ class Controller:
     def _restore(self, seen: Columns, request: Request, now_a: Floats, load_kw: float) -> Moves:
         s = self.est.state
         held = np.flatnonzero(~seen.free & seen.online)
-        room_kw = self.ramp.room_kw(seen.now_min, request, load_kw)
+        room_kw = self.ramp.room_kw(seen.now_min, load_kw)
         price = prices(seen, self.est, self.outlook, held, now_a, RETURN_H, self.tuning.taste)
         rise = np.where(s.done | s.stuck | s.deaf, 0.0, np.maximum(s.would_a - now_a, 0.0)) * seen.kw_per_a
         # What was let go and did not hear it is told again, and counts first.
         again = held[(seen.frees(s.asked_a) & (seen.now_min - s.asked_min >= 1.0))[held]]
-        step_kw = self.ramp.step_kw(seen.now_min, request.kw) - float(rise[again].sum())
-        whole_kw = self.tuning.way_back.step_part * request.kw
+        asked_kw = request.kw or self._asked_kw or max(self.est_kw, 0.0)
+        step_kw = self.ramp.step_kw(seen.now_min, asked_kw) - float(rise[again].sum())
+        whole_kw = self.tuning.way_back.step_part * asked_kw
         rows = held[release(rise[held], price.hold, room_kw, step_kw, whole_kw)]
         if rise[rows].any():
             self.ramp.let_go(seen.now_min)

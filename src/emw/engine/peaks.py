@@ -20,8 +20,6 @@ NEAR = 1e-4
 class WayBack:
     """Rules of the return."""
 
-    ramp_min: float = 20.0
-    """The shed comes back over this time."""
     measured_part: float = 0.98
     """The load may come up to this part of one that was measured before the event..."""
     estimated_part: float = 0.93
@@ -31,11 +29,9 @@ class WayBack:
     patience_min: float = 45.0
     """After this the two parts above wear off, over as long again."""
     last_min: float = 180.0
-    """After this whoever still waits is let go, along the ramp and whatever the load is."""
-    step_part: float = 0.075
-    """Of the shed may come back in one minute: room is left for those who come by themselves."""
-    steepest_part: float = 0.10
-    """Of the shed may the load rise in one minute, with those who come by themselves."""
+    """After this whoever still waits is let go, step by step and whatever the load is."""
+    step_part: float = 0.10
+    """Of the shed may come back in one minute, less what comes by itself."""
     still_min: float = 5.0
     """Where so many come that nobody was let go for so long, somebody is: the way back must not last for ever."""
 

@@ -41,8 +41,8 @@ class Rules:
     reversals: int = 2
     """A node's load may turn its direction this often in `rhythm_s` (promise P7)."""
     rhythm_s: float = 600.0
-    return_min: float = 20.0
-    """A large shed comes back over this time, min: slower than the ramp that the grid must bear at all."""
+    return_min: float = 10.0
+    """A large shed takes at least so long to come back, min."""
     hold_before_end_s: float = 15.0
     """How long before an event's end the limits of a staged return go out."""
     dead_band: float = 0.006
