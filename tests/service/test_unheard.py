@@ -24,7 +24,7 @@ from tests.service.test_starts import (
     minutes,
     read,
 )
-from tests.web.world import World, stations, world
+from tests.web.world import Obeying, World, stations, world
 
 
 class Breaking(Listening):
@@ -169,6 +169,50 @@ async def test_P4_who_does_not_hear_that_his_share_of_a_ceiling_changes_counts_w
         assert 105.0 < could_kw <= 110.0, (
             "the ceiling holds with what each has heard of, and nobody gives for nothing"
         )
+
+
+@pytest.mark.parametrize("says", [Outcome.TIMED_OUT, Outcome.REJECTED])
+async def test_a_release_that_is_not_heard_or_refused_is_said_again_less_and_less_often(
+    says: Outcome,
+) -> None:
+    """Whoever refused was never told again, and whoever did not hear every ten seconds."""
+    link = Refusing(says)
+    async with world(link=link) as w:
+        await half_is_asked(w)
+        await answers(w)
+        started_at, name = w.clock.now(), min(limits(w))
+        link.told = []
+        w.clock.at += timedelta(minutes=2)
+        await w.headend.intake.unplugged(w.headend.state.stations[name], name, None)
+        await w.headend.dispatch.next_round("East")
+        await answers(w)
+        assert link.told == [name]
+        for _ in range(6 * 20):
+            w.clock.at += timedelta(seconds=10)
+            await w.headend.watch.look(w.clock.now(), started_at)
+            await answers(w)
+        assert link.told == [name] * 5, "at once, and after 1, 3, 7 and 15 minutes"
+        link.says = Outcome.APPLIED
+        for _ in range(6 * 20):
+            w.clock.at += timedelta(seconds=10)
+            await w.headend.watch.look(w.clock.now(), started_at)
+            await answers(w)
+        assert link.told == [name] * 6
+        assert w.headend.state.limits[name].outcome is Outcome.APPLIED
+
+
+class Refusing(Obeying):
+    """Takes every limit, and lets nobody go."""
+
+    def __init__(self, says: Outcome) -> None:
+        self.says = says
+        self.told: list[str] = []
+
+    async def send(self, station: Station, evse: Evse, limit: Limit, now: datetime) -> Answer:
+        if limit.max_a is not None:
+            return await super().send(station, evse, limit, now)
+        self.told.append(evse.evse_id)
+        return Answer(self.says, evse.max_a if self.says is Outcome.APPLIED else None)
 
 
 @pytest.mark.parametrize("called", [True, False])

@@ -358,7 +358,8 @@ class Commands:
             return limit if limit.in_force(now) else None
         if self._state.stations[evse.station_id].access_url is not None:
             # This one is called. Where that failed, it hears of it in an answer, like one that can't be.
-            return limit if limit.outcome in UNHEARD and self.owes(limit, now) else None
+            refused = limit.max_a is None and limit.outcome is Outcome.REJECTED
+            return limit if (refused or limit.outcome in UNHEARD) and self.owes(limit, now) else None
         unconfirmed = limit.outcome in UNCONFIRMED or evse_id in self._say_again
         return limit if unconfirmed and (limit.in_force(now) or limit.max_a is None) else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -23,6 +24,14 @@ UNANSWERED_INTERVALS = 2.5
 
 REMEMBERS_EVERY = timedelta(minutes=5)
 """A crash loses what was learned since: by so much twins are believed to be nearer to their vehicles than they are."""
+
+
+class _Again(NamedTuple):
+    """When a release was said last that an EVSE has not heard, and how long until it is said again."""
+
+    command_id: str
+    said_at: datetime
+    wait_s: float
 
 
 class Watch:
@@ -48,6 +57,7 @@ class Watch:
         self._settings = settings
         self._silent_after = timedelta(seconds=settings.heartbeat_s * settings.offline_after_intervals)
         self._unanswered_after = timedelta(seconds=settings.heartbeat_s * UNANSWERED_INTERVALS)
+        self._again: dict[str, _Again] = {}
         self.knows: Callable[[Evse], bool] = lambda _: False
         """Whether an EVSE of which nothing was heard is there all the same: some meter each quarter of an hour."""
 
@@ -101,11 +111,20 @@ class Watch:
         )
 
     def _release_missed(self, limit: Limit, now: datetime) -> bool:
-        """A release that did not arrive is said again until the limit has ended by itself."""
-        missed = limit.max_a is None and limit.outcome in {Outcome.TIMED_OUT, Outcome.OFFLINE}
-        if not missed or limit.answered_at is None or now - limit.issued_at > self._settings.rules.lease:
+        """A release that did not arrive or was refused is said again, less and less often, as long as it is owed."""
+        missed = limit.max_a is None and limit.outcome not in {Outcome.APPLIED, Outcome.PENDING}
+        if not missed or not self._dispatch.commands.owes(limit, now):
+            self._again.pop(limit.evse_id, None)
             return False
-        return now - limit.answered_at > timedelta(seconds=self._settings.rules.gap_s)
+        rules = self._settings.rules
+        again = self._again.get(limit.evse_id)
+        if again is None or again.command_id != limit.command_id:
+            again = _Again(limit.command_id, limit.answered_at or now, rules.gap_s)
+        due = (now - again.said_at).total_seconds() >= again.wait_s
+        if due:
+            again = _Again(limit.command_id, now, min(2 * again.wait_s, rules.retry_most_s))
+        self._again[limit.evse_id] = again
+        return due
 
     async def flush(self) -> None:
         """Flush telemetry each second or group, and roll it up now and then, until cancelled.
