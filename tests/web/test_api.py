@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -181,6 +181,30 @@ async def test_secrets_are_shown_once() -> None:
         assert (await w.call("POST", "/api/v1/stations/E1/revoke", {}, headers=me)).status == 200
         listed = (await w.call("GET", "/api/v1/stations?revoked=true", headers=me)).json
         assert [s["stationID"] for s in listed["items"]] == ["E1"]
+
+
+async def test_stations_say_whether_they_are_heard_and_when_they_were_last() -> None:
+    async with world() as w:
+        await stations(w, ["E1", "E2", "E4"])
+        me = await w.log_in()
+        await w.call("POST", "/api/v1/stations", {"stationID": "E3"}, headers=me)
+        reads(w, "E1", 10.0)
+        heard_at = w.clock.now()
+        await w.headend.ledger.record(
+            f.WentOffline(at=heard_at, actor="emw", evse_id="E2", last_heard_at=heard_at),
+            f.PoweredOff(at=heard_at, actor="station:E4", evse_id="E4", station_id="E4", status="off"),
+        )
+        listed = (await w.call("GET", "/api/v1/stations", headers=me)).json
+        assert {s["stationID"]: (s["evses"], s["state"]) for s in listed["items"]} == {
+            "E1": (1, "online"),
+            "E2": (1, "silent"),
+            "E3": (0, "new"),
+            "E4": (1, "off"),
+        }
+        assert datetime.fromisoformat(listed["items"][0]["heardAt"]) == heard_at
+        assert listed["items"][2]["heardAt"] is None
+        silent = (await w.call("GET", "/api/v1/stations?state=silent", headers=me)).json
+        assert ([s["stationID"] for s in silent["items"]], silent["total"]) == (["E2"], 1)
 
 
 async def test_a_territory_changes_and_a_loop_is_refused() -> None:

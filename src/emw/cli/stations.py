@@ -93,12 +93,19 @@ def station_add(
 
 
 @station.command("list")
-def station_list(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the stations."""
-    rows = Control(configured(config_path, data_dir)).get_all("/stations")
-    print_json(rows) if as_json else print_table(
-        rows["items"], ["stationID", "customerID", "protocol", "revoked"]
-    )
+def station_list(
+    silent: Annotated[
+        bool, typer.Option("--silent", help="Only those that are on and are not heard.")
+    ] = False,
+    config_path: ConfigPath = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the stations: whether each is heard, and when it was last."""
+    asked = "silent" if silent else None
+    rows = Control(configured(config_path, data_dir)).get_all("/stations", state=asked)
+    columns = ["stationID", "customerID", "protocol", "evses", "state", "heardAt", "revoked"]
+    print_json(rows) if as_json else print_table(rows["items"], columns)
 
 
 @station.command("revoke")

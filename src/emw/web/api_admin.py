@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from litestar import Controller, delete, get, post
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from emw.domain.model import Evse, Station
 from emw.domain.people import Role
 from emw.service.admin import EvseDefaults
 from emw.service.errors import BadInput, Conflict, NotFound
@@ -17,6 +20,7 @@ from emw.web.passwords import check_new_password
 from emw.web.wire import (
     Done,
     HaltOut,
+    Heard,
     IsoIn,
     IsoMade,
     IsoOut,
@@ -68,6 +72,36 @@ class Territories(Controller):
         return next(t for t in board.territories() if t.territory_id == data.territory_id)
 
 
+def _heard(headend: HeadEnd, station: Station) -> Heard:
+    evses = headend.state.evses_of(station.station_id)
+    if any(e.powered and e.online for e in evses):
+        return "online"
+    if any(e.powered for e in evses):
+        return "silent"
+    return "off" if evses else "new"
+
+
+def _last_heard(headend: HeadEnd, evse: Evse) -> datetime | None:
+    live = headend.telemetry.live.get(evse.evse_id) if evse.online else None
+    return evse.offline_since if live is None else live.heard_at
+
+
+def _station(headend: HeadEnd, s: Station) -> StationOut:
+    evses = headend.state.evses_of(s.station_id)
+    return StationOut(
+        station_id=s.station_id,
+        customer_id=s.customer_id,
+        protocol=s.protocol,
+        revoked=s.revoked,
+        access_url=s.access_url,
+        added_at=s.added_at,
+        powered_on_at=s.token_at,
+        evses=len(evses),
+        state=_heard(headend, s),
+        heard_at=max((at for e in evses if (at := _last_heard(headend, e)) is not None), default=None),
+    )
+
+
 class Stations(Controller):
     """Stations and their secrets."""
 
@@ -80,6 +114,7 @@ class Stations(Controller):
         headend: TheHeadEnd,
         text: Text = None,
         revoked: FromQuery[bool | None] = None,
+        only_state: Annotated[Heard | None, QueryParameter(name="state")] = None,
         limit: Limited = 100,
         offset: Offset = 0,
     ) -> Page[StationOut]:
@@ -91,20 +126,10 @@ class Stations(Controller):
             for s in headend.state.stations.values()
             if (revoked is None or s.revoked == revoked)
             and (words in s.station_id.casefold() or words in (s.customer_id or "").casefold())
+            and only_state in {None, _heard(headend, s)}
         ]
         found.sort(key=lambda s: s.station_id)
-        items = [
-            StationOut(
-                station_id=s.station_id,
-                customer_id=s.customer_id,
-                protocol=s.protocol,
-                revoked=s.revoked,
-                access_url=s.access_url,
-                added_at=s.added_at,
-                powered_on_at=s.token_at,
-            )
-            for s in found[offset : offset + limit]
-        ]
+        items = [_station(headend, s) for s in found[offset : offset + limit]]
         return Page(items=items, total=len(found), limit=limit, offset=offset)
 
     @post(guards=[administrator], summary="Enrol a station; its secret is shown once")

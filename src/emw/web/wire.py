@@ -131,8 +131,11 @@ class StationMade(Out):
     secret: str
 
 
+Heard = Literal["online", "silent", "off", "new"]
+
+
 class StationOut(Out):
-    """A station, without its secrets."""
+    """A station, without its secrets. `state`: of its EVSEs together; new: it has never powered on."""
 
     station_id: str
     customer_id: str | None
@@ -141,6 +144,9 @@ class StationOut(Out):
     access_url: str | None
     added_at: datetime
     powered_on_at: datetime | None
+    evses: int
+    state: Heard
+    heard_at: datetime | None
 
 
 class IsoIn(In):

@@ -94,8 +94,8 @@ async function stations() {
   const { items, total } = await call("GET", `/stations?limit=100&text=${encodeURIComponent(words)}`);
   if (words !== $("find").value.trim()) return; // another look is under way
   $("found").textContent = t("live.of", { n: count(items.length), all: count(total) });
-  fill("stations", [t("access.name"), t("access.customer"), t("access.protocol"), ""], items, (s) => [
-    name(s.stationID), s.customerID ?? "", s.protocol,
+  fill("stations", [t("access.name"), t("access.customer"), t("access.protocol"), t("access.heard"), ""], items, (s) => [
+    name(s.stationID), s.customerID ?? "", s.protocol, [time(s.heardAt), s.state === "silent" && !s.revoked ? ` ${t("evse.offline")}` : ""],
     [button(t("access.renew"), () => ask(s.stationID, async () => {
       const made = await call("POST", "/stations", { stationID: s.stationID, renew: true });
       secret(s.stationID, made.secret);
