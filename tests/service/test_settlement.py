@@ -229,6 +229,16 @@ async def in_format(folder: Path, form: str) -> None:
         assert str(table.schema.field("amount").type) == "double"
 
 
+async def test_the_command_says_which_other_methods_there_are_where_one_has_no_figure(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path / 'emw.db'}")
+    await told(store, {})  # no like day yet
+    await store.close()
+    for method, hint in ((TEN, True), (BEFORE_AFTER, False)):
+        said = ["report", "month", "2026-10", "--method", method, "--data-dir", str(tmp_path)]
+        result = await asyncio.to_thread(CliRunner().invoke, app_for("report"), said)
+        assert ("the other methods are before-after, virtual-twin" in result.output) == hint, result.output
+
+
 def part(key: str, evse_id: str, joined: int, left: int, kwh: float) -> dict[str, Any]:
     at = {"joined_at": BEGIN + joined * M5, "left_at": BEGIN + left * M5}
     return {"request_key": key, "evse_id": evse_id, "measured_kwh": kwh, "confirmed_kw": 1.0, **at}

@@ -306,8 +306,12 @@ def month(
 
     async def read(store: Store) -> list[dict[str, Any]]:
         rows = await settled.month_report(store, which, method=method, rate=rate, holidays=holidays)
-        if not any(r["part"] == "request" for r in rows):
+        lines = [r for r in rows if r["part"] == "request"]
+        if not lines:
             say_error(f"no request began in {month}")
+        elif all(r["shed_kwh"] is None for r in lines):
+            others = ", ".join(m for m in settled.METHODS if m != method)
+            say_error(f"no request has a figure by {method}; the other methods are {others}")
         return rows
 
     _report(read, "month", form, output, config_path, data_dir)
