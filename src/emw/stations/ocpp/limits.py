@@ -234,6 +234,10 @@ class LimitDelivery(CommandDelivery, eq=False):
         if self._way is not None:
             self._refused += (self._way,)
         self._why = why[:120]
+        if self._way is not None and self._way[0] is Purpose.TX and self._plug.transaction_id is None:
+            # Whom it was for has left: it is no limit for whoever comes next.
+            self._tell(Answer(Outcome.REJECTED, reason=f"it said {self._why}"))
+            return
         if self._plug.delivery is self and not self.go(self._hub.clock.now()):
             self._tell(Answer(Outcome.REJECTED, reason=f"it said {self._why}"))
 
