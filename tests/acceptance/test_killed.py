@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from emw.simulator.clock import WallClock
-from emw.simulator.fleet import Fleet, StationSpec
+from emw.simulator.fleet import Fleet
 from emw.simulator.hardware import Car
+from emw.simulator.identity import Identity
 from emw.simulator.iso import IsoClient, IsoUnreachable, ReportReceiver
-from emw.simulator.station import Identity, Station
+from emw.simulator.specs import StationSpec
+from emw.simulator.station import Station
 from tests.acceptance.driver import Server
 from tests.acceptance.witness import Json, Witness
 

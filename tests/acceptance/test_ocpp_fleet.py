@@ -18,10 +18,11 @@ from emw.app.config import Config
 from emw.app.serving import Serving
 from emw.app.serving import serve as serve_planes
 from emw.service.admin import EvseDefaults
-from emw.simulator.fleet import Fleet, StationSpec, specs_for
+from emw.simulator.fleet import Fleet
 from emw.simulator.iso import IsoClient
 from emw.simulator.mix import Protocol, ways_of
 from emw.simulator.sessions import Session
+from emw.simulator.specs import StationSpec, specs_for
 from tests.loop import keep_step
 
 START = datetime(2026, 5, 5, 16, 0, tzinfo=UTC)

@@ -10,11 +10,12 @@ import pytest
 
 from emw.cli import stations as cli
 from emw.simulator.clock import VirtualClock
-from emw.simulator.fleet import FaultShares, Fleet, StationSpec, specs_for
+from emw.simulator.fleet import Fleet
 from emw.simulator.hardware import Car
+from emw.simulator.identity import Identity
 from emw.simulator.serving import Listener
 from emw.simulator.sessions import Session
-from emw.simulator.station import Identity
+from emw.simulator.specs import FaultShares, StationSpec, specs_for
 from tests.simulator.stub import StubServer
 
 T0 = datetime(2019, 7, 24, 16, 0, tzinfo=UTC)

@@ -10,7 +10,8 @@ import pytest
 
 from emw.simulator.control import AUTH, RETURN_TO_NORMAL, SET_MAX
 from emw.simulator.hardware import Car, Faults, SimulatedHardware
-from emw.simulator.station import Identity, Request, Station
+from emw.simulator.identity import Identity
+from emw.simulator.station import Request, Station
 
 T0 = datetime(2019, 7, 24, 16, 0, tzinfo=UTC)
 SECRET = "enrolment-secret"

@@ -26,11 +26,12 @@ from emw.app.loop import run
 from emw.cli.show import AsJson, err, fail, print_json, say
 from emw.domain.people import Role
 from emw.simulator import records
-from emw.simulator.fleet import Fleet, StationSpec, specs_for
+from emw.simulator.fleet import Fleet
 from emw.simulator.ground import ground
 from emw.simulator.iso import IsoClient, ReportReceiver
 from emw.simulator.mix import Protocol, ways_of
 from emw.simulator.sessions import fill
+from emw.simulator.specs import StationSpec, specs_for
 from emw.web.passwords import hash_password
 
 if TYPE_CHECKING:

@@ -19,13 +19,14 @@ from emw.cli.show import AsJson, fail, plain, print_json, print_one, print_table
 from emw.simulator import evse as one_station
 from emw.simulator import records
 from emw.simulator.clock import VirtualClock
-from emw.simulator.fleet import FaultShares, Fleet, StationSpec, specs_for
+from emw.simulator.fleet import Fleet
 from emw.simulator.hardware import Car
 from emw.simulator.link import BadAddress, base_of
 from emw.simulator.mix import BadHabit, Protocol, habits_told, ways_of
 from emw.simulator.ocpp.habits import NAMES
 from emw.simulator.ocpp.line import Dialer
 from emw.simulator.sessions import Session, draw, fill
+from emw.simulator.specs import FaultShares, StationSpec, specs_for
 
 
 class OneProtocol(StrEnum):

@@ -12,9 +12,9 @@ from random import Random
 
 from emw.domain.model import Evse, Limit, Outcome, Station
 from emw.service.ports import Answer
-from emw.simulator.fleet import car_of
 from emw.simulator.hardware import FLOOR_A, Faults, Refused, SimulatedHardware
 from emw.simulator.sessions import Session
+from emw.simulator.specs import car_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

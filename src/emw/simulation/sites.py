@@ -17,7 +17,8 @@ from emw.simulation.node import SimClock
 from emw.simulator import wire
 from emw.simulator.control import SET_MAX
 from emw.simulator.hardware import Car, Faults, SimulatedHardware
-from emw.simulator.station import Identity, Request, Station
+from emw.simulator.identity import Identity
+from emw.simulator.station import Request, Station
 
 KINDS: Final = (
     # voltage V, phases, knob A

@@ -24,7 +24,7 @@ from emw.simulation.node import Killed, Node
 from emw.simulation.sites import Site, Watchers, draw_faults
 from emw.simulation.trace import Broken, Trace
 from emw.simulation.tree import PLACES, TREE, draw_ceilings_a, draw_ceilings_kw
-from emw.simulator.station import Identity
+from emw.simulator.identity import Identity
 from emw.store.inline import Disk as SqlDisk
 
 FAIR_S: Final = 420.0

@@ -14,13 +14,14 @@ from emw.simulator.clock import Clock, WallClock
 from emw.simulator.control import Reply
 from emw.simulator.driver import Driver
 from emw.simulator.hardware import Car, Hardware, SimulatedHardware
+from emw.simulator.identity import Identity
 from emw.simulator.line import Line, RestLine
 from emw.simulator.link import BadAddress, Link, open_http
 from emw.simulator.ocpp.build import station_of
 from emw.simulator.ocpp.line import Dialer, OcppLine
 from emw.simulator.ocpp.station import Ways
 from emw.simulator.serving import Listener, control_app
-from emw.simulator.station import Identity, Station
+from emw.simulator.station import Station
 
 _GOODBYE_S: Final = 3.0
 

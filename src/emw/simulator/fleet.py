@@ -1,10 +1,8 @@
-"""Thousands of stations in one process: their cars, their faults, their one shared door, and what they
-saw.
-"""
+"""Thousands of stations in one process: their cars, their one shared door, and what they saw."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,58 +10,25 @@ from functools import partial
 from random import Random
 from typing import Final, Self
 
+from emw.simulator.backoff import BackOff
 from emw.simulator.clock import Clock
 from emw.simulator.control import Reply
 from emw.simulator.driver import Driver
-from emw.simulator.hardware import Car, Faults, SimulatedHardware
+from emw.simulator.hardware import Car, SimulatedHardware
+from emw.simulator.identity import Identity
 from emw.simulator.line import Line, RestLine
 from emw.simulator.link import Link, open_http
 from emw.simulator.ocpp.build import station_of
 from emw.simulator.ocpp.line import Dialer, OcppLine
-from emw.simulator.ocpp.station import Ways
 from emw.simulator.orders import Violation
 from emw.simulator.serving import Listener, control_app, station_url
-from emw.simulator.sessions import KNOB_A, US_V, Session
-from emw.simulator.station import BackOff, Identity, Station
+from emw.simulator.sessions import Session
+from emw.simulator.specs import FaultShares, StationSpec, car_of
+from emw.simulator.station import Station
 
 _QUANTUM_S: Final = 0.01
 _GOODBYE_S: Final = 5.0
 _STATIONS_A_SECOND: Final = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StationSpec:
-    """One station of a fleet: who it is (without accessURL: the fleet gives it one, or none) and what it
-    is. `ways`: how it speaks OCPP; None: it speaks REST.
-    """
-
-    identity: Identity
-    knob_a: float = KNOB_A
-    voltage_v: float = US_V
-    phases: int = 1
-    ways: Ways | None = None
-
-    def enrolled(self, secret: str) -> Self:
-        """The same station with its secret."""
-        return replace(self, identity=replace(self.identity, secret=secret))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultShares:
-    """Shares (0-1) of the stations that are wrong in each way; one station may be wrong in several.
-
-    lost: drops off the network for good at some time in the first `lost_within` after the start.
-    """
-
-    deaf: float = 0.0
-    slow: float = 0.0
-    lying: float = 0.0
-    lost: float = 0.0
-    rejecting: float = 0.0
-    silent: float = 0.0
-    no_resume: float = 0.0
-    skewed: float = 0.0
-    lost_within: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +221,7 @@ class Fleet:
                 phases=spec.phases,
                 now=min([now, *(session.plug for session in planned)]),
                 rng=Random(rng.getrandbits(64)),
-                faults=self._draw_faults(rng),
+                faults=self._shares.draw(rng),
             )
             identity = replace(spec.identity, access_url=url, phases=spec.identity.phases or spec.phases)
             silent = rng.random() < self._shares.silent
@@ -293,20 +258,6 @@ class Fleet:
         )
         ocpp = station_of(identity, hardware, rng, ways, backoff=backoff, silent=silent)
         return OcppLine(ocpp, self._dialer, self._clock, driver.settle)
-
-    def _draw_faults(self, rng: Random) -> Faults:
-        """Always the same number of draws: one share changed must not change who has the other faults."""
-        shares = self._shares
-        drawn = {name: rng.random() for name in ("deaf", "slow", "lying", "rejecting", "no_resume", "skewed")}
-        slow_s, skew_min = rng.uniform(30.0, 120.0), rng.uniform(-10.0, 10.0)
-        return Faults(
-            deaf=drawn["deaf"] < shares.deaf,
-            slow_s=slow_s if drawn["slow"] < shares.slow else 0.0,
-            lying=drawn["lying"] < shares.lying,
-            rejecting=drawn["rejecting"] < shares.rejecting,
-            no_resume=drawn["no_resume"] < shares.no_resume,
-            clock_skew=timedelta(minutes=skew_min if drawn["skewed"] < shares.skewed else 0.0),
-        )
 
     def _plan(self, driver: Driver, member: _Member, planned: list[Session], now: datetime) -> None:
         """Put a station's cars on the agenda; a car that came before the start has charged since then."""
@@ -353,45 +304,3 @@ class Fleet:
                 await driver.say_goodbye(waiting)
         except TimeoutError:
             return  # A server that is down hears no goodbyes: it finds its stations missing by their silence.
-
-
-def specs_for(
-    sessions: Iterable[Session],
-    secrets: Mapping[str, str],
-    *,
-    territory: str | None = None,
-    ways: Mapping[str, Ways] | None = None,
-) -> list[StationSpec]:
-    """A station for each EVSE in the sessions that has an enrolment secret; its territory is its site if
-    not given. `ways`: those that speak OCPP.
-    """
-    first: dict[str, Session] = {}
-    for session in sessions:
-        first.setdefault(session.evse_id, session)
-    return [
-        StationSpec(
-            identity=Identity(
-                evse_id=evse_id,
-                secret=secrets[evse_id],
-                territory=territory or session.site,
-                site=session.site,
-            ),
-            voltage_v=session.voltage_v,
-            phases=session.phases,
-            ways=(ways or {}).get(evse_id),
-        )
-        for evse_id, session in first.items()
-        if evse_id in secrets
-    ]
-
-
-def car_of(session: Session, rng: Random, *, taper: float = 0.15) -> Car:
-    """The car of a recorded session: 0-2 A less than offered, and up to a share `taper` of its energy more slowly."""
-    return Car(
-        max_a=session.max_a,
-        need_kwh=session.energy_kwh,
-        gap_a=round(rng.uniform(0.0, 2.0), 1),
-        taper_kwh=round(session.energy_kwh * rng.uniform(0.0, taper), 3),
-        requested_kwh=session.requested_kwh,
-        departure=session.departure,
-    )

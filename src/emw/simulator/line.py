@@ -1,7 +1,9 @@
-"""The cut between a station and what it speaks: the same driver, fleet and hardware run every protocol through this.
+"""The cut between a station and what it speaks.
 
-Driver --- Line.talk() --+--- RestLine --- Station -------+--- Hardware
-+--- OcppLine --- OcppStation ---+
+    Driver --- Line.talk() --+--- RestLine --- Station ---------+--- Hardware
+                             +--- OcppLine --- OcppStation -----+
+
+The same driver, fleet and hardware run every protocol through it.
 """
 
 import asyncio

@@ -19,8 +19,10 @@ from typing import Final
 import msgspec
 
 from emw.simulator import wire
+from emw.simulator.backoff import BackOff
 from emw.simulator.control import Control, Reply, offer_a
 from emw.simulator.hardware import Hardware, Reading, Vehicle
+from emw.simulator.identity import Identity
 from emw.simulator.orders import Violation
 
 _KEPT: Final = 512
@@ -33,37 +35,6 @@ _MIN_HEARTBEAT_S: Final = 1.0
 _MAX_HEARTBEAT_S: Final = 3600.0
 _RETRY_STATUS: Final = frozenset({408, 425, 429})
 _UNKNOWN_SESSION: Final = frozenset({404, 409})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who a station is. `secret` is its enrolment secret. No `access_url`: it is behind NAT and can't be
-    called.
-    """
-
-    evse_id: str
-    secret: str = field(repr=False)
-    territory: str
-    model: str = "Simulated EVSE"
-    customer_id: str = "simulated"
-    phases: int | None = None
-    may_pause: bool | None = None
-    site: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-    access_url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BackOff:
-    """How long to leave a server alone that is down: doubling from `base_s` to `cap_s`, with jitter."""
-
-    base_s: float = 1.0
-    cap_s: float = 60.0
-
-    def delay_s(self, failures: int, rng: Random) -> float:
-        """Half to all of the doubled delay: stations that failed together must not return together."""
-        return min(self.cap_s, self.base_s * 2.0 ** min(failures - 1, 16)) * rng.uniform(0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

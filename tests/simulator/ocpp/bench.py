@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from emw.simulator.clock import VirtualClock
-from emw.simulator.fleet import Fleet, StationSpec
+from emw.simulator.fleet import Fleet
 from emw.simulator.hardware import Car
+from emw.simulator.identity import Identity
 from emw.simulator.ocpp.habits import NORMAL, Habits, Version
 from emw.simulator.ocpp.meter import stamp
 from emw.simulator.ocpp.station import Ways
 from emw.simulator.sessions import Session
-from emw.simulator.station import Identity
+from emw.simulator.specs import StationSpec
 from tests.simulator.ocpp.central import Central
 
 T0: Final = datetime(2026, 5, 5, 12, 0, tzinfo=UTC)

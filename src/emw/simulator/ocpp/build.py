@@ -2,13 +2,14 @@
 
 from random import Random
 
+from emw.simulator.backoff import BackOff
 from emw.simulator.hardware import Hardware
+from emw.simulator.identity import Identity
 from emw.simulator.ocpp import calls16, calls201
 from emw.simulator.ocpp.habits import Version
 from emw.simulator.ocpp.station import OcppStation, Ways
 from emw.simulator.ocpp.voice16 import Voice16
 from emw.simulator.ocpp.voice201 import Voice201
-from emw.simulator.station import BackOff, Identity
 
 
 def station_of(

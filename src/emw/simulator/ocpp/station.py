@@ -19,7 +19,9 @@ from typing import Any, Final
 
 import msgspec
 
+from emw.simulator.backoff import BackOff
 from emw.simulator.hardware import Hardware
+from emw.simulator.identity import Identity
 from emw.simulator.ocpp import framing
 from emw.simulator.ocpp.bay import Bay
 from emw.simulator.ocpp.charging import Charging, some_time
@@ -29,7 +31,6 @@ from emw.simulator.ocpp.outbox import Outbox, Saying
 from emw.simulator.ocpp.settings import HEARTBEAT, SAMPLE, SECRET, Settings
 from emw.simulator.ocpp.voice import Cause, Voice
 from emw.simulator.orders import Violation
-from emw.simulator.station import BackOff, Identity
 
 _BOOTS_S: Final = 30.0
 _BOOT_AGAIN_S: Final = 30.0
