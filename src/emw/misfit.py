@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import Final, TypeVar
 
 import msgspec
@@ -61,6 +62,12 @@ def misfit(error: msgspec.ValidationError) -> BadInput:
         return BadInput(path, in_words(why))
     path = f"{path}.{named['name']}".lstrip(".")
     return BadInput(path, "is missing" if named["how"].startswith("missing") else "is not a field here")
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Which of the `known` names one that is none of them may stand for, as a question; empty where none is near."""
+    near = get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def in_words(why: str) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from random import Random
 from types import CoroutineType
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_plus
 
 import msgspec
 import structlog
@@ -82,6 +83,8 @@ class Door:
     handler: Handler
     at_once: bool = False
     """It answers most of what comes without waiting: a server may ask it without a task, see `Plane.ask`."""
+    bare: bool = False
+    """No query may stand in its URL: who sent one would believe that it was heard."""
 
 
 class BadBody(Exception):
@@ -166,6 +169,9 @@ class Plane:
             door, rest, path = self._doors[prefix], path[len(prefix) :], prefix
         if scope["method"] != door.method:
             raise wrong_method(door.method)
+        if door.bare and (query := scope.get("query_string")):
+            name = unquote_plus(query.decode("latin-1").partition("&")[0].partition("=")[0])
+            raise BadInput(name[:64], "is not a parameter here; nothing is asked in the URL")
         takes = door.takes is not None
         caller = _caller(scope["headers"], scope.get("client"), scope.get(NAMES, ()), json=takes)
         told = door.handler(caller, decoded(self._takes[path], await read_body(receive)) if takes else rest)

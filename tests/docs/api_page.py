@@ -42,8 +42,9 @@ The first administrator: `emw serve` prints a link at a start with nobody who ma
 ## What all calls have in common
 
 Names end in their unit: `loadKW`, `energyKWh`, `limitAmps`. Lists are pages: `items`, `limit`, `offset`, and `total`
-where it is known. Unknown fields in a body are refused. Errors are problem+json as in the
-[station protocol](station-protocol.md#errors); 421 means a Host name that is not in `operator.allowed_hosts`.
+where it is known. Unknown fields in a body and unknown names in a query are refused: 400 names the first, and the one
+that may have been meant. Errors are problem+json as in the [station protocol](station-protocol.md#errors); 421 means a
+Host name that is not in `operator.allowed_hosts`.
 """
 
 PARTS: Final = {

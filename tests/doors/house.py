@@ -193,7 +193,15 @@ class House:
             head.append((b"authorization", f"Bearer {token}".encode("latin-1", "replace")))
         if all(name != b"content-length" for name, _ in head):
             head.append((b"content-length", str(len(raw)).encode()))
-        scope = {"type": "http", "method": method, "path": path, "headers": head, "client": (address, 1)}
+        route, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": route,
+            "query_string": query.encode(),
+            "headers": head,
+            "client": (address, 1),
+        }
         answers: list[Mapping[str, Any]] = []
 
         async def receive() -> dict[str, Any]:

@@ -34,6 +34,23 @@ async def test_A7_reports_show_the_token_that_connected_told_and_each_iso_has_it
         assert told.body["reportToken"] not in tokens
 
 
+async def test_what_a_grid_operator_says_in_the_url_is_refused_and_a_station_may_say_it_there() -> None:
+    async with house() as emw:
+        iso, secret = await emw.iso("grid", "East"), await emw.enrol("S1")
+        asked = {"requestID": "R1", "territory": "East", "kW": 3}
+        for told, field in (
+            (await emw.post("/iso/decrease?durationMinutes=60", asked, iso), "durationMinutes"),
+            (await emw.get("/iso/requests?st%61te=active&limit=1", iso), "state"),
+            (await emw.get("/iso/requests/R1?intervals", iso), "intervals"),
+        ):
+            assert (told.status, told.body["field"]) == (400, field)
+            assert told.body["detail"] == f"{field}: is not a parameter here; nothing is asked in the URL"
+        assert not emw.headend.requests.of(None)
+        assert (await emw.get("/iso/requests?", iso)).status == 200
+        # Nothing that a station says is a filter: what is unknown there is left out, in the URL as in the body.
+        assert (await emw.post("/evse/powerOn?site=3", emw.power_on_body("S1"), secret)).status == 200
+
+
 async def test_what_was_measured_after_the_last_round_is_in_the_last_interval() -> None:
     async with house() as emw:
         iso = await emw.iso("grid", "East")

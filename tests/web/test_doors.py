@@ -269,6 +269,44 @@ async def test_bad_queries_are_refused_by_name(w: World, path: str, field: str) 
     assert (told.status, told.json.get("field")) == (400, field), told.body
 
 
+async def test_a_name_that_a_door_does_not_know_is_refused_in_its_query_as_in_a_body(w: World) -> None:
+    admin = await w.key(Role.ADMINISTRATOR)
+    for (method, template), (_, body) in DOORS.items():
+        if template == "/metrics":  # a scraper may say what it likes: it gets all
+            continue
+        path = path_of(template)
+        told = await w.call(method, f"{path}{'&' if '?' in path else '?'}colour=red", body, key=admin)
+        assert (told.status, told.json.get("field")) == (400, "colour"), (method, path, told.body)
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/api/v1/evses?evseId=E1", "evseId: is not a parameter here; did you mean evseID?"),
+        ("/api/v1/requests?limit=1&stat=active", "stat: is not a parameter here; did you mean state?"),
+        (
+            "/api/v1/activity?request=grid:R1&limit=1",
+            "request: is not a parameter here; did you mean requestKey?",
+        ),
+        ("/api/v1/halt?verbose", "verbose: is not a parameter here"),
+    ],
+)
+async def test_a_misspelt_filter_is_told_what_it_may_have_meant(w: World, path: str, detail: str) -> None:
+    told = await w.call("GET", path, key=await w.key(Role.VIEWER))
+    assert (told.status, told.json["detail"]) == (400, detail)
+
+
+async def test_a_query_tells_nothing_to_who_may_not_ask(w: World) -> None:
+    assert (await w.call("GET", "/api/v1/evses?colour=red")).status == 401
+    assert (await w.call("GET", "/api/v1/operators?colour=red", key=await w.key(Role.VIEWER))).status == 403
+
+
+async def test_a_link_to_a_page_may_gather_names_on_its_way(w: World) -> None:
+    who = await w.log_in("opa")
+    for page in ("/", "/evses", "/requests", "/reports", "/log"):
+        assert (await w.call("GET", f"{page}?utm_source=mail", headers=who)).status == 200, page
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 from emw.domain.people import Role
 from emw.web.app import WebSettings
 from emw.web.description import EXAMPLES
+from emw.web.queries import names_of
 from tests.web.test_doors import path_of
 from tests.web.world import World, stations, world
 
@@ -60,6 +61,17 @@ async def test_every_door_says_what_it_does_who_may_and_how_it_refuses(w: World)
                 assert answer.get("description"), (where, status)
     assert doc["info"]["description"]
     assert doc["paths"]["/api/v1/requests"]["post"]["x-role"] == "operator"
+
+
+async def test_the_names_that_may_stand_in_a_query_are_those_described(w: World) -> None:
+    paths = (await document(w))["paths"]
+    for route in w.app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            for method in getattr(handler, "http_methods", ()):
+                operation = paths.get(route.path_format, {}).get(method.lower())
+                if operation is not None:
+                    told = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
+                    assert set(names_of(handler)) == told, (method, route.path)
 
 
 async def test_the_examples_work_as_they_are(w: World) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,7 @@ from emw.app.ocpp_config import OcppSection, proxy_of, settings_of
 from emw.app.oidc_config import OidcParts, OidcSection, oidc_of, rules_for
 from emw.app.openadr_config import OpenAdrSection, VtnParts, Wrong, vtns_of
 from emw.app.vtn_config import ServerParts, server_of
-from emw.misfit import misfit
+from emw.misfit import meant, misfit
 
 # What the parts of emw want of the configuration is loaded by who asks for it: a command that only looks up where the
 # data folder is would spend a second on it.
@@ -292,8 +291,7 @@ def load_config(path: Path | None = None, environment: Mapping[str, str] | None 
 def _meant(name: str) -> str:
     """Which setting one that is none may have been meant for, as a question; nothing where there is no such one."""
     known = set(_names(Config))
-    near = get_close_matches(name, [k for k in known if not name.startswith(f"{k}.")], 1)
-    return f"; did you mean {near[0]}?" if near and name not in known else ""
+    return "" if name in known else meant(name, [k for k in known if not name.startswith(f"{k}.")])
 
 
 def _names(section: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:

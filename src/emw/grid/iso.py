@@ -56,11 +56,11 @@ class IsoDoors:
     def doors(self) -> dict[str, Door]:
         """Path to door."""
         return {
-            "/iso/connected": Door("POST", ConnectedIn, self.connected),
-            "/iso/decrease": Door("POST", DecreaseIn, self.decrease),
-            "/iso/returnToNormal": Door("POST", ReturnIn, self.return_to_normal),
-            "/iso/requests": Door("GET", None, self.list_all),
-            "/iso/requests/": Door("GET", None, self.one),
+            "/iso/connected": Door("POST", ConnectedIn, self.connected, bare=True),
+            "/iso/decrease": Door("POST", DecreaseIn, self.decrease, bare=True),
+            "/iso/returnToNormal": Door("POST", ReturnIn, self.return_to_normal, bare=True),
+            "/iso/requests": Door("GET", None, self.list_all, bare=True),
+            "/iso/requests/": Door("GET", None, self.one, bare=True),
         }
 
     async def connected(self, caller: Caller, said: ConnectedIn) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from emw.service.ports import Ids
 from emw.service.sign_on import Flow, NotVouchedFor, SignOn
 from emw.web.logins import COOKIE, Login, Logins
 from emw.web.passwords import Passwords, check_new_password
+from emw.web.queries import check_query
 from emw.web.settings import WebSettings
 from emw.web.shell import CHANGING, host_name
 
@@ -341,6 +342,7 @@ def needs(role: Role) -> Guard:
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         auth: Auth = connection.app.state["auth"]
         connection.scope["state"]["caller"] = auth.let_in(connection, role, scope_of(handler))
+        check_query(connection, handler)
         check_body(connection, handler)
 
     guard.role = role  # type: ignore[attr-defined]  # a note on a function
@@ -351,6 +353,7 @@ async def means_it(connection: Connection, handler: BaseRouteHandler) -> None:
     """The guard of the ways in (login, setup): nobody is known yet, but a foreign page may not send it."""
     auth: Auth = connection.app.state["auth"]
     auth.check_meant(connection, None)
+    check_query(connection, handler)
     check_body(connection, handler)
 
 

@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 
 MEDIA: Final = "application/problem+json"
 REFUSALS: Final = {
-    "400": "A field is missing, wrong or unknown; `field` names it.",
+    "400": "A field or a parameter is missing, wrong or unknown; `field` names it.",
     "401": "No credential, or one that is not valid (any more).",
     "403": "The role, the key's parts or the page that calls are not enough.",
     "404": "There is nothing of this name, or not for the caller.",
