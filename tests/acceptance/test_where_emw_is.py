@@ -65,7 +65,7 @@ def test_a_fleet_in_a_territory_that_is_not_there_renews_no_secret(
             asked.append(("POST", path))
             return {"secret": "es_new"}
 
-    monkeypatch.setattr("emw.cli.stations.Control", Answering)
+    monkeypatch.setattr("emw.cli.other_side.Control", Answering)
     options = ("--stations", "5", "--territory", "Eest", "--server", "http://127.0.0.1:1")
     assert emw("fleet", *options, "--data-dir", str(tmp_path)) == 1
     assert "there is no 'Eest' here; there are East, West" in capsys.readouterr().err

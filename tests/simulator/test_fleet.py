@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emw.cli import stations as cli
+from emw.cli import other_side as cli
 from emw.simulator.clock import VirtualClock
 from emw.simulator.fleet import Fleet
 from emw.simulator.hardware import Car

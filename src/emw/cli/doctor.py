@@ -12,9 +12,9 @@ from typing import Any
 import typer
 
 from emw.app import tls
-from emw.app.config import Config, ConfigError, file_of, load_config, split_address
+from emw.app.config import Config, ConfigError, file_of, split_address
 from emw.app.lock import DataDirBusy, only_one
-from emw.cli.serve import ConfigPath, DataDir
+from emw.cli.serve import ConfigPath, DataDir, configured
 from emw.cli.show import AsJson, print_json, say
 
 
@@ -31,9 +31,7 @@ def doctor(
         findings.append({"level": level, "what": what})
 
     try:
-        config = load_config(config_path)
-        if data_dir is not None:
-            config.data_dir = data_dir
+        config = configured(config_path, data_dir)
         _check_secrets(config, file_of(config_path), found)
         _check(config, found, whole_log=log)
     except ConfigError as error:

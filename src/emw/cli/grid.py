@@ -45,37 +45,30 @@ def status(config_path: ConfigPath = None, data_dir: DataDir = None, as_json: As
             else "no VTN is configured; VTNs stand in [[openadr.vtn]]"
         )
     else:
-        for c in connections:
-            c["state"] = {True: "connected", False: "lost", None: "not heard yet"}[c["connected"]]
-        print_table(connections, ["name", "protocol", "state", "heardAt", "events", "reportsOwed", "why"])
-        for c in connections:
-            if told := c.get("notified"):
-                say(f"subscribers of {c['name']}: {_notified(told)}")
+        _print_connections(connections)
         say("")
-        print_table(
-            [_event(e) for e in events["items"]],
-            ["vtn", "event", "program", "from", "to", "asks", "requests"],
-        )
-        if unserved["items"]:
-            say("")
-            print_table(
-                [_unserved(u) for u in unserved["items"]],
-                ["vtn", "event", "from", "payload", "not served because"],
-            )
-        unreadable = [
-            {
-                "vtn": c["sourceID"],
-                "event": u["eventID"] or "without an id",
-                "can't be read because": u["why"],
-            }
-            for c in connections
-            for u in c["unreadable"]
-        ]
-        if unreadable:
-            say("")
-            print_table(unreadable, ["vtn", "event", "can't be read because"])
+        columns = ["vtn", "event", "program", "from", "to", "asks", "requests"]
+        print_table([_event(e) for e in events["items"]], columns)
+        _print_odd([_unserved(u) for u in unserved["items"]])
+        _print_odd([_unreadable(c, u) for c in connections for u in c["unreadable"]])
     if lost:
         sys.exit(1)
+
+
+def _print_connections(connections: list[dict[str, Any]]) -> None:
+    for c in connections:
+        c["state"] = {True: "connected", False: "lost", None: "not heard yet"}[c["connected"]]
+    print_table(connections, ["name", "protocol", "state", "heardAt", "events", "reportsOwed", "why"])
+    for c in connections:
+        if told := c.get("notified"):
+            say(f"subscribers of {c['name']}: {_notified(told)}")
+
+
+def _print_odd(rows: list[dict[str, Any]]) -> None:
+    """A table of its own for what came and leads to nothing, where there is any."""
+    if rows:
+        say("")
+        print_table(rows, list(rows[0]))
 
 
 def _notified(told: dict[str, Any]) -> str:
@@ -105,6 +98,14 @@ def _unserved(u: dict[str, Any]) -> dict[str, Any]:
         "from": u["start"],
         "payload": u["said"],
         "not served because": u["why"],
+    }
+
+
+def _unreadable(c: dict[str, Any], u: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "vtn": c["sourceID"],
+        "event": u["eventID"] or "without an id",
+        "can't be read because": u["why"],
     }
 
 
@@ -172,9 +173,7 @@ def _territories(control: Control) -> Callable[[str], Container[str] | None] | N
         rows = control.get("/territories")
     except ControlError:
         return None
-    parents = {
-        t["territoryID"]: t.get("parentID") for t in (rows["items"] if isinstance(rows, dict) else rows)
-    }
+    parents = {t["territoryID"]: t["parentID"] for t in rows["items"]}
 
     def path(name: str) -> Container[str] | None:
         if name not in parents:

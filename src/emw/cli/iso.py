@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
 import typer
@@ -102,7 +102,7 @@ def requests(token: Token, server: Server = HERE, as_json: AsJson = False) -> No
 
     async def ask() -> list[dict[str, Any]]:
         async with IsoClient(server, token) as client:
-            return [dict(r) for r in await client.list()]
+            return await client.list()
 
     rows = _run(ask)
     if as_json:
@@ -149,15 +149,12 @@ def _show(server: str, token: str, ask: Callable[[IsoClient], Awaitable[Any]], *
             return await ask(client)
 
     told = _run(go)
-    print_json(told) if as_json else print_one({k: v for k, v in dict(told).items() if k != "intervals"})
+    print_json(told) if as_json else print_one({k: v for k, v in told.items() if k != "intervals"})
 
 
-def _run(work: Callable[[], Awaitable[Any]]) -> Any:
-    async def go() -> Any:
-        return await work()
-
+def _run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     try:
-        return asyncio.run(go())
+        return asyncio.run(work())
     except BadAddress as error:
         raise fail(f"--server: {error}", 2) from error
     except IsoError as error:

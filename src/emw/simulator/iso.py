@@ -17,7 +17,7 @@ from emw.simulator.serving import Listener, Receive, Scope, Send, read_body, sen
 
 Json = dict[str, Any]
 
-OVER: Final = frozenset({"closed", "cancelled", "rejected", "refused"})
+OVER: Final = frozenset({"closed", "cancelled"})
 """States after which a request changes no more."""
 
 _REPORTS: Final = 1000
@@ -115,15 +115,12 @@ class IsoClient:
 
     async def list(self) -> list[Json]:
         """All requests of this operator that the server tells of."""
-        answer = await self._say("GET", "/iso/requests")
-        items = answer.get("requests", []) if isinstance(answer, dict) else answer
+        items = _object(await self._say("GET", "/iso/requests")).get("requests")
         if not isinstance(items, list):
             raise IsoUnreachable("a list of requests was expected")
         return [_object(item) for item in items]
 
-    async def follow(
-        self, request_id: str, *, every_s: float = 1.0, until: frozenset[str] = OVER
-    ) -> AsyncIterator[Json]:
+    async def follow(self, request_id: str, *, every_s: float = 1.0) -> AsyncIterator[Json]:
         """The request each time something about it changed, until it is over. A server that is away is waited for."""
         before: Json | None = None
         while True:
@@ -133,7 +130,7 @@ class IsoClient:
             if request is not None and request != before:
                 yield request
                 before = request
-                if str(request.get("state", "")).lower() in until:
+                if request.get("state") in OVER:
                     return
             await asyncio.sleep(every_s)
 
