@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC
 from typing import Annotated, Any, Final, get_args
 from urllib.parse import quote, urlencode
 
 from litestar import Request, Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from emw.domain.model import Outcome
+from emw.domain.model import ReductionRequest
 from emw.service.errors import Forbidden
 from emw.service.evidence import month as settlement
 from emw.service.evidence.sources import MOST
@@ -20,61 +19,17 @@ from emw.service.headend import HeadEnd
 from emw.web.api_reports import Holidays, Method, Rate, month_rows, shed_rows
 from emw.web.api_requests import known
 from emw.web.auth import Auth
+from emw.web.figures import Figures
 from emw.web.frame import framed
 from emw.web.given import TheAuth, TheBoard, TheExtras, TheHeadEnd, id_of, settled
-from emw.web.log_words import reason
 from emw.web.svg import Series, Step, plot
-from emw.web.taking_part import FROM_BELOW, By, enrolments, page_of, taking_part
-from emw.web.tongue import Tongue, tongue_of
-from emw.web.words import ANSWERS, zone_of
+from emw.web.taking_part import FROM_BELOW, By, TakesPart, enrolments, page_of, taking_part
+from emw.web.tongue import tongue_of
+from emw.web.words import zone_of
 
 AnyRequest = Request[Any, Any, Any]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 MOST_LISTED: Final = 200
-MISSING: Final = "\u2013"
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Numbers and times as this page's reader writes them; a missing one is a dash."""
-
-    tongue: Tongue
-    zone: tzinfo
-
-    def number(self, value: float | None, digits: int = 1) -> str:
-        """A number with the language's own marks."""
-        if value is None:
-            return MISSING
-        return self.tongue.number(f"{round(value, digits) + 0.0:,.{digits}f}")  # never -0.0
-
-    def axis(self, value: float) -> str:
-        """A round number beside a plot."""
-        return self.tongue.number(f"{value + 0.0:,.12g}")
-
-    def why(self, note: str) -> str:
-        """What stands beside a method's figures."""
-        return "; ".join(reason(part, self.tongue) for part in note.split("; "))
-
-    def outcome(self, outcome: Outcome) -> str:
-        """What became of a command."""
-        return self.tongue.t(ANSWERS[outcome])
-
-    def share(self, value: float | None) -> str:
-        """A share of one, in per cent."""
-        return MISSING if value is None else f"{self.number(100 * value)}\N{NO-BREAK SPACE}%"
-
-    def time(self, at: datetime | None, form: str = "%Y-%m-%d %H:%M") -> Markup:
-        """A time by the territory's clock, UTC on hover."""
-        if at is None:
-            return escape(MISSING)
-        there, utc = at.astimezone(self.zone), at.astimezone(UTC)
-        return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
-            utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S"), there.strftime(form)
-        )
-
-    def linked(self, text: str, path: str | None) -> Markup:
-        """A number that leads to the rows it came from."""
-        return escape(text) if path is None else Markup('<a href="{}">{}</a>').format(path, text)
 
 
 def _may(request: AnyRequest, auth: Auth) -> bool:
@@ -169,6 +124,61 @@ async def _parts(headend: HeadEnd, enrolled: Sequence[Mapping[str, Any]]) -> lis
     return settlement.parts_of(given)
 
 
+def _measured(
+    asked: ReductionRequest, rows: Sequence[dict[str, Any]], method: Method | None, n: Figures
+) -> dict[str, Any]:
+    """What was shed, by each method; by the one shown also per interval, as a table and drawn."""
+    shown = _chosen(rows, method)
+    intervals = [r for r in rows if r["method"] == shown and r["part"] == "interval"]
+    totals = sorted(
+        (r for r in rows if r["part"] == "total"), key=lambda r: settlement.METHODS.index(r["method"])
+    )
+    record = {
+        "request_key": asked.request_key,
+        "territory_id": asked.territory_id,
+        "started_at": asked.started_at,
+    }
+    return {
+        "shown": shown,
+        "methods": settlement.METHODS,
+        "totals": [(x, settlement.rows_of(record, x)) for x in totals],
+        "intervals": intervals,
+        "load_plot": _load_plot(intervals, n),
+        "shed_plot": _shed_plot(intervals, n),
+    }
+
+
+def _listed(
+    parts: Sequence[TakesPart], path: str, kept: Mapping[str, Any], at: tuple[By, bool, int]
+) -> dict[str, Any]:
+    """Who took part: one page of them, in an order, and how to list them otherwise.
+
+    `kept`: what else this page was asked for, and stays as it is. `at`: by what, whether upwards, and which page.
+    """
+    by, up, number = at
+
+    def link(by: By, page: int, up: bool | None) -> str:
+        said = {**kept, "by": by, "up": up, "page": page}
+        words = urlencode(
+            {k: str(v).lower() if isinstance(v, bool) else v for k, v in said.items() if v is not None}, True
+        )
+        return f"{path}?{words}#h-taking-part"
+
+    return {"by": by, "up": up, "page": page_of(parts, by, number, up=up), "link": link}
+
+
+def _rows_below(segment: str) -> dict[str, str]:
+    """Where the rows are that the figures of a request are made from, by its key as a path has it."""
+    chain = f"requestKey={segment}"
+    return {
+        "table": f"/api/v1/reports/requests/{segment}/table",
+        "rows_asked": f"/api/v1/activity?{chain}&kind=RequestReceived",
+        "rows_confirmed": f"/api/v1/activity?{chain}&kind=RequestTallied&limit=10000",
+        "rows_parts": f"/api/v1/activity?{chain}&kind=EnrolmentEnded&limit=10000",
+        "log": f"/log?{chain}",
+    }
+
+
 @get("/reports/requests/{request_key:str}", include_in_schema=False)
 async def request_report_page(
     request: AnyRequest,
@@ -190,29 +200,13 @@ async def request_report_page(
     if not _may(request, auth):
         return framed(request, headend, auth, "report_request.html", place="reports")
     asked = known(headend, request_key)
-    key = asked.request_key
+    key, segment = asked.request_key, quote(asked.request_key, safe="")
+    this = f"/reports/requests/{segment}"
+    n = Figures(tongue_of(request), zone_of(headend.state, asked.territory_id))
     rows = await shed_rows(headend, extras, key, holiday)
-    shown = _chosen(rows, method)
-    intervals = [r for r in rows if r["method"] == shown and r["part"] == "interval"]
-    totals = sorted(
-        (r for r in rows if r["part"] == "total"), key=lambda r: settlement.METHODS.index(r["method"])
-    )
-    record = {"request_key": key, "territory_id": asked.territory_id, "started_at": asked.started_at}
-    figures = Figures(tongue_of(request), zone_of(headend.state, asked.territory_id))
-    segment = quote(key, safe="")
-    chain = f"requestKey={quote(key, safe='')}"
     enrolled = await enrolments(headend, key, MOST)
     by = by or ("now" if asked.live else "gave")
-    up = by in FROM_BELOW if up is None else up
-
-    def link(by: By, page: int, up: bool | None) -> str:
-        """This page with its EVSEs listed otherwise."""
-        said = {"method": method, "holiday": holiday, "by": by, "up": up, "page": page}
-        words = urlencode(
-            {k: str(v).lower() if isinstance(v, bool) else v for k, v in said.items() if v is not None}, True
-        )
-        return f"/reports/requests/{segment}?{words}#h-taking-part"
-
+    order = (by, by in FROM_BELOW if up is None else up, page)
     return framed(
         request,
         headend,
@@ -221,25 +215,13 @@ async def request_report_page(
         place="reports",
         r=asked,
         now=headend.clock.now(),
-        by=by,
-        up=up,
-        page=page_of(taking_part(board, enrolled), by, page, up=up),
-        link=link,
+        n=n,
+        this=this,
         quoted=lambda text: quote(text, safe=""),
-        n=figures,
-        shown=shown,
-        methods=settlement.METHODS,
-        totals=[(x, settlement.rows_of(record, x)) for x in totals],
-        intervals=intervals,
         parts=_largest(await extras.beside(lambda: _parts(headend, enrolled))),
-        load_plot=_load_plot(intervals, figures),
-        shed_plot=_shed_plot(intervals, figures),
-        table=f"/api/v1/reports/requests/{segment}/table",
-        rows_asked=f"/api/v1/activity?{chain}&kind=RequestReceived",
-        rows_confirmed=f"/api/v1/activity?{chain}&kind=RequestTallied&limit=10000",
-        rows_parts=f"/api/v1/activity?{chain}&kind=EnrolmentEnded&limit=10000",
-        log=f"/log?{chain}",
-        this=f"/reports/requests/{segment}",
+        **_measured(asked, rows, method, n),
+        **_listed(taking_part(board, enrolled), this, {"method": method, "holiday": holiday}, order),
+        **_rows_below(segment),
     )
 
 
