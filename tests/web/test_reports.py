@@ -15,7 +15,7 @@ from emw.domain.people import Role
 from emw.store.reports import write
 from emw.web.app import WebSettings, operator_app
 from emw.web.extras import Extras
-from emw.web.report_pages import Figures
+from emw.web.figures import Figures
 from emw.web.tongue import TONGUES
 from tests.web.world import stations, world
 

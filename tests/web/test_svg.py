@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emw.web.report_pages import Figures
+from emw.web.figures import Figures
 from emw.web.svg import HEIGHT, WIDTH, Series, Step, nice_step, plot
 from emw.web.tongue import TONGUES
 
