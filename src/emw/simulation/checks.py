@@ -66,6 +66,7 @@ class Checks:
         self._fail = fail
         self._start: _Start | None = None
         self._commits_seen = 0
+        self._last_disk_s = -1.0
         self._over: dict[str, float] = {}
 
     # --- at stations
@@ -244,9 +245,7 @@ class Checks:
                 self._fail("P2", f"{site.name} holds {held} A, {RESUMED_S:g} s after the start: {limit}")
 
     def _disk_trouble(self) -> float:
-        return self._network.now_s() if self._disk.fails or self._disk.slow_s else self._last_disk_s
-
-    _last_disk_s = -1.0
+        return self._network.now_s() if self._disk.troubled else self._last_disk_s
 
     def disk_trouble_over(self) -> None:
         """The disk works again."""
@@ -264,7 +263,7 @@ class Checks:
         if self._disk.commits != self._commits_seen and _quiet(headend):
             self._commits_seen = self._disk.commits
             self._live_view(headend)
-        if self._disk.fails or self._disk.slow_s:
+        if self._disk.troubled:
             self.trouble_s = at_s
 
     def look_closely(self, at_s: float, tasks: int, most_tasks: int) -> None:

@@ -40,8 +40,9 @@ class Disk:
     rows: Rows = field(default_factory=dict)
     readings: dict[str, Reading] = field(default_factory=dict)
     beliefs: dict[tuple[str, datetime, datetime], Believed] = field(default_factory=dict)
-    memories: dict[str, Memory] = field(default_factory=dict)
     """By EVSE, interval and time of belief, as the table has them."""
+    memories: dict[str, Memory] = field(default_factory=dict)
+    """By root of a tree."""
     commits: int = 0
     fails: bool = False
     slow_s: float = 0.0
@@ -51,6 +52,20 @@ class Disk:
     """The real store's disk, where a run has one: every commit goes there, every start reads from there. `log` and
     `rows` are then what it must hold."""
     last_group: tuple[int, dict[tuple[type[Record], Any], Record | None]] | None = None
+
+    @property
+    def troubled(self) -> bool:
+        """Whether anything is wrong with it now."""
+        return self.fails or self.slow_s > 0.0
+
+    def well(self) -> None:
+        """It works again."""
+        self.fails, self.slow_s = False, 0.0
+
+    def check(self) -> None:
+        """Raises Unavailable where nothing can be written now."""
+        if self.fails:
+            raise Unavailable("the disk is full", retry_after_s=5)
 
     def killed(self) -> None:
         """The machine lost power: only what was flushed is there."""
@@ -125,8 +140,7 @@ class SimStore:
         took_s = self._chance.uniform(0.0005, 0.02) + self._disk.slow_s * self._chance.random()
         durable_after = self._chance.random()
         await asyncio.sleep(took_s * durable_after)
-        if self._disk.fails:
-            raise Unavailable("the disk is full", retry_after_s=5)
+        self._disk.check()
         if not self._alive():
             raise Unavailable("nothing is written by the dead")
         facts, records = list(facts), list(records)
@@ -140,8 +154,7 @@ class SimStore:
 
     async def add_readings(self, readings: Sequence[Reading]) -> None:
         """Keep the latest reading of each EVSE."""
-        if self._disk.fails:
-            raise Unavailable("the disk is full", retry_after_s=5)
+        self._disk.check()
         if self._alive() and self._sql is not None:
             await self._sql.add_readings(readings)
         elif self._alive():
@@ -149,8 +162,7 @@ class SimStore:
 
     async def add_beliefs(self, beliefs: Sequence[Believed]) -> None:
         """Keep them all: a start asks for what was believed of requests that still run."""
-        if self._disk.fails:
-            raise Unavailable("the disk is full", retry_after_s=5)
+        self._disk.check()
         if self._alive() and self._sql is not None:
             await self._sql.add_beliefs(beliefs)
         elif self._alive():
@@ -158,8 +170,7 @@ class SimStore:
 
     async def keep_memories(self, memories: Sequence[Memory]) -> None:
         """Keep the latest of each tree."""
-        if self._disk.fails:
-            raise Unavailable("the disk is full", retry_after_s=5)
+        self._disk.check()
         if self._alive() and self._sql is not None:
             await self._sql.keep_memories(memories)
         elif self._alive():
@@ -186,8 +197,7 @@ class SimStore:
 
     async def roll_up(self, now: datetime) -> None:
         """Nothing to fold: no history of telemetry is kept here."""
-        if self._disk.fails:
-            raise Unavailable("the disk is full", retry_after_s=5)
+        self._disk.check()
         if self._alive() and self._sql is not None:
             await self._sql.roll_up(now)
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from emw.domain import facts as f
 from emw.domain.fold import apply
-from emw.domain.model import Cause, Evse, Record, RequestState
+from emw.domain.model import Cause, Evse, Record
 from emw.domain.state import State
 from emw.engine.view import Rules
 from emw.simulation.disk import Disk, Rows, row_key
@@ -244,8 +244,3 @@ def _difference(rows: Rows, records: Sequence[Record]) -> str:
     return (
         f"{first[0].__name__} {first[1]}: {rows.get(first)} against {there.get(first)} ({len(keys)} differ)"
     )
-
-
-def over(state: RequestState) -> bool:
-    """Whether a request changes no more."""
-    return state in {RequestState.CLOSED, RequestState.CANCELLED}

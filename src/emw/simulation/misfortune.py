@@ -14,7 +14,7 @@ from emw.simulation.checks import Checks
 from emw.simulation.disk import Disk
 from emw.simulation.grid import GridOperator
 from emw.simulation.loop import SimLoop
-from emw.simulation.network import Fate, Message, Network
+from emw.simulation.network import QUICKEST_S, Fate, Message, Network, Weather
 from emw.simulation.node import Node
 from emw.simulation.sites import Site, draw_car
 
@@ -85,10 +85,8 @@ class Misfortune:
     def over(self) -> None:
         """Fair weather from now on."""
         world = self._world
-        world.network.weather.odds = {}
-        world.network.weather.latency_s = (0.002, 0.15)
-        world.disk.fails, world.disk.slow_s = False, 0.0
-        world.checks.disk_trouble_over()
+        world.network.weather = Weather()
+        self._disk_well()
         for site in world.sites.values():
             if site.cut:
                 site.set_cut(False)
@@ -142,12 +140,11 @@ class Misfortune:
                 return
             heavy = c.choice([0.02, 0.1, 0.3])
             kinds = [Fate.LOST_BEFORE, Fate.LOST_AFTER, Fate.DOUBLED, Fate.LATE, Fate.REFUSED]
-            world.network.weather.odds = {kind: heavy * c.random() for kind in kinds}
-            world.network.weather.latency_s = (0.002, c.choice([0.15, 1.0, 2.5]))
+            odds = {kind: heavy * c.random() for kind in kinds}
+            world.network.weather = Weather(odds, (QUICKEST_S, c.choice([0.15, 1.0, 2.5])))
             world.say(f"storm {heavy}")
             await asyncio.sleep(c.uniform(30.0, 1_200.0))
-            world.network.weather.odds = {}
-            world.network.weather.latency_s = (0.002, 0.15)
+            world.network.weather = Weather()
             world.say("calm")
 
     async def _disk(self) -> None:
@@ -164,9 +161,12 @@ class Misfortune:
                 world.disk.slow_s = c.choice([0.5, 5.0])
                 world.say(f"disk slow {world.disk.slow_s:g} s")
             await asyncio.sleep(c.choice([0.05, 2.0, 30.0, 240.0]) * c.uniform(0.5, 1.5))
-            world.disk.fails, world.disk.slow_s = False, 0.0
-            world.checks.disk_trouble_over()
+            self._disk_well()
             world.say("disk well")
+
+    def _disk_well(self) -> None:
+        self._world.disk.well()
+        self._world.checks.disk_trouble_over()
 
     async def _grumpy(self) -> None:
         """Grid operators' report URLs fail, or they are cut off."""

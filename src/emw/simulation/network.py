@@ -21,6 +21,9 @@ from emw.simulation.loop import SimLoop
 Headers = list[tuple[bytes, bytes]]
 
 
+QUICKEST_S = 0.002
+
+
 class Fate(StrEnum):
     """What becomes of one message."""
 
@@ -37,7 +40,7 @@ class Weather:
     """How likely each fate is now; calm when all are 0."""
 
     odds: dict[Fate, float] = field(default_factory=dict)
-    latency_s: tuple[float, float] = (0.002, 0.15)
+    latency_s: tuple[float, float] = (QUICKEST_S, 0.15)
 
     def fate(self, chance: Random) -> Fate:
         """Draw one."""

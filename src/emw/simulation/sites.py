@@ -109,16 +109,7 @@ class Site:
         self._last_plug: object = None
 
     def _boot(self) -> Station:
-        who = self.identity
-        identity = Identity(
-            evse_id=who.evse_id,
-            secret=who.secret,
-            territory=who.territory,
-            customer_id=who.customer_id,
-            phases=self.phases,
-            site=who.site,
-            access_url=who.access_url,
-        )
+        identity = replace(self.identity, phases=self.phases)
         return Station(identity, self.hardware, Random(self._chance.random()), silent=self.silent)
 
     @property

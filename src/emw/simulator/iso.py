@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from emw.simulator.link import base_of, no_answer, open_http
-from emw.simulator.serving import Listener, Receive, Scope, Send, read_body, send_json
+from emw.simulator.serving import Listener, Receive, Scope, Send, bearer_of, read_body, send_json
 
 Json = dict[str, Any]
 
@@ -204,10 +204,8 @@ class ReportReceiver:
         if scope["method"] != "POST" or not scope["path"].endswith("/reductionReport"):
             await send_json(send, 404, b"{}")
             return
-        shown = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-        if self.token is not None and not hmac.compare_digest(
-            shown.encode(), f"Bearer {self.token}".encode()
-        ):
+        shown = bearer_of(scope) or ""
+        if self.token is not None and not hmac.compare_digest(shown.encode(), self.token.encode()):
             await send_json(send, 401, b'{"title":"not the token told at connected","status":401}')
             return
         body = await read_body(receive)
