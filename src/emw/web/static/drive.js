@@ -1,8 +1,8 @@
 // A driver's page: the token of the link opens one charge. It is kept in this tab only, and travels in a header.
 
-const language = document.documentElement.lang || "en";
 import { fromLocal } from "./zone.js";
 
+const language = document.documentElement.lang || "en";
 const { default: says } = await import(`/drive/files/${language}.js`);
 const t = (key, given = {}) => says[key].replace(/\{(\w+)\}/g, (_, name) => given[name]);
 const $ = (id) => document.getElementById(id);

@@ -1,8 +1,8 @@
 // A map of our own: outlines and points on a blank ground (or tiles, where a tile server is set), on one canvas.
 // Points that would overlap are one disc with a ring of their states; a click goes nearer, or names who stands there.
 
+import { fit } from "./chart.js";
 import { colour, onTheme } from "./format.js";
-import { fit } from "./plot.js";
 
 const TILE = 256;
 const CELL = 34; // px: what lies nearer than this is one disc
@@ -102,9 +102,9 @@ export class MapView {
   }
 
   zoom(factor, x = this.host.clientWidth / 2, y = this.host.clientHeight / 2) {
-    const before = this.ground_at(x, y);
+    const before = this.groundAt(x, y);
     this.scale = Math.min(Math.max(this.scale * factor, TILE), TILE * 2 ** (NEAREST + 2));
-    const after = this.ground_at(x, y);
+    const after = this.groundAt(x, y);
     this.centre = [this.centre[0] + before[0] - after[0], this.centre[1] + before[1] - after[1]];
     this.later();
   }
@@ -114,7 +114,7 @@ export class MapView {
     this.later();
   }
 
-  ground_at(x, y) {
+  groundAt(x, y) {
     return [this.centre[0] + (x - this.host.clientWidth / 2) / this.scale, this.centre[1] + (y - this.host.clientHeight / 2) / this.scale];
   }
 

@@ -2,46 +2,14 @@
 // Below it, on the same hours: what could be shed, as it was and as it is expected.
 
 import { together } from "./asked.js";
-import { colour, minuteOf, num, onTheme, picture } from "./format.js";
+import { AXIS, LEFT, RIGHT, TOP, fit, grid, niceTop, scale, timeAxis, trace } from "./chart.js";
+import { colour, num, onTheme, picture } from "./format.js";
 import { t } from "./t.js";
 
-const LEFT = 52;
-const RIGHT = 10;
-const TOP = 10;
-const AXIS = 22;
 const GAP = 14;
 const STRIP = 58;
 const HOUR = 3600e3;
 const TOKENS = ["--load", "--load-soft", "--base", "--target", "--target-soft", "--could", "--could-soft", "--line", "--quiet", "--text"];
-
-/** A step that people count in: 1, 2 or 5 times a power of ten. */
-export function niceStep(span, parts) {
-  const rough = span / parts || 1;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 5, 10].find((m) => m * power >= rough) * power;
-}
-
-/** A line through points whose value may be missing. */
-export function trace(pen, points, x, y, value, { stroke, dash = [], weight = 2 }) {
-  pen.beginPath();
-  let down = false;
-  for (const p of points) {
-    const v = value(p);
-    if (v === null || v === undefined) {
-      down = false;
-      continue;
-    }
-    if (down) pen.lineTo(x(p[0]), y(v));
-    else pen.moveTo(x(p[0]), y(v));
-    down = true;
-  }
-  pen.strokeStyle = stroke;
-  pen.lineWidth = weight;
-  pen.lineJoin = "round";
-  pen.setLineDash(dash);
-  pen.stroke();
-  pen.setLineDash([]);
-}
 
 /** The outline of what lies between two lines through the same points. */
 function between(pen, points, x, y, low, high) {
@@ -66,37 +34,6 @@ function hatch(pen, points, x, y, stroke, height) {
   pen.lineWidth = 1;
   pen.stroke();
   pen.restore();
-}
-
-/** How large the page's letters are against those that drawings were measured for: a wall screen's are larger. */
-export const scale = () => Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 15;
-
-/** A canvas of so many units, each `unit` px, at the screen's own resolution; returns its pen. */
-export function fit(canvas, width, height, unit = 1) {
-  const dots = (devicePixelRatio || 1) * unit;
-  if (canvas.width !== Math.round(width * dots) || canvas.height !== Math.round(height * dots)) {
-    canvas.width = Math.round(width * dots);
-    canvas.height = Math.round(height * dots);
-    canvas.style.width = `${width * unit}px`;
-    canvas.style.height = `${height * unit}px`;
-  }
-  const pen = canvas.getContext("2d");
-  pen.setTransform(dots, 0, 0, dots, 0, 0);
-  pen.clearRect(0, 0, width, height);
-  pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
-  return pen;
-}
-
-/** Labels for a time axis, as many as there is room for. */
-export function timeAxis(pen, since, until, x, width, bottom, fill) {
-  pen.fillStyle = fill;
-  pen.textAlign = "center";
-  pen.textBaseline = "alphabetic";
-  const room = Math.max(3, width / 90);
-  const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 240, 720].find((m) => (until - since) / (m * 60e3) <= room) ?? 1440;
-  for (let at = Math.ceil(since / (minutes * 60e3)) * minutes * 60e3; at <= until; at += minutes * 60e3) {
-    if (x(at) > LEFT + 12 && x(at) < width - RIGHT - 14) pen.fillText(minuteOf(at), x(at), bottom);
-  }
 }
 
 export class Plot {
@@ -163,11 +100,10 @@ export class Plot {
     const x = (at) => LEFT + ((at - since) / (until - since)) * (width - LEFT - RIGHT);
     const floor = height - AXIS - (this.forecast.length ? STRIP + GAP : 0);
     const most = Math.max(1, ...seen.map((p) => Math.max(p[1], p[2] ?? 0, p[3] ?? 0)));
-    const step = niceStep(most * 1.05, 4);
-    const top = Math.ceil((most * 1.02) / step) * step;
+    const { top, step } = niceTop(most, 4);
     const y = (kw) => TOP + (1 - kw / top) * (floor - TOP);
     this.coming(pen, x, y, now, until, TOP, floor, c, seen.at(-1));
-    this.grid(pen, y, top, step, width, c);
+    grid(pen, y, top, step, width, { line: c["--line"], words: c["--quiet"], said: (kw) => num(kw).replace(/[.,]0$/, "") });
     pen.beginPath();
     pen.moveTo(x(seen[0][0]), y(0));
     for (const p of seen) pen.lineTo(x(p[0]), y(p[1]));
@@ -185,22 +121,6 @@ export class Plot {
     pen.lineTo(Math.round(x(now)) + 0.5, height - AXIS);
     pen.stroke();
     timeAxis(pen, since, until, x, width, height - 5, c["--quiet"]);
-  }
-
-  grid(pen, y, top, step, width, c) {
-    pen.lineWidth = 1;
-    pen.strokeStyle = c["--line"];
-    pen.fillStyle = c["--quiet"];
-    pen.textAlign = "right";
-    pen.textBaseline = "middle";
-    for (let kw = 0; kw <= top + step / 2; kw += step) {
-      const at = Math.round(y(kw)) + 0.5;
-      pen.beginPath();
-      pen.moveTo(LEFT, at);
-      pen.lineTo(width - RIGHT, at);
-      pen.stroke();
-      pen.fillText(num(kw).replace(/[.,]0$/, ""), LEFT - 6, at);
-    }
   }
 
   /** What is asked in the hours ahead: a band, a label per request, and the target if the load without limits stayed. */

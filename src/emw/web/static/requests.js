@@ -151,7 +151,7 @@ export class Requests {
 }
 
 /** From when to when, in the territory's time, and how long still. */
-export function spanOf(request, clock) {
+function spanOf(request, clock) {
   const zone = model.nodes.get(request.territory)?.zone;
   const start = Date.parse(request.start);
   const end = request.end === null ? null : Date.parse(request.end);

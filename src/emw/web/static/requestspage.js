@@ -207,6 +207,4 @@ follow((what) => {
     if (shown <= PAGE) past().catch(() => null);
   }
 });
-territory.addEventListener("change", () => {
-  zoned();
-});
+territory.addEventListener("change", zoned);

@@ -1,8 +1,8 @@
 // Requests over time: each a shape that falls, holds and comes back along its ramp. The list beside it says the same.
 
+import { scale } from "./chart.js";
 import { model, now } from "./feed.js";
 import { minuteOf, num, picture, svg } from "./format.js";
-import { scale } from "./plot.js";
 import { t, word } from "./t.js";
 
 const ROW = 34;
@@ -36,7 +36,7 @@ export class Timeline {
     const width = Math.floor(this.host.clientWidth / unit); // what is hidden has none
     if (!width || !shown.length) return;
     const clock = now();
-    const spans = shown.map((r) => spanOf(r, clock));
+    const spans = shown.map((r) => phasesOf(r, clock));
     const from = Math.min(clock - 10 * MINUTE, ...spans.map((s) => s.start - 5 * MINUTE));
     const to = Math.max(clock + 30 * MINUTE, ...spans.map((s) => Math.min(s.back, clock + 36 * 3600e3))) + 5 * MINUTE;
     const x = (at) => Math.round((10 * (at - from) * width) / (to - from)) / 10;
@@ -77,7 +77,7 @@ export class Timeline {
 }
 
 /** When a request begins, is fully there, ends, and when the last car is expected back. */
-function spanOf(request, clock) {
+function phasesOf(request, clock) {
   const start = Date.parse(request.start);
   // One that was returned to normal early is over: what was planned is not what happens.
   const end = request.endedAt ? Date.parse(request.endedAt) : request.end === null ? Math.max(clock, start) + 3600e3 : Date.parse(request.end);

@@ -1,13 +1,8 @@
 // The readings of one EVSE: what it drew, and the limit it was under, as steps.
 
+import { AXIS, LEFT, RIGHT, TOP, fit, grid, niceTop, scale, timeAxis, trace } from "./chart.js";
 import { colour, num, picture } from "./format.js";
-import { fit, niceStep, scale, timeAxis, trace } from "./plot.js";
 import { t } from "./t.js";
-
-const LEFT = 52;
-const RIGHT = 10;
-const TOP = 10;
-const BOTTOM = 22;
 
 export class Trace {
   constructor(host) {
@@ -39,22 +34,10 @@ export class Trace {
     }
     const [since, until] = [this.rows[0][0], this.rows.at(-1)[0]];
     const most = Math.max(1, ...this.rows.map((r) => Math.max(r[1] ?? 0, r[2] ?? 0)));
-    const step = niceStep(most * 1.05, 5);
-    const top = Math.ceil((most * 1.02) / step) * step;
+    const { top, step } = niceTop(most, 5);
     const x = (at) => LEFT + ((at - since) / (until - since || 1)) * (width - LEFT - RIGHT);
-    const y = (kw) => TOP + (1 - kw / top) * (height - TOP - BOTTOM);
-    pen.strokeStyle = colour("--line");
-    pen.fillStyle = quiet;
-    pen.textAlign = "right";
-    pen.textBaseline = "middle";
-    for (let kw = 0; kw <= top + step / 2; kw += step) {
-      const at = Math.round(y(kw)) + 0.5;
-      pen.beginPath();
-      pen.moveTo(LEFT, at);
-      pen.lineTo(width - RIGHT, at);
-      pen.stroke();
-      pen.fillText(num(kw), LEFT - 6, at);
-    }
+    const y = (kw) => TOP + (1 - kw / top) * (height - TOP - AXIS);
+    grid(pen, y, top, step, width, { line: colour("--line"), words: quiet, said: num });
     const steps = this.rows.flatMap((r, n) => (n ? [[r[0], this.rows[n - 1][2]], [r[0], r[2]]] : [[r[0], r[2]]]));
     trace(pen, steps, x, y, (p) => p[1], { stroke: colour("--target"), weight: 1.5 });
     trace(pen, this.rows, x, y, (p) => p[1], { stroke: colour("--load") });
