@@ -297,6 +297,19 @@ async def test_evses_are_found_by_their_site(served: tuple[World, str], context_
     await page.locator("#nothing", has_text="No EVSE is like that").wait_for()
 
 
+async def test_a_maximum_that_no_ac_station_has_is_doubted_on_its_page(
+    served: tuple[World, str], context_of: Windows
+) -> None:
+    w, url = served
+    page = await (await context_of(w, url)).new_page()
+    for volts, phases, amps, doubted in ((230, 1, 900, True), (230, 1, 80, False), (480, 3, 900, False)):
+        evse = w.headend.state.evses["E0001"]
+        w.headend.state.put(replace(evse, line_voltage_v=volts, phases=phases, max_a=amps))
+        await alive(page, url, "/evses/E0001")
+        said = await page.locator("#facts dd", has_text="phases: ").inner_text()
+        assert ("by mistake" in said) is doubted, said
+
+
 async def test_an_operator_limits_one_evse_and_says_why(
     served: tuple[World, str], context_of: Windows
 ) -> None:

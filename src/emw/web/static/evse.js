@@ -17,6 +17,7 @@ const ROWS = 100;
 const PAST_MS = 6 * 3600e3;
 const MOST = 2000;
 const LATE_MS = 120e3;
+const ONE_PHASE = { amps: 80, volts: 300 }; // beyond SAE J1772's 80 A no AC station goes
 const trace = new Trace($("trace"));
 let known = new Map(); // readings of this line to the server, by their time in ms
 let toldSeq = null; // the newest row of its log that is shown
@@ -31,7 +32,8 @@ function facts({ evse, session, stationID, customerID, path: nodes, lineVoltage,
     [t("column.territory"), nodes.join(" › ")],
     [t("live.load"), `${num(evse.loadKW)} kW, ${amps(evse.currentAmps)} A`],
     [t("tile.baseline"), `${num(evse.baselineKW)} kW`],
-    [t("evse.knob"), t("evse.knob_says", { a: amps(evse.evseMaxAmps), v: num(lineVoltage), n: phases })],
+    [t("evse.knob"), t(phases === 1 && lineVoltage < ONE_PHASE.volts && evse.evseMaxAmps > ONE_PHASE.amps
+      ? "evse.knob_doubtful" : "evse.knob_says", { a: amps(evse.evseMaxAmps), v: num(lineVoltage), n: phases })],
     [t("evse.station"), `${stationID}${customerID ? ` · ${customerID}` : ""} · ${evse.evseModel}`],
   ];
   if (wiring) rows.push([t("evse.wiring"), t("evse.wiring_says", { wiring, lines: lines.join(" ") })]);
