@@ -8,7 +8,7 @@
                   │ messages                                   ▲ CALLs of ours
               v16, v201       by `wire`, `wire16`, `wire201`;  │
                   │           `alike`, `boots`                 │
-              charging        by `meter`, `said`, `needs`    limits    by `profiles`, `dynamic`, `theirs`
+         charging, readings   by `needs`; `meter`, `said`    limits    by `profiles`, `dynamic`, `theirs`
                   │                                            │
                service                                      service
 

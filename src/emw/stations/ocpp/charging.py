@@ -1,4 +1,4 @@
-"""What charging stations tell, in one tongue for all versions: EVSEs, transactions, readings become the service's own.
+"""What charging stations tell, in one tongue for all versions: EVSEs, transactions and needs become the service's own.
 
 A session is a transaction that is of now. One that is told late is history: it goes into the ledger of transactions and
 moves nothing. Everything may come twice and in any order; it is true once.
@@ -6,40 +6,31 @@ moves nothing. Everything may come twice and in any order; it is true once.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
-
-import structlog
 
 from emw.domain.model import Evse, Station, Transaction
 from emw.service.drivers import WHOLE_STAY
 from emw.service.headend import HeadEnd
 from emw.service.intake import PlugIn
 from emw.service.station_book import evse_id_of
-from emw.stations.ocpp.meter import ALIVE_W, NOTHING, Metered, normalise
+from emw.stations.ocpp.meter import NOTHING
 from emw.stations.ocpp.needs import NO_NEED, lowest_a, need_of
 from emw.stations.ocpp.peer import NO_PHASES, Peer, Plug, number_of
-from emw.stations.ocpp.profiles import to_neutral_v
-from emw.stations.ocpp.said import said_by, supply_of
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import Purpose
 from emw.stations.ocpp.wire import Values, parse_time
 from emw.stations.ocpp.wire201 import ChargingNeeds, LimitSchedule
 
-log = structlog.get_logger()
-
 REPLACED: Final = "another began"
 """Why a transaction ended whose own end was never told."""
 ORDER: Final = timedelta(seconds=5)
 """What a station dates by so much before a session began was so before it."""
-STEADY: Final = 2
-"""So often in a row must a meter show a number of phases until it is believed."""
 
 
 class Charging:
-    """From messages to sessions and readings."""
+    """From messages to sessions. Readings: `readings`."""
 
     def __init__(self, headend: HeadEnd, settings: OcppSettings) -> None:
         self._headend = headend
@@ -49,8 +40,6 @@ class Charging:
         self._clock = headend.clock
         self._settings = settings
         self._fresh = timedelta(seconds=2 * settings.sample_s)
-        self._loop = asyncio.get_running_loop()
-        self._turn_s, self._turn_at = -1.0, self._clock.now()
 
     def station(self, peer: Peer) -> Station:
         """The station's record."""
@@ -101,7 +90,7 @@ class Charging:
             return
         self._headend.telemetry.heard(evse.evse_id, now)
         if word == "Charging" and evse.session_id is None and plug.transaction_id is not None:
-            await self._arrive(peer, evse, plug)
+            await self.arrived(peer, evse, plug)
 
     # --- transactions
 
@@ -168,9 +157,10 @@ class Charging:
         """The transaction of an EVSE is of now: its session begins, unless it has."""
         evse, plug = await self.evse(peer, number)
         if evse.session_id is None:
-            await self._arrive(peer, evse, plug)
+            await self.arrived(peer, evse, plug)
 
-    async def _arrive(self, peer: Peer, evse: Evse, plug: Plug) -> None:
+    async def arrived(self, peer: Peer, evse: Evse, plug: Plug) -> None:
+        """A vehicle is at an EVSE that had none: a session begins."""
         plug.phases_seen = NO_PHASES
         plug.memory = NOTHING._replace(zeros=plug.memory.zeros)  # before it came, no slope was this vehicle's
         need = plug.need or NO_NEED
@@ -181,7 +171,7 @@ class Charging:
                 line_voltage_v=evse.line_voltage_v,
                 evse_max_a=evse.max_a,
                 # One that does not say takes all that there is, also once others limit its EVSE no more.
-                car_max_a=need.car_max_a or max(evse.max_a, self._own_a(peer)),
+                car_max_a=need.car_max_a or max(evse.max_a, self.own_a(peer)),
                 energy_requested_kwh=need.energy_kwh,
                 departure_at=need.departure_at,
                 car_min_a=need.car_min_a,
@@ -313,87 +303,12 @@ class Charging:
 
     async def turn_knobs(self, peer: Peer) -> None:
         """What each EVSE can draw: the operator's word, or the lowest of what others allow."""
-        station, own_a = self.station(peer), self._own_a(peer)
+        station, own_a = self.station(peer), self.own_a(peer)
         for plug in list(peer.plugs.values()):
             evse = self._state.evses.get(plug.evse_id)
             if evse is not None and evse.powered:
                 await self._intake.adjusted(station, evse.evse_id, min([own_a, *plug.others.values()]), None)
 
-    def _own_a(self, peer: Peer) -> float:
+    def own_a(self, peer: Peer) -> float:
         """What each EVSE of a station can draw where nobody else limits it: the operator's word."""
         return self.station(peer).max_a or self._settings.evses.max_a or 32.0
-
-    # --- readings
-
-    def readings(self, peer: Peer, number: int, values: Values) -> Coroutine[Any, Any, None] | None:
-        """Meter values of an EVSE. The hot path: a coroutine only where something changes by them."""
-        plug = peer.plugs.get(number)
-        if plug is None or number == 0:
-            return None  # the station's own meter, or an EVSE that has not shown itself
-        evse = self._state.evses.get(plug.evse_id)
-        if evse is None:
-            return None
-        supply = plug.supply
-        if supply is None or supply.evse is not evse:
-            supply = plug.supply = supply_of(evse, self._own_a(peer))
-        _, neutral_v, kw_per_a, knob_w, most_w = supply
-        now = self._turn()
-        metered, plug.memory = normalise(values, plug.memory, now, neutral_v, evse.phases, knob_w)
-        if metered is None or not metered.live or (power_w := metered.power_w) is None:
-            if plug.memory.too_fast_w:
-                self._odd(peer, plug, plug.memory.too_fast_w)
-            return None
-        if power_w > most_w:
-            self._odd(peer, plug, power_w)
-            return None
-        if evse.session_id is None:
-            return (
-                self._found_charging(peer, evse, plug, metered)
-                if self._is_new(peer, plug, metered, now)
-                else None
-            )
-        held_a = None if plug.installed is None else plug.held_a(now)
-        said = said_by(evse, metered, held_a, neutral_v, kw_per_a)
-        plug.trouble = ""
-        closer = self._intake.take(evse, said, now)
-        phases, uses = metered.phases, metered.uses
-        other = phases is not None and (phases != evse.phases or uses != evse.uses) and not evse.dc
-        if other and phases is not None and plug.sees(phases, uses) >= STEADY:
-            return self._book.changed(evse, phases=phases, uses=uses)
-        if not closer:
-            return None
-        facts = self._intake.shown.facts(self.station(peer), evse, said, now)
-        return self._intake.note(evse, facts) if facts else None
-
-    def _is_new(self, peer: Peer, plug: Plug, metered: Metered, now: datetime) -> bool:
-        """Whether power of now flows, and was not kept while the station was away: of a session that is over."""
-        if metered.power_w is None or metered.power_w < ALIVE_W:
-            return False
-        if not peer.is_fresh(metered.at, now, self._fresh):
-            peer.says_time("reading", metered.at, now)
-        left = plug.left_at is not None and peer.by_our_clock(metered.at) <= plug.left_at
-        return not left and peer.is_fresh(metered.at, now, self._fresh)
-
-    def _turn(self) -> datetime:
-        """The time, asked once in a turn of the loop: readings that came together are of one moment."""
-        turn_s = self._loop.time()
-        if turn_s != self._turn_s:
-            self._turn_s, self._turn_at = turn_s, self._clock.now()
-        return self._turn_at
-
-    @staticmethod
-    def _odd(peer: Peer, plug: Plug, power_w: float) -> None:
-        trouble = f"its meter shows {power_w / 1000:.0f} kW, which can't be"
-        if not plug.trouble:
-            log.warning("ocpp.odd_meter", station_id=peer.station_id, evse_id=plug.evse_id, why=trouble)
-        plug.trouble = trouble
-
-    async def _found_charging(self, peer: Peer, evse: Evse, plug: Plug, metered: Metered) -> None:
-        """Power flows and no session is known: its beginning was lost, or told as history."""
-        await self._arrive(peer, evse, plug)
-        evse = self._state.evses[plug.evse_id]
-        now = self._clock.now()
-        if evse.session_id is not None:
-            neutral_v = to_neutral_v(evse.line_voltage_v, evse.phases)
-            said = said_by(evse, metered, plug.held_a(now), neutral_v, evse.kw_per_a)
-            self._intake.take(evse, said, now)

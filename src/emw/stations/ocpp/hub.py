@@ -24,6 +24,7 @@ from emw.stations.ocpp.due import Due
 from emw.stations.ocpp.home import Handler, Hot
 from emw.stations.ocpp.models import Models
 from emw.stations.ocpp.peer import Peer, Plug, number_of
+from emw.stations.ocpp.readings import Readings
 from emw.stations.ocpp.seams import Between, Wire
 from emw.stations.ocpp.settings import OcppSettings
 from emw.stations.ocpp.traits import read, write
@@ -83,6 +84,7 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self.time = self.loop.time
         self.charging = Charging(headend, settings)
+        self.readings = Readings(headend, self.charging, settings)
         self._peers: dict[str, Peer] = {}
         self.plugs: dict[str, Plug] = {}
         self._connections: dict[str, Connection] = {}

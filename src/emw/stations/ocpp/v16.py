@@ -38,6 +38,7 @@ class V16:
         self._hub = hub
         self._boots = boots
         self._charging = hub.charging
+        self._readings = hub.readings
         self._clock = hub.clock
 
     def handlers(self) -> dict[str, Handler]:
@@ -127,7 +128,7 @@ class V16:
             plug = c.peer.plugs.get(said.connectorId)
             if plug is not None and plug.transaction_id is None and plug.over != number:
                 return then(self._goes_on(c, plug, number, said))
-        return then(self._charging.readings(c.peer, said.connectorId, said.meterValue))
+        return then(self._readings.take(c.peer, said.connectorId, said.meterValue))
 
     async def _goes_on(
         self, c: Connection, plug: Plug, number: int, said: w.MeterValues | w.MeasuredValues
@@ -135,6 +136,6 @@ class V16:
         """Of a transaction that runs somebody else has the begin: it can be limited by its number all the same."""
         if not await self._charging.goes_on(c.peer, plug, str(number), said.meterValue):
             plug.over = number
-        todo = self._charging.readings(c.peer, plug.number, said.meterValue)
+        todo = self._readings.take(c.peer, plug.number, said.meterValue)
         if todo is not None:
             await todo

@@ -48,6 +48,7 @@ class V201:
         self._hub = hub
         self._boots = boots
         self._charging = hub.charging
+        self._readings = hub.readings
         self._clock = hub.clock
 
     def handlers(self) -> dict[str, Handler]:
@@ -130,7 +131,7 @@ class V201:
                 if plug is not None and evse is not None and evse.session_id is not None and not said.offline:
                     if plug.transaction_id != info.transactionId:
                         plug.transaction_id = info.transactionId
-                    return then(self._charging.readings(peer, number, said.meterValue))
+                    return then(self._readings.take(peer, number, said.meterValue))
         return self._transaction(c, said)
 
     async def _transaction(self, c: Connection, said: w.TransactionEvent) -> bytes:
@@ -178,13 +179,13 @@ class V201:
 
     async def _go_on(self, c: Connection, number: int, said: w.TransactionEvent) -> None:
         await self._charging.arrive(c.peer, number)
-        todo = self._charging.readings(c.peer, number, said.meterValue)
+        todo = self._readings.take(c.peer, number, said.meterValue)
         if todo is not None:
             await todo
 
     def meter(self, c: Connection, said: w.MeterValues) -> bytes | Coroutine[Any, Any, bytes]:
         """J01."""
-        return then(self._charging.readings(c.peer, said.evseId, said.meterValue))
+        return then(self._readings.take(c.peer, said.evseId, said.meterValue))
 
     async def limited(self, c: Connection, said: w.NotifyChargingLimit) -> bytes:
         """K12. Somebody else limits, too: the lowest wins, and there is less to shed."""
