@@ -56,23 +56,22 @@ def serve(
 
     def waits(why: str) -> None:
         if as_json:
-            sys.stdout.write(_line({"ready": False, "waitsFor": why}) + "\n")
-            sys.stdout.flush()
+            _tell({"ready": False, "waitsFor": why})
         else:
             say(f"waits: {why}")
 
     def ready(serving: Serving) -> None:
         if as_json:
-            told = {
-                "ready": True,
-                "stations": serving.stations_url,
-                "operator": serving.operator_url,
-                "drivers": serving.drivers_url,
-                "setup": serving.setup_url,
-                "dataDir": str(config.data.resolve()),
-            }
-            sys.stdout.write(_line(told) + "\n")
-            sys.stdout.flush()
+            _tell(
+                {
+                    "ready": True,
+                    "stations": serving.stations_url,
+                    "operator": serving.operator_url,
+                    "drivers": serving.drivers_url,
+                    "setup": serving.setup_url,
+                    "dataDir": str(config.data.resolve()),
+                }
+            )
             return
         say(f"stations and grid operators  {serving.stations_url}")
         say(f"console and API              {serving.operator_url}")
@@ -89,8 +88,10 @@ def serve(
         run(serve_planes(config, on_ready=ready, waits=waits if standby else None))
 
 
-def _line(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+def _tell(told: dict[str, object]) -> None:
+    """A line for whoever started it, at once: pipes keep lines back."""
+    sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+    sys.stdout.flush()
 
 
 def halt(

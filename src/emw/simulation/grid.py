@@ -55,7 +55,6 @@ class GridOperator:
     asked: dict[str, Asked] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     """Reports it has taken, by their text."""
-    connected: bool = False
     stopped: bool = False
 
     @property
@@ -84,7 +83,6 @@ class GridOperator:
     async def run(self) -> None:
         """Say hello, then live."""
         await self.say("POST", "/iso/connected", {"accessURL": self.url})
-        self.connected = True
         while not self.stopped:
             await self.clock.sleep(self.chance.expovariate(self.per_hour / 3600.0))
             if not self.stopped:

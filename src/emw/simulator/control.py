@@ -1,6 +1,4 @@
-"""A station's obedience: control calls and limits in answers, judged, carried out once, and remembered. Sans
-I/O.
-"""
+"""A station's obedience: control calls and limits in answers, judged, carried out once, and remembered. Sans I/O."""
 
 import hmac
 from dataclasses import dataclass
@@ -58,17 +56,13 @@ class Control:
         self._server_token, self._trusts_next, self._ends = None, False, None
 
     def told_knob(self, knob_a: float, now: datetime) -> None:
-        """The server acknowledged this knob; commands made for an old, higher one may be on their way a
-        little longer.
-        """
+        """The server acknowledged this knob; commands made for a higher one may be on their way a little longer."""
         if knob_a < self._told_knob_a:
             self._old_knob = (self._told_knob_a, now + GRACE)
         self._told_knob_a = knob_a
 
     def end_if_over(self, reading: Reading, now: datetime) -> None:
-        """End a limit whose time has come by the station's own clock: the promise that outlives the
-        server.
-        """
+        """End a limit whose time has come by the station's own clock: the promise that outlives the server."""
         if self._ends is not None and self._ends <= reading.at:
             self._ends = None
             self._hardware.clear_limit(now)

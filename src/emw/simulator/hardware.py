@@ -19,9 +19,7 @@ _TRICKLE: Final = 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vehicle:
-    """A vehicle as its station sees it. `since` tells two cars on one cable apart; told values may be
-    wrong.
-    """
+    """A vehicle as its station sees it. `since` tells two cars on one cable apart; told values may be wrong."""
 
     since: datetime
     max_a: float
@@ -134,9 +132,7 @@ class SimulatedHardware:
         faults: Faults | None = None,
         noise: float = 0.005,
     ) -> None:
-        """`voltage_v` is per the power rule kW = V x A x phases / 1000; `noise` is the meter's relative
-        error.
-        """
+        """`voltage_v` is per the power rule kW = V x A x phases / 1000; `noise` is the meter's relative error."""
         self.knob_a = knob_a
         self.kw_per_a = voltage_v * phases / 1000.0
         self.faults = faults or Faults()
@@ -168,17 +164,13 @@ class SimulatedHardware:
         )
 
     def unplug(self, now: datetime) -> None:
-        """The car leaves, full or not, whoever is surprised. The limit stays: it is the EVSE's, not the
-        car's.
-        """
+        """The car leaves, full or not, whoever is surprised. The limit stays: it is the EVSE's, not the car's."""
         self.advance(now)
         self.car = self._vehicle = None
         self._asleep = False
 
     def reboot(self, now: datetime, *, meter_restarts: bool = False) -> None:
-        """Power lost and back: the limit is forgotten, the car still plugged; some meters start again at
-        zero.
-        """
+        """Power lost and back: the limit is forgotten, the car still plugged; some meters start again at zero."""
         self.advance(now)
         self._limit = self._said = self._waiting = None
         if meter_restarts and self.car is not None:
@@ -262,9 +254,7 @@ class SimulatedHardware:
         return 0.0 if self.car is None else max(self.car.need_kwh - self.energy_kwh, 0.0)
 
     def advance(self, now: datetime) -> None:
-        """Let time pass up to `now`, in steps no longer than a minute; exact at the ends of limits and
-        charging.
-        """
+        """Let time pass up to `now`, in steps no longer than a minute; exact at the ends of limits and charging."""
         while self._now < now:
             self._settle()
             end = self._next_change(now)
@@ -276,9 +266,7 @@ class SimulatedHardware:
         self._settle()
 
     def _next_change(self, now: datetime) -> datetime:
-        """The next time, at most `now`, when the draw may change: a step's end, a limit's end, a late one's
-        start.
-        """
+        """The next time, at most `now`, when the draw may change: a step's end, a limit's end, a late one's start."""
         left = now - self._now
         if self.draw_a > 0.0:
             left = min(left, _STEP)
@@ -289,9 +277,7 @@ class SimulatedHardware:
         return self._now + left
 
     def _settle(self) -> None:
-        """Do what is due at the time reached: late limits start, ended limits end, a paused car may fall
-        asleep.
-        """
+        """Do what is due at the time reached: late limits start, ended limits end, a paused car may fall asleep."""
         if self._waiting is not None and self._waiting[0] <= self._now:
             self._limit, self._waiting = self._waiting[1], None
         own = self._now + self.faults.clock_skew

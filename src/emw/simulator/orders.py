@@ -1,6 +1,4 @@
-"""What a station thinks of an order before it obeys: the promises every command must keep, and a memory of
-commands.
-"""
+"""What a station thinks of an order before it obeys: the promises every command must keep, and a memory of commands."""
 
 import math
 from collections import OrderedDict
@@ -30,9 +28,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with an order: the rule, the field to blame, the numbers; `fatal`: it can't be
-    obeyed.
-    """
+    """One thing wrong with an order: the rule, the field to blame, the numbers; `fatal`: it can't be obeyed."""
 
     rule: str
     field: str

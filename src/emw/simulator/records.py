@@ -1,6 +1,4 @@
-"""Readers of recorded sessions: the project's CSV, ACN-Data's own JSON, and the sample that comes with
-emw.
-"""
+"""Readers of recorded sessions: the project's CSV, ACN-Data's own JSON, and the sample that comes with emw."""
 
 import csv
 import gzip
@@ -33,9 +31,7 @@ def sample(seed: int = 0) -> list[Session]:
 
 
 def read(path: Path, seed: int = 0) -> list[Session]:
-    """Read recorded sessions by the kind of file: `.json` is ACN-Data's own form, else CSV; `.gz` of
-    either.
-    """
+    """Read recorded sessions by the kind of file: `.json` is ACN-Data's own form, else CSV; `.gz` of either."""
     raw = path.read_bytes()
     if path.suffix == ".gz":
         raw = gzip.decompress(raw)
@@ -45,9 +41,8 @@ def read(path: Path, seed: int = 0) -> list[Session]:
 
 
 def read_csv(lines: Iterable[str], seed: int = 0) -> list[Session]:
-    """CSV with `session_id, site, evse_id, plug_utc, unplug_utc, est_unplug_utc, energy_kwh, requested_kwh,
-    claimed, tz`. What an unclaimed session (`claimed` 0) says of departure and need is a placeholder and left
-    out.
+    """CSV with `session_id, site, evse_id, plug_utc, unplug_utc, est_unplug_utc, energy_kwh, requested_kwh, claimed,
+    tz`. What an unclaimed session (`claimed` 0) says of departure and need is a placeholder and left out.
     """
     return list(_sessions_of(csv.DictReader(lines), seed))
 

@@ -1,6 +1,4 @@
-"""Listening sockets of the simulator: an ASGI server that leaves the process's signals alone, and the
-control door.
-"""
+"""Listening sockets of the simulator: an ASGI server that leaves the process's signals alone, and the control door."""
 
 import asyncio
 import contextlib

@@ -121,9 +121,7 @@ class Station:
         return len(self._events)
 
     def next_request(self, now: datetime) -> Request | None:
-        """What to send now; None: nothing, ask again at `due`. Each one must be followed by `answered` or
-        `failed`.
-        """
+        """What to send now; None: nothing, ask again at `due`. Each one must be followed by `answered` or `failed`."""
         reading = self._look(now)  # Also while the server is away: limits end, whoever died.
         if self._off or self._in_flight or (self._retry_at is not None and now < self._retry_at):
             return None
@@ -150,9 +148,7 @@ class Station:
             self._refused(request.said, status, now)
 
     def failed(self, request: Request, now: datetime, retry_after_s: float | None = None) -> None:
-        """No answer, or none that helps: leave the server alone for a while. Nothing said is lost but
-        heartbeats.
-        """
+        """No answer, or none that helps: leave the server alone for a while. Nothing said is lost but heartbeats."""
         self._in_flight = False
         if isinstance(request.said, wire.PowerOff):
             self._off = True
@@ -178,9 +174,7 @@ class Station:
         self._leaving = True
 
     def reboot(self, now: datetime, boots_s: float = 30.0) -> None:
-        """The station's computer restarts: tokens, commands and limits are gone, unsaid plug messages are
-        not.
-        """
+        """The station's computer restarts: tokens, commands and limits are gone, unsaid plug messages are not."""
         self.control.forget()
         self._token = self._heartbeat_at = self._told = None
         self._outcomes.clear()
@@ -306,9 +300,7 @@ class Station:
         return now + timedelta(seconds=self._heartbeat_s * self._rng.random())
 
     def _take(self, order: wire.LimitOrder, now: datetime) -> None:
-        """Obey a limit that came in an answer, and say so: also what was not obeyed, by the amps we stay
-        at.
-        """
+        """Obey a limit that came in an answer, and say so: also what was not obeyed, by the amps we stay at."""
         outcome = self.control.obey(order, now)
         amps = offer_a(self._hardware.read(now)) if isinstance(outcome, wire.Problem) else outcome
         self._outcomes[order.command_id] = wire.AdjustedMaxAmps(self.identity.evse_id, amps, order.command_id)
@@ -316,9 +308,7 @@ class Station:
             del self._outcomes[next(iter(self._outcomes))]
 
     def _not_known(self, request: Request, now: datetime) -> None:
-        """401: power on again, at once the first time; a server that says it again and again is left
-        alone.
-        """
+        """401: power on again, at once the first time; a server that says it again and again is left alone."""
         if request.bearer == self._token:
             self._token = None
         if isinstance(request.said, wire.PowerOn) or self._failures > 0:
@@ -327,9 +317,7 @@ class Station:
             self._failures += 1
 
     def _refused(self, said: wire.Said, status: int, now: datetime) -> None:
-        """The server will never take this message: saying it again would not help, so it is dropped and
-        counted.
-        """
+        """The server will never take this message: saying it again would not help, so it is dropped and counted."""
         self.refusals += 1
         match said:
             case wire.PowerOn():
