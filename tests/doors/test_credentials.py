@@ -294,7 +294,7 @@ async def test_A5_A8_one_grid_operator_neither_sees_nor_touches_anothers(emw: Ho
     assert (theirs.status, unknown.status) == (404, 404)
     assert theirs.raw.replace(b"R1", b"R2") == unknown.raw
     assert (await emw.post("/iso/returnToNormal", {"requestID": "R1"}, b)).status == 404
-    for said in ("a:R1", "a/R1", "../a/R1", "R1?iso=a", "operator:R1"):
+    for said in ("a:R1", "a/R1", "../a/R1", "R1%3Fiso=a", "operator:R1"):
         assert (await emw.get(f"/iso/requests/{said}", b)).status == 404
         assert (await emw.post("/iso/returnToNormal", {"requestID": said}, b)).status == 404
     assert (await emw.get("/iso/requests", b)).body == {"requests": []}

@@ -51,6 +51,22 @@ async def test_what_a_grid_operator_says_in_the_url_is_refused_and_a_station_may
         assert (await emw.post("/evse/powerOn?site=3", emw.power_on_body("S1"), secret)).status == 200
 
 
+async def test_a_field_that_a_grid_operator_misspelt_is_not_left_out() -> None:
+    """Else a `durationMinuts` would be a shed without an end."""
+    async with house() as emw:
+        iso = await emw.iso("grid", "East")
+        asked = {"requestID": "R1", "territory": "East", "kW": 3}
+        for path, body, field in (
+            ("/iso/decrease", {**asked, "durationMinuts": 60}, "durationMinuts"),
+            ("/iso/returnToNormal", {"requestID": "R1", "at": "now"}, "at"),
+            ("/iso/connected", {"accessUrl": "http://10.20.0.5"}, "accessUrl"),
+        ):
+            told = await emw.post(path, body, iso)
+            assert (told.status, told.body["field"]) == (400, field)
+            assert told.body["detail"] == f"{field}: is not a field here"
+        assert not emw.headend.requests.of(None)
+
+
 async def test_what_was_measured_after_the_last_round_is_in_the_last_interval() -> None:
     async with house() as emw:
         iso = await emw.iso("grid", "East")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 
@@ -29,6 +30,23 @@ async def lines(w: World, me: dict[str, str], query: str = "") -> list[list[str]
         ]
         for row in rows
     ]
+
+
+async def test_the_holidays_that_a_report_was_asked_with_go_with_all_that_leads_on_from_it() -> None:
+    async with world(real=Disk().reopen()) as w:
+        await stations(w, ["E1"])
+        me = await w.log_in("opa")
+        body = {"territory": "East", "kW": 2, "requestID": "R1", "durationMinutes": 60}
+        assert (await w.call("POST", "/api/v1/requests", body, headers=me)).status == 201
+        for path in (PATH, f"/reports/months/{START:%Y-%m}"):
+            shown = await w.call(
+                "GET", f"{path}?holiday={START:%Y}-05-25&holiday={START:%Y}-07-04", headers=me
+            )
+            page = unescape(shown.body.decode())
+            both = f"holiday={START:%Y}-05-25&holiday={START:%Y}-07-04"
+            links = [x for x in re.findall(r'href="([^"]*)"', page) if "method=" in x or "format=" in x]
+            assert links, path
+            assert [x for x in links if both not in x] == []
 
 
 async def test_a_running_request_shows_who_is_held_at_what_and_gives_what() -> None:

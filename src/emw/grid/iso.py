@@ -20,13 +20,13 @@ RequestId = Annotated[str, Meta(min_length=1, max_length=128)]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
-class ConnectedIn(Struct):
+class ConnectedIn(Struct, forbid_unknown_fields=True):
     """`POST /iso/connected`."""
 
     accessURL: Annotated[str, Meta(max_length=1024)] | None = None
 
 
-class DecreaseIn(Struct):
+class DecreaseIn(Struct, forbid_unknown_fields=True):
     """`POST /iso/decrease`."""
 
     requestID: RequestId
@@ -37,7 +37,7 @@ class DecreaseIn(Struct):
     durationMinutes: Annotated[float, Meta(gt=0, le=1e6)] | None = None
 
 
-class ReturnIn(Struct):
+class ReturnIn(Struct, forbid_unknown_fields=True):
     """`POST /iso/returnToNormal`."""
 
     requestID: RequestId

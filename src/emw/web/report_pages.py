@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from functools import partial
 from typing import Annotated, Any, Final, get_args
 from urllib.parse import quote, urlencode
 
@@ -148,6 +149,13 @@ def _measured(
     }
 
 
+def _asked(**said: Any) -> str:
+    """What a link asks for, as a query: what is None is not said, a list is said item by item."""
+    return urlencode(
+        {k: str(v).lower() if isinstance(v, bool) else v for k, v in said.items() if v is not None}, True
+    )
+
+
 def _listed(
     parts: Sequence[TakesPart], path: str, kept: Mapping[str, Any], at: tuple[By, bool, int]
 ) -> dict[str, Any]:
@@ -158,11 +166,7 @@ def _listed(
     by, up, number = at
 
     def link(by: By, page: int, up: bool | None) -> str:
-        said = {**kept, "by": by, "up": up, "page": page}
-        words = urlencode(
-            {k: str(v).lower() if isinstance(v, bool) else v for k, v in said.items() if v is not None}, True
-        )
-        return f"{path}?{words}#h-taking-part"
+        return f"{path}?{_asked(**kept, by=by, up=up, page=page)}#h-taking-part"
 
     return {"by": by, "up": up, "page": page_of(parts, by, number, up=up), "link": link}
 
@@ -218,6 +222,7 @@ async def request_report_page(
         n=n,
         this=this,
         quoted=lambda text: quote(text, safe=""),
+        asked=partial(_asked, holiday=holiday),
         parts=_largest(await extras.beside(lambda: _parts(headend, enrolled))),
         **_measured(asked, rows, method, n),
         **_listed(taking_part(board, enrolled), this, {"method": method, "holiday": holiday}, order),
@@ -244,7 +249,6 @@ async def month_report_page(
     shown = rows[-1]["method"]
     zones = {r["request_key"]: zone_of(headend.state, r["territory_id"]) for r in rows if r["request_key"]}
     tongue = tongue_of(request)
-    query = f"method={shown}" + ("" if rate is None else f"&rate={rate:g}")
     return framed(
         request,
         headend,
@@ -261,7 +265,9 @@ async def month_report_page(
         total=rows[-1],
         n=Figures(tongue, UTC),
         path=lambda key: f"/reports/requests/{quote(key, safe='')}",
-        table=f"/api/v1/reports/months/{quote(text, safe='')}/table?{query}",
+        holidays=holiday or (),
+        asked=partial(_asked, method=shown, holiday=holiday),
+        table=f"/api/v1/reports/months/{quote(text, safe='')}/table",
     )
 
 
