@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emw.domain import facts as f
-from emw.domain.model import Cause
+from emw.domain.model import Cause, Outcome
 from emw.engine.governor import Governor
 from emw.engine.view import Rules
 from emw.store import Disk
@@ -222,3 +223,41 @@ async def test_P7_a_ceilings_limit_of_an_hour_ago_that_ended_in_a_crash_is_in_th
         node = w.headend.dispatch.governor._nodes["East"].way
         assert node.level_kw == pytest.approx(0.23 * 14 if stays else 0.0)
         assert node.direction == (1 if stays else 0)
+
+
+async def test_P7_what_came_back_in_a_crash_is_what_the_next_look_believes_of_it() -> None:
+    """Nothing was drawn as the command was issued, and it was refused. When its limit ends nobody is there to look; the
+    start that follows knows better, and what it takes away at its first command must have come back before.
+    """
+    disk = Disk()
+    async with world(real=disk.reopen()) as w:
+        w.clock.at -= timedelta(minutes=10)
+        await stations(w, ["E1"], amps=20.0)
+        began = w.clock.now()
+        refused = f.CommandIssued(
+            at=began,
+            actor="emw",
+            command_id="co_1",
+            evse_id="E1",
+            max_a=6.0,
+            until=began + timedelta(minutes=5),
+            cause=Cause.SHED,
+            would_draw_a=0.0,
+        )
+        answer = f.CommandAnswered(
+            at=began, actor="station:E1", command_id="co_1", evse_id="E1", outcome=Outcome.REJECTED
+        )
+        await w.headend.ledger.record(refused, answer)
+        w.clock.at += timedelta(minutes=4)
+        reads(w, "E1", 20.0)
+        await w.headend.telemetry.flush()
+    async with world(real=disk.reopen(), people=False, at=began + timedelta(minutes=6)) as w:
+        assert w.headend.dispatch.governor._nodes["East"].way.level_kw == pytest.approx(0.23 * 14)
+        until = began + timedelta(minutes=20)
+        again = replace(refused, at=w.clock.now(), command_id="co_2", would_draw_a=20.0, until=until)
+        await w.headend.ledger.record(again)
+    async with world(real=disk.reopen(), people=False, at=began + timedelta(minutes=7)) as w:
+        way = w.headend.dispatch.governor._nodes["East"].way
+        assert (way.direction, len(way.turns)) == (1, 2), (
+            "back in the crash, taken away, let go as nobody asks for it"
+        )

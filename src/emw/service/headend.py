@@ -103,10 +103,12 @@ class HeadEnd:
         for evse in self.state.evses.values():
             if evse.session_id is not None:
                 self.telemetry.heard(evse.evse_id, now)
-            held = self.state.held(evse.evse_id, now)
+            limit, session = self.state.limits.get(evse.evse_id), self.state.session_of(evse)
             live = self.telemetry.live.get(evse.evse_id)
-            if held is not None and live is not None and live.free_a is None:
-                live.free_a = held.would_draw_a
+            if limit is None or session is None or live is None or live.free_a is not None:
+                continue
+            if limit.max_a is not None and (limit.in_force(now) or session.started_at <= limit.issued_at):
+                live.free_a = limit.would_draw_a
         recall(loaded.recent, self.state, self.dispatch.picture, self.dispatch.governor, now)
         self.dispatch.picture.learning.recall(loaded.memories, now)
 

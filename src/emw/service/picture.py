@@ -87,8 +87,7 @@ class Picture:
         """Tell the governor how much load there is, before anything is decided; per node, kW."""
         would_kw: defaultdict[str, float] = defaultdict(float)
         for evse in self._state.evses.values():
-            session = self._state.session_of(evse)
-            would_kw[evse.territory_id] += evse.kw_per_a * self._telemetry.expected(evse, session).would_a
+            would_kw[evse.territory_id] += evse.kw_per_a * self.would_a(evse)
         controllable = self._up(would_kw)
         self._governor.know(controllable)
         return controllable
@@ -274,6 +273,10 @@ class Picture:
             lines=source.lines,
             line_a_per_a=line_a_per_a(evse) if source.lines else 1.0,
         )
+
+    def would_a(self, evse: Evse) -> float:
+        """What is believed to be drawn there when nothing holds it, A per phase."""
+        return self._telemetry.expected(evse, self._state.session_of(evse)).would_a
 
     def all_ended(self, now: datetime) -> None:
         """At a start: limits that were over before are no news, and move nothing now."""

@@ -25,12 +25,13 @@ def recall(
     older = _older(recent, state, now)
     held: dict[str, f.CommandIssued | Limit] = {limit.evse_id: limit for limit in older}
     empty = held.keys() - _occupied(recent, state)
+    would_a = _believed_next(recent, state, picture)
     ends = [(limit.until, limit.evse_id) for limit in older]
     heapq.heapify(ends)
 
     def ended(until: datetime) -> None:
         while ends and ends[0][0] <= until:
-            _end(state, picture, held, empty, *heapq.heappop(ends))
+            _end(state, picture, held, would_a, empty, *heapq.heappop(ends))
 
     for fact in recent:
         evse = state.evses.get(fact.evse_id)
@@ -49,9 +50,9 @@ def recall(
             heapq.heappush(ends, (fact.until, fact.evse_id))
         if fact.renewal:
             continue
-        would_a = fact.would_draw_a
-        before_a = would_a if fact.replaces_a is None else min(would_a, fact.replaces_a)
-        after_a = would_a if fact.max_a is None else min(would_a, fact.max_a)
+        free_a = fact.would_draw_a
+        before_a = free_a if fact.replaces_a is None else min(free_a, fact.replaces_a)
+        after_a = free_a if fact.max_a is None else min(free_a, fact.max_a)
         governor.recall(
             fact.evse_id,
             state.path(evse.territory_id),
@@ -88,10 +89,35 @@ def _occupied(recent: Sequence[Recent], state: State) -> set[str]:
     return here
 
 
+def _believed_next(recent: Sequence[Recent], state: State, picture: Picture) -> dict[str, float]:
+    """What each command's vehicle was believed to draw, A, when it was looked at next: by its next command, or now.
+
+    That is what came back when the limit ended. What was believed as it was issued may be long out of date by then, and
+    the next command would take away what had never come back. Nothing is said where the vehicle has left since.
+    """
+    found: dict[str, float] = {}
+    next_a = {
+        evse.evse_id: picture.would_a(evse) for evse in state.evses.values() if evse.session_id is not None
+    }
+    for limit in state.limits.values():
+        session = state.session_of(state.evses[limit.evse_id]) if limit.evse_id in next_a else None
+        if session is not None and session.started_at <= limit.issued_at:
+            found[limit.command_id] = next_a[limit.evse_id]
+    for fact in reversed(recent):
+        if not isinstance(fact, f.CommandIssued):
+            next_a.pop(fact.evse_id, None)
+            continue
+        if fact.evse_id in next_a:
+            found[fact.command_id] = next_a[fact.evse_id]
+        next_a[fact.evse_id] = fact.would_draw_a
+    return found
+
+
 def _end(
     state: State,
     picture: Picture,
     held: Mapping[str, f.CommandIssued | Limit],
+    would_a: Mapping[str, float],
     empty: Container[str],
     at: datetime,
     evse_id: str,
@@ -100,4 +126,5 @@ def _end(
     command, evse = held.get(evse_id), state.evses[evse_id]
     if command is None or command.until != at or command.max_a is None or evse_id in empty:
         return
-    picture.ended(command.command_id, evse, command.would_draw_a, command.max_a, at)
+    free_a = would_a.get(command.command_id, command.would_draw_a)
+    picture.ended(command.command_id, evse, free_a, command.max_a, at)
