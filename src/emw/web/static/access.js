@@ -11,7 +11,7 @@ const $ = (id) => document.getElementById(id);
 function time(text) {
   if (!text) return el("span", { class: "quiet" }, "–");
   const ms = Date.parse(text);
-  return el("time", { datetime: text, title: utcOf(ms) }, new Date(ms).toISOString().slice(0, 16).replace("T", " "));
+  return el("time", { datetime: text, title: utcOf(ms) }, new Date(ms).toISOString().slice(0, 16).replace("T", " ") + " UTC");
 }
 
 function secret(of, text) {
