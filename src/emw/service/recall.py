@@ -92,8 +92,8 @@ def _occupied(recent: Sequence[Recent], state: State) -> set[str]:
 def _believed_next(recent: Sequence[Recent], state: State, picture: Picture) -> dict[str, float]:
     """What each command's vehicle was believed to draw, A, when it was looked at next: by its next command, or now.
 
-    That is what came back when the limit ended. What was believed as it was issued may be long out of date by then, and
-    the next command would take away what had never come back. Nothing is said where the vehicle has left since.
+    Where that is more than was believed as it was issued, so much came back when the limit ended: else the next command
+    would take away what had never come back. Nothing is said where the vehicle has left since.
     """
     found: dict[str, float] = {}
     next_a = {
@@ -126,5 +126,5 @@ def _end(
     command, evse = held.get(evse_id), state.evses[evse_id]
     if command is None or command.until != at or command.max_a is None or evse_id in empty:
         return
-    free_a = would_a.get(command.command_id, command.would_draw_a)
+    free_a = max(would_a.get(command.command_id, 0.0), command.would_draw_a)
     picture.ended(command.command_id, evse, free_a, command.max_a, at)
